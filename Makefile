@@ -1,0 +1,35 @@
+# `make demo` and `make test` are all a fresh machine needs: Python 3.11 to 3.13, git and make.
+PYTHON ?= python3
+TORCH ?= torch==2.13.0
+VENV := .venv
+BIN := $(VENV)/bin
+export OMP_NUM_THREADS ?= 2
+
+.PHONY: demo test test-slow lint types clean
+
+demo: $(VENV)/ready          ## run the main job: memorize the sample through an MCP client, then ask it
+	$(BIN)/memorag demo
+
+test: lint types              ## lint, types, and the default tests
+	$(BIN)/pytest
+
+test-slow: $(VENV)/ready      ## the tests on real models and documents
+	$(BIN)/pytest -m slow
+
+lint: $(VENV)/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/ready
+	$(BIN)/mypy
+
+# torch first and alone: where a CPU build is at hand, nothing later asks for another
+$(VENV)/ready: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet $(TORCH)
+	$(BIN)/python -m pip install --quiet --editable '.[cpu,api,dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV)

@@ -1,0 +1,81 @@
+"""Text to chunks on paragraph and sentence borders, within a token limit, each exactly `text[start:end]`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+
+Span = tuple[int, int]
+Count = Callable[[Sequence[str]], list[int]]
+"""Token counts of texts, without special tokens."""
+
+_SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s)|[。！？；]+[”’」』）]*|\n+")
+_WORD = re.compile(r"\S+\s*")
+
+
+def split(text: str, limit: int, count: Count) -> list[Span]:
+    """Cover all of `text` but the white space between chunks, in order, with spans of at most `limit` tokens.
+
+    A chunk ends at a sentence's end, and at a paragraph's where one comes in its last third; a sentence longer than
+    the limit is cut between words, and a word longer than it (or a script without spaces) between characters.
+    """
+    if limit < 1:
+        raise ValueError(f"a chunk needs room for a token, not {limit}")
+    pieces = list(_within(text, list(sentences(text)), limit, count))
+    return list(_packed(text, pieces, limit))
+
+
+def sentences(text: str, start: int = 0, end: int | None = None) -> Iterator[Span]:
+    """Sentences of `text[start:end]`, Latin and CJK, without the white space around them; a line break ends one."""
+    end = len(text) if end is None else end
+    at = start
+    for match in _SENTENCE_END.finditer(text, start, end):
+        yield from _stripped(text, at, match.end())
+        at = match.end()
+    yield from _stripped(text, at, end)
+
+
+def _stripped(text: str, start: int, end: int) -> Iterator[Span]:
+    while start < end and text[start].isspace():
+        start += 1
+    while end > start and text[end - 1].isspace():
+        end -= 1
+    if start < end:
+        yield start, end
+
+
+def _within(text: str, spans: list[Span], limit: int, count: Count) -> Iterator[tuple[Span, int]]:
+    """Spans with their token counts, those above the limit cut until they fit."""
+    counts = count([text[start:end] for start, end in spans])
+    for span, tokens in zip(spans, counts, strict=True):
+        if tokens <= limit:
+            yield span, tokens
+        else:
+            yield from _within(text, _halves(text, span), limit, count)
+
+
+def _halves(text: str, span: Span) -> list[Span]:
+    """Cut a span near its middle, between words where there are any."""
+    start, end = span
+    assert end - start > 1, "one character holds more tokens than the limit"
+    middle = (start + end) // 2
+    borders = [match.end() for match in _WORD.finditer(text, start, end)][:-1]
+    cut = min(borders, key=lambda border: abs(border - middle)) if borders else middle
+    return [part for half in ((start, cut), (cut, end)) for part in _stripped(text, *half)]
+
+
+def _packed(text: str, pieces: list[tuple[Span, int]], limit: int) -> Iterator[Span]:
+    """Join neighbours while they fit; break early at a paragraph once two thirds are full."""
+    start = end = -1
+    filled = 0
+    for (piece_start, piece_end), tokens in pieces:
+        fresh_paragraph = start >= 0 and "\n\n" in text[end:piece_start]
+        if start >= 0 and (filled + tokens > limit or (fresh_paragraph and filled * 3 >= limit * 2)):
+            yield start, end
+            start, filled = -1, 0
+        if start < 0:
+            start = piece_start
+        end = piece_end
+        filled += tokens + 1
+    if start >= 0:
+        yield start, end

@@ -1,0 +1,132 @@
+"""Settings and profiles: what to run, with which models, where the contexts live. Read once, never changed."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from memorag_core.errors import InputError
+
+APP = "memorag"
+MAX_HITS = 1000
+MAX_EVIDENCE_TOKENS = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A set of models that fit each other and a kind of machine.
+
+    `gist_chunk` and `gist` are the tokens of text that Lite memory reads at once and of the gist it writes;
+    `budget` is the most tokens of gists it keeps; `chunk` the most tokens of a retrieval chunk.
+    """
+
+    name: str
+    fits: str
+    memory: str
+    memory_model: str
+    embedder: str
+    generator: str
+    gist_chunk: int = 4096
+    gist: int = 256
+    budget: int = 8192
+    chunk: int = 512
+
+
+TINY_LM = "smollm2-135m-instruct"
+TINY_EMBEDDER = "all-minilm-l6-v2"
+SMALL_QWEN = "Qwen/Qwen2.5-1.5B-Instruct"
+
+PROFILES = {
+    profile.name: profile
+    for profile in (
+        Profile(
+            name="tiny",
+            fits="any machine, no GPU, offline after set-up (English)",
+            memory="lite",
+            memory_model=TINY_LM,
+            embedder=TINY_EMBEDDER,
+            generator="memory",
+            gist_chunk=1024,
+            gist=72,
+            budget=2048,
+            chunk=160,
+        ),
+        Profile(
+            name="lite",
+            fits="a GPU of 8 GiB or more, or a patient CPU",
+            memory="lite",
+            memory_model=SMALL_QWEN,
+            embedder="BAAI/bge-m3",
+            generator="memory",
+        ),
+        Profile(
+            name="zh",
+            fits="Chinese text; a GPU of 8 GiB or more, or a patient CPU",
+            memory="lite",
+            memory_model=SMALL_QWEN,
+            embedder="BAAI/bge-small-zh-v1.5",
+            generator="memory",
+            chunk=384,
+        ),
+    )
+}
+
+
+def default_store() -> Path:
+    """`$MEMORAG_STORE`, else `contexts/` of a checkout, else the platform's folder for user data."""
+    if named := os.environ.get("MEMORAG_STORE"):
+        return Path(named)
+    checkout = Path(__file__).resolve().parents[1]
+    if (checkout / "pyproject.toml").is_file() and (checkout / "contexts").is_dir():
+        return checkout / "contexts"
+    return Path(platformdirs.user_data_dir(APP, appauthor=False)) / "contexts"
+
+
+def default_models_dir() -> Path:
+    """`$MEMORAG_MODELS`, else the platform's folder for user caches."""
+    if named := os.environ.get("MEMORAG_MODELS"):
+        return Path(named)
+    return Path(platformdirs.user_cache_dir(APP, appauthor=False)) / "models"
+
+
+class Settings(BaseModel):
+    """Everything a user can choose. An unknown option or a value out of range is an `InputError`.
+
+    `memory_model`, `embedder` and `generator` override the profile's: an id on the hub or a folder. The generator
+    `memory` is the memory model itself.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    profile: str = Field("auto", description="auto, or one of the profiles")
+    store: Path = Field(default_factory=default_store)
+    models_dir: Path = Field(default_factory=default_models_dir)
+    device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
+    memory_model: str | None = None
+    embedder: str | None = None
+    generator: str | None = None
+    hits: int = Field(5, ge=1, le=MAX_HITS, description="hits per query before fusion")
+    evidence_tokens: int = Field(700, ge=16, le=MAX_EVIDENCE_TOKENS, description="evidence shown to the generator")
+    max_characters: int = Field(50_000_000, ge=1, description="the largest context accepted, in characters")
+    warm_contexts: int = Field(8, ge=1, description="contexts kept loaded, least recently used dropped first")
+
+    @classmethod
+    def of(cls, **chosen: object) -> Settings:
+        """Validated settings from options; what is None keeps its default.
+
+        Raises:
+            InputError: an option that does not exist, or a value out of range, named.
+        """
+        try:
+            return cls.model_validate({name: value for name, value in chosen.items() if value is not None})
+        except ValidationError as error:
+            problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+            raise InputError(f"These settings cannot be used: {problems}") from error
+
+
+Role = Literal["memory", "embedder", "generator"]

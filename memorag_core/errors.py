@@ -1,0 +1,81 @@
+"""Every error that memorag raises on purpose. A message says what happened and what to do next.
+
+MemoRAGError
+├── InputError              what the caller gave cannot be used: empty, binary, too large, out of range
+│   ├── UnknownContext      no context of that id is in the store
+│   └── ContextExists       the name is taken by a context with other contents
+├── StoreError              the store on disk cannot do what was asked
+│   ├── DamagedContext      a file is missing or is not what the manifest says it is
+│   ├── IncompatibleContext written by another format version, or by other models than those in use
+│   └── StoreFull           no space left on the device
+├── ModelUnavailable        weights that cannot be found, fetched or loaded
+│   └── MissingExtra        an optional package is needed; the message names the extra to install
+├── GenerationError         a generator gave no answer (an API refused, timed out, or broke off)
+└── Cancelled               the caller stopped the work; nothing was kept
+"""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+
+class MemoRAGError(Exception):
+    """Base of all errors below."""
+
+
+class InputError(MemoRAGError):
+    """What the caller gave cannot be used."""
+
+
+class UnknownContext(InputError):
+    """No context of that id is in the store."""
+
+
+class ContextExists(InputError):
+    """The name is taken by a context with other contents."""
+
+
+class StoreError(MemoRAGError):
+    """The store on disk cannot do what was asked."""
+
+
+class DamagedContext(StoreError):
+    """A file of a context is missing or is not what its manifest says."""
+
+
+class IncompatibleContext(StoreError):
+    """The context was written by another format version or by other models."""
+
+
+class StoreFull(StoreError):
+    """No space left on the device that holds the store."""
+
+
+class ModelUnavailable(MemoRAGError):
+    """Weights that cannot be found, fetched or loaded."""
+
+
+class MissingExtra(ModelUnavailable):
+    """An optional package is needed."""
+
+
+class GenerationError(MemoRAGError):
+    """A generator gave no answer."""
+
+
+class Cancelled(MemoRAGError):
+    """The caller stopped the work; nothing was kept."""
+
+
+def require(module: str, extra: str) -> ModuleType:
+    """Import an optional `module`, or raise `MissingExtra` naming the `extra` that brings it."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module.partition(".")[0]:
+            raise
+        raise MissingExtra(
+            f"The package '{module}' is needed for this and is not installed. "
+            f'Install it with: pip install "memorag-mcp[{extra}]"'
+        ) from error

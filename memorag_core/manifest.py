@@ -1,0 +1,103 @@
+"""What a stored context says of itself: `manifest.json`, its format version and its checksums."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from memorag_core.errors import DamagedContext, IncompatibleContext
+
+FORMAT_VERSION = 1
+MANIFEST = "manifest.json"
+
+
+class DocumentEntry(BaseModel):
+    """A document of the context; its text is in `file`, UTF-8, byte for byte."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    title: str
+    source: str
+    file: str
+    characters: int
+
+
+class FileEntry(BaseModel):
+    """Size and SHA-256 of one file of the context's folder."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    bytes: int
+    sha256: str
+
+
+class Manifest(BaseModel):
+    """`key` is the digest of the texts and of `recipe`, all that decides the encoding: equal keys, equal contexts."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format_version: int = FORMAT_VERSION
+    key: str
+    title: str
+    created: str
+    recipe: dict[str, Any]
+    documents: tuple[DocumentEntry, ...]
+    chunks: int
+    memory_tokens: int
+    encode_seconds: float
+    files: dict[str, FileEntry]
+
+    @classmethod
+    def read(cls, folder: Path) -> Manifest:
+        """The manifest of a context's folder.
+
+        Raises:
+            IncompatibleContext: of a format version this program does not know.
+            DamagedContext: missing, unreadable or not a manifest.
+        """
+        try:
+            record = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+            version = record["format_version"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DamagedContext(damage(folder, f"{MANIFEST} cannot be read ({error})")) from error
+        if version != FORMAT_VERSION:
+            raise IncompatibleContext(
+                f"The context '{folder.name}' has format version {version}; this program reads {FORMAT_VERSION}. "
+                f"Upgrade memorag-mcp, or forget '{folder.name}' and memorize it again."
+            )
+        try:
+            return cls.model_validate(record)
+        except ValidationError as error:
+            raise DamagedContext(damage(folder, f"{MANIFEST} is not valid")) from error
+
+    def verify(self, folder: Path) -> None:
+        """Compare every file with its recorded size and checksum.
+
+        Raises:
+            DamagedContext: names the first file that is missing or differs.
+        """
+        for name, entry in self.files.items():
+            path = folder / name
+            if not path.is_file():
+                raise DamagedContext(damage(folder, f"{name} is missing"))
+            if path.stat().st_size != entry.bytes or sha256_of(path) != entry.sha256:
+                raise DamagedContext(damage(folder, f"{name} does not match its checksum"))
+
+
+def damage(folder: Path, what: str) -> str:
+    """The message for a damaged folder: what is wrong and how to go on."""
+    return (
+        f"The context '{folder.name}' is damaged: {what}. Its texts, where intact, are in {folder / 'documents'}. "
+        f"Forget '{folder.name}' (memorag forget {folder.name}) and memorize it again."
+    )
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,122 @@
+"""A causal language model of transformers with its tokenizer: counted, prefilled, and decoded over a memory."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers.utils import logging as transformers_logging
+
+from memorag_core.errors import ModelUnavailable
+from memorag_core.models.attention import BufferCache, KeyValues, register
+from memorag_core.models.decoding import decode
+
+OnStep = Callable[[int, int], None]
+PREFILL_WINDOW = 1024
+MARK = "\u241e"
+
+
+class LanguageModel:
+    """Weights, tokenizer and chat template of one model. Thread-safe to read, one call at a time."""
+
+    def __init__(self, model: PreTrainedModel, tokenizer: Any, model_id: str, revision: str) -> None:
+        self.model = model.eval()
+        self.tokenizer = tokenizer
+        self.model_id = model_id
+        self.revision = revision
+        self.chat_head, self.chat_tail = self._split_chat_template()
+        self.stop = self._stop_ids()
+
+    @classmethod
+    def load(cls, source: str | Path, device: str, model_id: str | None = None) -> LanguageModel:
+        """Load a folder or a hub id: bfloat16 on CUDA, float32 on CPU.
+
+        Raises:
+            ModelUnavailable: where neither the folder nor the hub has it; says how to get it.
+        """
+        transformers_logging.disable_progress_bar()
+        dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(source)
+            model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, attn_implementation=register())
+        except (OSError, ValueError) as error:
+            raise ModelUnavailable(
+                f"The model '{source}' could not be loaded ({str(error).splitlines()[0]}). Give a folder that holds "
+                f"it, or, on a machine with access to the hub, run once: hf download {source}"
+            ) from error
+        model.to(device)  # type: ignore[arg-type]  # transformers wraps torch's `to` without its overloads
+        return cls(model, tokenizer, model_id or str(source), revision_of(source, model))
+
+    @property
+    def window(self) -> int:
+        """The longest sequence the model was made for, in tokens."""
+        return int(self.model.config.max_position_embeddings)
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text, without special tokens."""
+        return [len(ids) for ids in self._ids(texts)] if texts else []
+
+    def generate(
+        self,
+        instructions: Sequence[str],
+        max_new_tokens: int,
+        memory: KeyValues | None = None,
+        repetition_penalty: float = 1.0,
+        on_forward: Callable[[], None] = lambda: None,
+    ) -> list[str]:
+        """Reply to every instruction, as one batch; each alone, or continuing `memory` without changing it."""
+        lead = "\n\n" if memory else self.chat_head
+        prompts = self._ids([lead + instruction + self.chat_tail for instruction in instructions])
+        replies = decode(self.model, prompts, max_new_tokens, self.stop, memory, repetition_penalty, on_forward)
+        return [self.tokenizer.decode(ids, skip_special_tokens=True).strip() for ids in replies]
+
+    def remember(self, text: str, on_step: OnStep) -> KeyValues:
+        """Prefill the chat template up to and with `text`; instructions given later follow in the same turn."""
+        [ids] = self._ids([self.chat_head + text])
+        return self.prefill(ids, on_step)
+
+    @torch.inference_mode()
+    def prefill(self, ids: Sequence[int], on_step: OnStep) -> KeyValues:
+        """The exact key-value state of `ids`, computed window by window; `on_step` hears of each."""
+        cache = BufferCache(self.model.config.num_hidden_layers, len(ids))
+        for start in range(0, len(ids), PREFILL_WINDOW):
+            window = torch.tensor([ids[start : start + PREFILL_WINDOW]], device=self.model.device)
+            self.model(input_ids=window, past_key_values=cache, use_cache=True, logits_to_keep=1)
+            on_step(min(start + PREFILL_WINDOW, len(ids)), len(ids))
+        return cache.key_values(len(ids))
+
+    def _ids(self, texts: Sequence[str]) -> list[list[int]]:
+        encoded: list[list[int]] = self.tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
+        return encoded
+
+    def _split_chat_template(self) -> tuple[str, str]:
+        """What the chat template puts before and after a user's words."""
+        if not self.tokenizer.chat_template:
+            return self.tokenizer.bos_token or "", "\n"
+        turn = [{"role": "user", "content": MARK}]
+        text = self.tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
+        head, _, tail = text.partition(MARK)
+        return head, tail
+
+    def _stop_ids(self) -> frozenset[int]:
+        declared = self.model.generation_config.eos_token_id if self.model.generation_config else None
+        ids = declared if isinstance(declared, list) else [declared]
+        return frozenset(i for i in (*ids, self.tokenizer.eos_token_id) if i is not None)
+
+
+def revision_of(source: str | Path, model: PreTrainedModel) -> str:
+    """The hub's commit, or for a folder a digest of its configuration and of its weight files' names and sizes."""
+    commit = getattr(model.config, "_commit_hash", None)
+    if commit:
+        return str(commit)
+    digest = hashlib.sha256()
+    for path in sorted(Path(source).glob("*")):
+        if path.name == "config.json":
+            digest.update(path.read_bytes())
+        elif path.suffix in {".safetensors", ".bin", ".gguf"}:
+            digest.update(f"{path.name} {path.stat().st_size}".encode())
+    return digest.hexdigest()[:16]

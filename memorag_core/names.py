@@ -1,0 +1,33 @@
+"""Ids that a person would choose."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Container
+
+from memorag_core.errors import InputError
+
+MAX_ID = 64
+
+
+def slug(name: str) -> str:
+    """An id a person would choose: lower-case words of any script, joined by hyphens.
+
+    Raises:
+        InputError: the name holds no letter or digit.
+    """
+    words = re.findall(r"[^\W_]+", unicodedata.normalize("NFKC", name).lower())
+    short = "-".join(words)[:MAX_ID].strip("-")
+    if not short:
+        raise InputError(f"The name {name!r} holds no letter or digit; choose one such as 'annual-report'.")
+    return short
+
+
+def unique(base: str, taken: Container[str]) -> str:
+    """`base`, or the first of `base-2`, `base-3` … that is not taken."""
+    number, name = 1, base
+    while name in taken:
+        number += 1
+        name = f"{base}-{number}"
+    return name

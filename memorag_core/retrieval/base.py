@@ -1,0 +1,93 @@
+"""The one interface of retrievers: texts in, an index out, ranked hits for queries; and the fusion of rankings.
+
+A new retriever is one file that subclasses `Retriever` and `Index`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+OnStep = Callable[[int, int], None]
+RRF_K = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """Text number `chunk` of the index, with the retriever's own score (higher is better)."""
+
+    chunk: int
+    score: float
+
+
+class Index(ABC):
+    """The searchable form of some texts."""
+
+    @abstractmethod
+    def search(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
+        """The best `k` hits of each query, best first; fewer where the index holds fewer."""
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Write what `Retriever.load` needs into `folder`."""
+
+
+class Retriever(ABC):
+    """Makes and reloads indexes; the model behind it is loaded once."""
+
+    model_id: str
+    revision: str
+
+    @property
+    @abstractmethod
+    def max_tokens(self) -> int:
+        """The longest text, in its own tokens, that is read whole."""
+
+    @abstractmethod
+    def count(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text, without special tokens."""
+
+    @abstractmethod
+    def index(self, texts: Sequence[str], on_step: OnStep) -> Index:
+        """Index texts, each within `max_tokens`."""
+
+    @abstractmethod
+    def load(self, folder: Path) -> Index:
+        """Read back what `Index.save` wrote."""
+
+    def settings(self) -> dict[str, Any]:
+        """What besides the weights decides the index; part of a context's identity."""
+        return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Fused:
+    """A text found by one or more queries: the sum of their reciprocal ranks, and who they were."""
+
+    chunk: int
+    score: float
+    found_by: tuple[int, ...]
+
+
+def fuse(rankings: Sequence[Sequence[Hit]], weights: Sequence[float]) -> list[Fused]:
+    """Reciprocal rank fusion (Cormack et al., SIGIR 2009), weighted; each text once, best first.
+
+    `found_by` holds the numbers of the rankings that have the text, the largest contribution first.
+    """
+    found: dict[int, list[tuple[float, int]]] = defaultdict(list)
+    for number, (ranking, weight) in enumerate(zip(rankings, weights, strict=True)):
+        for rank, hit in enumerate(ranking, start=1):
+            found[hit.chunk].append((weight / (RRF_K + rank), number))
+    fused = [
+        Fused(
+            chunk,
+            sum(part for part, _ in parts),
+            tuple(number for _, number in sorted(parts, key=lambda p: (-p[0], p[1]))),
+        )
+        for chunk, parts in found.items()
+    ]
+    return sorted(fused, key=lambda item: (-item.score, item.chunk))

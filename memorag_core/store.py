@@ -1,0 +1,214 @@
+"""Contexts on disk: one folder each, written aside and renamed into place, locked across processes.
+
+    STORE/
+      ID/                    a context: manifest.json, documents/, and the files of its memory and its index
+      .work/KEY/             a context being written by the holder of KEY's lock; whoever gets the lock next clears it
+      .work/KEY.lock         held while the context of that key is memorized
+      .work/store.lock       held while names are given or taken away
+
+A folder is a context exactly when it holds `manifest.json`, which is the last file written before the rename.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from memorag_core.errors import ContextExists, MemoRAGError, StoreError, StoreFull, UnknownContext
+from memorag_core.manifest import MANIFEST, FileEntry, Manifest, sha256_of
+from memorag_core.names import slug
+
+WORK = ".work"
+NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
+
+
+class ContextStore:
+    """A folder of contexts, safe for any number of threads and processes at once."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def ids(self) -> list[str]:
+        """Ids of all contexts that are whole on disk, sorted; a folder being written is not among them."""
+        if not self.root.is_dir():
+            return []
+        return sorted(path.parent.name for path in self.root.glob(f"*/{MANIFEST}") if path.parent.name != WORK)
+
+    def folder(self, context_id: str) -> Path:
+        """The folder of a context.
+
+        Raises:
+            UnknownContext: there is none of that id; names those there are.
+        """
+        if context_id not in (known := self.ids()):
+            names = ", ".join(known) if known else "none yet; memorize one first"
+            raise UnknownContext(f"There is no context '{context_id}'. The contexts here are: {names}.")
+        return self.root / context_id
+
+    def manifest(self, context_id: str) -> Manifest:
+        """The manifest of a context, its files not verified."""
+        return Manifest.read(self.folder(context_id))
+
+    def find(self, key: str) -> list[str]:
+        """Ids of the undamaged contexts with that key."""
+        found = []
+        for context_id in self.ids():
+            try:
+                manifest = self.manifest(context_id)
+                if manifest.key == key:
+                    manifest.verify(self.root / context_id)
+                    found.append(context_id)
+            except MemoRAGError:
+                continue  # damaged or forgotten meanwhile: no cache hit, and asking for it by name says why
+        return found
+
+    @contextmanager
+    def writing(self, key: str) -> Iterator[Path]:
+        """An empty folder to write the context of `key` into, while no other process does. Gone afterwards.
+
+        Raises:
+            StoreFull: the device ran out of space; nothing is left of the attempt.
+            StoreError: the store cannot be written.
+        """
+        with self._told(), self._locked(key):
+            draft = self.root / WORK / key
+            shutil.rmtree(draft, ignore_errors=True)
+            draft.mkdir()
+            try:
+                yield draft
+            finally:
+                shutil.rmtree(draft, ignore_errors=True)
+
+    def publish(self, draft: Path, manifest: Manifest, name: str | None) -> str:
+        """Seal a written folder (checksums, manifest, flush to disk) and move it into place; returns its id.
+
+        Raises:
+            ContextExists: `name` was taken meanwhile by other contents.
+        """
+        _seal(draft, manifest)
+        with self._locked("store"):
+            context_id = self._free_id(name, manifest.title)
+            os.replace(draft, self.root / context_id)
+            _flush(self.root)
+        return context_id
+
+    def copy(self, context_id: str, name: str) -> str:
+        """Give a context a second name; its files are shared by hard links where the disk can."""
+        source = self.folder(context_id)
+        draft = self.root / WORK / f"copy-{os.getpid()}-{slug(name)}"
+        shutil.rmtree(draft, ignore_errors=True)
+        with self._told(), self._locked("store"):
+            new_id = self._free_id(name, name)
+            shutil.copytree(source, draft, copy_function=_link)
+            os.replace(draft, self.root / new_id)
+        return new_id
+
+    def forget(self, context_id: str) -> None:
+        """Remove a context, damaged or not.
+
+        Raises:
+            UnknownContext: there is none of that id.
+            StoreError: the files could not be removed.
+        """
+        with self._told(), self._locked("store"):
+            grave = self.root / WORK / f"forgotten-{os.getpid()}-{context_id}"
+            os.replace(self.folder(context_id), grave)
+            shutil.rmtree(grave)
+
+    def sweep(self) -> None:
+        """Clear what interrupted writers left behind; what a live one holds is let be."""
+        work = self.root / WORK
+        for lock in work.glob("*.lock") if work.is_dir() else ():
+            key = lock.stem
+            try:
+                with FileLock(lock, timeout=0):
+                    for leftover in work.glob("*-*" if key == "store" else key):
+                        shutil.rmtree(leftover, ignore_errors=True)
+            except Timeout:
+                continue  # its writer is alive
+
+    def check_name(self, name: str, key: str) -> str | None:
+        """The id a wanted name stands for if it holds the context of `key` already, None if it is free.
+
+        Raises:
+            ContextExists: it holds something else.
+        """
+        context_id = slug(name)
+        if context_id not in self.ids():
+            return None
+        if context_id in self.find(key):
+            return context_id
+        raise _taken(context_id)
+
+    def _free_id(self, name: str | None, title: str) -> str:
+        base = slug(name or title)
+        if not (self.root / base).exists():
+            return base
+        if name is not None:
+            raise _taken(base)
+        return next(i for n in range(2, 1 << 20) if not (self.root / (i := f"{base}-{n}")).exists())
+
+    @contextmanager
+    def _locked(self, name: str) -> Iterator[None]:
+        work = self.root / WORK
+        work.mkdir(parents=True, exist_ok=True)
+        with FileLock(work / f"{name}.lock"):
+            yield
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Failures of the operating system as errors that say what to do."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno in NO_SPACE:
+                raise StoreFull(
+                    f"No space is left for the store in {self.root}; nothing was kept. Free some space, forget a "
+                    "context, or choose another folder with --store or MEMORAG_STORE."
+                ) from error
+            raise StoreError(
+                f"The store in {self.root} cannot be used ({error}). Check its permissions, or choose another folder "
+                "with --store or MEMORAG_STORE."
+            ) from error
+
+
+def _taken(context_id: str) -> ContextExists:
+    return ContextExists(
+        f"The name '{context_id}' belongs to a context with other contents. Choose another name, or forget "
+        f"'{context_id}' first."
+    )
+
+
+def _seal(draft: Path, manifest: Manifest) -> None:
+    """Record every file's size and checksum, then write the manifest last; all of it flushed to the disk."""
+    paths = [path for path in sorted(draft.rglob("*")) if path.is_file()]
+    entries = {p.relative_to(draft).as_posix(): FileEntry(bytes=p.stat().st_size, sha256=sha256_of(p)) for p in paths}
+    sealed = manifest.model_copy(update={"files": entries})
+    (draft / MANIFEST).write_text(sealed.model_dump_json(indent=2), encoding="utf-8")
+    for path in (*paths, draft / MANIFEST, *(p for p in draft.rglob("*") if p.is_dir()), draft):
+        _flush(path)
+
+
+def _flush(path: Path) -> None:
+    """fsync a file or, where the system can, a folder."""
+    if path.is_dir() and os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _link(source: str, target: str) -> str:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)  # another file system, or one without hard links
+    return target

@@ -1,0 +1,120 @@
+"""What crosses from one step to the next: frozen dataclasses with named fields, no behaviour to speak of.
+
+Offsets are Python string indices into `Document.text`, half open: `text[start:end]`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+ClueKind = Literal["span", "question"]
+Task = Literal["memorag", "qa", "summarize"]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One text to remember. `id` is unique in its context; `source` is where it came from, for people."""
+
+    id: str
+    title: str
+    text: str
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of a document: `text == document.text[start:end]`, to the letter."""
+
+    document_id: str
+    start: int
+    end: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Clue:
+    """What memory recalled for a question. `verified` says that its words stand together in the text."""
+
+    text: str
+    kind: ClueKind
+    verified: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """Evidence: a chunk with its fused score and the queries (the question, clues) that found it, best first."""
+
+    chunk: Chunk
+    score: float
+    found_by: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A quote that supports an answer: `quote == document.text[start:end]`, to the letter."""
+
+    document_id: str
+    title: str
+    start: int
+    end: int
+    quote: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A generated text with what it rests on. `task` says which path made it."""
+
+    text: str
+    task: Task
+    citations: tuple[Citation, ...] = ()
+    clues: tuple[Clue, ...] = ()
+    evidence: tuple[Passage, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentInfo:
+    """A document of a stored context, without its text. `characters` counts Python characters."""
+
+    id: str
+    title: str
+    source: str
+    characters: int
+
+
+@dataclass(frozen=True, slots=True)
+class ContextInfo:
+    """A stored context as a list shows it. `created` is ISO 8601 in UTC; `bytes` is its size on disk.
+
+    `models` maps a role (memory, embedder) to a model id. `cached` is true where memorizing found it already there.
+    """
+
+    id: str
+    title: str
+    documents: tuple[DocumentInfo, ...]
+    created: str
+    models: dict[str, str]
+    chunks: int
+    memory_tokens: int
+    bytes: int
+    encode_seconds: float
+    cached: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a long piece of work is: `done` of `total` in the unit of the stage; `fraction` of the whole job."""
+
+    stage: str
+    done: int
+    total: int
+    fraction: float
+
+
+OnProgress = Callable[[Progress], None]
+"""Called between steps, from the working thread. Raise `Cancelled` from it to stop the work."""
+
+
+def ignore_progress(_: Progress) -> None:
+    """The `OnProgress` of a caller that does not want to know."""
