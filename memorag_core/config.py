@@ -22,7 +22,8 @@ class Profile:
     """A set of models that fit each other and a kind of machine.
 
     `gist_chunk` and `gist` are the tokens of text that Lite memory reads at once and of the gist it writes;
-    `budget` is the most tokens of gists it keeps; `chunk` the most tokens of a retrieval chunk.
+    `budget` is the most tokens of gists it keeps; `chunk` the most tokens of a retrieval chunk. `beacon_ratio` is
+    how many tokens of text a beacon stands for, 2 to 32 (0: no beacons); None is the checkpoint's own choice.
     """
 
     name: str
@@ -35,11 +36,13 @@ class Profile:
     gist: int = 256
     budget: int = 8192
     chunk: int = 512
+    beacon_ratio: int | None = None
 
 
 TINY_LM = "smollm2-135m-instruct"
 TINY_EMBEDDER = "all-minilm-l6-v2"
 SMALL_QWEN = "Qwen/Qwen2.5-1.5B-Instruct"
+MEMORAG_QWEN = "TommyChien/memorag-qwen2-7b-inst"
 
 PROFILES = {
     profile.name: profile
@@ -72,6 +75,14 @@ PROFILES = {
             embedder="BAAI/bge-small-zh-v1.5",
             generator="memory",
             chunk=384,
+        ),
+        Profile(
+            name="full",
+            fits="a GPU of 24 GiB or more",
+            memory="beacon",
+            memory_model=MEMORAG_QWEN,
+            embedder="BAAI/bge-m3",
+            generator="memory",
         ),
     )
 }

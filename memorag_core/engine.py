@@ -6,27 +6,19 @@ question and clues retrieve evidence from the raw text; a generator answers from
 
 from __future__ import annotations
 
-import hashlib
-import json
 import threading
-import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from memorag_core.chunking import split
 from memorag_core.clues import cite, clean
 from memorag_core.config import MAX_EVIDENCE_TOKENS, MAX_HITS, Profile, Settings
-from memorag_core.context import Context, info_of, read_chunks, read_documents, write_texts
-from memorag_core.errors import IncompatibleContext, InputError, MemoRAGError
+from memorag_core.context import Context, encode, info_of, key_of, load, read_chunks, read_documents
+from memorag_core.errors import InputError, MemoRAGError
 from memorag_core.ingest import check_size
-from memorag_core.manifest import Manifest
 from memorag_core.models.registry import Weights, choose_profile
+from memorag_core.parts import Parts, open_parts
 from memorag_core.prompts import prompts_for, render_answer, render_summary
+from memorag_core.recent import Recent
 from memorag_core.retrieval.base import Fused, fuse
 from memorag_core.store import ContextStore
 from memorag_core.types import (
@@ -37,29 +29,13 @@ from memorag_core.types import (
     Document,
     OnProgress,
     Passage,
-    Progress,
     Task,
     ignore_progress,
 )
 
-if TYPE_CHECKING:
-    from memorag_core.generation.base import Generator
-    from memorag_core.memory import MemoryModel
-    from memorag_core.retrieval.base import Retriever
-
 CLUE_WEIGHTS = {True: 0.7, False: 0.35}
 ANSWER_TOKENS = 64
-INDEX_SHARE = 0.15
-
-
-@dataclass(frozen=True)
-class _Parts:
-    """The loaded models and what they decide of a context's encoding."""
-
-    memory: MemoryModel
-    retriever: Retriever
-    generator: Generator
-    recipe: dict[str, Any]
+KEPT_RECALLS = 256
 
 
 class MemoRAG:
@@ -78,7 +54,8 @@ class MemoRAG:
         self.settings = settings or Settings.of()
         self.store = ContextStore(self.settings.store)
         self.weights = Weights(self.settings, say)
-        self._warm: OrderedDict[str, Context] = OrderedDict()
+        self._warm: Recent[str, Context] = Recent(self.settings.warm_contexts)
+        self._recalled: Recent[tuple[str, str], tuple[Clue, ...]] = Recent(KEPT_RECALLS)
         self._working = threading.RLock()
 
     def memorize(
@@ -101,14 +78,11 @@ class MemoRAG:
         """
         check_size(documents, self.settings.max_characters)
         with self._working:
-            parts = self._parts
-            key = _key(documents, parts.recipe)
+            key = key_of(documents, self._parts.recipe)
             with self.store.writing(key) as draft:
                 if (stored := self._already(key, name)) is not None:
                     return stored
-                started = time.monotonic()
-                manifest = self._encode(tuple(documents), key, draft, on_progress)
-                manifest = manifest.model_copy(update={"encode_seconds": round(time.monotonic() - started, 3)})
+                manifest = encode(documents, self._parts, draft, on_progress)
                 context_id = self.store.publish(draft, manifest, name)
         return info_of(context_id, self.store.manifest(context_id))
 
@@ -117,8 +91,11 @@ class MemoRAG:
         _check_question(question)
         context = self.context(context_id)
         with self._working:
+            if (recalled := self._recalled.get((context.manifest.key, question))) is not None:
+                return recalled
             spans, questions = self._parts.memory.recall(context.memory, question)
-        return clean({"span": spans, "question": questions}, question, context.bags)
+            clues = clean({"span": spans, "question": questions}, question, context.bags)
+            return self._recalled.put((context.manifest.key, question), clues)
 
     def retrieve(
         self,
@@ -165,7 +142,8 @@ class MemoRAG:
         with self._working:
             points = self._parts.memory.key_points(context.memory, prompts, focus)
         clues = clean({"span": points}, focus or "", context.bags)
-        evidence = self.retrieve(context_id, focus or context.manifest.title, clues)
+        topic = focus or next((clue.text for clue in clues), context.manifest.title)
+        evidence = self.retrieve(context_id, topic, [clue for clue in clues if clue.text != topic])
         prompt = render_summary(prompts, [passage.chunk.text for passage in evidence], focus, words)
         return self._written(context_id, prompt, focus or "", (clues, evidence), "summarize", 2 * words)
 
@@ -190,12 +168,11 @@ class MemoRAG:
     def forget(self, context_id: str) -> None:
         """Remove a context, damaged or not."""
         self.store.forget(context_id)
-        self._warm.pop(context_id, None)
+        self._warm.drop(context_id)
 
     def documents(self, context_id: str) -> tuple[Document, ...]:
         """The texts of a context, without loading any model."""
-        folder = self.store.folder(context_id)
-        return read_documents(folder, Manifest.read(folder))
+        return read_documents(self.store.folder(context_id), self.store.manifest(context_id))
 
     def chunks(self, context_id: str) -> tuple[Chunk, ...]:
         """The retrieval chunks of a context, without loading any model."""
@@ -210,12 +187,9 @@ class MemoRAG:
         """
         with self._working:
             manifest = self.store.manifest(context_id)
-            context = self._warm.pop(context_id, None)
+            context = self._warm.get(context_id)
             if context is None or context.manifest != manifest:
-                context = self._load(context_id, manifest)
-            self._warm[context_id] = context
-            while len(self._warm) > self.settings.warm_contexts:
-                self._warm.popitem(last=False)
+                context = self._warm.put(context_id, load(self.store.folder(context_id), manifest, self._parts))
             return context
 
     @cached_property
@@ -224,21 +198,8 @@ class MemoRAG:
         return choose_profile(self.settings)
 
     @cached_property
-    def _parts(self) -> _Parts:
-        from memorag_core.generation import open_generator
-        from memorag_core.memory import MEMORIES
-        from memorag_core.retrieval import open_retriever
-
-        memory = MEMORIES[self.profile.memory].open(self.profile, self.weights)
-        retriever = open_retriever(self.profile, self.weights)
-        generator = open_generator(self.profile, self.weights, memory.lm)
-        recipe = {
-            "memory": {"kind": memory.kind, "model": memory.lm.model_id, "revision": memory.lm.revision}
-            | memory.settings(),
-            "embedder": {"model": retriever.model_id, "revision": retriever.revision} | retriever.settings(),
-            "chunk_tokens": min(self.profile.chunk, retriever.max_tokens),
-        }
-        return _Parts(memory, retriever, generator, recipe)
+    def _parts(self) -> Parts:
+        return open_parts(self.profile, self.weights)
 
     def _already(self, key: str, name: str | None) -> ContextInfo | None:
         """The stored context of that key, under the name wanted."""
@@ -249,41 +210,6 @@ class MemoRAG:
                 return None
             holder = self.store.copy(found[0], name) if name else found[0]
         return info_of(holder, self.store.manifest(holder), cached=True)
-
-    def _encode(self, documents: tuple[Document, ...], key: str, draft: Path, on_progress: OnProgress) -> Manifest:
-        """Chunk, index and memorize into the draft folder."""
-        parts = self._parts
-        chunks = tuple(
-            Chunk(document.id, start, end, document.text[start:end])
-            for document in documents
-            for start, end in split(document.text, parts.recipe["chunk_tokens"], parts.retriever.count)
-        )
-        entries = write_texts(draft, documents, chunks)
-        indexing = _stage("indexing", on_progress, 0.0, INDEX_SHARE)
-        parts.retriever.index([chunk.text for chunk in chunks], indexing).save(draft)
-        memory = parts.memory.memorize(documents, _stage("memorizing", on_progress, INDEX_SHARE, 1.0))
-        parts.memory.save(memory, draft)
-        return Manifest(
-            key=key,
-            title=documents[0].title,
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
-            recipe=parts.recipe,
-            documents=entries,
-            chunks=len(chunks),
-            memory_tokens=memory.state.tokens,
-            encode_seconds=0.0,
-            files={},
-        )
-
-    def _load(self, context_id: str, manifest: Manifest) -> Context:
-        folder = self.store.folder(context_id)
-        manifest.verify(folder)
-        parts = self._parts
-        if manifest.recipe != json.loads(json.dumps(parts.recipe)):
-            raise IncompatibleContext(_mismatch(context_id, manifest.recipe, parts.recipe))
-        documents = read_documents(folder, manifest)
-        chunks = read_chunks(folder, documents)
-        return Context(context_id, manifest, documents, chunks, parts.retriever.load(folder), parts.memory.load(folder))
 
     def _within_budget(
         self, context: Context, ranked: Sequence[Fused], queries: Sequence[str], tokens: int
@@ -323,21 +249,6 @@ class MemoRAG:
             return None  # damaged ones are told by `damaged`
 
 
-def _key(documents: Sequence[Document], recipe: dict[str, Any]) -> str:
-    """The digest of all that decides a context's encoding."""
-    texts = [[d.id, d.title, hashlib.sha256(d.text.encode()).hexdigest()] for d in documents]
-    return hashlib.sha256(json.dumps([texts, recipe], sort_keys=True).encode()).hexdigest()
-
-
-def _stage(name: str, on_progress: OnProgress, start: float, end: float) -> Callable[[int, int], None]:
-    """Steps of one stage as progress of the whole job, never going back."""
-
-    def on_step(done: int, total: int) -> None:
-        on_progress(Progress(name, done, total, start + (end - start) * done / max(total, 1)))
-
-    return on_step
-
-
 def _check_question(question: str) -> None:
     if not question.strip():
         raise InputError("The question is empty; ask something about the context.")
@@ -346,12 +257,3 @@ def _check_question(question: str) -> None:
 def _check_range(name: str, value: int | None, most: int) -> None:
     if value is not None and not 1 <= value <= most:
         raise InputError(f"{name} is {value}; choose a number from 1 to {most:,}.")
-
-
-def _mismatch(context_id: str, stored: dict[str, Any], used: dict[str, Any]) -> str:
-    differing = sorted(part for part in stored.keys() | used.keys() if stored.get(part) != used.get(part))
-    details = "; ".join(f"{part}: it has {stored.get(part)}, in use is {used.get(part)}" for part in differing)
-    return (
-        f"The context '{context_id}' was memorized with other models or settings than those in use ({details}). "
-        f"Start with the profile or models it was made with, or memorize its text again under another name."
-    )

@@ -27,7 +27,6 @@ class Prompts:
     key_points: str
     summary: str
     focus: str
-    unknown: str
 
 
 ENGLISH = Prompts(
@@ -42,19 +41,11 @@ ENGLISH = Prompts(
         "specific questions, each on a line of its own, and nothing else."
     ),
     rewrite="Question: {question}\nRewrite the question so that it can be understood and looked up without the text.",
-    qa="Question: {question}\nAnswer the question from the text, in one or two sentences.",
-    answer=(
-        "Read these passages of a long text.\n\n{evidence}\n\nQuestion: {question}\n"
-        "Answer the question from the passages, in one or two sentences. "
-        "If the passages do not answer it, say: {unknown}"
-    ),
-    key_points="List the key points of the text{focus}, each in one line.",
-    summary=(
-        "Read these passages of a long text.\n\n{evidence}\n\n"
-        "Write a summary of the text{focus} in about {words} words, from the passages only."
-    ),
+    qa="Using only the text above, answer briefly: {question}",
+    answer="{evidence}\n\nUsing only the text above, answer briefly: {question}",
+    key_points="Write down the five most important facts of the text{focus}, each on a line of its own.",
+    summary="{evidence}\n\nUsing only the text above, write a summary of it{focus} in about {words} words.",
     focus=" about {topic}",
-    unknown="The text does not say.",
 )
 
 CHINESE = Prompts(
@@ -63,15 +54,11 @@ CHINESE = Prompts(
     spans="问题：{question}\n原文中哪些句子有助于回答这个问题？最多写三句，每句单独一行，不要写别的内容。",
     questions="问题：{question}\n要根据原文回答它，首先需要查清什么？最多写三个简短而具体的问题，每个单独一行，不要写别的内容。",
     rewrite="问题：{question}\n请改写这个问题，使它脱离原文也能理解和检索。",
-    qa="问题：{question}\n请根据原文用一两句话回答。",
-    answer=(
-        "请阅读一篇长文中的以下段落。\n\n{evidence}\n\n问题：{question}\n"
-        "请根据这些段落用一两句话回答；如果段落中没有答案，请说：{unknown}"
-    ),
-    key_points="请列出原文{focus}的要点，每点一行。",
-    summary="请阅读一篇长文中的以下段落。\n\n{evidence}\n\n请只根据这些段落，用大约{words}个词概括原文{focus}。",
-    focus="中关于{topic}",
-    unknown="原文没有提到。",
+    qa="请只根据上面的文字简短回答：{question}",
+    answer="{evidence}\n\n请只根据上面的文字简短回答：{question}",
+    key_points="请写出原文{focus}最重要的五个事实，每个单独一行。",
+    summary="{evidence}\n\n请只根据上面的文字，用大约{words}个字概括其{focus}内容。",
+    focus="中关于{topic}的",
 )
 
 
@@ -86,19 +73,14 @@ def prompts_for(text: str) -> Prompts:
     return CHINESE if language_of(text) == "zh" else ENGLISH
 
 
-def numbered(passages: Sequence[str]) -> str:
-    """Passages under the numbers [1], [2] …, a blank line between them."""
-    return "\n\n".join(f"[{number}] {passage}" for number, passage in enumerate(passages, start=1))
-
-
 def render_answer(prompts: Prompts, question: str, passages: Sequence[str]) -> str:
     """The question over its evidence."""
-    return prompts.answer.format(evidence=numbered(passages), question=question, unknown=prompts.unknown)
+    return prompts.answer.format(evidence="\n\n".join(passages), question=question)
 
 
 def render_summary(prompts: Prompts, passages: Sequence[str], focus: str | None, words: int) -> str:
     """The request for a summary of about `words` words over its evidence."""
-    return prompts.summary.format(evidence=numbered(passages), focus=render_focus(prompts, focus), words=words)
+    return prompts.summary.format(evidence="\n\n".join(passages), focus=render_focus(prompts, focus), words=words)
 
 
 def render_focus(prompts: Prompts, focus: str | None) -> str:

@@ -58,16 +58,21 @@ class LiteMemory(MemoryModel):
         return Memory(state, {"gists": notes})
 
     def _condensed(self, texts: Sequence[str], prompts: Prompts, gist: int, on_step: OnStep) -> list[str]:
-        """A gist of at most `gist` tokens of each text, a batch at a time."""
-        gists: list[str] = []
+        """A gist of at most `gist` tokens of each text, a batch at a time; a text no longer than that is its own."""
+        gists = list(texts)
+        long = [number for number, tokens in enumerate(self.lm.count(texts)) if tokens > gist]
+        done = 0
 
         def on_forward() -> None:
-            on_step(len(gists), len(texts))
+            on_step(done, len(long))
 
         batch = self._batch_size()
-        for start in range(0, len(texts), batch):
-            asked = [prompts.gist.format(text=text) for text in texts[start : start + batch]]
-            gists += self.lm.generate(asked, gist, repetition_penalty=1.1, on_forward=on_forward)
+        for done in range(0, len(long), batch):
+            numbers = long[done : done + batch]
+            asked = [prompts.gist.format(text=texts[number]) for number in numbers]
+            replies = self.lm.generate(asked, gist, repetition_penalty=1.1, on_forward=on_forward)
+            for number, reply in zip(numbers, replies, strict=True):
+                gists[number] = reply
         return gists
 
     def _within_budget(self, gists: list[str], prompts: Prompts, on_step: OnStep) -> str:

@@ -51,14 +51,16 @@ def attend(
     attention_mask: torch.Tensor | None,
     scaling: float | None = None,
     memory: KeyValues | None = None,
+    visible: torch.Tensor | None = None,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """An attention function of transformers' attention interface.
 
     Args:
         query: (batch, heads, new, head dimension). key, value: (batch, key-value heads, own, head dimension).
-        attention_mask: boolean (batch, 1, new, own) over the row's own tokens; all of the memory is visible.
+        attention_mask: boolean (batch, 1, new, own) over the row's own tokens.
         memory: the prefix shared by all rows; without it this is scaled-dot-product attention.
+        visible: boolean (batch, memory tokens), what each row sees of the memory; by default all of it.
 
     Returns:
         The output (batch, new, heads, head dimension), and no weights.
@@ -77,6 +79,7 @@ def attend(
             (past_keys, past_values),
             (key, value),
             None if attention_mask is None else attention_mask[:, :, i : i + step],
+            visible,
         )
         for i in range(0, new, step)
     ]
@@ -88,11 +91,14 @@ def _attend_block(
     past: tuple[torch.Tensor, torch.Tensor],
     own: tuple[torch.Tensor, torch.Tensor],
     mask: torch.Tensor | None,
+    visible: torch.Tensor | None,
 ) -> torch.Tensor:
     """One softmax over memory and own tokens. query: (batch, kv heads, groups, new, width), already scaled."""
     batch, kv_heads, groups, new, width = query.shape
     rows = query.transpose(0, 1).reshape(kv_heads, batch * groups * new, width)
-    shared = (rows @ past[0].transpose(-1, -2)).view(kv_heads, batch, groups, new, -1).transpose(0, 1)
+    shared: torch.Tensor = (rows @ past[0].transpose(-1, -2)).view(kv_heads, batch, groups, new, -1).transpose(0, 1)
+    if visible is not None:
+        shared = shared.masked_fill(~visible[:, None, None, None], float("-inf"))
     alone = query @ own[0][:, :, None].transpose(-1, -2)
     if mask is not None:
         alone = alone.masked_fill(~mask[:, :, None], float("-inf"))

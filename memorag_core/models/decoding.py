@@ -40,10 +40,7 @@ def decode(
     start = memory.next_position if memory else 0
     positions = start + (real.cumsum(-1) - 1).clamp(min=0)
     padded = not bool(real.all())
-    open_rows = torch.ones(rows, dtype=torch.bool, device=ids.device)
-    replies: list[list[int]] = [[] for _ in prompts]
-    seen = torch.zeros(rows, model.config.vocab_size, dtype=torch.bool, device=ids.device)
-    stops = torch.tensor(sorted(stop), device=ids.device)
+    greedy = Greedy(rows, stop, repetition_penalty)
     columns = max(1, TOKENS_A_FORWARD // rows)
     for _ in range(max_new_tokens):
         for first in range(0, ids.shape[1], columns):
@@ -58,16 +55,37 @@ def decode(
                 memory=memory,
             ).logits[:, -1]
             on_forward()
-        ids = _penalized(logits, seen, repetition_penalty).argmax(-1, keepdim=True)
-        open_rows &= ~torch.isin(ids[:, 0], stops)
-        if not bool(open_rows.any()):
+        chosen = greedy.take(logits)
+        if chosen is None:
             break
-        for row in open_rows.nonzero()[:, 0].tolist():
-            replies[row].append(int(ids[row, 0]))
-        seen.scatter_(1, ids, True)
+        ids = chosen
         positions = positions[:, -1:] + 1
         real = torch.cat([real, real.new_ones(rows, 1)], dim=-1)
-    return replies
+    return greedy.replies
+
+
+class Greedy:
+    """Picks the likeliest token of every row, step by step, and keeps what each row has said before it stopped."""
+
+    def __init__(self, rows: int, stop: frozenset[int] = frozenset(), repetition_penalty: float = 1.0) -> None:
+        """Take the ids that end a row, and what divides the logits of tokens a row has already generated."""
+        self.replies: list[list[int]] = [[] for _ in range(rows)]
+        self._stop = stop
+        self._penalty = repetition_penalty
+        self._open = set(range(rows))
+        self._seen: torch.Tensor | None = None
+
+    def take(self, logits: torch.Tensor) -> torch.Tensor | None:
+        """The next token of each row, (rows, 1), from logits (rows, vocabulary); None once every row has stopped."""
+        if self._seen is None:
+            self._seen = torch.zeros_like(logits, dtype=torch.bool)
+        chosen = _penalized(logits, self._seen, self._penalty).argmax(-1, keepdim=True)
+        tokens = chosen[:, 0].tolist()
+        self._open = {row for row in self._open if tokens[row] not in self._stop}
+        for row in self._open:
+            self.replies[row].append(tokens[row])
+        self._seen.scatter_(1, chosen, True)
+        return chosen if self._open else None
 
 
 def _pad_left(prompts: Sequence[Sequence[int]], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
@@ -38,17 +39,9 @@ class LanguageModel:
         Raises:
             ModelUnavailable: where neither the folder nor the hub has it; says how to get it.
         """
-        transformers_logging.disable_progress_bar()
-        dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
-        try:
+        model = load_model(source, device)
+        with _unavailable(source):
             tokenizer = AutoTokenizer.from_pretrained(source)
-            model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, attn_implementation=register())
-        except (OSError, ValueError) as error:
-            raise ModelUnavailable(
-                f"The model '{source}' could not be loaded ({str(error).splitlines()[0]}). Give a folder that holds "
-                f"it, or, on a machine with access to the hub, run once: hf download {source}"
-            ) from error
-        model.to(device)  # type: ignore[arg-type]  # transformers wraps torch's `to` without its overloads
         return cls(model, tokenizer, model_id or str(source), revision_of(source, model))
 
     @property
@@ -58,7 +51,7 @@ class LanguageModel:
 
     def count(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, without special tokens."""
-        return [len(ids) for ids in self._ids(texts)] if texts else []
+        return [len(ids) for ids in self.encode(texts)] if texts else []
 
     def generate(
         self,
@@ -70,13 +63,13 @@ class LanguageModel:
     ) -> list[str]:
         """Reply to every instruction, as one batch; each alone, or continuing `memory` without changing it."""
         lead = "\n\n" if memory else self.chat_head
-        prompts = self._ids([lead + instruction + self.chat_tail for instruction in instructions])
+        prompts = self.encode([lead + instruction + self.chat_tail for instruction in instructions])
         replies = decode(self.model, prompts, max_new_tokens, self.stop, memory, repetition_penalty, on_forward)
-        return [self.tokenizer.decode(ids, skip_special_tokens=True).strip() for ids in replies]
+        return self.texts(replies)
 
     def remember(self, text: str, on_step: OnStep) -> KeyValues:
         """Prefill the chat template up to and with `text`; instructions given later follow in the same turn."""
-        [ids] = self._ids([self.chat_head + text])
+        [ids] = self.encode([self.chat_head + text])
         return self.prefill(ids, on_step)
 
     @torch.inference_mode()
@@ -89,9 +82,14 @@ class LanguageModel:
             on_step(min(start + PREFILL_WINDOW, len(ids)), len(ids))
         return cache.key_values(len(ids))
 
-    def _ids(self, texts: Sequence[str]) -> list[list[int]]:
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each text, without special tokens."""
         encoded: list[list[int]] = self.tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
         return encoded
+
+    def texts(self, replies: Sequence[Sequence[int]]) -> list[str]:
+        """What was said, from token ids."""
+        return [self.tokenizer.decode(ids, skip_special_tokens=True).strip() for ids in replies]
 
     def _split_chat_template(self) -> tuple[str, str]:
         """What the chat template puts before and after a user's words."""
@@ -106,6 +104,49 @@ class LanguageModel:
         declared = self.model.generation_config.eos_token_id if self.model.generation_config else None
         ids = declared if isinstance(declared, list) else [declared]
         return frozenset(i for i in (*ids, self.tokenizer.eos_token_id) if i is not None)
+
+
+def load_model(source: str | Path, device: str) -> PreTrainedModel:
+    """The weights of a folder or hub id in transformers' own class: bfloat16 on CUDA, float32 elsewhere.
+
+    No code of the repository is run, and weights the class has no place for (beacons) are left unread.
+
+    Raises:
+        ModelUnavailable: where neither the folder nor the hub has it, or weights are missing; says how to get it.
+    """
+    transformers_logging.disable_progress_bar()
+    dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
+    with _unavailable(source), _errors_only():
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            source, dtype=dtype, attn_implementation=register(), trust_remote_code=False, output_loading_info=True
+        )
+    model, report = loaded
+    if missing := sorted(report["missing_keys"]):
+        raise ModelUnavailable(f"The weights of '{source}' lack {', '.join(missing[:3])}. Fetch them again.")
+    return cast(PreTrainedModel, model.to(device))
+
+
+@contextmanager
+def _unavailable(source: str | Path) -> Iterator[None]:
+    """A failure to load, told as what to do about it."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise ModelUnavailable(
+            f"The model '{source}' could not be loaded ({str(error).splitlines()[0]}). Give a folder that holds "
+            f"it, or, on a machine with access to the hub, run once: hf download {source}"
+        ) from error
+
+
+@contextmanager
+def _errors_only() -> Iterator[None]:
+    """No load report: of its contents, missing weights are raised and the others are meant."""
+    verbosity = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
 
 
 def revision_of(source: str | Path, model: PreTrainedModel) -> str:

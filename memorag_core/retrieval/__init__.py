@@ -2,7 +2,7 @@
 
 from memorag_core.config import Profile
 from memorag_core.models.registry import Weights
-from memorag_core.retrieval.base import Retriever
+from memorag_core.retrieval.base import Index, Retriever
 
 
 def open_retriever(profile: Profile, weights: Weights) -> Retriever:
@@ -13,4 +13,4 @@ def open_retriever(profile: Profile, weights: Weights) -> Retriever:
     return DenseRetriever(weights.source(name), weights.device, name, weights.revision(name))
 
 
-__all__ = ["Retriever", "open_retriever"]
+__all__ = ["Index", "Retriever", "open_retriever"]

@@ -1,0 +1,50 @@
+"""The loaded models of a profile, and the recipe: all that they decide of a context's encoding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from memorag_core.config import Profile
+    from memorag_core.generation import Generator
+    from memorag_core.memory import MemoryModel
+    from memorag_core.models.registry import Weights
+    from memorag_core.retrieval import Retriever
+
+
+@dataclass(frozen=True)
+class Parts:
+    """One of each: what remembers, what finds, what writes. `recipe` is JSON, and part of a context's key."""
+
+    memory: MemoryModel
+    retriever: Retriever
+    generator: Generator
+    recipe: dict[str, Any]
+
+    @property
+    def chunk_tokens(self) -> int:
+        """The most tokens of a retrieval chunk, in the retriever's tokens."""
+        return int(self.recipe["chunk_tokens"])
+
+
+def open_parts(profile: Profile, weights: Weights) -> Parts:
+    """Load what a profile names.
+
+    Raises:
+        ModelUnavailable: weights that cannot be had, or an extra that is missing.
+    """
+    from memorag_core.generation import open_generator
+    from memorag_core.memory import MEMORIES
+    from memorag_core.retrieval import open_retriever
+
+    memory = MEMORIES[profile.memory].open(profile, weights)
+    retriever = open_retriever(profile, weights)
+    generator = open_generator(profile, weights, memory.lm)
+    recipe = {
+        "memory": {"kind": memory.kind, "model": memory.lm.model_id, "revision": memory.lm.revision}
+        | memory.settings(),
+        "embedder": {"model": retriever.model_id, "revision": retriever.revision} | retriever.settings(),
+        "chunk_tokens": min(profile.chunk, retriever.max_tokens),
+    }
+    return Parts(memory, retriever, generator, recipe)

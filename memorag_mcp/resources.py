@@ -1,0 +1,112 @@
+"""Cached contexts as resources: each context, its documents' texts, and its chunks, a page at a time."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import anyio.to_thread
+from mcp.server import MCPServer
+from mcp.server.mcpserver.exceptions import ResourceNotFoundError
+from mcp.types import Resource
+
+from memorag_core.engine import MemoRAG
+from memorag_core.errors import MemoRAGError
+from memorag_core.types import ContextInfo
+from memorag_mcp.results import SCHEME, ContextResult, context_uri
+
+CHUNKS_A_PAGE = 100
+JSON = "application/json"
+TEXT = "text/plain"
+
+
+class ContextServer(MCPServer[Any]):
+    """An MCP server whose list of resources is what the store holds at that moment."""
+
+    def __init__(self, engine: MemoRAG, **options: Any) -> None:
+        super().__init__(**options)
+        self.engine = engine
+        _add_templates(self, engine)
+
+    async def list_resources(self) -> list[Resource]:
+        """Every context, its documents, and the first page of its chunks."""
+        contexts = await anyio.to_thread.run_sync(self.engine.contexts)
+        return [resource for info in contexts for resource in _resources_of(info)]
+
+
+def _resources_of(info: ContextInfo) -> list[Resource]:
+    size = sum(document.characters for document in info.documents)
+    about = (
+        f"Memorized context '{info.title}': {len(info.documents)} document(s), {size:,} characters, "
+        f"{info.chunks} chunks, {info.memory_tokens:,} tokens of memory; memory model {info.models['memory']}, "
+        f"embedder {info.models['embedder']}; memorized {info.created}."
+    )
+    described = Resource(uri=context_uri(info.id), name=info.id, title=info.title, description=about, mime_type=JSON)
+    texts = [
+        Resource(
+            uri=context_uri(info.id, "documents", document.id),
+            name=f"{info.id}/{document.id}",
+            title=document.title,
+            description=f"Full text of '{document.title}' ({document.characters:,} characters) in context '{info.id}'.",
+            mime_type=TEXT,
+        )
+        for document in info.documents
+    ]
+    chunks = Resource(
+        uri=context_uri(info.id, "chunks", "1"),
+        name=f"{info.id}/chunks/1",
+        title=f"{info.title}: chunks",
+        description=f"The {info.chunks} chunks of context '{info.id}' with their offsets, {CHUNKS_A_PAGE} a page.",
+        mime_type=JSON,
+    )
+    return [described, *texts, chunks]
+
+
+def _add_templates(server: MCPServer[Any], engine: MemoRAG) -> None:
+    @server.resource(f"{SCHEME}/{{context_id}}", mime_type=JSON, description="A memorized context: what it holds.")
+    def context(context_id: str) -> str:
+        try:
+            return ContextResult.of(engine.info(context_id)).model_dump_json(indent=2)
+        except MemoRAGError as error:
+            raise ResourceNotFoundError(str(error)) from error
+
+    @server.resource(
+        f"{SCHEME}/{{context_id}}/documents/{{document_id}}",
+        mime_type=TEXT,
+        description="The full text of a document, verbatim.",
+    )
+    def document(context_id: str, document_id: str) -> str:
+        try:
+            texts = {document.id: document.text for document in engine.documents(context_id)}
+        except MemoRAGError as error:
+            raise ResourceNotFoundError(str(error)) from error
+        if document_id not in texts:
+            names = ", ".join(texts)
+            raise ResourceNotFoundError(f"Context '{context_id}' has no document '{document_id}'; it has: {names}.")
+        return texts[document_id]
+
+    @server.resource(
+        f"{SCHEME}/{{context_id}}/chunks/{{page}}",
+        mime_type=JSON,
+        description=f"Chunks with document, offsets and text, {CHUNKS_A_PAGE} a page, from page 1.",
+    )
+    def chunks(context_id: str, page: str) -> str:
+        try:
+            return _chunk_page(engine, context_id, page)
+        except MemoRAGError as error:
+            raise ResourceNotFoundError(str(error)) from error
+
+
+def _chunk_page(engine: MemoRAG, context_id: str, page: str) -> str:
+    chunks = engine.chunks(context_id)
+    pages = -(-len(chunks) // CHUNKS_A_PAGE)
+    if not page.isdecimal() or not 1 <= int(page) <= pages:
+        raise ResourceNotFoundError(f"Context '{context_id}' has pages 1 to {pages} of chunks, not {page}.")
+    first = (int(page) - 1) * CHUNKS_A_PAGE
+    shown = [
+        {"document_id": chunk.document_id, "start": chunk.start, "end": chunk.end, "text": chunk.text}
+        for chunk in chunks[first : first + CHUNKS_A_PAGE]
+    ]
+    following = context_uri(context_id, "chunks", str(int(page) + 1)) if int(page) < pages else None
+    record = {"context_id": context_id, "page": int(page), "pages": pages, "next": following, "chunks": shown}
+    return json.dumps(record, ensure_ascii=False)

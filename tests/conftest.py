@@ -1,0 +1,105 @@
+"""Tiny models in the published layouts, written once a session, so that tests run the real loading code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from memorag_core import MemoRAG, Settings
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared"
+SAMPLES = ROOT / "contexts" / "samples"
+CHAT_TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+STORY = (
+    "The mill stands at the head of the pond. Its gates were hung in May 1963.\n\n"
+    "Amos kept the gate book every day. The horn was sounded before the water was let go.\n\n"
+    "On Monday the inspector came from Ardmouth. He asked for the weights of the pins.\n"
+)
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `lm` (a random Llama with a chat template) and `embedder` (a random BERT with pooling)."""
+    folder = tmp_path_factory.mktemp("models")
+    corpus = [(SAMPLES / "harrow-sound.md").read_text(encoding="utf-8")]
+    _write_lm(folder / "lm", corpus)
+    _write_embedder(folder / "embedder", corpus)
+    return folder
+
+
+@pytest.fixture
+def settings(tiny_models: Path, tmp_path: Path) -> Settings:
+    """Settings over the tiny models and an empty store."""
+    return Settings.of(
+        profile="tiny",
+        device="cpu",
+        store=tmp_path / "store",
+        memory_model=str(tiny_models / "lm"),
+        embedder=str(tiny_models / "embedder"),
+    )
+
+
+@pytest.fixture
+def engine(settings: Settings) -> MemoRAG:
+    """An engine over the tiny models and an empty store."""
+    return MemoRAG(settings)
+
+
+def _write_lm(folder: Path, corpus: list[str]) -> None:
+    import torch
+    from tokenizers import ByteLevelBPETokenizer
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    bpe = ByteLevelBPETokenizer()
+    bpe.train_from_iterator(corpus, vocab_size=600, special_tokens=["<|im_end|>", "<|im_start|>"], show_progress=False)
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=bpe._tokenizer, bos_token="<|im_start|>", eos_token="<|im_end|>", pad_token="<|im_end|>"
+    )
+    tokenizer.chat_template = CHAT_TEMPLATE
+    tokenizer.save_pretrained(folder)
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=600,
+        hidden_size=48,
+        intermediate_size=96,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=8192,
+        bos_token_id=1,
+        eos_token_id=0,
+        pad_token_id=0,
+        initializer_range=0.2,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+
+
+def _write_embedder(folder: Path, corpus: list[str]) -> None:
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+    from tokenizers import BertWordPieceTokenizer
+    from transformers import BertConfig, BertModel, BertTokenizer
+
+    pieces = BertWordPieceTokenizer()
+    pieces.train_from_iterator(corpus, vocab_size=800, show_progress=False)
+    raw = folder.with_name("bert")
+    BertTokenizer(tokenizer_object=pieces._tokenizer).save_pretrained(raw)
+    torch.manual_seed(0)
+    BertModel(
+        BertConfig(
+            vocab_size=pieces.get_vocab_size(),
+            hidden_size=32,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            intermediate_size=64,
+            max_position_embeddings=256,
+        )
+    ).save_pretrained(raw)
+    encoder = Transformer(str(raw), max_seq_length=256)
+    SentenceTransformer(modules=[encoder, Pooling(32), Normalize()], device="cpu").save(str(folder))
