@@ -10,6 +10,11 @@ Count = Callable[[Sequence[str]], list[int]]
 """Token counts of texts, without special tokens."""
 
 _SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s)|[。！？；]+[”’」』）]*|\n+")
+_ABBREVIATED = re.compile(
+    r"\b(?:[A-Z]|Mr|Mrs|Ms|Dr|St|Prof|Capt|Gen|Col|Lt|Sgt|Rev|Hon|Jr|Sr|vs|cf|No|Nos|e\.g|i\.e)\.\Z"
+)
+_LONGEST_ABBREVIATION = 6
+_PARAGRAPH = re.compile(r"\n[^\S\n]*\n")
 _WORD = re.compile(r"\S+\s*")
 
 
@@ -30,6 +35,8 @@ def sentences(text: str, start: int = 0, end: int | None = None) -> Iterator[Spa
     end = len(text) if end is None else end
     at = start
     for match in _SENTENCE_END.finditer(text, start, end):
+        if _ABBREVIATED.search(text, max(at, match.end() - _LONGEST_ABBREVIATION), match.end()):
+            continue
         yield from _stripped(text, at, match.end())
         at = match.end()
     yield from _stripped(text, at, end)
@@ -69,13 +76,14 @@ def _packed(text: str, pieces: list[tuple[Span, int]], limit: int) -> Iterator[S
     start = end = -1
     filled = 0
     for (piece_start, piece_end), tokens in pieces:
-        fresh_paragraph = start >= 0 and "\n\n" in text[end:piece_start]
-        if start >= 0 and (filled + tokens > limit or (fresh_paragraph and filled * 3 >= limit * 2)):
+        gap = max(1, piece_start - end) if start >= 0 else 0  # white space is a token a character at most
+        fresh_paragraph = start >= 0 and _PARAGRAPH.search(text, end, piece_start) is not None
+        if start >= 0 and (filled + gap + tokens > limit or (fresh_paragraph and filled * 3 >= limit * 2)):
             yield start, end
-            start, filled = -1, 0
+            start, filled, gap = -1, 0, 0
         if start < 0:
             start = piece_start
         end = piece_end
-        filled += tokens + 1
+        filled += gap + tokens
     if start >= 0:
         yield start, end

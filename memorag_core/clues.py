@@ -13,17 +13,20 @@ from memorag_core.types import Citation, Clue, ClueKind, Document, Passage
 
 MAX_CLUES = 6
 VERBATIM = 0.8
+VERIFIABLE = 5
 ECHO = 0.75
 SHORTEST = 3
 
-_MARK = re.compile(r"^\s*(?:[-*•·–]|\(?\d{1,2}[.)、:：]|\[\d+\]|[（(]?[一二三四五六七八九十][、.)）])\s*")
+_MARK = re.compile(
+    r"^\s*(?:[-*•·–](?!\d)|[（(]?\d{1,2}[.)）、:：](?!\d)|\[\d+\]|[（(]?[一二三四五六七八九十][、.)）])\s*"
+)
 _QUOTES = "\"'“”‘’「」『』*` "
 _TERM = re.compile(r"[\u3400-\u9fff]|[^\W_\u3400-\u9fff]+")
 _CANNED = re.compile(
-    r"(?i)\b(as an ai|i (?:am|'m) (?:sorry|unable|not able)|i (?:can(?:no|')t|do(?:n't| not) (?:have|know))|"
+    r"(?i)\b(as an ai|i(?: am|['’]m) (?:sorry|unable|not able)|i can(?:no|['’])t|i do(?:n['’]t| not) (?:have|know)|"
     r"(?:sure|certainly|of course)[,!:]|here (?:are|is) |the text does not|no (?:relevant )?information|"
-    r"(?:not|n't) (?:mentioned|provided|specified)|the (?:question|sentences?|text) (?:above|is|are|that)|"
-    r"to answer (?:this|the) question)|(?:抱歉|无法|没有提到|未提及|作为一个|以下是)"
+    r"(?:not|n['’]t) (?:mentioned|provided|specified)|the (?:question|sentences?|text) (?:above|is|are|that)|"
+    r"to answer (?:this|the) question|the answer to (?:this|the) question)|(?:抱歉|无法|没有提到|未提及|作为一个|以下是)"
 )
 
 
@@ -35,7 +38,7 @@ def terms(text: str) -> list[str]:
 def clean(recalled: Mapping[ClueKind, str], question: str, bags: Sequence[frozenset[str]]) -> tuple[Clue, ...]:
     """The usable lines of what was recalled: no list marks, canned replies, echoes of the question or repetitions.
 
-    `bags` holds the terms of each chunk: a span is verified where one chunk has nearly all of its words.
+    `bags` holds the terms of each chunk: a span of enough words is verified where one chunk has nearly all of them.
     """
     asked = set(terms(question))
     seen: set[frozenset[str]] = set()
@@ -44,15 +47,18 @@ def clean(recalled: Mapping[ClueKind, str], question: str, bags: Sequence[frozen
         for line in raw.splitlines():
             text = _MARK.sub("", line).strip(_QUOTES)
             own = frozenset(terms(text))
-            if not _usable(text, kind, own, asked) or own in seen:
+            if own in seen or not _usable(text, kind, own, asked):
+                continue
+            verified = kind == "span" and len(own) >= VERIFIABLE and _best_share(own, bags) >= VERBATIM
+            if not verified and _CANNED.search(text):
                 continue
             seen.add(own)
-            clues.append(Clue(text, kind, kind == "span" and _best_share(own, bags) >= VERBATIM))
+            clues.append(Clue(text, kind, verified))
     return tuple(clues[:MAX_CLUES])
 
 
 def _usable(text: str, kind: ClueKind, own: frozenset[str], asked: set[str]) -> bool:
-    if len(own) < SHORTEST or _CANNED.search(text):
+    if len(own) < SHORTEST:
         return False
     if kind == "question" and not text.endswith(("?", "？")):
         return False

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from memorag_core.errors import InputError
 
@@ -112,7 +112,7 @@ class Settings(BaseModel):
     `memory` is the memory model itself.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     profile: str = Field("auto", description="auto, or one of the profiles")
     store: Path = Field(default_factory=default_store)
@@ -125,6 +125,12 @@ class Settings(BaseModel):
     evidence_tokens: int = Field(700, ge=16, le=MAX_EVIDENCE_TOKENS, description="evidence shown to the generator")
     max_characters: int = Field(50_000_000, ge=1, description="the largest context accepted, in characters")
     warm_contexts: int = Field(8, ge=1, description="contexts kept loaded, least recently used dropped first")
+
+    @field_validator("store", "models_dir", mode="after")
+    @classmethod
+    def _at_home(cls, path: Path) -> Path:
+        """A client's configuration file has no shell to expand the tilde."""
+        return path.expanduser()
 
     @classmethod
     def of(cls, **chosen: object) -> Settings:

@@ -46,8 +46,8 @@ class Context:
 
 
 def key_of(documents: Sequence[Document], recipe: dict[str, Any]) -> str:
-    """The digest of all that decides a context's encoding: its texts and the recipe."""
-    texts = [[d.id, d.title, hashlib.sha256(d.text.encode()).hexdigest()] for d in documents]
+    """The digest of all that decides a context's encoding: its texts and the recipe, not what they are called."""
+    texts = [hashlib.sha256(document.text.encode()).hexdigest() for document in documents]
     return hashlib.sha256(json.dumps([texts, recipe], sort_keys=True).encode()).hexdigest()
 
 

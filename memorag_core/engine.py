@@ -34,7 +34,7 @@ from memorag_core.types import (
 )
 
 CLUE_WEIGHTS = {True: 0.7, False: 0.35}
-ANSWER_TOKENS = 64
+ANSWER_TOKENS = 48
 KEPT_RECALLS = 256
 
 
@@ -117,7 +117,7 @@ class MemoRAG:
         _check_range("tokens", tokens, MAX_EVIDENCE_TOKENS)
         context = self.context(context_id)
         queries = [question, *(clue.text for clue in clues)]
-        weights = [1.0, *(CLUE_WEIGHTS[clue.verified] for clue in clues)]
+        weights = [1.0, *(CLUE_WEIGHTS[clue.verified] / len(clues) for clue in clues)]
         with self._working:
             ranked = fuse(context.index.search(queries, max(k or 0, self.settings.hits)), weights)
             return self._within_budget(context, ranked[:k], queries, tokens or self.settings.evidence_tokens)

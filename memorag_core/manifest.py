@@ -51,6 +51,16 @@ class Manifest(BaseModel):
     memory_tokens: int
     encode_seconds: float
     files: dict[str, FileEntry]
+    seal: str = ""
+
+    def digest(self) -> str:
+        """The SHA-256 of all fields but `seal`."""
+        record = self.model_dump(mode="json", exclude={"seal"})
+        return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+
+    def sealed(self) -> Manifest:
+        """With the digest that `read` checks."""
+        return self.model_copy(update={"seal": self.digest()})
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:
@@ -71,9 +81,12 @@ class Manifest(BaseModel):
                 f"Upgrade memorag-mcp, or forget '{folder.name}' and memorize it again."
             )
         try:
-            return cls.model_validate(record)
+            manifest = cls.model_validate(record)
         except ValidationError as error:
             raise DamagedContext(damage(folder, f"{MANIFEST} is not valid")) from error
+        if manifest.seal != manifest.digest():
+            raise DamagedContext(damage(folder, f"{MANIFEST} does not match its own checksum"))
+        return manifest
 
     def verify(self, folder: Path) -> None:
         """Compare every file with its recorded size and checksum.
@@ -85,7 +98,11 @@ class Manifest(BaseModel):
             path = folder / name
             if not path.is_file():
                 raise DamagedContext(damage(folder, f"{name} is missing"))
-            if path.stat().st_size != entry.bytes or sha256_of(path) != entry.sha256:
+            try:
+                intact = path.stat().st_size == entry.bytes and sha256_of(path) == entry.sha256
+            except OSError as error:
+                raise DamagedContext(damage(folder, f"{name} cannot be read ({error.strerror})")) from error
+            if not intact:
                 raise DamagedContext(damage(folder, f"{name} does not match its checksum"))
 
 

@@ -9,6 +9,7 @@ from collections.abc import Container
 from memorag_core.errors import InputError
 
 MAX_ID = 64
+MAX_ID_BYTES = 200
 
 
 def slug(name: str) -> str:
@@ -18,7 +19,7 @@ def slug(name: str) -> str:
         InputError: the name holds no letter or digit.
     """
     words = re.findall(r"[^\W_]+", unicodedata.normalize("NFKC", name).lower())
-    short = "-".join(words)[:MAX_ID].strip("-")
+    short = "-".join(words)[:MAX_ID].encode()[:MAX_ID_BYTES].decode(errors="ignore").strip("-")
     if not short:
         raise InputError(f"The name {name!r} holds no letter or digit; choose one such as 'annual-report'.")
     return short
@@ -31,3 +32,11 @@ def unique(base: str, taken: Container[str]) -> str:
         number += 1
         name = f"{base}-{number}"
     return name
+
+
+def slug_or(name: str, other: str) -> str:
+    """The slug of a name, or `other` where the name holds no letter or digit."""
+    try:
+        return slug(name)
+    except InputError:
+        return other

@@ -18,13 +18,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from memorag_core.errors import ContextExists, MemoRAGError, StoreError, StoreFull, UnknownContext
 from memorag_core.manifest import MANIFEST, FileEntry, Manifest, sha256_of
-from memorag_core.names import slug
+from memorag_core.names import slug, slug_or
 
 WORK = ".work"
+DOCUMENTS = "documents"
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -46,10 +47,15 @@ class ContextStore:
         Raises:
             UnknownContext: there is none of that id; names those there are.
         """
-        if context_id not in (known := self.ids()):
+        if context_id not in (known := self.ids()) and not self._has_lost_its_manifest(context_id):
             names = ", ".join(known) if known else "none yet; memorize one first"
             raise UnknownContext(f"There is no context '{context_id}'. The contexts here are: {names}.")
         return self.root / context_id
+
+    def _has_lost_its_manifest(self, context_id: str) -> bool:
+        """Whether a folder that only damage can explain is there: texts of a context, and no manifest."""
+        named = context_id not in {"", ".", "..", WORK} and Path(context_id).name == context_id
+        return named and (self.root / context_id / DOCUMENTS).is_dir()
 
     def manifest(self, context_id: str) -> Manifest:
         """The manifest of a context, its files not verified."""
@@ -102,11 +108,14 @@ class ContextStore:
         """Give a context a second name; its files are shared by hard links where the disk can."""
         source = self.folder(context_id)
         draft = self.root / WORK / f"copy-{os.getpid()}-{slug(name)}"
-        shutil.rmtree(draft, ignore_errors=True)
         with self._told(), self._locked("store"):
+            shutil.rmtree(draft, ignore_errors=True)
             new_id = self._free_id(name, name)
-            shutil.copytree(source, draft, copy_function=_link)
-            os.replace(draft, self.root / new_id)
+            try:
+                _link_tree(source, draft)
+                os.replace(draft, self.root / new_id)
+            finally:
+                shutil.rmtree(draft, ignore_errors=True)
         return new_id
 
     def forget(self, context_id: str) -> None:
@@ -130,8 +139,8 @@ class ContextStore:
                 with FileLock(lock, timeout=0):
                     for leftover in work.glob("*-*" if key == "store" else key):
                         shutil.rmtree(leftover, ignore_errors=True)
-            except Timeout:
-                continue  # its writer is alive
+            except OSError:
+                continue  # its writer is alive (Timeout), or the store may only be read
 
     def check_name(self, name: str, key: str) -> str | None:
         """The id a wanted name stands for if it holds the context of `key` already, None if it is free.
@@ -147,7 +156,7 @@ class ContextStore:
         raise _taken(context_id)
 
     def _free_id(self, name: str | None, title: str) -> str:
-        base = slug(name or title)
+        base = slug(name) if name else slug_or(title, "context")
         if not (self.root / base).exists():
             return base
         if name is not None:
@@ -189,7 +198,7 @@ def _seal(draft: Path, manifest: Manifest) -> None:
     """Record every file's size and checksum, then write the manifest last; all of it flushed to the disk."""
     paths = [path for path in sorted(draft.rglob("*")) if path.is_file()]
     entries = {p.relative_to(draft).as_posix(): FileEntry(bytes=p.stat().st_size, sha256=sha256_of(p)) for p in paths}
-    sealed = manifest.model_copy(update={"files": entries})
+    sealed = manifest.model_copy(update={"files": entries}).sealed()
     (draft / MANIFEST).write_text(sealed.model_dump_json(indent=2), encoding="utf-8")
     for path in (*paths, draft / MANIFEST, *(p for p in draft.rglob("*") if p.is_dir()), draft):
         _flush(path)
@@ -206,9 +215,15 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def _link(source: str, target: str) -> str:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)  # another file system, or one without hard links
-    return target
+def _link_tree(source: Path, target: Path) -> None:
+    """Hard links to all files of a folder; copies on a disk without them."""
+    target.mkdir()
+    for path in sorted(source.rglob("*")):
+        twin = target / path.relative_to(source)
+        if path.is_dir():
+            twin.mkdir()
+            continue
+        try:
+            os.link(path, twin)
+        except OSError:
+            shutil.copy2(path, twin)

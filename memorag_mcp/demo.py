@@ -87,7 +87,11 @@ async def _ask(client: Client, console: Console, context_id: str) -> None:
             f"  evidence {passage['score']:.4f} {where}: {passage['text'][:90]!r}…", style="dim", markup=False
         )
     _show(console, "Answer", await _call(client, "answer", asked))
-    _show(console, f"Summary of {FOCUS}", await _call(client, "summarize", {"context_id": context_id, "focus": FOCUS}))
+    _show(
+        console,
+        f"Summary of {FOCUS}",
+        await _call(client, "summarize", {"context_id": context_id, "focus": FOCUS, "words": 40}),
+    )
 
 
 def _show(console: Console, heading: str, answer: dict[str, Any]) -> None:

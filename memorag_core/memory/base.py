@@ -63,7 +63,7 @@ class MemoryModel(ABC):
         """Reply to the instructions as one batch over the memory, which is read and not changed."""
         return self.lm.generate(instructions, max_new_tokens, memory.state, repetition_penalty=1.1)
 
-    def recall(self, memory: Memory, question: str, max_new_tokens: int = 64) -> tuple[str, str]:
+    def recall(self, memory: Memory, question: str, max_new_tokens: int = 48) -> tuple[str, str]:
         """Raw clues for a question: sentences of the text, and questions to look up; one of each a line."""
         prompts = prompts_for(question)
         asked = [template.format(question=question) for template in (prompts.spans, prompts.questions)]
@@ -74,11 +74,11 @@ class MemoryModel(ABC):
         """The question in words that stand without the text."""
         return self.ask(memory, [prompts_for(question).rewrite.format(question=question)], max_new_tokens)[0]
 
-    def answer(self, memory: Memory, question: str, max_new_tokens: int = 96) -> str:
+    def answer(self, memory: Memory, question: str, max_new_tokens: int = 48) -> str:
         """The answer from memory alone."""
         return self.ask(memory, [prompts_for(question).qa.format(question=question)], max_new_tokens)[0]
 
-    def key_points(self, memory: Memory, prompts: Prompts, focus: str | None, max_new_tokens: int = 96) -> str:
+    def key_points(self, memory: Memory, prompts: Prompts, focus: str | None, max_new_tokens: int = 72) -> str:
         """The context's key points, one a line."""
         request = prompts.key_points.format(focus=render_focus(prompts, focus))
         return self.ask(memory, [request], max_new_tokens)[0]

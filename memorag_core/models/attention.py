@@ -96,7 +96,7 @@ def _attend_block(
     """One softmax over memory and own tokens. query: (batch, kv heads, groups, new, width), already scaled."""
     batch, kv_heads, groups, new, width = query.shape
     rows = query.transpose(0, 1).reshape(kv_heads, batch * groups * new, width)
-    shared: torch.Tensor = (rows @ past[0].transpose(-1, -2)).view(kv_heads, batch, groups, new, -1).transpose(0, 1)
+    shared = (rows @ past[0].transpose(-1, -2)).view(kv_heads, batch, groups, new, -1).transpose(0, 1)
     if visible is not None:
         shared = shared.masked_fill(~visible[:, None, None, None], float("-inf"))
     alone = query @ own[0][:, :, None].transpose(-1, -2)
@@ -105,8 +105,9 @@ def _attend_block(
     weights = torch.cat([shared, alone], dim=-1).softmax(dim=-1, dtype=torch.float32).to(query.dtype)
     on_shared, on_own = weights.split([shared.shape[-1], alone.shape[-1]], dim=-1)
     rows = on_shared.transpose(0, 1).reshape(kv_heads, batch * groups * new, -1) @ past[1]
-    from_memory: torch.Tensor = rows.view(kv_heads, batch, groups, new, width).transpose(0, 1)
-    return from_memory + on_own @ own[1][:, :, None]
+    from_memory = rows.view(kv_heads, batch, groups, new, width).transpose(0, 1)
+    output: torch.Tensor = from_memory + on_own @ own[1][:, :, None]
+    return output
 
 
 class _Buffer(DynamicLayer):

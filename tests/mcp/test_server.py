@@ -1,0 +1,224 @@
+"""The server through a client, in memory, in both protocol eras."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import anyio
+import pytest
+from conftest import STORY
+from mcp import Client, MCPError
+from mcp.types import CallToolResult
+
+from memorag_core import MemoRAG, from_text
+from memorag_mcp.server import build_server
+
+pytestmark = pytest.mark.anyio
+TOOLS = {
+    "memorize_context",
+    "list_contexts",
+    "forget_context",
+    "recall_clues",
+    "retrieve_evidence",
+    "answer",
+    "summarize",
+}
+QUESTION = "When were the gates hung?"
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def allowed(tmp_path: Path) -> Path:
+    folder = tmp_path / "allowed"
+    folder.mkdir()
+    (folder / "mill.md").write_text(f"# The mill\n\n{STORY}", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(params=["auto", "legacy"])
+def mode(request: pytest.FixtureRequest) -> Literal["auto", "legacy"]:
+    era: Literal["auto", "legacy"] = request.param
+    return era
+
+
+@asynccontextmanager
+async def connected(engine: MemoRAG, allowed: Path, mode: Literal["auto", "legacy"] = "auto") -> AsyncIterator[Client]:
+    async with Client(build_server(engine, [allowed]), mode=mode) as client:
+        yield client
+
+
+async def ok(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
+    result = await client.call_tool(tool, arguments)
+    assert not result.is_error, said(result)
+    assert result.structured_content is not None
+    content: dict[str, Any] = result.structured_content
+    return content
+
+
+def said(result: CallToolResult) -> str:
+    return str(getattr(result.content[0], "text", ""))
+
+
+async def test_every_tool_has_a_description_annotations_and_an_output_schema(
+    engine: MemoRAG, allowed: Path, mode: Literal["auto", "legacy"]
+) -> None:
+    async with connected(engine, allowed, mode) as client:
+        tools = (await client.list_tools()).tools
+    assert {tool.name for tool in tools} == TOOLS
+    for tool in tools:
+        assert tool.title
+        assert len(tool.description or "") > 40
+        assert tool.annotations is not None
+        assert tool.output_schema is not None
+
+
+async def test_a_text_is_memorized_asked_and_forgotten(
+    engine: MemoRAG, allowed: Path, mode: Literal["auto", "legacy"]
+) -> None:
+    async with connected(engine, allowed, mode) as client:
+        context = await ok(client, "memorize_context", text=STORY, name="mill")
+        asked = {"context_id": "mill", "question": QUESTION}
+        clues = await ok(client, "recall_clues", **asked)
+        evidence = await ok(client, "retrieve_evidence", **asked)
+        answer = await ok(client, "answer", **asked)
+        summary = await ok(client, "summarize", context_id="mill", focus="the gates")
+        listed = await ok(client, "list_contexts")
+        await ok(client, "forget_context", context_id="mill")
+        empty = await ok(client, "list_contexts")
+    assert context["context_id"] == "mill"
+    assert clues["question"] == QUESTION
+    assert all(STORY[p["start"] : p["end"]] == p["text"] for p in evidence["passages"])
+    assert all(STORY[c["start"] : c["end"]] == c["quote"] for a in (answer, summary) for c in a["citations"])
+    assert [entry["context_id"] for entry in listed["contexts"]] == ["mill"]
+    assert empty["contexts"] == []
+
+
+async def test_progress_is_reported_while_memorizing(engine: MemoRAG, allowed: Path) -> None:
+    seen: list[float] = []
+
+    async def on_progress(progress: float, total: float | None, message: str | None) -> None:
+        seen.append(progress)
+
+    async with connected(engine, allowed) as client:
+        path = str(allowed / "mill.md")
+        result = await client.call_tool("memorize_context", {"path": path}, progress_callback=on_progress)
+    assert not result.is_error
+    assert seen == sorted(seen)
+    assert seen[-1] == 1.0
+
+
+async def test_a_cancelled_memorize_stops_and_leaves_nothing(
+    engine: MemoRAG, allowed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("memorag_mcp.work.SECONDS_BETWEEN_REPORTS", 0.0)
+    started = anyio.Event()
+
+    async def on_progress(progress: float, total: float | None, message: str | None) -> None:
+        started.set()
+
+    async with connected(engine, allowed) as client:
+        async with anyio.create_task_group() as tasks:
+            arguments = {"text": STORY * 200}
+            tasks.start_soon(lambda: client.call_tool("memorize_context", arguments, progress_callback=on_progress))
+            await started.wait()
+            tasks.cancel_scope.cancel()
+        small = await ok(client, "memorize_context", text=STORY, name="small")  # waits for the stopped one's lock
+        assert small["context_id"] == "small"
+        assert [c["context_id"] for c in (await ok(client, "list_contexts"))["contexts"]] == ["small"]
+
+
+async def test_each_context_its_documents_and_its_chunks_are_resources(
+    engine: MemoRAG, allowed: Path, mode: Literal["auto", "legacy"]
+) -> None:
+    info = engine.memorize([from_text(STORY, "Mühle 水車")], name="Mühle 水車")
+    async with connected(engine, allowed, mode) as client:
+        resources = {r.name: r for r in (await client.list_resources()).resources}
+        texts = {name: (await client.read_resource(r.uri)).contents[0] for name, r in resources.items()}
+        templates = (await client.list_resource_templates()).resource_templates
+    assert set(resources) == {info.id, f"{info.id}/{info.documents[0].id}", f"{info.id}/chunks/1"}
+    assert "memory model" in str(resources[info.id].description)
+    bodies = {name: getattr(content, "text", "") for name, content in texts.items()}
+    assert bodies[f"{info.id}/{info.documents[0].id}"] == STORY
+    assert json.loads(bodies[info.id])["context_id"] == info.id
+    assert all(STORY[c["start"] : c["end"]] == c["text"] for c in json.loads(bodies[f"{info.id}/chunks/1"])["chunks"])
+    assert len(templates) == 3
+
+
+@pytest.mark.parametrize(
+    "rest", ["nothing", "nothing/documents/a", "mill/documents/a", "mill/chunks/9", "mill/chunks/x"]
+)
+async def test_a_resource_that_is_not_there_is_told_with_what_is(engine: MemoRAG, allowed: Path, rest: str) -> None:
+    engine.memorize([from_text(STORY, "mill")])
+    async with connected(engine, allowed) as client:
+        with pytest.raises(MCPError, match="mill"):
+            await client.read_resource(f"memorag://contexts/{rest}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"text": " \n"}, "empty; there is nothing to memorize"),
+        ({"text": "a\0b"}, "NUL characters, so it is binary"),
+        ({}, "Give either text or path"),
+        ({"text": "a b c", "path": "b"}, "Give either text or path"),
+        ({"path": "missing.txt"}, "no file or folder"),
+        ({"path": "binary.bin"}, "binary file, not text"),
+        ({"path": "latin.txt"}, "iconv"),
+        ({"path": "empty.txt"}, "empty; there is nothing to memorize"),
+        ({"path": "huge.txt"}, "the limit is 50,000,000 characters"),
+        ({"path": "../outside.txt"}, "outside the folders"),
+        ({"path": "link.txt"}, "outside the folders"),
+        ({"path": "/etc/passwd"}, "outside the folders"),
+        ({"text": "a b c", "name": "///"}, "holds no letter or digit"),
+    ],
+)
+async def test_bad_input_gets_a_message_that_says_what_to_do(
+    engine: MemoRAG, allowed: Path, arguments: dict[str, str], message: str
+) -> None:
+    (allowed / "binary.bin").write_bytes(b"\x7fELF\0\0\1")
+    (allowed / "latin.txt").write_bytes("Straße".encode("latin-1"))
+    (allowed / "empty.txt").touch()
+    with (allowed / "huge.txt").open("wb") as file:
+        file.truncate(300_000_000)
+    outside = allowed.parent / "outside.txt"
+    outside.write_text("secret", encoding="utf-8")
+    (allowed / "link.txt").symlink_to(outside)
+    given = {key: str(allowed / value) if key == "path" else value for key, value in arguments.items()}
+    async with connected(engine, allowed) as client:
+        result = await client.call_tool("memorize_context", given)
+    assert result.is_error
+    assert message in said(result)
+    assert engine.contexts() == []
+
+
+@pytest.mark.parametrize("k", [0, 1_000_000])
+async def test_a_k_out_of_range_is_refused(engine: MemoRAG, allowed: Path, k: int) -> None:
+    async with connected(engine, allowed) as client:
+        result = await client.call_tool("retrieve_evidence", {"context_id": "a", "question": "b", "k": k})
+    assert result.is_error
+    assert "than or equal to 1" in said(result)
+
+
+async def test_an_unknown_context_is_told_with_the_ids_there_are(engine: MemoRAG, allowed: Path) -> None:
+    engine.memorize([from_text(STORY, "mill")])
+    async with connected(engine, allowed) as client:
+        for tool in ("recall_clues", "retrieve_evidence", "answer"):
+            result = await client.call_tool(tool, {"context_id": "nope", "question": QUESTION})
+            assert "The contexts here are: mill" in said(result)
+
+
+async def test_a_damaged_context_is_listed_apart_with_what_to_do(engine: MemoRAG, allowed: Path) -> None:
+    engine.memorize([from_text(STORY, "mill")])
+    (engine.settings.store / "mill" / "manifest.json").write_text("[]", encoding="utf-8")
+    async with connected(engine, allowed) as client:
+        listed = await ok(client, "list_contexts")
+    assert listed["contexts"] == []
+    assert "memorag forget mill" in listed["damaged"]["mill"]

@@ -1,0 +1,205 @@
+"""The server as its own process: stdio, SSE and streamable HTTP, both eras, restarts, kills, two on one store."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
+from typing import Any, Literal
+
+import anyio
+import httpx
+import pytest
+from conftest import STORY
+from mcp import Client, StdioServerParameters
+from mcp.client.sse import sse_client
+
+from memorag_core import MemoRAG, Settings, from_text
+
+pytestmark = pytest.mark.anyio
+Era = Literal["auto", "legacy"]
+ERAS: list[Era] = ["auto", "legacy"]
+QUESTION = "When were the gates hung?"
+LOOPBACK = "127.0.0.1"
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def command(settings: Settings, *more: str) -> list[str]:
+    options = {
+        "--store": settings.store,
+        "--profile": settings.profile,
+        "--device": "cpu",
+        "--memory-model": settings.memory_model,
+        "--embedder": settings.embedder,
+    }
+    flags = [str(part) for option in options.items() for part in option]
+    return ["-m", "memorag_mcp.cli", "serve", *flags, *more]
+
+
+def over_stdio(settings: Settings, era: Era = "auto") -> Client:
+    return Client(StdioServerParameters(command=sys.executable, args=command(settings)), mode=era)
+
+
+@asynccontextmanager
+async def over_http(settings: Settings, transport: str, era: Era) -> AsyncIterator[Client]:
+    with served(settings, transport) as port:
+        where = f"http://{LOOPBACK}:{port}"
+        server: Any = sse_client(f"{where}/sse") if transport == "sse" else f"{where}/mcp"
+        async with Client(server, mode=era) as client:
+            yield client
+
+
+@contextmanager
+def served(settings: Settings, transport: str) -> Iterator[int]:
+    """A server process listening on a free port of this machine."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+    process = subprocess.Popen([sys.executable, *command(settings, "--transport", transport, "--port", str(port))])
+    try:
+        wait_for(port, process)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    while process.poll() is None:
+        with socket.socket() as probe:
+            if probe.connect_ex((LOOPBACK, port)) == 0:
+                return
+    raise AssertionError("the server did not start")
+
+
+async def ok(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
+    result = await client.call_tool(tool, arguments)
+    assert not result.is_error, result.content
+    content: dict[str, Any] = result.structured_content or {}
+    return content
+
+
+async def whole_job(client: Client) -> None:
+    assert len((await client.list_tools()).tools) == 7
+    context = await ok(client, "memorize_context", text=STORY, name="mill")
+    assert context["context_id"] == "mill"
+    assert "mill" in {resource.name for resource in (await client.list_resources()).resources}
+    answer = await ok(client, "answer", context_id="mill", question=QUESTION)
+    assert answer["citations"]
+    assert all(STORY[c["start"] : c["end"]] == c["quote"] for c in answer["citations"])
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_the_whole_job_over_stdio(settings: Settings, era: Era) -> None:
+    async with over_stdio(settings, era) as client:
+        await whole_job(client)
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_the_whole_job_over_streamable_http(settings: Settings, era: Era) -> None:
+    async with over_http(settings, "http", era) as client:
+        await whole_job(client)
+
+
+async def test_the_whole_job_over_sse(settings: Settings) -> None:
+    async with over_http(settings, "sse", "legacy") as client:
+        await whole_job(client)
+
+
+async def test_a_context_is_still_there_after_a_restart_and_is_not_encoded_again(settings: Settings) -> None:
+    async with over_stdio(settings) as client:
+        await ok(client, "memorize_context", text=STORY, name="mill")
+        first = await ok(client, "answer", context_id="mill", question=QUESTION)
+    async with over_stdio(settings) as client:
+        assert (await ok(client, "memorize_context", text=STORY, name="mill"))["cached"]
+        assert await ok(client, "answer", context_id="mill", question=QUESTION) == first
+
+
+async def test_two_servers_on_one_store_memorize_the_same_and_different_texts_at_once(settings: Settings) -> None:
+    texts = [STORY, *(f"{STORY} And so on, {n} times." for n in range(3))]
+    async with over_stdio(settings) as one, over_stdio(settings) as other, anyio.create_task_group() as tasks:
+        for client in (one, other):
+            for text in texts:
+                tasks.start_soon(partial(ok, client, "memorize_context", text=text))
+    engine = MemoRAG(settings)
+    assert sorted(engine.documents(info.id)[0].text for info in engine.contexts()) == sorted(texts)
+    assert engine.damaged() == {}
+    assert all(engine.context(info.id) for info in engine.contexts())
+
+
+async def test_ten_clients_at_once_each_get_their_own_context(settings: Settings) -> None:
+    async def work(port: int, number: int) -> None:
+        async with Client(f"http://{LOOPBACK}:{port}/mcp") as client:
+            text = f"Client {number} wrote this. {STORY}"
+            context = await ok(client, "memorize_context", text=text, name=f"client {number}")
+            found = await ok(client, "retrieve_evidence", context_id=context["context_id"], question=f"client {number}")
+            assert all(text[p["start"] : p["end"]] == p["text"] for p in found["passages"])
+
+    with served(settings, "http") as port:
+        async with anyio.create_task_group() as tasks:
+            for number in range(10):
+                tasks.start_soon(work, port, number)
+    assert len(MemoRAG(settings).contexts()) == 10
+
+
+async def test_a_forged_host_or_origin_is_refused(settings: Settings) -> None:
+    with served(settings, "http") as port:
+        url = f"http://{LOOPBACK}:{port}/mcp"
+        body = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+        for header in ({"Host": "evil.example"}, {"Origin": "http://evil.example"}):
+            assert httpx.post(url, json=body, headers=header).status_code in {403, 421}
+
+
+def test_serving_beyond_this_machine_is_refused(settings: Settings) -> None:
+    arguments = command(settings, "--transport", "http", "--host", "0.0.0.0")
+    run = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False)
+    assert run.returncode == 2
+    assert "authentic" in run.stderr
+
+
+@pytest.mark.slow
+def test_killed_twenty_times_while_memorizing_the_store_keeps_whole_contexts_only(settings: Settings) -> None:
+    """One child memorizes text after text; it is killed at a random moment after it has begun one."""
+    code = (
+        "import json, sys; from memorag_core import MemoRAG, Settings, from_text\n"
+        "engine = MemoRAG(Settings.model_validate_json(sys.argv[1]))\n"
+        "for n in range(1000):\n"
+        "    print(n, flush=True)\n"
+        "    engine.memorize([from_text(f'{sys.argv[2]} {n}. ' + sys.argv[3], f'run {sys.argv[2]} text {n}')])\n"
+    )
+    chance = random.Random(7)
+    before = 0
+    for number in range(20):
+        arguments = [settings.model_dump_json(), str(number), STORY * 5]
+        with subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE) as child:
+            assert child.stdout is not None
+            for _ in range(2):
+                child.stdout.readline()
+            os.kill(child.pid, signal.SIGKILL) if chance.random() < 0.5 else kill_after(child, chance.random())
+        engine = MemoRAG(settings)
+        contexts = engine.contexts()
+        assert engine.damaged() == {}
+        assert len(contexts) > before
+        before = len(contexts)
+    assert all(engine.context(info.id) for info in contexts)
+    assert engine.memorize([from_text(STORY, "after")]).id == "after"
+    engine.store.sweep()
+    assert [path for path in (settings.store / ".work").iterdir() if path.is_dir()] == []
+
+
+def kill_after(child: subprocess.Popen[bytes], seconds: float) -> None:
+    """Let it work for a moment, then kill it."""
+    try:
+        child.wait(seconds)
+    except subprocess.TimeoutExpired:
+        child.kill()
