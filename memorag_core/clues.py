@@ -26,7 +26,7 @@ _CANNED = re.compile(
     r"(?i)\b(as an ai|i(?: am|['’]m) (?:sorry|unable|not able)|i can(?:no|['’])t|i do(?:n['’]t| not) (?:have|know)|"
     r"(?:sure|certainly|of course)[,!:]|here (?:are|is) |the text does not|no (?:relevant )?information|"
     r"(?:not|n['’]t) (?:mentioned|provided|specified)|the (?:question|sentences?|text) (?:above|is|are|that)|"
-    r"to answer (?:this|the) question|the answer to (?:this|the) question)|(?:抱歉|无法|没有提到|未提及|作为一个|以下是)"
+    r"(?:to|the) answer (?:to )?(?:this|the) question)|(?:抱歉|无法|没有提到|未提及|作为一个|以下是)"
 )
 
 

@@ -7,6 +7,7 @@ question and clues retrieve evidence from the raw text; a generator answers from
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from functools import cached_property
 
@@ -15,6 +16,7 @@ from memorag_core.config import MAX_EVIDENCE_TOKENS, MAX_HITS, Profile, Settings
 from memorag_core.context import Context, encode, info_of, key_of, load, read_chunks, read_documents
 from memorag_core.errors import InputError, MemoRAGError
 from memorag_core.ingest import check_size
+from memorag_core.manifest import Manifest
 from memorag_core.models.registry import Weights, choose_profile
 from memorag_core.parts import Parts, open_parts
 from memorag_core.prompts import prompts_for, render_answer, render_summary
@@ -52,6 +54,7 @@ class MemoRAG:
     def __init__(self, settings: Settings | None = None, say: Callable[[str], None] = lambda _: None) -> None:
         """Take settings, and a function that hears what takes long (loading, fetching)."""
         self.settings = settings or Settings.of()
+        self._say = say
         self.store = ContextStore(self.settings.store)
         self.weights = Weights(self.settings, say)
         self._warm: Recent[str, Context] = Recent(self.settings.warm_contexts)
@@ -189,7 +192,7 @@ class MemoRAG:
             manifest = self.store.manifest(context_id)
             context = self._warm.get(context_id)
             if context is None or context.manifest != manifest:
-                context = self._warm.put(context_id, load(self.store.folder(context_id), manifest, self._parts))
+                context = self._warm.put(context_id, self._loaded(context_id, manifest))
             return context
 
     @cached_property
@@ -200,6 +203,14 @@ class MemoRAG:
     @cached_property
     def _parts(self) -> Parts:
         return open_parts(self.profile, self.weights)
+
+    def _loaded(self, context_id: str, manifest: Manifest) -> Context:
+        parts = self._parts
+        started = time.monotonic()
+        context = load(self.store.folder(context_id), manifest, parts)
+        seconds = time.monotonic() - started
+        self._say(f"loaded {context_id} in {seconds:.3f} s; encoding it took {manifest.encode_seconds:.1f} s")
+        return context
 
     def _already(self, key: str, name: str | None) -> ContextInfo | None:
         """The stored context of that key, under the name wanted."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import ipaddress
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -177,7 +178,7 @@ def run(
     Raises:
         InputError: a host that is not of this machine; the server has no authentication of its own.
     """
-    engine = MemoRAG(settings)
+    engine = MemoRAG(settings, _say)
     server = build_server(engine, allow)
     engine.store.sweep()
     if transport == "stdio":
@@ -214,6 +215,11 @@ async def _tell_resources_changed(ctx: Ctx) -> None:
     """Both eras: subscribers of 2026 clients, and the notification that older clients know."""
     await ctx.notify_resources_changed()
     await ctx.session.send_resource_list_changed()
+
+
+def _say(text: str) -> None:
+    """To standard error, which hosts keep as the server's log; standard output belongs to the stdio transport."""
+    sys.stderr.write(f"memorag: {text}\n")
 
 
 def _check_loopback(host: str) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from memorag_core.models.language_model import LanguageModel
 
 GIB = 1 << 30
+NEEDS = {"full": 24, "lite": 8}
 
 
 def choose_profile(settings: Settings) -> Profile:
@@ -55,7 +56,8 @@ def _fitting() -> str:
 
     if not torch.cuda.is_available():
         return "tiny"
-    return "lite" if torch.cuda.mem_get_info()[0] >= 8 * GIB else "tiny"
+    free = torch.cuda.mem_get_info()[0]
+    return next((name for name, need in NEEDS.items() if free >= need * GIB), "tiny")
 
 
 class Weights:

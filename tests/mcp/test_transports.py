@@ -2,91 +2,28 @@
 
 from __future__ import annotations
 
-import os
 import random
-import signal
-import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
 from functools import partial
-from typing import Any, Literal
 
 import anyio
 import httpx
 import pytest
 from conftest import STORY
-from mcp import Client, StdioServerParameters
-from mcp.client.sse import sse_client
+from mcp import Client
+from mcp_processes import LOOPBACK, Era, command, ok, over_http, over_stdio, served
 
 from memorag_core import MemoRAG, Settings, from_text
 
 pytestmark = pytest.mark.anyio
-Era = Literal["auto", "legacy"]
 ERAS: list[Era] = ["auto", "legacy"]
 QUESTION = "When were the gates hung?"
-LOOPBACK = "127.0.0.1"
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
-
-
-def command(settings: Settings, *more: str) -> list[str]:
-    options = {
-        "--store": settings.store,
-        "--profile": settings.profile,
-        "--device": "cpu",
-        "--memory-model": settings.memory_model,
-        "--embedder": settings.embedder,
-    }
-    flags = [str(part) for option in options.items() for part in option]
-    return ["-m", "memorag_mcp.cli", "serve", *flags, *more]
-
-
-def over_stdio(settings: Settings, era: Era = "auto") -> Client:
-    return Client(StdioServerParameters(command=sys.executable, args=command(settings)), mode=era)
-
-
-@asynccontextmanager
-async def over_http(settings: Settings, transport: str, era: Era) -> AsyncIterator[Client]:
-    with served(settings, transport) as port:
-        where = f"http://{LOOPBACK}:{port}"
-        server: Any = sse_client(f"{where}/sse") if transport == "sse" else f"{where}/mcp"
-        async with Client(server, mode=era) as client:
-            yield client
-
-
-@contextmanager
-def served(settings: Settings, transport: str) -> Iterator[int]:
-    """A server process listening on a free port of this machine."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-    process = subprocess.Popen([sys.executable, *command(settings, "--transport", transport, "--port", str(port))])
-    try:
-        wait_for(port, process)
-        yield port
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    while process.poll() is None:
-        with socket.socket() as probe:
-            if probe.connect_ex((LOOPBACK, port)) == 0:
-                return
-    raise AssertionError("the server did not start")
-
-
-async def ok(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
-    result = await client.call_tool(tool, arguments)
-    assert not result.is_error, result.content
-    content: dict[str, Any] = result.structured_content or {}
-    return content
 
 
 async def whole_job(client: Client) -> None:
@@ -185,7 +122,7 @@ def test_killed_twenty_times_while_memorizing_the_store_keeps_whole_contexts_onl
             assert child.stdout is not None
             for _ in range(2):
                 child.stdout.readline()
-            os.kill(child.pid, signal.SIGKILL) if chance.random() < 0.5 else kill_after(child, chance.random())
+            kill_after(child, chance.random())
         engine = MemoRAG(settings)
         contexts = engine.contexts()
         assert engine.damaged() == {}

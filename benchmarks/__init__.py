@@ -1,0 +1,1 @@
+"""Measurements under version control: each module runs with `python -m benchmarks.NAME`."""

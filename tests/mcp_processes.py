@@ -1,0 +1,86 @@
+"""Server processes for tests, and clients of them."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from mcp import Client, StdioServerParameters
+from mcp.client.sse import sse_client
+
+from memorag_core import Settings
+
+Era = Literal["auto", "legacy"]
+LOOPBACK = "127.0.0.1"
+
+
+def command(settings: Settings, *more: str) -> list[str]:
+    """The arguments of Python that serve with these settings."""
+    chosen = settings.model_dump(include={"store", "models_dir", "profile", "memory_model", "embedder"})
+    named = {f"--{name.replace('_', '-')}": value for name, value in chosen.items() if value is not None}
+    flags = [str(part) for option in named.items() for part in option] + ["--device", "cpu"]
+    return ["-m", "memorag_mcp.cli", "serve", *flags, *more]
+
+
+def over_stdio(settings: Settings, era: Era = "auto", allow: Path | None = None) -> Client:
+    """A client that starts its own server."""
+    more = ["--allow", str(allow)] if allow else []
+    return Client(StdioServerParameters(command=sys.executable, args=command(settings, *more)), mode=era)
+
+
+@asynccontextmanager
+async def over_http(
+    settings: Settings, transport: str, era: Era = "auto", allow: Path | None = None
+) -> AsyncIterator[Client]:
+    """A client of a server that listens, over `sse` or `http`."""
+    with served(settings, transport, *(["--allow", str(allow)] if allow else [])) as port:
+        where = f"http://{LOOPBACK}:{port}"
+        server: Any = sse_client(f"{where}/sse") if transport == "sse" else f"{where}/mcp"
+        async with Client(server, mode=era) as client:
+            yield client
+
+
+@contextmanager
+def served(settings: Settings, transport: str, *more: str) -> Iterator[int]:
+    """A server process listening on a free port of this machine."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, *command(settings, "--transport", transport, "--port", str(port), *more)]
+    )
+    try:
+        wait_for(port, process)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    while process.poll() is None:
+        with socket.socket() as probe:
+            if probe.connect_ex((LOOPBACK, port)) == 0:
+                return
+    raise AssertionError("the server did not start")
+
+
+async def ok(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
+    """The structured result of a tool that must not fail."""
+    result = await client.call_tool(tool, arguments)
+    assert not result.is_error, result.content
+    content: dict[str, Any] = result.structured_content or {}
+    return content
+
+
+async def whole_answer(client: Client, context_id: str, question: str, text: str) -> dict[str, Any]:
+    """An answer, each of its quotes checked against the text."""
+    answer = await ok(client, "answer", context_id=context_id, question=question)
+    assert answer["citations"]
+    assert all(text[c["start"] : c["end"]] == c["quote"] for c in answer["citations"])
+    return answer
