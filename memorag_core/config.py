@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -44,21 +43,22 @@ TINY_EMBEDDER = "all-minilm-l6-v2"
 SMALL_QWEN = "Qwen/Qwen2.5-1.5B-Instruct"
 MEMORAG_QWEN = "TommyChien/memorag-qwen2-7b-inst"
 
+TINY = Profile(
+    name="tiny",
+    fits="any machine, no GPU, offline after set-up (English)",
+    memory="lite",
+    memory_model=TINY_LM,
+    embedder=TINY_EMBEDDER,
+    generator="memory",
+    gist_chunk=1024,
+    gist=72,
+    budget=2048,
+    chunk=160,
+)
 PROFILES = {
     profile.name: profile
     for profile in (
-        Profile(
-            name="tiny",
-            fits="any machine, no GPU, offline after set-up (English)",
-            memory="lite",
-            memory_model=TINY_LM,
-            embedder=TINY_EMBEDDER,
-            generator="memory",
-            gist_chunk=1024,
-            gist=72,
-            budget=2048,
-            chunk=160,
-        ),
+        TINY,
         Profile(
             name="lite",
             fits="a GPU of 8 GiB or more, or a patient CPU",
@@ -83,6 +83,12 @@ PROFILES = {
             memory_model=MEMORAG_QWEN,
             embedder="BAAI/bge-m3",
             generator="memory",
+        ),
+        replace(
+            TINY,
+            name="api",
+            fits="any machine; memory and evidence here, answers by an API (OPENAI_API_KEY, OPENAI_BASE_URL)",
+            generator="openai:gpt-4o-mini",
         ),
     )
 }
@@ -109,7 +115,7 @@ class Settings(BaseModel):
     """Everything a user can choose. An unknown option or a value out of range is an `InputError`.
 
     `memory_model`, `embedder` and `generator` override the profile's: an id on the hub or a folder. The generator
-    `memory` is the memory model itself.
+    `memory` is the memory model itself, `openai:MODEL` a model behind an OpenAI-compatible API.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
@@ -144,6 +150,3 @@ class Settings(BaseModel):
         except ValidationError as error:
             problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
             raise InputError(f"These settings cannot be used: {problems}") from error
-
-
-Role = Literal["memory", "embedder", "generator"]
