@@ -3,7 +3,6 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 VENV := .venv
 BIN := $(VENV)/bin
-export OMP_NUM_THREADS ?= 2
 
 .PHONY: demo test test-slow lint types clean
 

@@ -9,7 +9,7 @@ Span = tuple[int, int]
 Count = Callable[[Sequence[str]], list[int]]
 """Token counts of texts, without special tokens."""
 
-_SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s)|[。！？；]+[”’」』）]*|\n+")
+_SENTENCE_END = re.compile(r"(?<![.!?…])[.!?…]++[\"'”’)\]]*+(?=\s)|[。！？；]+[”’」』）]*|\n+")
 _ABBREVIATED = re.compile(
     r"\b(?:[A-Z]|Mr|Mrs|Ms|Dr|St|Prof|Capt|Gen|Col|Lt|Sgt|Rev|Hon|Jr|Sr|vs|cf|No|Nos|e\.g|i\.e)\.\Z"
 )

@@ -38,7 +38,8 @@ def terms(text: str) -> list[str]:
 def clean(recalled: Mapping[ClueKind, str], question: str, bags: Sequence[frozenset[str]]) -> tuple[Clue, ...]:
     """The usable lines of what was recalled: no list marks, canned replies, echoes of the question or repetitions.
 
-    `bags` holds the terms of each chunk: a span of enough words is verified where one chunk has nearly all of them.
+    `bags` holds the terms of each chunk: a span of enough words is verified where one chunk has nearly all of them,
+    and every number among them.
     """
     asked = set(terms(question))
     seen: set[frozenset[str]] = set()
@@ -66,7 +67,8 @@ def _usable(text: str, kind: ClueKind, own: frozenset[str], asked: set[str]) -> 
 
 
 def _best_share(words: frozenset[str], bags: Sequence[frozenset[str]]) -> float:
-    return max((len(words & bag) for bag in bags), default=0) / len(words)
+    numbers = {word for word in words if any(character.isdigit() for character in word)}
+    return max((len(words & bag) for bag in bags if numbers <= bag), default=0) / len(words)
 
 
 def cite(

@@ -35,6 +35,7 @@ class Profile:
     gist: int = 256
     budget: int = 8192
     chunk: int = 512
+    answer: int = 256
     beacon_ratio: int | None = None
 
 
@@ -54,6 +55,7 @@ TINY = Profile(
     gist=72,
     budget=2048,
     chunk=160,
+    answer=48,
 )
 PROFILES = {
     profile.name: profile
@@ -89,6 +91,7 @@ PROFILES = {
             name="api",
             fits="any machine; memory and evidence here, answers by an API (OPENAI_API_KEY, OPENAI_BASE_URL)",
             generator="openai:gpt-4o-mini",
+            answer=512,
         ),
     )
 }

@@ -12,9 +12,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safetensors import SafetensorError
+
 from memorag_core.chunking import split
 from memorag_core.clues import terms
-from memorag_core.errors import DamagedContext, IncompatibleContext
+from memorag_core.errors import IncompatibleContext
 from memorag_core.manifest import DocumentEntry, Manifest, damage
 from memorag_core.types import Chunk, ContextInfo, Document, DocumentInfo, OnProgress, Progress
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 DOCUMENTS = "documents"
 CHUNKS = "chunks.json"
+LOADED_SHARE = 0.02
 INDEX_SHARE = 0.15
 
 
@@ -60,7 +63,7 @@ def encode(documents: Sequence[Document], parts: Parts, folder: Path, on_progres
         for start, end in split(document.text, parts.chunk_tokens, parts.retriever.count)
     ]
     entries = _write_texts(folder, documents, chunks)
-    indexing = _stage("indexing", on_progress, 0.0, INDEX_SHARE)
+    indexing = _stage("indexing", on_progress, LOADED_SHARE, INDEX_SHARE)
     parts.retriever.index([chunk.text for chunk in chunks], indexing).save(folder)
     memory = parts.memory.memorize(documents, _stage("memorizing", on_progress, INDEX_SHARE, 1.0))
     parts.memory.save(memory, folder)
@@ -87,9 +90,13 @@ def load(folder: Path, manifest: Manifest, parts: Parts) -> Context:
     manifest.verify(folder)
     if manifest.recipe != json.loads(json.dumps(parts.recipe)):
         raise IncompatibleContext(_mismatch(folder.name, manifest.recipe, parts.recipe))
-    documents = read_documents(folder, manifest)
-    chunks = read_chunks(folder, documents)
-    return Context(folder.name, manifest, documents, chunks, parts.retriever.load(folder), parts.memory.load(folder))
+    try:
+        documents = read_documents(folder, manifest)
+        chunks = read_chunks(folder, manifest, documents)
+        index, memory = parts.retriever.load(folder), parts.memory.load(folder)
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise damage(folder, f"it cannot be read ({error})") from error
+    return Context(folder.name, manifest, documents, chunks, index, memory)
 
 
 def info_of(context_id: str, manifest: Manifest, cached: bool = False) -> ContextInfo:
@@ -109,30 +116,32 @@ def info_of(context_id: str, manifest: Manifest, cached: bool = False) -> Contex
 
 
 def read_documents(folder: Path, manifest: Manifest) -> tuple[Document, ...]:
-    """The documents of a context, to the letter.
+    """The documents of a context, verified, to the letter.
 
     Raises:
-        DamagedContext: a file is missing or is not UTF-8.
+        DamagedContext: a file is missing or altered.
     """
+    manifest.verify(folder, DOCUMENTS)
     try:
         texts = [(folder / entry.file).read_bytes().decode() for entry in manifest.documents]
     except (OSError, UnicodeDecodeError) as error:
-        raise DamagedContext(damage(folder, f"a document cannot be read ({error})")) from error
+        raise damage(folder, f"it cannot be read ({error})") from error
     return tuple(Document(e.id, e.title, text, e.source) for e, text in zip(manifest.documents, texts, strict=True))
 
 
-def read_chunks(folder: Path, documents: Sequence[Document]) -> tuple[Chunk, ...]:
+def read_chunks(folder: Path, manifest: Manifest, documents: Sequence[Document]) -> tuple[Chunk, ...]:
     """The chunks of a context, cut from its documents.
 
     Raises:
-        DamagedContext: their offsets cannot be read.
+        DamagedContext: their offsets cannot be read or were altered.
     """
+    manifest.verify(folder, CHUNKS)
     texts = {document.id: document.text for document in documents}
     try:
         offsets = json.loads((folder / CHUNKS).read_text(encoding="utf-8"))
         return tuple(Chunk(name, start, end, texts[name][start:end]) for name, start, end in offsets)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DamagedContext(damage(folder, f"{CHUNKS} cannot be read ({error})")) from error
+        raise damage(folder, f"it cannot be read ({error})") from error
 
 
 def _write_texts(folder: Path, documents: Sequence[Document], chunks: Sequence[Chunk]) -> tuple[DocumentEntry, ...]:

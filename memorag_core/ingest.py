@@ -42,10 +42,10 @@ def from_path(path: Path, limit: int) -> list[Document]:
         raise InputError("The path holds a NUL character; give the plain path of a file or folder.")
     if not _exists(path):
         raise InputError(f"There is no file or folder at {path}. Check the path; relative ones start at {Path.cwd()}.")
-    files = [path] if path.is_file() else _text_files(path)
+    files = _text_files(path) if path.is_dir() else [path]
     documents: list[Document] = []
     for file in files:
-        document = _from_file(file, limit)
+        document = _from_file(file, limit - sum(len(other.text) for other in documents))
         taken = {other.id for other in documents}
         documents.append(Document(unique(document.id, taken), document.title, document.text, document.source))
     return documents
@@ -61,7 +61,7 @@ def inside(path: Path, allowed: Sequence[Path]) -> Path:
         real = path.expanduser().resolve()
     except (OSError, ValueError, RuntimeError) as error:
         raise InputError(f"The path {str(path)!r} cannot be resolved ({error}); give a plain path.") from error
-    if not any(real.is_relative_to(root.resolve()) for root in allowed):
+    if not any(real.is_relative_to(root.expanduser().resolve()) for root in allowed):
         names = ", ".join(str(root) for root in allowed) or "none"
         raise InputError(
             f"{path} is outside the folders this server may read ({names}). Move the file there, pass its text, or "

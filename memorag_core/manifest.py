@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from memorag_core.errors import DamagedContext, IncompatibleContext
+from memorag_core.errors import DamagedContext, IncompatibleContext, MemoRAGError, UnknownContext
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
@@ -74,7 +74,7 @@ class Manifest(BaseModel):
             record = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
             version = record["format_version"]
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DamagedContext(damage(folder, f"{MANIFEST} cannot be read ({error})")) from error
+            raise damage(folder, f"{MANIFEST} cannot be read ({error})") from error
         if version != FORMAT_VERSION:
             raise IncompatibleContext(
                 f"The context '{folder.name}' has format version {version}; this program reads {FORMAT_VERSION}. "
@@ -83,32 +83,50 @@ class Manifest(BaseModel):
         try:
             manifest = cls.model_validate(record)
         except ValidationError as error:
-            raise DamagedContext(damage(folder, f"{MANIFEST} is not valid")) from error
+            raise damage(folder, f"{MANIFEST} is not valid") from error
         if manifest.seal != manifest.digest():
-            raise DamagedContext(damage(folder, f"{MANIFEST} does not match its own checksum"))
+            raise damage(folder, f"{MANIFEST} does not match its own checksum")
         return manifest
 
-    def verify(self, folder: Path) -> None:
-        """Compare every file with its recorded size and checksum.
+    def check_sizes(self, folder: Path) -> None:
+        """Look for missing and truncated files, without reading any.
+
+        Raises:
+            DamagedContext: names the first.
+        """
+        for name, entry in self.files.items():
+            try:
+                size = (folder / name).stat().st_size
+            except OSError as error:
+                raise damage(folder, f"{name} is missing") from error
+            if size != entry.bytes:
+                raise damage(folder, f"{name} does not match its checksum")
+
+    def verify(self, folder: Path, below: str = "") -> None:
+        """Compare every file, or those whose names start with `below`, with their recorded size and checksum.
 
         Raises:
             DamagedContext: names the first file that is missing or differs.
         """
         for name, entry in self.files.items():
+            if not name.startswith(below):
+                continue
             path = folder / name
             if not path.is_file():
-                raise DamagedContext(damage(folder, f"{name} is missing"))
+                raise damage(folder, f"{name} is missing")
             try:
                 intact = path.stat().st_size == entry.bytes and sha256_of(path) == entry.sha256
             except OSError as error:
-                raise DamagedContext(damage(folder, f"{name} cannot be read ({error.strerror})")) from error
+                raise damage(folder, f"{name} cannot be read ({error.strerror})") from error
             if not intact:
-                raise DamagedContext(damage(folder, f"{name} does not match its checksum"))
+                raise damage(folder, f"{name} does not match its checksum")
 
 
-def damage(folder: Path, what: str) -> str:
-    """The message for a damaged folder: what is wrong and how to go on."""
-    return (
+def damage(folder: Path, what: str) -> MemoRAGError:
+    """The error for a folder that cannot be read: what is wrong and how to go on; or that it is gone."""
+    if not folder.exists():
+        return UnknownContext(f"The context '{folder.name}' was forgotten a moment ago.")
+    return DamagedContext(
         f"The context '{folder.name}' is damaged: {what}. Its texts, where intact, are in {folder / 'documents'}. "
         f"Forget '{folder.name}' (memorag forget {folder.name}) and memorize it again."
     )

@@ -10,6 +10,8 @@ from memorag_core.errors import InputError
 
 MAX_ID = 64
 MAX_ID_BYTES = 200
+RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
+"""No file can have these names on Windows."""
 
 
 def slug(name: str) -> str:
@@ -20,6 +22,8 @@ def slug(name: str) -> str:
     """
     words = re.findall(r"[^\W_]+", unicodedata.normalize("NFKC", name).lower())
     short = "-".join(words)[:MAX_ID].encode()[:MAX_ID_BYTES].decode(errors="ignore").strip("-")
+    if short in RESERVED:
+        return f"{short}-text"
     if not short:
         raise InputError(f"The name {name!r} holds no letter or digit; choose one such as 'annual-report'.")
     return short

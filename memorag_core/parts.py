@@ -42,7 +42,12 @@ def open_parts(profile: Profile, weights: Weights) -> Parts:
     retriever = open_retriever(profile, weights)
     generator = open_generator(profile, weights, memory.lm)
     recipe = {
-        "memory": {"kind": memory.kind, "model": memory.lm.model_id, "revision": memory.lm.revision}
+        "memory": {
+            "kind": memory.kind,
+            "model": memory.lm.model_id,
+            "revision": memory.lm.revision,
+            "dtype": str(memory.lm.model.dtype).removeprefix("torch."),
+        }
         | memory.settings(),
         "embedder": {"model": retriever.model_id, "revision": retriever.revision} | retriever.settings(),
         "chunk_tokens": min(profile.chunk, retriever.max_tokens),

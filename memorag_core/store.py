@@ -18,15 +18,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
+from safetensors import SafetensorError
 
 from memorag_core.errors import ContextExists, MemoRAGError, StoreError, StoreFull, UnknownContext
 from memorag_core.manifest import MANIFEST, FileEntry, Manifest, sha256_of
 from memorag_core.names import slug, slug_or
+from memorag_core.stopping import wait_for
 
 WORK = ".work"
 DOCUMENTS = "documents"
-NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
+NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+LITTLE = 1 << 20
 
 
 class ContextStore:
@@ -36,10 +39,11 @@ class ContextStore:
         self.root = root
 
     def ids(self) -> list[str]:
-        """Ids of all contexts that are whole on disk, sorted; a folder being written is not among them."""
+        """Ids of all contexts, sorted; those that damage left without a manifest too, those being written not."""
         if not self.root.is_dir():
             return []
-        return sorted(path.parent.name for path in self.root.glob(f"*/{MANIFEST}") if path.parent.name != WORK)
+        marks = (*self.root.glob(f"*/{MANIFEST}"), *self.root.glob(f"*/{DOCUMENTS}"))
+        return sorted({path.parent.name for path in marks} - {WORK})
 
     def folder(self, context_id: str) -> Path:
         """The folder of a context.
@@ -47,15 +51,10 @@ class ContextStore:
         Raises:
             UnknownContext: there is none of that id; names those there are.
         """
-        if context_id not in (known := self.ids()) and not self._has_lost_its_manifest(context_id):
+        if context_id not in (known := self.ids()):
             names = ", ".join(known) if known else "none yet; memorize one first"
             raise UnknownContext(f"There is no context '{context_id}'. The contexts here are: {names}.")
         return self.root / context_id
-
-    def _has_lost_its_manifest(self, context_id: str) -> bool:
-        """Whether a folder that only damage can explain is there: texts of a context, and no manifest."""
-        named = context_id not in {"", ".", "..", WORK} and Path(context_id).name == context_id
-        return named and (self.root / context_id / DOCUMENTS).is_dir()
 
     def manifest(self, context_id: str) -> Manifest:
         """The manifest of a context, its files not verified."""
@@ -106,10 +105,10 @@ class ContextStore:
 
     def copy(self, context_id: str, name: str) -> str:
         """Give a context a second name; its files are shared by hard links where the disk can."""
-        source = self.folder(context_id)
         draft = self.root / WORK / f"copy-{os.getpid()}-{slug(name)}"
         with self._told(), self._locked("store"):
             shutil.rmtree(draft, ignore_errors=True)
+            source = self.folder(context_id)
             new_id = self._free_id(name, name)
             try:
                 _link_tree(source, draft)
@@ -149,34 +148,53 @@ class ContextStore:
             ContextExists: it holds something else.
         """
         context_id = slug(name)
-        if context_id not in self.ids():
+        if not (self.root / context_id).exists():
             return None
         if context_id in self.find(key):
             return context_id
-        raise _taken(context_id)
+        raise self._taken(context_id)
 
     def _free_id(self, name: str | None, title: str) -> str:
         base = slug(name) if name else slug_or(title, "context")
         if not (self.root / base).exists():
             return base
         if name is not None:
-            raise _taken(base)
+            raise self._taken(base)
         return next(i for n in range(2, 1 << 20) if not (self.root / (i := f"{base}-{n}")).exists())
 
     @contextmanager
     def _locked(self, name: str) -> Iterator[None]:
         work = self.root / WORK
         work.mkdir(parents=True, exist_ok=True)
-        with FileLock(work / f"{name}.lock"):
+        lock = FileLock(work / f"{name}.lock")
+        wait_for(lambda seconds: _acquired(lock, seconds))
+        try:
             yield
+        finally:
+            lock.release()
+
+    def _taken(self, context_id: str) -> ContextExists:
+        if context_id not in self.ids():
+            return ContextExists(f"'{context_id}' is a folder in the store that is no context. Choose another name.")
+        return ContextExists(
+            f"The name '{context_id}' belongs to a context with other contents. Choose another name, or forget "
+            f"'{context_id}' first."
+        )
+
+    def _is_full(self, error: Exception) -> bool:
+        """By its number; safetensors reports the same failure as text alone."""
+        if isinstance(error, OSError):
+            return error.errno in NO_SPACE
+        numbers = [f"os error {number})" for number in NO_SPACE]
+        return any(number in str(error) for number in numbers) or shutil.disk_usage(self.root).free < LITTLE
 
     @contextmanager
     def _told(self) -> Iterator[None]:
         """Failures of the operating system as errors that say what to do."""
         try:
             yield
-        except OSError as error:
-            if error.errno in NO_SPACE:
+        except (OSError, SafetensorError) as error:
+            if self._is_full(error):
                 raise StoreFull(
                     f"No space is left for the store in {self.root}; nothing was kept. Free some space, forget a "
                     "context, or choose another folder with --store or MEMORAG_STORE."
@@ -187,11 +205,12 @@ class ContextStore:
             ) from error
 
 
-def _taken(context_id: str) -> ContextExists:
-    return ContextExists(
-        f"The name '{context_id}' belongs to a context with other contents. Choose another name, or forget "
-        f"'{context_id}' first."
-    )
+def _acquired(lock: FileLock, seconds: float) -> bool:
+    try:
+        lock.acquire(timeout=seconds)
+    except Timeout:
+        return False
+    return True
 
 
 def _seal(draft: Path, manifest: Manifest) -> None:

@@ -35,7 +35,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Clue:
-    """What memory recalled for a question. `verified` says that its words stand together in the text."""
+    """What memory recalled for a question. `verified`: one chunk has nearly all its words, and all its numbers."""
 
     text: str
     kind: ClueKind

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -28,8 +29,21 @@ def sample_path() -> Path:
 
 
 def run(settings: Settings) -> None:
-    """Start the server as its own process, use every tool once, and print what comes back."""
-    anyio.run(_main, settings)
+    """Start the server as its own process, use every tool once, and print what comes back.
+
+    Raises:
+        MemoRAGError: a tool failed; says what to do.
+    """
+    try:
+        anyio.run(_main, settings)
+    except* MemoRAGError as errors:
+        failure: BaseException = errors
+        while isinstance(failure, BaseExceptionGroup):  # the client's task groups wrap what happens inside them
+            failure = failure.exceptions[0]
+        raised = failure
+    else:
+        return
+    raise raised
 
 
 async def _main(settings: Settings) -> None:
@@ -49,9 +63,10 @@ async def _main(settings: Settings) -> None:
 
 
 def _server(settings: Settings, allow: Path) -> StdioServerParameters:
-    options = ["--store", settings.store, "--models-dir", settings.models_dir, "--profile", settings.profile]
-    command = ["-m", "memorag_mcp.cli", "serve", "--allow", str(allow), *map(str, options)]
-    return StdioServerParameters(command=sys.executable, args=command)
+    chosen = settings.model_dump(exclude={"hits", "evidence_tokens", "warm_contexts"}, exclude_none=True)
+    options = [part for name, value in chosen.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+    command = ["-m", "memorag_mcp.cli", "serve", "--allow", str(allow), *options]
+    return StdioServerParameters(command=sys.executable, args=command, env=dict(os.environ))
 
 
 async def _memorize(client: Client, console: Console, sample: Path) -> str:

@@ -16,6 +16,7 @@ from memorag_core.types import ContextInfo
 from memorag_mcp.results import SCHEME, ContextResult, context_uri
 
 CHUNKS_A_PAGE = 100
+MAX_DIGITS = 9
 JSON = "application/json"
 TEXT = "text/plain"
 
@@ -100,8 +101,10 @@ def _add_templates(server: MCPServer[Any], engine: MemoRAG) -> None:
 def _chunk_page(engine: MemoRAG, context_id: str, page: str) -> str:
     chunks = engine.chunks(context_id)
     pages = -(-len(chunks) // CHUNKS_A_PAGE)
-    if not page.isdecimal() or not 1 <= int(page) <= pages:
-        raise ResourceNotFoundError(f"Context '{context_id}' has pages 1 to {pages} of chunks, not {page}.")
+    if not page.isdecimal() or len(page) > MAX_DIGITS or not 1 <= int(page) <= pages:
+        raise ResourceNotFoundError(
+            f"Context '{context_id}' has pages 1 to {pages} of chunks, not {page[:MAX_DIGITS]!r}."
+        )
     first = (int(page) - 1) * CHUNKS_A_PAGE
     shown = [
         {"document_id": chunk.document_id, "start": chunk.start, "end": chunk.end, "text": chunk.text}

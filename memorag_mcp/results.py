@@ -162,7 +162,7 @@ class AnswerResult(BaseModel):
 
     context_id: str
     task: str
-    text: str = Field(description="Written by the local generator; check it against the citations")
+    text: str = Field(description="Written by the generator; check it against the citations")
     citations: list[CitationResult]
     clues: list[ClueResult]
 

@@ -16,7 +16,7 @@ from mcp.types import ToolAnnotations
 from pydantic import Field
 
 from memorag_core.config import MAX_HITS, Settings
-from memorag_core.engine import MemoRAG
+from memorag_core.engine import MAX_QUESTION, MemoRAG
 from memorag_core.errors import InputError
 from memorag_core.ingest import from_path, from_text, inside
 from memorag_core.types import ContextInfo, Document, OnProgress
@@ -47,7 +47,9 @@ INSTRUCTIONS = (
 )
 
 ContextId = Annotated[str, Field(description="The id of a memorized context, from memorize_context or list_contexts")]
-Question = Annotated[str, Field(description="A question in plain words, in the language of the context")]
+Question = Annotated[
+    str, Field(max_length=MAX_QUESTION, description="A question in plain words, in the language of the context")
+]
 Ctx = Context[Any, Any]
 
 READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
@@ -156,7 +158,7 @@ def _add_question_tools(server: ContextServer, engine: MemoRAG) -> None:
     @server.tool(title="Summarize a context", annotations=READS)
     async def summarize(
         context_id: ContextId,
-        focus: Annotated[str | None, Field(description="A topic to keep to")] = None,
+        focus: Annotated[str | None, Field(max_length=MAX_QUESTION, description="A topic to keep to")] = None,
         words: Annotated[int, Field(ge=20, le=2000, description="About how long")] = 80,
     ) -> AnswerResult:
         """Summarize a memorized context, whole or on one topic, with verbatim citations."""

@@ -12,6 +12,7 @@ PREFIX = "openai:"
 SECONDS = 120.0
 RETRIES = 3
 BYTES_A_TOKEN = 3
+REASONING_TOKENS = 2048
 
 
 class ApiGenerator(Generator):
@@ -36,25 +37,38 @@ class ApiGenerator(Generator):
         self.model_id = PREFIX + model
         self._model = model
         self._failures = openai.OpenAIError
+        self._refused = openai.BadRequestError
         self._client = openai.OpenAI(api_key=key, timeout=SECONDS, max_retries=retries)
 
     def generate(self, prompt: str, max_new_tokens: int) -> str:
         turn = [{"role": "user", "content": prompt}]
         try:
-            reply = self._client.chat.completions.create(
-                model=self._model, messages=turn, max_tokens=max_new_tokens, temperature=0
-            )
+            try:
+                reply = self._client.chat.completions.create(
+                    model=self._model, messages=turn, max_tokens=max_new_tokens, temperature=0
+                )
+            except self._refused as error:
+                if "max_completion_tokens" not in str(error):
+                    raise
+                room = max_new_tokens + REASONING_TOKENS  # such models think first, out of the same budget
+                reply = self._client.chat.completions.create(
+                    model=self._model, messages=turn, max_completion_tokens=room
+                )
         except self._failures as error:
-            status = getattr(error, "status_code", None)
-            what = f"answered {status}" if status else f"could not be reached ({type(error).__name__})"
-            raise GenerationError(
-                f"The server at {self._client.base_url} {what} for the model '{self._model}'. Check OPENAI_BASE_URL, "
-                "OPENAI_API_KEY and the model's name, or choose another --generator."
-            ) from None  # the library's own error may quote the request with its key
+            raise self._told(error) from None  # the library's own error may quote the request with its key
         text = (reply.choices[0].message.content or "").strip() if reply.choices else ""
         if not text:
             raise GenerationError(f"The model '{self._model}' replied with nothing; ask again, or choose another one.")
         return text
+
+    def _told(self, error: Exception) -> GenerationError:
+        status = getattr(error, "status_code", None)
+        said = str(error).replace(self._client.api_key, "(key)")[:200]
+        what = f"answered {status} ({said})" if status else f"could not be reached ({type(error).__name__})"
+        return GenerationError(
+            f"The server at {self._client.base_url} {what} for the model '{self._model}'. Check OPENAI_BASE_URL, "
+            "OPENAI_API_KEY and the model's name, or choose another --generator."
+        )
 
     def count(self, texts: Sequence[str]) -> list[int]:
         """An estimate from above: the API does not tell its tokenizer."""

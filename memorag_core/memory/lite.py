@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import psutil
@@ -11,6 +11,7 @@ import torch
 from memorag_core.chunking import split
 from memorag_core.config import Profile
 from memorag_core.memory.base import Memory, MemoryModel, OnStep
+from memorag_core.models.decoding import TOKENS_A_FORWARD
 from memorag_core.models.language_model import LanguageModel
 from memorag_core.models.registry import Weights
 from memorag_core.prompts import Prompts, prompts_for
@@ -49,8 +50,9 @@ class LiteMemory(MemoryModel):
             for start, end in split(document.text, self.chunk, self.lm.count)
         ]
         gists = self._condensed([text for *_, text in parts], prompts, self.gist, on_step)
-        kept = self._within_budget(gists, prompts, on_step)
-        state = self.lm.remember(prompts.memory.format(gists=kept), lambda done, total: on_step(len(parts), len(parts)))
+        kept = self._within_budget(gists, prompts)
+        state = self.lm.remember(prompts.memory.format(gists=kept), _ignore)
+        on_step(1, 1)
         notes = [
             {"document": name, "start": start, "end": end, "gist": gist}
             for (name, start, end, _), gist in zip(parts, gists, strict=True)
@@ -61,21 +63,19 @@ class LiteMemory(MemoryModel):
         """A gist of at most `gist` tokens of each text, a batch at a time; a text no longer than that is its own."""
         gists = list(texts)
         long = [number for number, tokens in enumerate(self.lm.count(texts)) if tokens > gist]
-        done = 0
-
-        def on_forward() -> None:
-            on_step(done, len(long))
-
         batch = self._batch_size()
-        for done in range(0, len(long), batch):
-            numbers = long[done : done + batch]
-            asked = [prompts.gist.format(text=texts[number]) for number in numbers]
+        batches = [long[start : start + batch] for start in range(0, len(long), batch)]
+        passes = gist + self.chunk * batch // TOKENS_A_FORWARD
+        for number, batch_of in enumerate(batches):
+            begun = range(number * passes, (number + 1) * passes)
+            on_forward = _counted(begun, (len(batches) + 1) * passes, on_step)
+            asked = [prompts.gist.format(text=texts[i]) for i in batch_of]
             replies = self.lm.generate(asked, gist, repetition_penalty=1.1, on_forward=on_forward)
-            for number, reply in zip(numbers, replies, strict=True):
-                gists[number] = reply
+            for i, reply in zip(batch_of, replies, strict=True):
+                gists[i] = reply
         return gists
 
-    def _within_budget(self, gists: list[str], prompts: Prompts, on_step: OnStep) -> str:
+    def _within_budget(self, gists: list[str], prompts: Prompts) -> str:
         """The gists as one text; condensed together, round after round, while they exceed the budget."""
         joined = "\n\n".join(gists)
         for _ in range(ROUNDS):
@@ -84,7 +84,7 @@ class LiteMemory(MemoryModel):
                 return joined
             groups = [joined[start:end] for start, end in split(joined, self.chunk, self.lm.count)]
             gist = min(self.chunk // 2, max(self.gist, self.chunk * self.budget // total))
-            joined = "\n\n".join(self._condensed(groups, prompts, gist, lambda done, count: on_step(count, count)))
+            joined = "\n\n".join(self._condensed(groups, prompts, gist, _ignore))
         start, end = split(joined, self.budget, self.lm.count)[0]
         return joined[start:end]
 
@@ -97,6 +97,16 @@ class LiteMemory(MemoryModel):
         a_chunk = (self.chunk + self.gist) * (cached * model.dtype.itemsize + working)
         free = torch.cuda.mem_get_info(model.device)[0] if model.device.type == "cuda" else _free_ram()
         return int(max(1, min(MAX_BATCH, free // 2 // a_chunk)))
+
+
+def _counted(passes: range, total: int, on_step: OnStep) -> Callable[[], None]:
+    """Passes through the model as steps from `passes.start` to `passes.stop`, of `total`."""
+    steps = iter(passes)
+    return lambda: on_step(next(steps, passes.stop), total)
+
+
+def _ignore(_done: int, _total: int) -> None:
+    pass
 
 
 def _free_ram() -> int:

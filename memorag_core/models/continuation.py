@@ -18,6 +18,7 @@ from transformers.models.llama.modeling_llama import rotate_half
 from memorag_core.models.attention import KeyValues
 from memorag_core.models.beacon import BEACON, BeaconModel, BeaconState
 from memorag_core.models.decoding import TOKENS_A_FORWARD, Greedy
+from memorag_core.stopping import check
 
 PADDING = 0
 
@@ -105,6 +106,7 @@ class Continuation:
             for row in going:
                 if self.model.layout.room(self.read[row]) == self.model.layout.window:
                     self._fold(row)
+            check()
             self.on_forward()
         return logits
 

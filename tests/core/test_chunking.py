@@ -150,3 +150,8 @@ def test_initials_and_short_forms_do_not_end_a_sentence_but_a_line_does() -> Non
         "Signed: Reed, J.",
         "Seen: Ames",
     ]
+
+
+def test_a_run_of_dots_takes_no_longer_than_its_length_explains() -> None:
+    """A pattern that backtracks would need minutes here."""
+    assert split("." * 200_000 + "x", 300_000, lambda texts: [len(text) for text in texts])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 from conftest import STORY
 
 from memorag_core import MemoRAG, Progress, Settings, from_text
+from memorag_core.context import key_of
 from memorag_core.errors import (
     Cancelled,
     ContextExists,
@@ -18,6 +21,9 @@ from memorag_core.errors import (
     InputError,
     UnknownContext,
 )
+from memorag_core.generation import LocalGenerator
+from memorag_core.manifest import Manifest
+from memorag_core.stopping import stoppable
 
 OTHER = "The lighthouse log says that the wind went round to the west at noon on Tuesday. Then it rained.\n"
 QUESTION = "When were the gates hung?"
@@ -51,7 +57,7 @@ def test_the_same_text_again_is_a_cache_hit_under_the_same_id(engine: MemoRAG) -
     again = engine.memorize([from_text(STORY, "mill")], on_progress=seen.append)
     assert again.cached
     assert again.id == first.id
-    assert seen == []
+    assert [progress.stage for progress in seen] == ["loading models"]
 
 
 def test_the_same_text_under_another_name_is_not_encoded_again(engine: MemoRAG) -> None:
@@ -76,11 +82,11 @@ def test_a_new_engine_on_the_store_answers_as_the_first_did_without_encoding(set
     assert MemoRAG(settings).answer(info.id, QUESTION) == answer
 
 
-def test_progress_goes_forward_from_indexing_to_the_end(engine: MemoRAG) -> None:
+def test_progress_goes_forward_through_its_stages_to_the_end(engine: MemoRAG) -> None:
     seen: list[Progress] = []
     engine.memorize([from_text(STORY * 30, "mill")], on_progress=seen.append)
     fractions = [progress.fraction for progress in seen]
-    assert seen[0].stage == "indexing"
+    assert list(dict.fromkeys(progress.stage for progress in seen)) == ["loading models", "indexing", "memorizing"]
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1.0
 
@@ -133,7 +139,7 @@ def test_a_k_out_of_range_is_refused_with_the_range(engine: MemoRAG, k: int) -> 
 
 def test_an_empty_question_is_refused(engine: MemoRAG) -> None:
     info = engine.memorize([from_text(STORY, "mill")])
-    with pytest.raises(InputError, match="question is empty"):
+    with pytest.raises(InputError, match="is empty; ask something"):
         engine.answer(info.id, "  ")
 
 
@@ -199,6 +205,112 @@ def test_many_threads_on_one_engine_get_whole_contexts_and_equal_answers(setting
     assert sorted(info.id for info in engine.contexts()) == ["light", "mill"]
     assert len(answers) == 6
     assert len(set(answers)) == 2
+
+
+def test_a_question_that_is_too_long_is_refused_with_the_limit(engine: MemoRAG) -> None:
+    info = engine.memorize([from_text(STORY, "mill")])
+    with pytest.raises(InputError, match="the limit is 2,000"):
+        engine.answer(info.id, "why " * 600)
+
+
+def test_a_question_keeps_to_the_texts_it_began_with_whatever_others_do(
+    engine: MemoRAG, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.memorize([from_text(STORY, "mill")], name="papers")
+    other = MemoRAG(settings)
+    generate = LocalGenerator.generate
+
+    def replaced_meanwhile(self: LocalGenerator, prompt: str, max_new_tokens: int) -> str:
+        other.forget("papers")
+        other.memorize([from_text(OTHER, "light")], name="papers")
+        return generate(self, prompt, max_new_tokens)
+
+    monkeypatch.setattr(LocalGenerator, "generate", replaced_meanwhile)
+    answer = engine.answer("papers", QUESTION)
+    assert answer.citations
+    assert all(STORY[c.start : c.end] == c.quote for c in answer.citations)
+    assert engine.documents("papers")[0].text == OTHER
+
+
+def test_a_context_forgotten_while_it_is_loaded_is_unknown_not_damaged(
+    engine: MemoRAG, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.memorize([from_text(STORY, "mill")])
+    verify = Manifest.verify
+
+    def verify_then_lose(self: Manifest, folder: Path, below: str = "") -> None:
+        verify(self, folder, below)
+        if not below:
+            MemoRAG(settings).forget("mill")
+
+    monkeypatch.setattr(Manifest, "verify", verify_then_lose)
+    with pytest.raises(UnknownContext, match="forgotten a moment ago"):
+        engine.answer("mill", QUESTION)
+
+
+@pytest.mark.parametrize("name", ["answer", "summarize", "recall"])
+def test_a_question_can_be_stopped_at_its_next_pass_through_the_model(
+    engine: MemoRAG, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    info = engine.memorize([from_text(STORY, "mill")])
+    engine.answer(info.id, "Warm up?")
+    flag = threading.Event()
+    flag.set()
+    with stoppable(flag), pytest.raises(Cancelled):
+        getattr(engine, name)(info.id, QUESTION)
+    assert engine.answer(info.id, QUESTION).text is not None
+
+
+def test_questions_are_answered_while_another_process_memorizes_the_same_text(engine: MemoRAG) -> None:
+    """The other process is the holder of the text's lock; who waits for it can be stopped."""
+    info = engine.memorize([from_text(STORY, "mill")])
+    key = key_of([from_text(OTHER, "light")], engine.store.manifest(info.id).recipe)
+    flag = threading.Event()
+    outcome: list[BaseException] = []
+
+    def memorize() -> None:
+        try:
+            with stoppable(flag):
+                engine.memorize([from_text(OTHER, "light")])
+        except Cancelled as cancelled:
+            outcome.append(cancelled)
+
+    with engine.store.writing(key):
+        waiting = threading.Thread(target=memorize)
+        waiting.start()
+        assert engine.answer(info.id, QUESTION).evidence
+        flag.set()
+        waiting.join()
+    assert len(outcome) == 1
+
+
+def test_a_full_disk_is_told_also_where_it_is_the_tensors_that_do_not_fit(settings: Settings) -> None:
+    """A limit on the size of files stands in for a full disk: writing beyond it fails as writing to one does."""
+    code = (
+        "import resource, signal, sys; from memorag_core import MemoRAG, Settings, from_text\n"
+        "engine = MemoRAG(Settings.model_validate_json(sys.argv[1]))\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
+        "try: engine.memorize([from_text(sys.argv[2])])\n"
+        "except Exception as error: print(type(error).__name__, error)\n"
+    )
+    arguments = [settings.model_dump_json(), STORY * 20]
+    run = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+    assert run.stdout.startswith("StoreFull No space is left")
+    assert MemoRAG(settings).contexts() == []
+
+
+def test_a_model_folder_whose_weights_changed_is_another_model(settings: Settings, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(str(settings.memory_model), model)
+    changed = settings.model_copy(update={"memory_model": str(model)})
+    info = MemoRAG(changed).memorize([from_text(STORY, "mill")])
+    weights = model / "model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-4] ^= 64
+    weights.write_bytes(data)
+    with pytest.raises(IncompatibleContext, match="memory: it has"):
+        MemoRAG(changed).answer(info.id, QUESTION)
 
 
 def test_only_the_contexts_used_last_are_kept_in_memory(settings: Settings) -> None:

@@ -188,3 +188,26 @@ def test_a_path_that_cannot_be_resolved_is_refused(tmp_path: Path, path: str) ->
 def test_no_path_is_allowed_where_no_folder_is(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"may read \(none\)"):
         inside(tmp_path, [])
+
+
+def test_an_allowed_folder_may_be_named_from_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "a.txt").write_text("text", encoding="utf-8")
+    assert inside(Path("~/docs/a.txt"), [Path("~/docs")]) == (tmp_path / "docs" / "a.txt").resolve()
+
+
+def test_a_folder_is_not_read_beyond_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(5):
+        (tmp_path / f"{number}.txt").write_text("word " * 10, encoding="utf-8")
+    read: list[Path] = []
+    read_bytes = Path.read_bytes
+
+    def counted(path: Path) -> bytes:
+        read.append(path)
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", counted)
+    with pytest.raises(InputError, match="limit"):
+        from_path(tmp_path, 70)
+    assert len(read) <= 2

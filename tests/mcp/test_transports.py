@@ -36,30 +36,25 @@ async def whole_job(client: Client) -> None:
     assert all(STORY[c["start"] : c["end"]] == c["quote"] for c in answer["citations"])
 
 
-@pytest.mark.parametrize("era", ERAS)
-async def test_the_whole_job_over_stdio(settings: Settings, era: Era) -> None:
-    async with over_stdio(settings, era) as client:
+async def test_the_whole_job_over_stdio_and_again_after_a_restart_without_encoding(settings: Settings) -> None:
+    async with over_stdio(settings, "auto") as client:
         await whole_job(client)
+        first = await ok(client, "answer", context_id="mill", question=QUESTION)
+    async with over_stdio(settings, "legacy") as client:
+        assert (await ok(client, "memorize_context", text=STORY, name="mill"))["cached"]
+        assert await ok(client, "answer", context_id="mill", question=QUESTION) == first
 
 
-@pytest.mark.parametrize("era", ERAS)
-async def test_the_whole_job_over_streamable_http(settings: Settings, era: Era) -> None:
-    async with over_http(settings, "http", era) as client:
-        await whole_job(client)
+async def test_the_whole_job_over_streamable_http_for_clients_of_both_eras(settings: Settings) -> None:
+    with served(settings, "http") as port:
+        for era in ERAS:
+            async with Client(f"http://{LOOPBACK}:{port}/mcp", mode=era) as client:
+                await whole_job(client)
 
 
 async def test_the_whole_job_over_sse(settings: Settings) -> None:
     async with over_http(settings, "sse", "legacy") as client:
         await whole_job(client)
-
-
-async def test_a_context_is_still_there_after_a_restart_and_is_not_encoded_again(settings: Settings) -> None:
-    async with over_stdio(settings) as client:
-        await ok(client, "memorize_context", text=STORY, name="mill")
-        first = await ok(client, "answer", context_id="mill", question=QUESTION)
-    async with over_stdio(settings) as client:
-        assert (await ok(client, "memorize_context", text=STORY, name="mill"))["cached"]
-        assert await ok(client, "answer", context_id="mill", question=QUESTION) == first
 
 
 async def test_two_servers_on_one_store_memorize_the_same_and_different_texts_at_once(settings: Settings) -> None:

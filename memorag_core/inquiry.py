@@ -1,0 +1,101 @@
+"""One question's path over one context: recall → retrieve → answer | summarize.
+
+The context is fixed when the inquiry begins, so whatever others memorize or forget meanwhile, clues, passages and
+citations of one answer come from the same texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from memorag_core.clues import cite, clean
+from memorag_core.prompts import prompts_for, render_answer, render_summary
+from memorag_core.retrieval.base import Fused, fuse
+from memorag_core.types import Answer, Clue, Passage, Task
+
+if TYPE_CHECKING:
+    from memorag_core.config import Profile, Settings
+    from memorag_core.context import Context
+    from memorag_core.parts import Parts
+    from memorag_core.recent import Recent
+
+CLUE_WEIGHTS = {True: 0.7, False: 0.35}
+TOKENS_A_WORD = 2
+
+
+@dataclass(frozen=True)
+class Inquiry:
+    """What is needed to ask one context; used by one thread at a time."""
+
+    context: Context
+    parts: Parts
+    profile: Profile
+    settings: Settings
+    recalled: Recent[tuple[str, str], tuple[Clue, ...]]
+
+    def recall(self, question: str) -> tuple[Clue, ...]:
+        """Clues from memory, cleaned and checked; those recalled for the same question before are kept."""
+        key = (self.context.manifest.key, question)
+        if (known := self.recalled.get(key)) is not None:
+            return known
+        spans, questions = self.parts.memory.recall(self.context.memory, question)
+        return self.recalled.put(key, clean({"span": spans, "question": questions}, question, self.context.bags))
+
+    def retrieve(
+        self, question: str, clues: Sequence[Clue], k: int | None = None, tokens: int | None = None
+    ) -> tuple[Passage, ...]:
+        """Passages found by the question and its clues, which together weigh less than the question, best first."""
+        queries = [question, *(clue.text for clue in clues)]
+        weights = [1.0, *(CLUE_WEIGHTS[clue.verified] / len(clues) for clue in clues)]
+        ranked = fuse(self.context.index.search(queries, max(k or 0, self.settings.hits)), weights)
+        return self._within_budget(ranked[:k], queries, tokens or self.settings.evidence_tokens)
+
+    def answer(self, question: str) -> Answer:
+        """Clues, evidence, and the generator's answer from that evidence."""
+        clues = self.recall(question)
+        evidence = self.retrieve(question, clues)
+        prompt = render_answer(prompts_for(question), question, [passage.chunk.text for passage in evidence])
+        return self._written(prompt, "memorag", self.profile.answer, question, (clues, evidence))
+
+    def answer_from_memory(self, question: str) -> Answer:
+        """The memory model's own answer, without evidence."""
+        return Answer(self.parts.memory.answer(self.context.memory, question, self.profile.answer), "qa")
+
+    def summarize(self, focus: str | None, words: int) -> Answer:
+        """Key points recalled from memory, evidence for each, and one text about them."""
+        prompts = prompts_for(self.context.chunks[0].text)
+        points = self.parts.memory.key_points(self.context.memory, prompts, focus)
+        clues = clean({"span": points}, focus or "", self.context.bags)
+        topic = focus or next((clue.text for clue in clues), self.context.manifest.title)
+        evidence = self.retrieve(topic, [clue for clue in clues if clue.text != topic])
+        prompt = render_summary(prompts, [passage.chunk.text for passage in evidence], focus, words)
+        return self._written(prompt, "summarize", words * TOKENS_A_WORD, focus or "", (clues, evidence))
+
+    def _within_budget(self, ranked: Sequence[Fused], queries: Sequence[str], tokens: int) -> tuple[Passage, ...]:
+        """The best passages that fit, at least one."""
+        chunks = self.context.chunks
+        counts = self.parts.generator.count([chunks[item.chunk].text for item in ranked])
+        kept: list[Passage] = []
+        used = 0
+        for item, count in zip(ranked, counts, strict=True):
+            if kept and used + count > tokens:
+                continue
+            used += count
+            found_by = tuple(queries[number] for number in item.found_by)
+            kept.append(Passage(chunks[item.chunk], item.score, found_by))
+        return tuple(kept)
+
+    def _written(
+        self,
+        prompt: str,
+        task: Task,
+        max_new_tokens: int,
+        question: str,
+        ground: tuple[tuple[Clue, ...], tuple[Passage, ...]],
+    ) -> Answer:
+        """The generator's text, with citations from the evidence."""
+        clues, evidence = ground
+        text = self.parts.generator.generate(prompt, max_new_tokens)
+        return Answer(text, task, cite(text, question, evidence, self.context.documents), clues, evidence)
