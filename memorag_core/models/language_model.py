@@ -14,6 +14,7 @@ from transformers.utils import logging as transformers_logging
 from memorag_core.errors import ModelUnavailable
 from memorag_core.models.attention import BufferCache, KeyValues, register
 from memorag_core.models.decoding import decode
+from memorag_core.models.registry import loading
 from memorag_core.stopping import check
 
 OnStep = Callable[[int, int], None]
@@ -40,7 +41,7 @@ class LanguageModel:
             ModelUnavailable: where neither the folder nor the hub has it; says how to get it.
         """
         model = load_model(source, device)
-        with _unavailable(source):
+        with loading(source):
             tokenizer = AutoTokenizer.from_pretrained(source)
         return cls(model, tokenizer, model_id or str(source), getattr(model.config, "_commit_hash", None) or "")
 
@@ -117,7 +118,7 @@ def load_model(source: str | Path, device: str) -> PreTrainedModel:
     """
     transformers_logging.disable_progress_bar()
     dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
-    with _unavailable(source), _errors_only():
+    with loading(source), _errors_only():
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             source, dtype=dtype, attn_implementation=register(), trust_remote_code=False, output_loading_info=True
         )
@@ -125,18 +126,6 @@ def load_model(source: str | Path, device: str) -> PreTrainedModel:
     if missing := sorted(report["missing_keys"]):
         raise ModelUnavailable(f"The weights of '{source}' lack {', '.join(missing[:3])}. Fetch them again.")
     return cast(PreTrainedModel, model.to(device))
-
-
-@contextmanager
-def _unavailable(source: str | Path) -> Iterator[None]:
-    """A failure to load, told as what to do about it."""
-    try:
-        yield
-    except (OSError, ValueError) as error:
-        raise ModelUnavailable(
-            f"The model '{source}' could not be loaded ({str(error).splitlines()[0]}). Give a folder that holds "
-            f"it, or, on a machine with access to the hub, run once: hf download {source}"
-        ) from error
 
 
 @contextmanager

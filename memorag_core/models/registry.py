@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memorag_core.config import PROFILES, Profile, Settings
-from memorag_core.errors import InputError
+from memorag_core.errors import InputError, ModelUnavailable
 from memorag_core.models import embedded
 
 if TYPE_CHECKING:
@@ -75,6 +76,18 @@ def _obtainable(profile: Profile) -> bool:
         except (OSError, HfHubHTTPError):
             return False
     return True
+
+
+@contextmanager
+def loading(source: str | Path) -> Iterator[None]:
+    """A failure to load a model inside becomes `ModelUnavailable`: why, and how to get it."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise ModelUnavailable(
+            f"The model '{source}' could not be loaded ({str(error).splitlines()[0]}). Give a folder that holds it, "
+            f"or, on a machine with access to the hub, run once: hf download {source}"
+        ) from error
 
 
 def digest_of(folder: Path) -> str:

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
-from memorag_core.errors import ModelUnavailable, require
+from memorag_core.errors import require
+from memorag_core.models.registry import loading
 from memorag_core.retrieval.base import Hit, Index, OnStep, Retriever
 from memorag_core.stopping import check
 
@@ -34,13 +35,8 @@ class DenseRetriever(Retriever):
         require("faiss", "cpu")
         from sentence_transformers import SentenceTransformer
 
-        try:
+        with loading(source):
             self.encoder = SentenceTransformer(str(source), device=device)
-        except (OSError, ValueError) as error:
-            raise ModelUnavailable(
-                f"The embedder '{source}' could not be loaded ({str(error).splitlines()[0]}). Give a folder that holds "
-                f"it, or, on a machine with access to the hub, run once: hf download {source}"
-            ) from error
         self.model_id = model_id or str(source)
         loaded: Any = self.encoder[0].auto_model
         self.revision = revision or getattr(loaded.config, "_commit_hash", None) or ""
