@@ -11,6 +11,7 @@ from conftest import STORY
 from memorag_core.errors import Cancelled
 from memorag_core.memory import LiteMemory
 from memorag_core.models.language_model import LanguageModel
+from memorag_core.prompts import ENGLISH
 from memorag_core.types import Document
 
 LONG = "\n\n".join(f"On day {n} the keeper wrote {n * 7} into the book. Nobody read it." for n in range(120))
@@ -65,6 +66,17 @@ def test_the_memory_on_disk_is_half_of_that_in_float32(lm: LanguageModel, tmp_pa
     memory = model.memorize([document(STORY)], nothing)
     model.save(memory, tmp_path)
     assert (tmp_path / "memory.safetensors").stat().st_size < memory.state.nbytes / 2 + 4096
+
+
+def test_recall_rewrite_answer_and_key_points_only_read_the_memory(lm: LanguageModel) -> None:
+    model = LiteMemory(lm, chunk=128, gist=16)
+    memory = model.memorize([document(STORY)], nothing)
+    before = [tensor.clone() for tensor in (*memory.state.keys, *memory.state.values)]
+    model.recall(memory, "Who kept the book?", 8)
+    model.rewrite(memory, "Who kept it?", 8)
+    model.answer(memory, "Who kept the book?", 8)
+    model.key_points(memory, ENGLISH, "the gates", 8)
+    assert all(torch.equal(*pair) for pair in zip(before, (*memory.state.keys, *memory.state.values), strict=True))
 
 
 def test_memorizing_can_be_stopped_between_passes(lm: LanguageModel) -> None:
