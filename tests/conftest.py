@@ -35,10 +35,15 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def settings(tiny_models: Path, tmp_path: Path) -> Settings:
     """Settings over the tiny models and an empty store."""
+    return tiny_settings(tiny_models, tmp_path)
+
+
+def tiny_settings(tiny_models: Path, folder: Path) -> Settings:
+    """Settings over the tiny models and a store in `folder`."""
     return Settings.of(
         profile="tiny",
         device="cpu",
-        store=tmp_path / "store",
+        store=folder / "store",
         memory_model=str(tiny_models / "lm"),
         embedder=str(tiny_models / "embedder"),
     )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from memorag_core.errors import (
     DamagedContext,
     IncompatibleContext,
     InputError,
+    StoreFull,
     UnknownContext,
 )
 from memorag_core.generation import LocalGenerator
@@ -284,20 +284,17 @@ def test_questions_are_answered_while_another_process_memorizes_the_same_text(en
     assert len(outcome) == 1
 
 
-def test_a_full_disk_is_told_also_where_it_is_the_tensors_that_do_not_fit(settings: Settings) -> None:
+def test_a_full_disk_is_told_also_where_it_is_the_tensors_that_do_not_fit(engine: MemoRAG) -> None:
     """A limit on the size of files stands in for a full disk: writing beyond it fails as writing to one does."""
-    code = (
-        "import resource, signal, sys; from memorag_core import MemoRAG, Settings, from_text\n"
-        "engine = MemoRAG(Settings.model_validate_json(sys.argv[1]))\n"
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
-        "try: engine.memorize([from_text(sys.argv[2])])\n"
-        "except Exception as error: print(type(error).__name__, error)\n"
-    )
-    arguments = [settings.model_dump_json(), STORY * 20]
-    run = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
-    assert run.stdout.startswith("StoreFull No space is left")
-    assert MemoRAG(settings).contexts() == []
+    engine.memorize([from_text(OTHER, "light")])
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        with pytest.raises(StoreFull, match=r"No space is left.*nothing was kept"):
+            engine.memorize([from_text(STORY * 20, "mill")])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [info.id for info in engine.contexts()] == ["light"]
 
 
 def test_a_model_folder_whose_weights_changed_is_another_model(settings: Settings, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from memorag_core.models.language_model import LanguageModel
 from memorag_core.prompts import ENGLISH
 from memorag_core.types import Document
 
-LONG = "\n\n".join(f"On day {n} the keeper wrote {n * 7} into the book. Nobody read it." for n in range(120))
+LONG = "\n\n".join(f"On day {n} the keeper wrote {n * 7} into the book. Nobody read it." for n in range(60))
 
 
 @pytest.fixture(scope="module")
