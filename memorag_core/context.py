@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -17,15 +17,14 @@ from safetensors import SafetensorError
 from memorag_core.chunking import split
 from memorag_core.clues import terms
 from memorag_core.errors import IncompatibleContext
-from memorag_core.manifest import DocumentEntry, Manifest, damage
-from memorag_core.types import Chunk, ContextInfo, Document, DocumentInfo, OnProgress, Progress
+from memorag_core.manifest import DOCUMENTS, DocumentEntry, Manifest, damage
+from memorag_core.types import Chunk, ContextInfo, Document, DocumentInfo, OnProgress, OnStep, Progress
 
 if TYPE_CHECKING:
     from memorag_core.memory import Memory
     from memorag_core.parts import Parts
     from memorag_core.retrieval import Index
 
-DOCUMENTS = "documents"
 CHUNKS = "chunks.json"
 LOADED_SHARE = 0.02
 INDEX_SHARE = 0.15
@@ -92,7 +91,7 @@ def load(folder: Path, manifest: Manifest, parts: Parts) -> Context:
         raise IncompatibleContext(_mismatch(folder.name, manifest.recipe, parts.recipe))
     try:
         documents = read_documents(folder, manifest)
-        chunks = read_chunks(folder, manifest, documents)
+        chunks = read_chunks(folder, documents)
         index, memory = parts.retriever.load(folder), parts.memory.load(folder)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise damage(folder, f"it cannot be read ({error})") from error
@@ -116,12 +115,11 @@ def info_of(context_id: str, manifest: Manifest, cached: bool = False) -> Contex
 
 
 def read_documents(folder: Path, manifest: Manifest) -> tuple[Document, ...]:
-    """The documents of a context, verified, to the letter.
+    """The documents of a context whose files are verified, to the letter.
 
     Raises:
-        DamagedContext: a file is missing or altered.
+        DamagedContext: a file is missing or is not UTF-8.
     """
-    manifest.verify(folder, DOCUMENTS)
     try:
         texts = [(folder / entry.file).read_bytes().decode() for entry in manifest.documents]
     except (OSError, UnicodeDecodeError) as error:
@@ -129,13 +127,12 @@ def read_documents(folder: Path, manifest: Manifest) -> tuple[Document, ...]:
     return tuple(Document(e.id, e.title, text, e.source) for e, text in zip(manifest.documents, texts, strict=True))
 
 
-def read_chunks(folder: Path, manifest: Manifest, documents: Sequence[Document]) -> tuple[Chunk, ...]:
-    """The chunks of a context, cut from its documents.
+def read_chunks(folder: Path, documents: Sequence[Document]) -> tuple[Chunk, ...]:
+    """The chunks of a context whose files are verified, cut from its documents.
 
     Raises:
-        DamagedContext: their offsets cannot be read or were altered.
+        DamagedContext: their offsets cannot be read.
     """
-    manifest.verify(folder, CHUNKS)
     texts = {document.id: document.text for document in documents}
     try:
         offsets = json.loads((folder / CHUNKS).read_text(encoding="utf-8"))
@@ -160,7 +157,7 @@ def _write_texts(folder: Path, documents: Sequence[Document], chunks: Sequence[C
     return tuple(entries)
 
 
-def _stage(name: str, on_progress: OnProgress, start: float, end: float) -> Callable[[int, int], None]:
+def _stage(name: str, on_progress: OnProgress, start: float, end: float) -> OnStep:
     """Steps of one stage as progress of the whole job."""
 
     def on_step(done: int, total: int) -> None:

@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from functools import cached_property
 
 from memorag_core.config import MAX_EVIDENCE_TOKENS, MAX_HITS, Profile, Settings
-from memorag_core.context import Context, encode, info_of, key_of, load, read_chunks, read_documents
+from memorag_core.context import CHUNKS, Context, encode, info_of, key_of, load, read_chunks, read_documents
 from memorag_core.errors import InputError, MemoRAGError, UnknownContext
 from memorag_core.ingest import check_size
 from memorag_core.inquiry import Inquiry
-from memorag_core.manifest import Manifest
+from memorag_core.manifest import DOCUMENTS, Manifest
 from memorag_core.models.registry import Weights, choose_profile
 from memorag_core.parts import Parts, open_parts
 from memorag_core.recent import Recent
@@ -90,7 +90,7 @@ class MemoRAG:
             with self._turn():
                 manifest = encode(documents, self._parts, draft, on_progress)
             context_id = self.store.publish(draft, manifest, name)
-        return info_of(context_id, self.store.manifest(context_id))
+        return self.info(context_id)
 
     def recall(self, context_id: str, question: str) -> tuple[Clue, ...]:
         """Clues from memory, cleaned and checked against the text: spans of it, and questions to look up."""
@@ -153,12 +153,15 @@ class MemoRAG:
 
     def documents(self, context_id: str) -> tuple[Document, ...]:
         """The texts of a context, verified, without loading any model."""
-        return read_documents(self.store.folder(context_id), self.store.manifest(context_id))
+        folder, manifest = self.store.folder(context_id), self.store.manifest(context_id)
+        manifest.verify(folder, DOCUMENTS)
+        return read_documents(folder, manifest)
 
     def chunks(self, context_id: str) -> tuple[Chunk, ...]:
         """The retrieval chunks of a context, without loading any model."""
-        manifest = self.store.manifest(context_id)
-        return read_chunks(self.store.folder(context_id), manifest, self.documents(context_id))
+        folder, manifest = self.store.folder(context_id), self.store.manifest(context_id)
+        manifest.verify(folder, CHUNKS)
+        return read_chunks(folder, self.documents(context_id))
 
     def context(self, context_id: str) -> Context:
         """A context ready to be asked: from those kept warm, else verified and loaded.

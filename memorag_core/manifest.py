@@ -13,6 +13,7 @@ from memorag_core.errors import DamagedContext, IncompatibleContext, MemoRAGErro
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
+DOCUMENTS = "documents"
 
 
 class DocumentEntry(BaseModel):
@@ -127,7 +128,7 @@ def damage(folder: Path, what: str) -> MemoRAGError:
     if not folder.exists():
         return UnknownContext(f"The context '{folder.name}' was forgotten a moment ago.")
     return DamagedContext(
-        f"The context '{folder.name}' is damaged: {what}. Its texts, where intact, are in {folder / 'documents'}. "
+        f"The context '{folder.name}' is damaged: {what}. Its texts, where intact, are in {folder / DOCUMENTS}. "
         f"Forget '{folder.name}' (memorag forget {folder.name}) and memorize it again."
     )
 

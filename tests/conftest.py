@@ -33,6 +33,12 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def anyio_backend() -> str:
+    """The event loop of the tests that are coroutines."""
+    return "asyncio"
+
+
+@pytest.fixture
 def settings(tiny_models: Path, tmp_path: Path) -> Settings:
     """Settings over the tiny models and an empty store."""
     return tiny_settings(tiny_models, tmp_path)

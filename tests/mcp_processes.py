@@ -14,6 +14,7 @@ from mcp import Client, StdioServerParameters
 from mcp.client.sse import sse_client
 
 from memorag_core import Settings
+from memorag_mcp.options import engine_flags
 
 Era = Literal["auto", "legacy"]
 LOOPBACK = "127.0.0.1"
@@ -21,10 +22,7 @@ LOOPBACK = "127.0.0.1"
 
 def command(settings: Settings, *more: str) -> list[str]:
     """The arguments of Python that serve with these settings."""
-    chosen = settings.model_dump(include={"store", "models_dir", "profile", "memory_model", "embedder"})
-    named = {f"--{name.replace('_', '-')}": value for name, value in chosen.items() if value is not None}
-    flags = [str(part) for option in named.items() for part in option] + ["--device", "cpu"]
-    return ["-m", "memorag_mcp.cli", "serve", *flags, *more]
+    return ["-m", "memorag_mcp.cli", "serve", *engine_flags(settings), *more]
 
 
 def over_stdio(settings: Settings, era: Era = "auto", allow: Path | None = None) -> Client:

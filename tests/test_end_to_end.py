@@ -21,11 +21,6 @@ REPORT = "## Report upon the Tide Mill"
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def tiny(tmp_path: Path) -> Settings:
     """The embedded default, over an empty store."""
     return Settings.of(profile="tiny", device="cpu", store=tmp_path / "store", models_dir=default_models_dir())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -22,9 +22,8 @@ from memorag_core.models.attention import KeyValues
 from memorag_core.models.language_model import LanguageModel
 from memorag_core.models.registry import Weights
 from memorag_core.prompts import Prompts, prompts_for, render_focus
-from memorag_core.types import Document
+from memorag_core.types import Document, OnStep
 
-OnStep = Callable[[int, int], None]
 TENSORS = "memory.safetensors"
 NOTES = "memory.json"
 STORED = {torch.float32: torch.float16}

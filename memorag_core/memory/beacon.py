@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 from memorag_core.config import Profile
-from memorag_core.memory.base import Memory, MemoryModel, OnStep
+from memorag_core.memory.base import Memory, MemoryModel
 from memorag_core.models.beacon import BeaconModel, BeaconState
 from memorag_core.models.continuation import decode_after, read
 from memorag_core.models.decoding import Greedy
 from memorag_core.models.language_model import LanguageModel
 from memorag_core.models.registry import Weights
-from memorag_core.types import Document
+from memorag_core.types import Document, OnStep
 
 BETWEEN = "\n\n"
 

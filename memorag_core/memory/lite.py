@@ -10,12 +10,12 @@ import torch
 
 from memorag_core.chunking import split
 from memorag_core.config import Profile
-from memorag_core.memory.base import Memory, MemoryModel, OnStep
+from memorag_core.memory.base import Memory, MemoryModel
 from memorag_core.models.decoding import TOKENS_A_FORWARD
 from memorag_core.models.language_model import LanguageModel
 from memorag_core.models.registry import Weights
 from memorag_core.prompts import Prompts, prompts_for
-from memorag_core.types import Document
+from memorag_core.types import Document, OnStep
 
 ROUNDS = 8
 MAX_BATCH = 8

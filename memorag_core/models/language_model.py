@@ -16,8 +16,8 @@ from memorag_core.models.attention import BufferCache, KeyValues, register
 from memorag_core.models.decoding import decode
 from memorag_core.models.registry import loading
 from memorag_core.stopping import check
+from memorag_core.types import OnStep
 
-OnStep = Callable[[int, int], None]
 PREFILL_WINDOW = 1024
 MARK = "\u241e"
 

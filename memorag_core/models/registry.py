@@ -60,22 +60,41 @@ def _fitting(settings: Settings) -> str:
     import torch
 
     total = torch.cuda.get_device_properties(choose_device(settings)).total_memory
-    fitting = (name for name, need in NEEDS.items() if total >= need * GIB * ROUNDED and _obtainable(PROFILES[name]))
-    return next(fitting, "tiny")
+    fitting = (name for name, need in NEEDS.items() if total >= need * GIB * ROUNDED)
+    return next((name for name in fitting if _obtainable(PROFILES[name], settings.models_dir)), "tiny")
 
 
-def _obtainable(profile: Profile) -> bool:
-    from huggingface_hub import HfApi, try_to_load_from_cache
+def _obtainable(profile: Profile, models_dir: Path) -> bool:
+    from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
 
     for name in (profile.memory_model, profile.embedder):
-        if isinstance(try_to_load_from_cache(name, "config.json"), str):
+        if model_is_here(name, models_dir):
             continue
         try:
             HfApi().model_info(name, timeout=HUB_SECONDS)
         except (OSError, HfHubHTTPError):
             return False
     return True
+
+
+def model_is_here(name: str, models_dir: Path) -> bool:
+    """Whether a model can be loaded without a network: an embedded one, a folder, or one in the hub's cache."""
+    if name in embedded.WHEELS:
+        return embedded.present(name, models_dir)
+    return Path(name).is_dir() or _in_hub_cache(name)
+
+
+def _in_hub_cache(name: str) -> bool:
+    try:
+        from huggingface_hub import try_to_load_from_cache
+
+        config = try_to_load_from_cache(name, "config.json")
+    except (ImportError, ValueError):  # no hub, or not the form of a hub id
+        return False
+    if not isinstance(config, str):
+        return False
+    return any(path.suffix in {".safetensors", ".bin"} for path in Path(config).parent.iterdir())
 
 
 @contextmanager

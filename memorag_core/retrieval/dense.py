@@ -12,8 +12,9 @@ from safetensors.numpy import load_file, save_file
 
 from memorag_core.errors import require
 from memorag_core.models.registry import loading
-from memorag_core.retrieval.base import Hit, Index, OnStep, Retriever
+from memorag_core.retrieval.base import Hit, Index, Retriever
 from memorag_core.stopping import check
+from memorag_core.types import OnStep
 
 VECTORS = "vectors.safetensors"
 BATCH = 16

@@ -31,11 +31,6 @@ QUESTION = "When were the gates hung?"
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def allowed(tmp_path: Path) -> Path:
     folder = tmp_path / "allowed"
     folder.mkdir()

@@ -14,18 +14,13 @@ import httpx
 import pytest
 from conftest import STORY, tiny_settings
 from mcp import Client
-from mcp_processes import LOOPBACK, Era, command, ok, over_http, over_stdio, served
+from mcp_processes import LOOPBACK, Era, command, ok, over_http, over_stdio, served, whole_answer
 
 from memorag_core import MemoRAG, Settings, from_text
 
 pytestmark = pytest.mark.anyio
 ERAS: list[Era] = ["auto", "legacy"]
 QUESTION = "When were the gates hung?"
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +35,7 @@ async def whole_job(client: Client) -> None:
     context = await ok(client, "memorize_context", text=STORY, name="mill")
     assert context["context_id"] == "mill"
     assert "mill" in {resource.name for resource in (await client.list_resources()).resources}
-    answer = await ok(client, "answer", context_id="mill", question=QUESTION)
-    assert answer["citations"]
-    assert all(STORY[c["start"] : c["end"]] == c["quote"] for c in answer["citations"])
+    await whole_answer(client, "mill", QUESTION, STORY)
 
 
 async def test_the_whole_job_over_stdio_and_again_after_a_restart_without_encoding(settings: Settings) -> None:

@@ -1,0 +1,42 @@
+"""The options that every command has, declared once: as typer reads them, and as another process is given them."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from memorag_core.config import Settings
+
+
+def _engine_option(field: str, kind: type, metavar: str, text: str, variable: str = "") -> inspect.Parameter:
+    """An option that every command has; left out, the default of that field of `Settings` holds."""
+    option = typer.Option(
+        f"--{field.replace('_', '-')}",
+        envvar=variable or f"MEMORAG_{field.upper()}",
+        metavar=metavar,
+        help=text,
+        rich_help_panel="Engine options",
+    )
+    annotation: Any = Annotated[kind | None, option]  # made at run time, which is when typer reads it
+    return inspect.Parameter(field, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+ENGINE_OPTIONS = [
+    _engine_option("store", Path, "FOLDER", "The folder that holds the contexts."),
+    _engine_option("profile", str, "NAME", "The set of models: auto, or a name that `memorag models` shows."),
+    _engine_option("device", str, "DEVICE", "Where models run: auto, cpu, mps, cuda or cuda:N."),
+    _engine_option("models_dir", Path, "FOLDER", "The folder that holds the embedded models.", "MEMORAG_MODELS"),
+    _engine_option("memory_model", str, "MODEL", "The memory model: a hub id or a folder."),
+    _engine_option("embedder", str, "MODEL", "The embedder: a hub id or a folder."),
+    _engine_option("max_characters", int, "N", "The largest context to accept, in characters."),
+    _engine_option("generator", str, "MODEL", "The generator: a hub id, a folder, openai:MODEL, or memory."),
+]
+
+
+def engine_flags(settings: Settings) -> list[str]:
+    """The options that give another process these settings."""
+    chosen = settings.model_dump(include={option.name for option in ENGINE_OPTIONS}, exclude_none=True)
+    return [part for field, value in chosen.items() for part in (f"--{field.replace('_', '-')}", str(value))]
