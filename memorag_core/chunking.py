@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 Span = tuple[int, int]
 Count = Callable[[Sequence[str]], list[int]]
@@ -16,6 +18,44 @@ _ABBREVIATED = re.compile(
 _LONGEST_ABBREVIATION = 6
 _PARAGRAPH = re.compile(r"\n[^\S\n]*\n")
 _WORD = re.compile(r"\S+\s*")
+_HEADING = re.compile(r"^(#{1,6})[^\S\n]+(\S.*?)[^\S\n]*#*[^\S\n]*$", re.MULTILINE)
+_FENCE = re.compile(r"^(?:```|~~~)", re.MULTILINE)
+LONGEST_HEADING = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A heading and the text below it, up to the next one: `text[start:end]`; no title before the first heading."""
+
+    start: int
+    end: int
+    title: str = ""
+
+
+def sections(text: str) -> list[Section]:
+    """The parts of a text under its Markdown headings, covering all of it.
+
+    A heading with nothing below it belongs to the next one; `#` lines in fenced code are no headings.
+    """
+    fences = [match.start() for match in _FENCE.finditer(text)]
+    heads = [match for match in _HEADING.finditer(text) if bisect(fences, match.start()) % 2 == 0]
+    borders = [*(head.start() for head in heads), len(text)]
+    found = [Section(0, borders[0])] if text[: borders[0]].strip() else []
+    start = borders[0] if found else 0
+    for head, end in zip(heads, borders[1:], strict=True):
+        if text[head.end() : end].strip() or end == len(text):
+            found.append(Section(start, end, head[2][:LONGEST_HEADING]))
+            start = end
+    return found
+
+
+def passages(text: str, limit: int, count: Count) -> list[Section]:
+    """Spans as `split` gives them, none of which crosses a heading; each with the title it stands under."""
+    return [
+        Section(section.start + start, section.start + end, section.title)
+        for section in sections(text)
+        for start, end in split(text[section.start : section.end], limit, count)
+    ]
 
 
 def split(text: str, limit: int, count: Count) -> list[Span]:
