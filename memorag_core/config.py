@@ -31,6 +31,7 @@ class Profile:
     memory_model: str
     embedder: str
     generator: str
+    retriever: str = "dense"
     gist_chunk: int = 4096
     gist: int = 256
     budget: int = 8192
@@ -130,6 +131,7 @@ class Settings(BaseModel):
     memory_model: str | None = None
     embedder: str | None = None
     generator: str | None = None
+    retriever: str | None = Field(None, description="dense, bge-m3 (all its outputs) or bm25")
     hits: int = Field(5, ge=1, le=MAX_HITS, description="hits per query before fusion")
     evidence_tokens: int = Field(700, ge=16, le=MAX_EVIDENCE_TOKENS, description="evidence shown to the generator")
     max_characters: int = Field(50_000_000, ge=1, description="the largest context accepted, in characters")
