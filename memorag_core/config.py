@@ -31,6 +31,7 @@ class Profile:
     memory_model: str
     embedder: str
     generator: str
+    retriever: str = "hybrid"
     gist_chunk: int = 4096
     gist: int = 256
     budget: int = 8192
@@ -130,7 +131,8 @@ class Settings(BaseModel):
     memory_model: str | None = None
     embedder: str | None = None
     generator: str | None = None
-    hits: int = Field(5, ge=1, le=MAX_HITS, description="hits per query before fusion")
+    retriever: str | None = Field(None, description="hybrid, dense, bge-m3 or bm25")
+    hits: int = Field(40, ge=1, le=MAX_HITS, description="hits per query before fusion")
     evidence_tokens: int = Field(700, ge=16, le=MAX_EVIDENCE_TOKENS, description="evidence shown to the generator")
     max_characters: int = Field(50_000_000, ge=1, description="the largest context accepted, in characters")
     warm_contexts: int = Field(8, ge=1, description="contexts kept loaded, least recently used dropped first")

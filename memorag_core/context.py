@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from bisect import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -14,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
 
-from memorag_core.chunking import split
+from memorag_core.chunking import Section, passages, sections
 from memorag_core.clues import terms
 from memorag_core.errors import IncompatibleContext, InputError
+from memorag_core.links import Titles
 from memorag_core.manifest import DOCUMENTS, DocumentEntry, Manifest, damage
 from memorag_core.names import unique
 from memorag_core.types import Chunk, ContextInfo, Document, DocumentInfo, OnProgress, OnStep, Progress
@@ -47,6 +49,11 @@ class Context:
         """The terms of each chunk."""
         return [frozenset(terms(chunk.text)) for chunk in self.chunks]
 
+    @cached_property
+    def titles(self) -> Titles:
+        """The titled sections."""
+        return Titles(self.chunks)
+
 
 def key_of(documents: Sequence[Document], recipe: dict[str, Any]) -> str:
     """The digest of all that decides a context's encoding: its texts and the recipe, not what they are called."""
@@ -69,14 +76,14 @@ def encode(
     started = time.monotonic()
     chunks = _chunks(documents, parts, before)
     entries = _write_texts(folder, documents, chunks)
-    texts = [chunk.text for chunk in chunks]
+    texts = [chunk.indexed for chunk in chunks]
     indexing = _stage("indexing", on_progress, LOADED_SHARE, INDEX_SHARE)
     memorizing = _stage("memorizing", on_progress, INDEX_SHARE, 1.0)
     if before is None:
         index = parts.retriever.index(texts, indexing)
         memory = parts.memory.memorize(documents, memorizing)
     else:
-        index = parts.retriever.update(before.index, [chunk.text for chunk in before.chunks], texts, indexing)
+        index = parts.retriever.update(before.index, [chunk.indexed for chunk in before.chunks], texts, indexing)
         memory = parts.memory.update(before.memory, before.documents, documents, memorizing)
         memorizing(1, 1)
     index.save(folder)
@@ -199,10 +206,10 @@ def read_chunks(folder: Path, documents: Sequence[Document]) -> tuple[Chunk, ...
     Raises:
         DamagedContext: their offsets cannot be read.
     """
-    texts = {document.id: document.text for document in documents}
+    by_id = {document.id: (document.text, sections(document.text)) for document in documents}
     try:
         offsets = json.loads((folder / CHUNKS).read_text(encoding="utf-8"))
-        return tuple(Chunk(name, start, end, texts[name][start:end]) for name, start, end in offsets)
+        return tuple(_chunk(name, start, end, by_id[name]) for name, start, end in offsets)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise damage(folder, f"it cannot be read ({error})") from error
 
@@ -217,8 +224,16 @@ def _chunks(documents: Sequence[Document], parts: Parts, before: Context | None)
 
 
 def _cut(document: Document, parts: Parts) -> list[Chunk]:
-    spans = split(document.text, parts.chunk_tokens, parts.retriever.count)
-    return [Chunk(document.id, start, end, document.text[start:end]) for start, end in spans]
+    spans = passages(document.text, parts.chunk_tokens, parts.retriever.count)
+    return [
+        Chunk(document.id, span.start, span.end, document.text[span.start : span.end], span.title) for span in spans
+    ]
+
+
+def _chunk(name: str, start: int, end: int, document: tuple[str, list[Section]]) -> Chunk:
+    text, parts = document
+    section = parts[bisect(parts, start, key=lambda part: part.start) - 1]
+    return Chunk(name, start, end, text[start:end], section.title)
 
 
 def _write_texts(folder: Path, documents: Sequence[Document], chunks: Sequence[Chunk]) -> tuple[DocumentEntry, ...]:

@@ -6,13 +6,13 @@ citations of one answer come from the same texts.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from memorag_core.clues import cite, clean
 from memorag_core.prompts import prompts_for, render_answer, render_summary
-from memorag_core.retrieval.base import Fused, fuse
+from memorag_core.retrieval.base import Fused, Hit, fuse
 from memorag_core.types import Answer, Clue, Passage, Task
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from memorag_core.recent import Recent
 
 CLUE_WEIGHTS = {True: 0.7, False: 0.35}
+NAMED_WEIGHT = 1.0
+LOOKED_AT = 3
 TOKENS_A_WORD = 2
 
 
@@ -49,8 +51,21 @@ class Inquiry:
         """Passages found by the question and its clues, which together weigh less than the question, best first."""
         queries = [question, *(clue.text for clue in clues)]
         weights = [1.0, *(CLUE_WEIGHTS[clue.verified] / len(clues) for clue in clues)]
-        ranked = fuse(self.context.index.search(queries, max(k or 0, self.settings.hits)), weights)
-        return self._within_budget(ranked[:k], queries, tokens or self.settings.evidence_tokens)
+        rankings = self.context.index.search(queries, max(k or 0, self.settings.hits))
+        links = self._second_look(question, fuse(rankings, weights))
+        ranked = fuse([*rankings, [Hit(chunk, 0.0) for chunk in links]], [*weights, NAMED_WEIGHT])
+        return self._within_budget(ranked[:k], queries, links, tokens or self.settings.evidence_tokens)
+
+    def _second_look(self, question: str, first: Sequence[Fused]) -> dict[int, str]:
+        """What the question and the first evidence name: the sections titled so, best first, and the names."""
+        chunks, titles = self.context.chunks, self.context.titles
+        named = {link.chunk: link.name for link in titles.named_in(question)}
+        for passage in (chunks[item.chunk] for item in first[:LOOKED_AT]):
+            for link in titles.named_in(passage.text):
+                if not passage.beside(chunks[link.chunk]):
+                    named.setdefault(link.chunk, link.name)
+        scores = {item.chunk: item.score for item in first}
+        return {chunk: named[chunk] for chunk in sorted(named, key=lambda chunk: -scores.get(chunk, 0.0))}
 
     def answer(self, question: str) -> Answer:
         """Clues, evidence, and the generator's answer from that evidence."""
@@ -73,7 +88,9 @@ class Inquiry:
         prompt = render_summary(prompts, [passage.chunk.text for passage in evidence], focus, words)
         return self._written(prompt, "summarize", words * TOKENS_A_WORD, focus or "", (clues, evidence))
 
-    def _within_budget(self, ranked: Sequence[Fused], queries: Sequence[str], tokens: int) -> tuple[Passage, ...]:
+    def _within_budget(
+        self, ranked: Sequence[Fused], queries: Sequence[str], links: Mapping[int, str], tokens: int
+    ) -> tuple[Passage, ...]:
         """The best passages that fit, at least one."""
         chunks = self.context.chunks
         counts = self.parts.generator.count([chunks[item.chunk].text for item in ranked])
@@ -83,7 +100,7 @@ class Inquiry:
             if kept and used + count > tokens:
                 continue
             used += count
-            found_by = tuple(queries[number] for number in item.found_by)
+            found_by = tuple([*queries, links.get(item.chunk, "")][number] for number in item.found_by)
             kept.append(Passage(chunks[item.chunk], item.score, found_by))
         return tuple(kept)
 

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from memorag_core.retrieval import Retriever
 
 
+CHUNKING = "sections"
+
+
 @dataclass(frozen=True)
 class Parts:
     """One of each: what remembers, what finds, what writes. `recipe` is JSON, and part of a context's key."""
@@ -50,6 +53,7 @@ def open_parts(profile: Profile, weights: Weights) -> Parts:
         }
         | memory.settings(),
         "embedder": {"model": retriever.model_id, "revision": retriever.revision} | retriever.settings(),
-        "chunk_tokens": min(profile.chunk, retriever.max_tokens),
+        "chunk_tokens": min(profile.chunk, retriever.max_tokens * 2 // 3),  # a title goes before it
+        "chunking": CHUNKING,
     }
     return Parts(memory, retriever, generator, recipe)

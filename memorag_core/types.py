@@ -25,12 +25,22 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A piece of a document: `text == document.text[start:end]`, to the letter."""
+    """A piece of a document: `text == document.text[start:end]`, to the letter; `title` is of the section it is in."""
 
     document_id: str
     start: int
     end: int
     text: str
+    title: str = ""
+
+    @property
+    def indexed(self) -> str:
+        """What retrievers read: the text, under its title where that is not in it."""
+        return f"{self.title}\n{self.text}" if self.title and self.title not in self.text else self.text
+
+    def beside(self, other: Chunk) -> bool:
+        """Whether both stand in one section."""
+        return (self.document_id, self.title) == (other.document_id, other.title)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +97,8 @@ class DocumentInfo:
 class ContextInfo:
     """A stored context as a list shows it. `created` is ISO 8601 in UTC; `bytes` is its size on disk.
 
-    `models` maps a role (memory, embedder) to a model id. `encode_seconds` is what memorizing took, with every change of
-    its documents since. `cached` is true where memorizing, or adding, found it all already there.
+    `models` maps a role (memory, embedder) to a model id. `encode_seconds` is what memorizing took, with every change
+    of its documents since. `cached` is true where memorizing, or adding, found it all already there.
     """
 
     id: str

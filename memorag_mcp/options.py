@@ -31,6 +31,7 @@ ENGINE_OPTIONS = [
     _engine_option("models_dir", Path, "FOLDER", "The folder that holds the embedded models.", "MEMORAG_MODELS"),
     _engine_option("memory_model", str, "MODEL", "The memory model: a hub id or a folder."),
     _engine_option("embedder", str, "MODEL", "The embedder: a hub id or a folder."),
+    _engine_option("retriever", str, "KIND", "How texts are found: hybrid (dense and BM25), dense, bge-m3, bm25."),
     _engine_option("max_characters", int, "N", "The largest context to accept, in characters."),
     _engine_option("generator", str, "MODEL", "The generator: a hub id, a folder, openai:MODEL, or memory."),
 ]

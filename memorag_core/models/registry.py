@@ -39,6 +39,7 @@ def choose_profile(settings: Settings) -> Profile:
         memory_model=settings.memory_model or profile.memory_model,
         embedder=settings.embedder or profile.embedder,
         generator=settings.generator or profile.generator,
+        retriever=settings.retriever or profile.retriever,
     )
 
 

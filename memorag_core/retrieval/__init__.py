@@ -1,16 +1,56 @@
-"""Retrievers. A new one: a file beside these, and a choice here."""
+"""Retrievers. A new one: a file beside these, and a row here."""
+
+from collections.abc import Callable
 
 from memorag_core.config import Profile
+from memorag_core.errors import InputError
 from memorag_core.models.registry import Weights
 from memorag_core.retrieval.base import Index, Retriever
 
 
 def open_retriever(profile: Profile, weights: Weights) -> Retriever:
-    """The retriever of the profile's embedder."""
+    """The retriever of the profile, with its embedder where it has one.
+
+    Raises:
+        InputError: no retriever has that name.
+        ModelUnavailable: weights that cannot be had, or an extra that is missing.
+    """
+    if profile.retriever not in RETRIEVERS:
+        raise InputError(f"There is no retriever '{profile.retriever}'. Choose one of: {', '.join(RETRIEVERS)}.")
+    return RETRIEVERS[profile.retriever](profile, weights)
+
+
+def _dense(profile: Profile, weights: Weights) -> Retriever:
     from memorag_core.retrieval.dense import DenseRetriever
 
     name = profile.embedder
     return DenseRetriever(weights.source(name), weights.device, name, weights.revision(name))
 
 
-__all__ = ["Index", "Retriever", "open_retriever"]
+def _bge_m3(profile: Profile, weights: Weights) -> Retriever:
+    from memorag_core.retrieval.bge_m3 import BgeM3Retriever
+
+    name = profile.embedder
+    return BgeM3Retriever(weights.source(name), weights.device, name, weights.revision(name))
+
+
+def _bm25(profile: Profile, weights: Weights) -> Retriever:
+    from memorag_core.retrieval.bm25 import Bm25Retriever
+
+    return Bm25Retriever()
+
+
+def _hybrid(profile: Profile, weights: Weights) -> Retriever:
+    from memorag_core.retrieval.hybrid import HybridRetriever
+
+    return HybridRetriever([_dense(profile, weights), _bm25(profile, weights)])
+
+
+RETRIEVERS: dict[str, Callable[[Profile, Weights], Retriever]] = {
+    "hybrid": _hybrid,
+    "dense": _dense,
+    "bge-m3": _bge_m3,
+    "bm25": _bm25,
+}
+
+__all__ = ["RETRIEVERS", "Index", "Retriever", "open_retriever"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,14 +15,21 @@ from safetensors.numpy import load_file, save_file
 from memorag_core.errors import require
 from memorag_core.models.registry import loading
 from memorag_core.retrieval.base import Hit, Index, Retriever
+from memorag_core.retrieval.nearest import Nearest, Vectors
+from memorag_core.retrieval.windows import windows
 from memorag_core.stopping import check
 from memorag_core.types import OnStep
 
 VECTORS = "vectors.safetensors"
 BATCH = 16
-SPECIAL_TOKENS = 2
-
-Vectors = NDArray[np.float32]
+TINIEST = 1e-30
+DOCUMENT = ("document", "passage", "corpus")
+PUBLISHED_PROMPTS = (
+    (r"bge-(small|base|large)-en", {"query": "Represent this sentence for searching relevant passages: "}),
+    (r"bge-(small|base|large)-zh", {"query": "为这个句子生成表示以用于检索相关文章："}),
+    (r"\be5-(small|base|large)(-v2)?\Z", {"query": "query: ", "document": "passage: "}),
+)
+"""By model id: instructions that stand in the models' cards, not in their configurations."""
 
 
 class DenseRetriever(Retriever):
@@ -38,13 +47,16 @@ class DenseRetriever(Retriever):
 
         with loading(source):
             self.encoder = SentenceTransformer(str(source), device=device)
+        self.device = device
         self.model_id = model_id or str(source)
         loaded: Any = self.encoder[0].auto_model
         self.revision = revision or getattr(loaded.config, "_commit_hash", None) or ""
+        if not any(self.encoder.prompts.values()):
+            self.encoder.prompts |= _published(self.model_id)
 
     @property
     def max_tokens(self) -> int:
-        return int(self.encoder.max_seq_length or 512) - SPECIAL_TOKENS
+        return self._room(self._prompt(*DOCUMENT))
 
     def count(self, texts: Sequence[str]) -> list[int]:
         if not texts:
@@ -53,53 +65,75 @@ class DenseRetriever(Retriever):
         return [len(ids) for ids in encoded["input_ids"]]
 
     def index(self, texts: Sequence[str], on_step: OnStep) -> DenseIndex:
-        return DenseIndex(self, np.stack(self._rows(texts, on_step)))
+        return self._indexed(self._rows(texts, on_step))
 
     def update(self, index: Index, old: Sequence[str], new: Sequence[str], on_step: OnStep) -> DenseIndex:
         """Encodes only the texts that are not among the old ones."""
-        known = dict(zip(old, cast(DenseIndex, index).vectors, strict=True))
+        known: dict[str, NDArray[Any]] = dict(
+            zip(old, cast(DenseIndex, index).nearest.tensors()["vectors"], strict=True)
+        )
         missing = [text for text in dict.fromkeys(new) if text not in known]
         known |= zip(missing, self._rows(missing, on_step), strict=True)
-        return DenseIndex(self, np.stack([known[text] for text in new]))
+        return self._indexed([known[text] for text in new])
 
     def load(self, folder: Path) -> DenseIndex:
-        return DenseIndex(self, load_file(folder / VECTORS)["vectors"].astype(np.float32))
+        return DenseIndex(self, Nearest.of(load_file(folder / VECTORS), self.device))
+
+    def settings(self) -> dict[str, Any]:
+        prompt = self._prompt(*DOCUMENT)
+        return {"prompt": prompt} if prompt else {}
 
     def encode_queries(self, queries: Sequence[str]) -> Vectors:
-        """Unit vectors (queries, dimension), float32; a query beyond `max_tokens` keeps its beginning."""
-        return self._encode(queries, query=True)
+        """Unit vectors (queries, dimension), float32; of a query beyond the model's limit, the mean of its parts."""
+        room = self._room(self._prompt("query"))
+        parts = [windows(query, room, self.count) for query in queries]
+        vectors = _encoded(self.encoder.encode_query, [text for part in parts for text in part])
+        borders = np.cumsum([0, *map(len, parts)])
+        means = np.stack([vectors[start:end].mean(0) for start, end in pairwise(borders)])
+        return np.asarray(means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), TINIEST), np.float32)
 
-    def _rows(self, texts: Sequence[str], on_step: OnStep) -> list[Vectors]:
+    def _rows(self, texts: Sequence[str], on_step: OnStep) -> list[NDArray[Any]]:
         """The unit vector of each text, float32."""
-        rows: list[Vectors] = []
+        rows: list[NDArray[Any]] = []
         for start in range(0, len(texts), BATCH):
             check()
-            rows += list(self._encode(texts[start : start + BATCH], query=False))
+            rows += list(_encoded(self.encoder.encode_document, texts[start : start + BATCH]))
             on_step(len(rows), len(texts))
         return rows
 
-    def _encode(self, texts: Sequence[str], query: bool) -> Vectors:
-        encode = self.encoder.encode_query if query else self.encoder.encode_document
-        vectors: Any = encode(list(texts), normalize_embeddings=True, show_progress_bar=False, convert_to_numpy=True)
-        return np.asarray(vectors, dtype=np.float32)
+    def _indexed(self, rows: Sequence[NDArray[Any]]) -> DenseIndex:
+        vectors = np.stack(rows) if rows else np.zeros((0, 1))
+        return DenseIndex(self, Nearest(np.asarray(vectors, np.float32), self.device))
+
+    def _prompt(self, *kinds: str) -> str:
+        """What the encoder puts before a text of the first of these kinds that it knows."""
+        prompts = self.encoder.prompts
+        return next((prompts[kind] for kind in kinds if kind in prompts), None) or ""
+
+    def _room(self, prompt: str) -> int:
+        """Tokens of text that fit beside the special tokens and a prompt."""
+        special: int = self.encoder.tokenizer.num_special_tokens_to_add()
+        return int(self.encoder.max_seq_length or 512) - special - self.count([prompt])[0]
+
+
+def _encoded(encode: Any, texts: Sequence[str]) -> Vectors:
+    vectors = encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
+    return np.asarray(vectors, dtype=np.float32)
+
+
+def _published(model_id: str) -> dict[str, str]:
+    return next((prompts for pattern, prompts in PUBLISHED_PROMPTS if re.search(pattern, model_id)), {})
 
 
 class DenseIndex(Index):
-    """Exact search over unit vectors (texts, dimension); stored in float16."""
+    """Vectors of the texts, and the encoder of queries."""
 
-    def __init__(self, retriever: DenseRetriever, vectors: Vectors) -> None:
-        faiss = require("faiss", "cpu")
+    def __init__(self, retriever: DenseRetriever, nearest: Nearest) -> None:
         self.retriever = retriever
-        self.vectors = vectors
-        self.flat = faiss.IndexFlatIP(vectors.shape[1])
-        self.flat.add(np.ascontiguousarray(vectors))
+        self.nearest = nearest
 
     def search(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
-        scores, chunks = self.flat.search(self.retriever.encode_queries(queries), min(k, len(self.vectors)))
-        return [
-            [Hit(int(chunk), float(score)) for chunk, score in zip(*row, strict=True)]
-            for row in zip(chunks, scores, strict=True)
-        ]
+        return self.nearest.search(self.retriever.encode_queries(queries), k) if queries else []
 
     def save(self, folder: Path) -> None:
-        save_file({"vectors": self.vectors.astype(np.float16)}, folder / VECTORS)
+        save_file(self.nearest.tensors(), folder / VECTORS)

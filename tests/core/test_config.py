@@ -127,7 +127,7 @@ def test_an_unknown_profile_is_refused_with_those_there_are() -> None:
         choose_profile(Settings.of(profile="huge"))
 
 
-@pytest.mark.parametrize("role", ["memory_model", "embedder", "generator"])
+@pytest.mark.parametrize("role", ["memory_model", "embedder", "generator", "retriever"])
 def test_a_model_named_in_the_settings_replaces_the_profiles_own(role: str) -> None:
     profile = choose_profile(Settings.of(profile="tiny", **{role: "some/model"}))
     assert getattr(profile, role) == "some/model"

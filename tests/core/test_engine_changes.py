@@ -15,6 +15,7 @@ from memorag_core import Document, MemoRAG, Progress, Settings, from_text
 from memorag_core.errors import Cancelled, InputError, UnknownContext
 from memorag_core.generation import LocalGenerator
 from memorag_core.retrieval.dense import DenseRetriever
+from memorag_core.types import OnStep
 
 ROOT = Path(__file__).resolve().parents[2]
 OTHER = "The lighthouse log says that the wind went round to the west at noon on Tuesday. Then it rained.\n"
@@ -40,13 +41,13 @@ def papers(engine: MemoRAG) -> MemoRAG:
 def encoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The texts that the encoder was given to index."""
     texts: list[str] = []
-    encode = DenseRetriever._encode
+    encode = DenseRetriever._rows
 
-    def counted(self: DenseRetriever, given: list[str], query: bool) -> Any:
-        texts.extend([] if query else given)
-        return encode(self, given, query)
+    def counted(self: DenseRetriever, given: list[str], on_step: OnStep) -> Any:
+        texts.extend(given)
+        return encode(self, given, on_step)
 
-    monkeypatch.setattr(DenseRetriever, "_encode", counted)
+    monkeypatch.setattr(DenseRetriever, "_rows", counted)
     return texts
 
 

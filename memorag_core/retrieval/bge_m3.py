@@ -1,0 +1,178 @@
+"""BGE-M3 with all its outputs: dense and lexical search, their best re-scored with one vector a token.
+
+Chen et al., "M3-Embedding", 2024; the weights of the three scores are those of the model's card.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+from scipy.sparse import csr_array, vstack
+
+from memorag_core.errors import ModelUnavailable, require
+from memorag_core.models.registry import loading
+from memorag_core.retrieval.base import Hit, Index, Retriever
+from memorag_core.retrieval.nearest import Nearest, Vectors
+from memorag_core.retrieval.windows import windows
+from memorag_core.stopping import check
+from memorag_core.types import OnStep
+
+FILE = "bge_m3.safetensors"
+HEADS = ("colbert_linear.pt", "sparse_linear.pt")
+DENSE, LEXICAL, MULTI = 0.4, 0.2, 0.4
+BATCH = 16
+RESCORED = 100
+TINIEST = np.float32(1e-12)
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Of some texts: unit vectors (texts, dimension), lexical weights (texts, vocabulary), token vectors of each."""
+
+    dense: Vectors
+    lexical: Any
+    multi: list[Vectors]
+
+
+class BgeM3Retriever(Retriever):
+    """`BAAI/bge-m3`, or a folder in its layout, by FlagEmbedding; the score is the weighted sum of the three."""
+
+    def __init__(self, source: str | Path, device: str, model_id: str | None = None, revision: str = "") -> None:
+        """Load the model, in half precision on CUDA.
+
+        Raises:
+            ModelUnavailable: it cannot be had, or the folder lacks the lexical or the multi-vector head.
+            MissingExtra: FlagEmbedding or faiss is not installed.
+        """
+        require("faiss", "cpu")
+        flag = require("FlagEmbedding", "bge-m3")
+        missing = [head for head in HEADS if Path(source).is_dir() and not (Path(source) / head).is_file()]
+        if missing:
+            raise ModelUnavailable(
+                f"The folder '{source}' has no {' and no '.join(missing)}: it is not BGE-M3. Use the retriever 'dense'."
+            )
+        with loading(source):
+            model = flag.BGEM3FlagModel(str(source), use_fp16=device.startswith("cuda"), devices=device)
+        self.tokenizer, self.model = model.tokenizer, model.model.to(device).eval()
+        self.device = device
+        self.model_id = model_id or str(source)
+        self.revision = revision or getattr(self.model.config, "_commit_hash", None) or ""
+
+    @property
+    def max_tokens(self) -> int:
+        special: int = self.tokenizer.num_special_tokens_to_add()
+        positions = self.model.config.max_position_embeddings - self.model.config.pad_token_id - 1
+        return int(min(self.tokenizer.model_max_length, positions)) - special
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        if not texts:
+            return []
+        encoded = self.tokenizer(list(texts), add_special_tokens=False, verbose=False)
+        return [len(ids) for ids in encoded["input_ids"]]
+
+    def index(self, texts: Sequence[str], on_step: OnStep) -> BgeM3Index:
+        parts = []
+        for start in range(0, len(texts), BATCH):
+            check()
+            parts.append(self._encode(texts[start : start + BATCH]))
+            on_step(min(start + BATCH, len(texts)), len(texts))
+        encoded = _joined(parts) if parts else self._nothing()
+        return BgeM3Index(self, Nearest(encoded.dense, self.device).tensors() | _stored(encoded))
+
+    def load(self, folder: Path) -> BgeM3Index:
+        return BgeM3Index(self, load_file(folder / FILE))
+
+    def settings(self) -> dict[str, Any]:
+        return {"outputs": ["dense", "lexical", "multi"]}
+
+    def encode_query(self, query: str) -> Encoded:
+        """A query; one beyond `max_tokens` as the mean, the maximum and all vectors of its parts."""
+        parts = windows(query, self.max_tokens, self.count)
+        encoded = _joined([self._encode(parts[start : start + BATCH]) for start in range(0, len(parts), BATCH)])
+        mean = encoded.dense.mean(0, keepdims=True)
+        lexical = csr_array(encoded.lexical.max(axis=0).reshape(1, -1))
+        return Encoded(mean / np.linalg.norm(mean), lexical, [np.concatenate(encoded.multi)])
+
+    def _encode(self, texts: Sequence[str]) -> Encoded:
+        import torch
+
+        inputs = self.tokenizer(list(texts), padding=True, return_tensors="pt").to(self.device)
+        with torch.inference_mode():
+            given = self.model(
+                inputs, return_dense=True, return_sparse=True, return_colbert_vecs=True, return_sparse_embedding=True
+            )
+        dense, lexical, multi = (
+            given[name].float().cpu().numpy() for name in ("dense_vecs", "sparse_vecs", "colbert_vecs")
+        )
+        lengths = (inputs["attention_mask"].sum(1) - 1).tolist()  # [CLS] has no token vector
+        return Encoded(dense, csr_array(lexical), [row[:n] for row, n in zip(multi, lengths, strict=True)])
+
+    def _nothing(self) -> Encoded:
+        config = self.model.config
+        return Encoded(np.zeros((0, config.hidden_size), np.float32), csr_array((0, config.vocab_size)), [])
+
+
+def _joined(parts: Sequence[Encoded]) -> Encoded:
+    return Encoded(
+        np.concatenate([part.dense for part in parts]),
+        csr_array(vstack([part.lexical for part in parts])),
+        [vectors for part in parts for vectors in part.multi],
+    )
+
+
+def _stored(encoded: Encoded) -> dict[str, NDArray[Any]]:
+    """What is kept beside the dense vectors: lexical weights by text, and token vectors in int8, a scale for each."""
+    tokens = np.concatenate([np.zeros_like(encoded.dense[:0]), *encoded.multi])
+    scales = np.abs(tokens).max(axis=1, keepdims=True, initial=TINIEST) / np.float32(127)
+    return {
+        "weights": encoded.lexical.data.astype(np.float32),
+        "words": encoded.lexical.indices,
+        "rows": encoded.lexical.indptr,
+        "vocabulary": np.array([encoded.lexical.shape[1]]),
+        "tokens": np.round(tokens / scales).astype(np.int8),
+        "scales": scales,
+        "borders": np.cumsum([0, *map(len, encoded.multi)]),
+    }
+
+
+class BgeM3Index(Index):
+    """The best of dense and of lexical search, ranked by all three scores."""
+
+    def __init__(self, retriever: BgeM3Retriever, tensors: dict[str, NDArray[Any]]) -> None:
+        self.retriever = retriever
+        self.tensors = tensors
+        self.nearest = Nearest.of(tensors, retriever.device)
+        self.lexical = csr_array(
+            (tensors["weights"], tensors["words"], tensors["rows"]),
+            shape=(len(tensors["vectors"]), int(tensors["vocabulary"][0])),
+        )
+
+    def search(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
+        return [self._search(self.retriever.encode_query(query), k) for query in queries]
+
+    def save(self, folder: Path) -> None:
+        save_file(self.tensors, folder / FILE)
+
+    def _search(self, query: Encoded, k: int) -> list[Hit]:
+        most = max(k, RESCORED)
+        lexical = (self.lexical @ query.lexical.T).toarray()[:, 0]
+        best = np.argsort(-lexical, kind="stable")[:most]
+        near = {hit.chunk for hit in self.nearest.search(query.dense, most)[0]}
+        found = sorted(near.union(best[lexical[best] > 0].tolist()))
+        dense = self.tensors["vectors"][found].astype(np.float32) @ query.dense[0]
+        multi = [self._late(query.multi[0], text) for text in found]
+        scores = DENSE * dense + LEXICAL * lexical[found] + MULTI * np.array(multi)
+        hits = [Hit(text, float(score)) for text, score in zip(found, scores, strict=True)]
+        return sorted(hits, key=lambda hit: (-hit.score, hit.chunk))[:k]
+
+    def _late(self, query: Vectors, text: int) -> float:
+        """Late interaction: the mean over the query's vectors of the cosine with the nearest of the text's."""
+        start, end = self.tensors["borders"][text : text + 2]
+        tokens = self.tensors["tokens"][start:end] * self.tensors["scales"][start:end]
+        return float((query @ tokens.T).max(axis=1).mean())

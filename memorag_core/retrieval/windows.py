@@ -1,0 +1,16 @@
+"""What does not fit a model's window is read in parts, none left out."""
+
+from __future__ import annotations
+
+from memorag_core.chunking import Count, split
+
+
+def windows(text: str, limit: int, count: Count) -> list[str]:
+    """`text` itself where it has at most `limit` tokens, else consecutive parts of it that have, sentences kept whole.
+
+    A limit below one token is raised to it.
+    """
+    limit = max(limit, 1)
+    if count([text])[0] <= limit:
+        return [text]
+    return [text[start:end] for start, end in split(text, limit, count)]

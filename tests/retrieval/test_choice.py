@@ -1,0 +1,35 @@
+"""Which retriever the settings open, and that a context keeps to it."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import STORY
+
+from memorag_core import MemoRAG, Settings, from_text
+from memorag_core.errors import IncompatibleContext, InputError, ModelUnavailable
+
+QUESTION = "When were the gates hung?"
+
+
+def with_retriever(settings: Settings, name: str) -> MemoRAG:
+    return MemoRAG(settings.model_copy(update={"retriever": name}))
+
+
+def test_a_context_is_found_in_by_the_retriever_it_was_made_with(settings: Settings) -> None:
+    engine = with_retriever(settings, "bm25")
+    info = engine.memorize([from_text(STORY, "The mill")])
+    assert info.models["embedder"] == "bm25"
+    again = with_retriever(settings, "bm25")
+    assert "May 1963" in again.retrieve(info.id, QUESTION)[0].chunk.text
+    with pytest.raises(IncompatibleContext, match=r"embedder: it has .*bm25"):
+        with_retriever(settings, "dense").retrieve(info.id, QUESTION)
+
+
+def test_an_unknown_retriever_is_refused_with_those_there_are(settings: Settings) -> None:
+    with pytest.raises(InputError, match=r"no retriever 'bm52'\. Choose one of: dense, bge-m3, bm25"):
+        with_retriever(settings, "bm52").memorize([from_text(STORY, "The mill")])
+
+
+def test_an_embedder_that_is_not_bge_m3_is_refused_by_its_retriever(settings: Settings) -> None:
+    with pytest.raises(ModelUnavailable, match="not BGE-M3"):
+        with_retriever(settings, "bge-m3").memorize([from_text(STORY, "The mill")])
