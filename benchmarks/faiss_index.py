@@ -1,6 +1,7 @@
 """Flat against approximate search over clustered unit vectors: seconds to build, queries a second, recall at 10.
 
-Run: python -m benchmarks.faiss_index [--count 100000 1000000] [--dimension 384] [--queries 1000] [--device cuda]
+Run: python -m benchmarks.faiss_index [--count 100000 1000000] [--dimension 384] [--queries 1000] [--noise 2]
+     [--device cuda]
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ CLUSTER = 100
 T = TypeVar("T")
 
 
-def clustered(count: int, dimension: int, queries: int) -> tuple[Vectors, Vectors]:
-    """Unit vectors around random centres, 100 or so each, and queries that lie between a vector and noise."""
+def clustered(count: int, dimension: int, queries: int, noise: float) -> tuple[Vectors, Vectors]:
+    """Unit vectors around random centres, 100 or so each, `noise` times as far from them as those from 0; queries
+    between a vector and noise."""
     random = np.random.default_rng(0)
     centres = random.standard_normal((max(1, count // CLUSTER), dimension), dtype=np.float32)
     vectors = centres[random.integers(len(centres), size=count)]
-    vectors += random.standard_normal((count, dimension), dtype=np.float32)
+    vectors += noise * random.standard_normal((count, dimension), dtype=np.float32)
     asked = vectors[random.integers(count, size=queries)]
     asked = asked + random.standard_normal(asked.shape, dtype=np.float32)
     return _unit(vectors), _unit(asked)
@@ -42,7 +44,7 @@ def timed(work: Callable[[], T]) -> tuple[T, float]:
 
 def compare(count: int, arguments: argparse.Namespace) -> None:
     """Print a row for the flat index, then one for the approximate."""
-    vectors, queries = clustered(count, arguments.dimension, arguments.queries)
+    vectors, queries = clustered(count, arguments.dimension, arguments.queries, arguments.noise)
     exact: list[set[int]] = []
     for kind, many in (("flat", count + 1), ("cells", 0)):
         nearest.MANY = many
@@ -68,6 +70,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, nargs="+", default=[100_000, 1_000_000])
     parser.add_argument("--dimension", type=int, default=384)
     parser.add_argument("--queries", type=int, default=1000)
+    parser.add_argument("--noise", type=float, default=2.0)
     parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
     for count in arguments.count:

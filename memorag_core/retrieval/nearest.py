@@ -15,7 +15,7 @@ from memorag_core.retrieval.base import Hit
 MANY = 200_000
 """From so many vectors on, the search is by cells (measured by `benchmarks/faiss_index.py`)."""
 CELLS_PER_ROOT = 4
-PROBED_SHARE = 1 / 32
+PROBED_SHARE = 1 / 16
 TRAINED_ON = 64
 
 Vectors = NDArray[np.float32]
