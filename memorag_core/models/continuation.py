@@ -34,8 +34,10 @@ def read(
     Args:
         on_step: hears of (tokens done, tokens in all) after every window; may raise to stop.
     """
-    rows = Continuation(model, after, 1, len(ids), lambda: on_step(rows.read[0] - before, len(ids)))
-    before = rows.read[0]
+    before = after.read if after else 0
+    rows = Continuation(model, None, 1, before + len(ids), lambda: on_step(rows.read[0] - before, len(ids)))
+    if after:
+        rows.resume(after)
     rows.feed([ids])
     return rows.state()
 
@@ -81,12 +83,19 @@ class Continuation:
         self.memory = start.key_values if start else None
         self.on_forward = on_forward
         behind = start.read if start else 0
-        self.folded = model.layout.folded(behind)
         self.read = [behind] * rows
         self.seen = [model.layout.entries(behind)] * rows
         self.used = [0] * rows
         self._own = _Slots(model.model, rows, model.layout.most(behind, tokens))
         self._columns = max(TOKENS_A_FORWARD, model.layout.window) // rows or 1
+
+    @torch.inference_mode()
+    def resume(self, state: BeaconState) -> None:
+        """Start the only row from a copy of `state`, so that each window behind it costs what it would at once."""
+        self.read, self.used = [state.read], [state.key_values.tokens]
+        kept = (*state.key_values.keys, *state.key_values.values)
+        for slots, part in zip((*self._own.keys, *self._own.values), kept, strict=True):
+            slots[:, :, : self.used[0]] = part
 
     @torch.inference_mode()
     def feed(self, tokens: Sequence[Sequence[int]]) -> torch.Tensor:
