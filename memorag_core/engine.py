@@ -30,10 +30,12 @@ from memorag_core.types import (
     ContextInfo,
     Document,
     OnProgress,
+    OnText,
     Passage,
     Progress,
     Task,
     ignore_progress,
+    ignore_text,
 )
 
 KEPT_RECALLS = 256
@@ -119,18 +121,23 @@ class MemoRAG:
         with self._asking(context_id) as inquiry:
             return inquiry.retrieve(question, clues, k, tokens)
 
-    def answer(self, context_id: str, question: str, task: Task = "memorag") -> Answer:
-        """Answer a question, by `memorag` (clues, evidence, answer) or `qa` (from memory alone, without evidence)."""
+    def answer(self, context_id: str, question: str, task: Task = "memorag", on_text: OnText = ignore_text) -> Answer:
+        """Answer a question, by `memorag` (clues, evidence, answer) or `qa` (from memory alone, without evidence).
+
+        `on_text` is given the answer's text in pieces, as it is written.
+        """
         _check_question(question)
-        with self._asking(context_id) as inquiry:
+        with self._asking(context_id, on_text) as inquiry:
             return inquiry.answer_from_memory(question) if task == "qa" else inquiry.answer(question)
 
-    def summarize(self, context_id: str, focus: str | None = None, words: int = 80) -> Answer:
+    def summarize(
+        self, context_id: str, focus: str | None = None, words: int = 80, on_text: OnText = ignore_text
+    ) -> Answer:
         """Key points recalled from memory, evidence for each, one text of about `words` words (1 to 2,000)."""
         _check_range("words", words, MAX_WORDS)
         if focus is not None:
             _check_question(focus)
-        with self._asking(context_id) as inquiry:
+        with self._asking(context_id, on_text) as inquiry:
             return inquiry.summarize(focus, words)
 
     def contexts(self) -> list[ContextInfo]:
@@ -197,10 +204,10 @@ class MemoRAG:
             self._working.release()
 
     @contextmanager
-    def _asking(self, context_id: str) -> Iterator[Inquiry]:
+    def _asking(self, context_id: str, on_text: OnText = ignore_text) -> Iterator[Inquiry]:
         with self._turn():
             context = self.context(context_id)
-            yield Inquiry(context, self._parts, self.profile, self.settings, self._recalled)
+            yield Inquiry(context, self._parts, self.profile, self.settings, self._recalled, on_text)
 
     def _loaded(self, context_id: str, manifest: Manifest) -> Context:
         parts = self._parts

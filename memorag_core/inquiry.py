@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from memorag_core.clues import cite, clean
 from memorag_core.prompts import prompts_for, render_answer, render_summary
 from memorag_core.retrieval.base import Fused, fuse
-from memorag_core.types import Answer, Clue, Passage, Task
+from memorag_core.types import Answer, Clue, OnText, Passage, Task, ignore_text
 
 if TYPE_CHECKING:
     from memorag_core.config import Profile, Settings
@@ -34,6 +34,7 @@ class Inquiry:
     profile: Profile
     settings: Settings
     recalled: Recent[tuple[str, str], tuple[Clue, ...]]
+    on_text: OnText = ignore_text
 
     def recall(self, question: str) -> tuple[Clue, ...]:
         """Clues from memory, cleaned and checked; those recalled for the same question before are kept."""
@@ -61,7 +62,9 @@ class Inquiry:
 
     def answer_from_memory(self, question: str) -> Answer:
         """The memory model's own answer, without evidence."""
-        return Answer(self.parts.memory.answer(self.context.memory, question, self.profile.answer), "qa")
+        text = self.parts.memory.answer(self.context.memory, question, self.profile.answer)
+        self.on_text(text)
+        return Answer(text, "qa")
 
     def summarize(self, focus: str | None, words: int) -> Answer:
         """Key points recalled from memory, evidence for each, and one text about them."""
@@ -97,5 +100,5 @@ class Inquiry:
     ) -> Answer:
         """The generator's text, with citations from the evidence."""
         clues, evidence = ground
-        text = self.parts.generator.generate(prompt, max_new_tokens)
+        text = self.parts.generator.generate(prompt, max_new_tokens, self.on_text)
         return Answer(text, task, cite(text, question, evidence, self.context.documents), clues, evidence)

@@ -40,7 +40,7 @@ def open_parts(profile: Profile, weights: Weights) -> Parts:
 
     memory = MEMORIES[profile.memory].open(profile, weights)
     retriever = open_retriever(profile, weights)
-    generator = open_generator(profile, weights, memory.lm)
+    generator = open_generator(profile, weights)
     recipe = {
         "memory": {
             "kind": memory.kind,

@@ -119,5 +119,13 @@ OnStep = Callable[[int, int], None]
 """Called by one stage with (done, total), in units of its own. May raise to stop."""
 
 
+OnText = Callable[[str], None]
+"""Called with the pieces of a text as it is written, from the working thread. May raise to stop."""
+
+
 def ignore_progress(_: Progress) -> None:
     """The `OnProgress` of a caller that does not want to know."""
+
+
+def ignore_text(_: str) -> None:
+    """The `OnText` of a caller that waits for the whole text."""

@@ -8,17 +8,29 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
+from io import StringIO
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from memorag_core.config import MAX_EVIDENCE_TOKENS, PROFILES, Settings
-from memorag_core.errors import ModelUnavailable
+from memorag_core.errors import GenerationError, ModelUnavailable
 from memorag_core.models import embedded
-from memorag_core.types import Answer, Chunk, Citation, Clue, ContextInfo, DocumentInfo, Passage, Progress
+from memorag_core.types import (
+    Answer,
+    Chunk,
+    Citation,
+    Clue,
+    ContextInfo,
+    DocumentInfo,
+    Passage,
+    Progress,
+    ignore_text,
+)
 from memorag_mcp import cli, doctor, show
 
 TEXT = "The ferry sank in 1953. [bold]Nobody[/bold] drowned."
@@ -56,6 +68,8 @@ class FakeEngine:
         return self._ask(asked, (PASSAGE,))
 
     def answer(self, *asked: Any) -> Any:
+        for piece in ("In", " \x071953."):
+            asked[-1](piece)
         return self._ask(asked, ANSWER)
 
     summarize = answer
@@ -145,13 +159,13 @@ def test_interrupting_memorize_says_that_nothing_was_kept(engine: FakeEngine, in
 @pytest.mark.parametrize(
     ("line", "asked"),
     [
-        ("ask c Q?", [("c", "Q?", "memorag")]),
-        ("ask c Q? --from-memory", [("c", "Q?", "qa")]),
+        ("ask c Q?", [("c", "Q?", "memorag", ignore_text)]),
+        ("ask c Q? --from-memory", [("c", "Q?", "qa", ignore_text)]),
         ("clues c Q?", [("c", "Q?")]),
         ("evidence c Q?", [("c", "Q?"), ("c", "Q?", (CLUE,), None, None)]),
         ("evidence c Q? --no-clues --tokens 9", [("c", "Q?", (), None, 9)]),
         ("evidence c Q? --no-clues -k 30", [("c", "Q?", (), 30, MAX_EVIDENCE_TOKENS)]),
-        ("summarize c --focus ferry --words 40", [("c", "ferry", 40)]),
+        ("summarize c --focus ferry --words 40", [("c", "ferry", 40, ignore_text)]),
     ],
 )
 def test_a_command_asks_the_engine_what_it_was_told(
@@ -184,6 +198,20 @@ def test_json_is_all_there_is_on_standard_output(engine: FakeEngine, invoke: Inv
     }
     expected = results.get(line.split()[0], ANSWER)
     assert json.loads(invoke(f"{line} --json", stdin="text").stdout) == json.loads(json.dumps(expected, default=asdict))
+
+
+@pytest.mark.parametrize("line", ["ask c Q?", "summarize c"])
+def test_on_a_terminal_the_text_is_shown_once_as_it_is_written(
+    engine: FakeEngine, invoke: Invoke, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    screen = StringIO()
+    monkeypatch.setattr(show, "results", lambda: Console(file=screen, force_terminal=True, color_system=None))
+    invoke(line)
+    assert screen.getvalue().startswith("In �1953.\n\n[1] Harrow Sound")
+    engine.fails = GenerationError("It broke off.")
+    result = invoke(line)
+    assert screen.getvalue().endswith("In �1953.\n")
+    assert (result.exit_code, result.stderr) == (1, "error: It broke off.\n")
 
 
 def test_a_document_cannot_send_control_characters_to_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
