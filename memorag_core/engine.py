@@ -225,7 +225,7 @@ class MemoRAG:
                 found = self.store.find(key)
                 if not found:
                     return None
-                holder = self.store.copy(found[0], name) if name else found[0]
+                holder = self.store.copy(found[0], name, key) if name else found[0]
             return info_of(holder, self.store.manifest(holder), cached=True)
         except UnknownContext:
             return None  # forgotten meanwhile: encode it again

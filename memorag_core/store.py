@@ -4,9 +4,14 @@
       ID/                    a context: manifest.json, documents/, and the files of its memory and its index
       .work/KEY/             a context being written by the holder of KEY's lock; whoever gets the lock next clears it
       .work/KEY.lock         held while the context of that key is memorized
-      .work/store.lock       held while names are given or taken away
+      .work/of=ID.lock       held while documents are added to a context or removed from it
+      .work/aside=ID/        what a context was before such a change, for the moment between two renames
+      .work/store.lock       held while names are given or taken away, and during those renames
 
 `manifest.json` is the last file written before the rename. A folder with texts and no manifest is a damaged context.
+No system swaps two folders at once: the old one is set aside, the new one takes its place, the old one is deleted.
+Whoever gets the store's lock and finds one set aside knows that its writer was killed; it goes back where its place
+is empty, and is deleted where it is not. A reader that finds a gap, or half of each, looks again under that lock.
 """
 
 from __future__ import annotations
@@ -14,21 +19,27 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
-from memorag_core.errors import ContextExists, MemoRAGError, StoreError, StoreFull, UnknownContext
-from memorag_core.manifest import DOCUMENTS, MANIFEST, FileEntry, Manifest, sha256_of
+from memorag_core.disk import bring_back, flush, link_tree, seal, swap
+from memorag_core.errors import ContextExists, DamagedContext, MemoRAGError, StoreError, StoreFull, UnknownContext
+from memorag_core.manifest import DOCUMENTS, MANIFEST, Manifest
 from memorag_core.names import slug, slug_or, unique
 from memorag_core.stopping import wait_for
 
 WORK = ".work"
+ASIDE = "aside="
+LEFTOVERS = ("copy-*", "forgotten-*")
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 LITTLE = 1 << 20
+
+T = TypeVar("T")
 
 
 class ContextStore:
@@ -39,7 +50,8 @@ class ContextStore:
 
     def ids(self) -> list[str]:
         """Ids of all contexts, sorted; those that damage left without a manifest too, those being written not."""
-        return sorted(name for name in self._names() if self._is_context(name))
+        in_place = self._in_place()
+        return sorted(in_place | self._set_aside() | self._in_place())  # twice: one may be moving there just now
 
     def folder(self, context_id: str) -> Path:
         """The folder of a context.
@@ -54,7 +66,22 @@ class ContextStore:
 
     def manifest(self, context_id: str) -> Manifest:
         """The manifest of a context, its files not verified."""
-        return Manifest.read(self.folder(context_id))
+        return self.reading(context_id, lambda folder, manifest: manifest)
+
+    def reading(self, context_id: str, read: Callable[[Path, Manifest], T]) -> T:
+        """What `read` makes of a context's folder and manifest, which belong together.
+
+        Raises:
+            UnknownContext: there is none of that id.
+            StoreError: it is damaged, and not only being replaced at this moment.
+        """
+        try:
+            return self._read(context_id, read)
+        except (UnknownContext, DamagedContext):
+            if not (self.root / WORK).is_dir() or not os.access(self.root / WORK, os.W_OK):
+                raise  # nobody can be replacing anything
+        with self._told(), self._naming():
+            return self._read(context_id, read)
 
     def find(self, key: str) -> list[str]:
         """Ids of the undamaged contexts with that key."""
@@ -92,22 +119,47 @@ class ContextStore:
         Raises:
             ContextExists: `name` was taken meanwhile by other contents.
         """
-        _seal(draft, manifest)
-        with self._locked("store"):
+        seal(draft, manifest)
+        with self._naming():
             context_id = self._free_id(name, manifest.title)
             os.replace(draft, self.root / context_id)
-            _flush(self.root)
+            flush(self.root)
         return context_id
 
-    def copy(self, context_id: str, name: str) -> str:
-        """Give a context a second name; its files are shared by hard links where the disk can."""
+    @contextmanager
+    def changing(self, context_id: str) -> Iterator[None]:
+        """Hold a context while its documents change, so that every change starts from what the one before it left."""
+        self.manifest(context_id)
+        with self._told(), self._locked(f"of={context_id}"):
+            yield
+
+    def replace(self, context_id: str, draft: Path, manifest: Manifest, before: Manifest) -> None:
+        """Seal a written folder and put it in the place of a context that is still as `before` says.
+
+        Raises:
+            UnknownContext: it was forgotten meanwhile.
+        """
+        seal(draft, manifest)
+        with self._naming():
+            if self._read(context_id, lambda folder, stored: stored) != before:
+                raise UnknownContext(f"The context '{context_id}' was forgotten while it was being changed.")
+            swap(self.root / context_id, draft, self._aside(context_id))
+
+    def copy(self, context_id: str, name: str, key: str) -> str:
+        """Give the context of that key a second name; its files are shared by hard links where the disk can.
+
+        Raises:
+            UnknownContext: it was forgotten or changed meanwhile.
+        """
         draft = self.root / WORK / f"copy-{os.getpid()}-{slug(name)}"
-        with self._told(), self._locked("store"):
+        with self._told(), self._naming():
             shutil.rmtree(draft, ignore_errors=True)
             source = self.folder(context_id)
+            if Manifest.read(source).key != key:
+                raise UnknownContext(f"The context '{context_id}' holds other texts since a moment ago.")
             new_id = self._free_id(name, name)
             try:
-                _link_tree(source, draft)
+                link_tree(source, draft)
                 os.replace(draft, self.root / new_id)
             finally:
                 shutil.rmtree(draft, ignore_errors=True)
@@ -120,7 +172,7 @@ class ContextStore:
             UnknownContext: there is none of that id.
             StoreError: the files could not be removed.
         """
-        with self._told(), self._locked("store"):
+        with self._told(), self._naming():
             grave = self.root / WORK / f"forgotten-{os.getpid()}-{context_id}"
             os.replace(self.folder(context_id), grave)
             shutil.rmtree(grave)
@@ -132,8 +184,11 @@ class ContextStore:
             key = lock.stem
             try:
                 with FileLock(lock, timeout=0):
-                    for leftover in work.glob("*-*" if key == "store" else key):
-                        shutil.rmtree(leftover, ignore_errors=True)
+                    if key == "store":
+                        self._bring_back()
+                    for pattern in LEFTOVERS if key == "store" else (key,):
+                        for leftover in work.glob(pattern):
+                            shutil.rmtree(leftover, ignore_errors=True)
             except OSError:
                 continue  # its writer is alive (Timeout), or the store may only be read
 
@@ -150,8 +205,27 @@ class ContextStore:
             return context_id
         raise self._taken(context_id)
 
+    def _read(self, context_id: str, read: Callable[[Path, Manifest], T]) -> T:
+        folder = self.folder(context_id)
+        return read(folder, Manifest.read(folder))
+
+    def _set_aside(self) -> set[str]:
+        """Ids of the contexts that are being replaced, or whose replacing was cut short."""
+        return {path.name.removeprefix(ASIDE) for path in (self.root / WORK).glob(f"{ASIDE}*")}
+
+    def _aside(self, context_id: str) -> Path:
+        return self.root / WORK / f"{ASIDE}{context_id}"
+
+    def _bring_back(self) -> None:
+        """Mend what a killed writer left between two renames. Under the store's lock."""
+        for context_id in self._set_aside():
+            bring_back(self._aside(context_id), self.root / context_id)
+
     def _names(self) -> set[str]:
         return {path.name for path in self.root.iterdir()} if self.root.is_dir() else set()
+
+    def _in_place(self) -> set[str]:
+        return {name for name in self._names() if self._is_context(name)}
 
     def _is_context(self, name: str) -> bool:
         marks = (self.root / name / MANIFEST, self.root / name / DOCUMENTS)
@@ -164,6 +238,13 @@ class ContextStore:
         if name is not None:
             raise self._taken(base)
         return unique(base, {taken.lower() for taken in self._names()})
+
+    @contextmanager
+    def _naming(self) -> Iterator[None]:
+        """Hold the store's lock: nobody else gives names or takes them away, or is between two renames."""
+        with self._locked("store"):
+            self._bring_back()
+            yield
 
     @contextmanager
     def _locked(self, name: str) -> Iterator[None]:
@@ -214,38 +295,3 @@ def _acquired(lock: FileLock, seconds: float) -> bool:
     except Timeout:
         return False
     return True
-
-
-def _seal(draft: Path, manifest: Manifest) -> None:
-    """Record every file's size and checksum, then write the manifest last; all of it flushed to the disk."""
-    paths = [path for path in sorted(draft.rglob("*")) if path.is_file()]
-    entries = {p.relative_to(draft).as_posix(): FileEntry(bytes=p.stat().st_size, sha256=sha256_of(p)) for p in paths}
-    sealed = manifest.model_copy(update={"files": entries}).sealed()
-    (draft / MANIFEST).write_text(sealed.model_dump_json(indent=2), encoding="utf-8")
-    for path in (*paths, draft / MANIFEST, *(p for p in draft.rglob("*") if p.is_dir()), draft):
-        _flush(path)
-
-
-def _flush(path: Path) -> None:
-    """fsync a file or, where the system can, a folder."""
-    if path.is_dir() and os.name == "nt":
-        return
-    descriptor = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _link_tree(source: Path, target: Path) -> None:
-    """Hard links to all files of a folder; copies on a disk without them."""
-    target.mkdir()
-    for path in sorted(source.rglob("*")):
-        twin = target / path.relative_to(source)
-        if path.is_dir():
-            twin.mkdir()
-            continue
-        try:
-            os.link(path, twin)
-        except OSError:
-            shutil.copy2(path, twin)

@@ -1,7 +1,8 @@
 """The one interface of memory models: read a context once, be asked often.
 
-A new kind of memory is one file that subclasses `MemoryModel` and says how a context becomes a `Memory`; asking,
-saving and loading are the same for all, because every memory is a key-value state that prompts are decoded over.
+A new kind of memory is one file that subclasses `MemoryModel` and says how a context becomes a `Memory`, and another
+one when its documents change; asking, saving and loading are the same for all, because every memory is a key-value
+state that prompts are decoded over.
 """
 
 from __future__ import annotations
@@ -36,9 +37,39 @@ class Memory:
     state: KeyValues
     notes: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def size(self) -> int:
+        """Bytes of its keys and values where the model is."""
+        return self.state.nbytes
+
 
 class MemoryModel(ABC):
-    """A language model that remembers. One instance serves any number of memories; it keeps none itself."""
+    """A language model that remembers. One instance serves any number of memories; it keeps none itself.
+
+    It needs no retrieval and no server; `model` here is the folder of a model, or its id on the hub:
+
+    >>> from memorag_core import Document
+    >>> from memorag_core.memory import LiteMemory
+    >>> from memorag_core.models.language_model import LanguageModel
+    >>> remembering = LiteMemory(LanguageModel.load(model, "cpu"))
+    >>> log = [Document("log", "Log", "The gates were hung in May 1963. The horn was sounded first.")]
+    >>> memory = remembering.memorize(log, on_step=lambda done, total: None)
+    >>> answer = remembering.answer(memory, "When were the gates hung?")
+    >>> clues, questions = remembering.recall(memory, "Who hung the gates?")
+
+    A document more, or one less, and what need not be read again is not:
+
+    >>> more = [*log, Document("book", "Book", "Amos kept the gate book.")]
+    >>> memory = remembering.update(memory, log, more, on_step=lambda done, total: None)
+    >>> memory.size == memory.state.nbytes > 0
+    True
+
+    And kept, to be asked by another process:
+
+    >>> remembering.save(memory, folder)
+    >>> remembering.load(folder).notes == memory.notes
+    True
+    """
 
     kind: ClassVar[str]
 
@@ -53,6 +84,13 @@ class MemoryModel(ABC):
     @abstractmethod
     def memorize(self, documents: Sequence[Document], on_step: OnStep) -> Memory:
         """Read the documents once. `on_step(done, total)` is called at least at every window; it may raise."""
+
+    @abstractmethod
+    def update(self, memory: Memory, old: Sequence[Document], new: Sequence[Document], on_step: OnStep) -> Memory:
+        """The memory of `new`, given that `memory` is that of `old` and stays as it is.
+
+        It equals `memorize(new)`, whatever was appended, removed or replaced; what can be kept is not read again.
+        """
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:

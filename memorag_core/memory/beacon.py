@@ -42,23 +42,36 @@ class BeaconMemory(MemoryModel):
         return {"ratio": layout.ratio, "window": layout.window, "sink": layout.sink}
 
     def memorize(self, documents: Sequence[Document], on_step: OnStep) -> Memory:
-        first, *others = [document.text for document in documents]
-        return self._read([self.lm.chat_head + first, *(BETWEEN + text for text in others)], on_step, None)
+        return _memory(read(self.beacons, self._ids(documents), on_step))
 
-    def append(self, memory: Memory, documents: Sequence[Document], on_step: OnStep) -> Memory:
-        """The memory of what `memory` holds and then these documents, as if read at once; no token is read twice."""
-        return self._read([BETWEEN + document.text for document in documents], on_step, _state(memory))
+    def update(self, memory: Memory, old: Sequence[Document], new: Sequence[Document], on_step: OnStep) -> Memory:
+        """Goes on from the first token that differs, or from the border before it where that window is folded."""
+        before, ids = self._ids(old), self._ids(new)
+        same = next((at for at, pair in enumerate(zip(before, ids, strict=False)) if pair[0] != pair[1]), None)
+        kept = self._cropped(_state(memory), min(len(before), len(ids)) if same is None else same)
+        return _memory(read(self.beacons, ids[kept.read :], on_step, kept))
 
     def ask(self, memory: Memory, instructions: Sequence[str], max_new_tokens: int) -> list[str]:
         prompts = self.lm.encode([BETWEEN + instruction + self.lm.chat_tail for instruction in instructions])
         greedy = Greedy(len(prompts), self.lm.stop, repetition_penalty=1.1)
         return self.lm.texts(decode_after(self.beacons, prompts, max_new_tokens, _state(memory), greedy))
 
-    def _read(self, texts: Sequence[str], on_step: OnStep, after: BeaconState | None) -> Memory:
-        # each text is tokenized alone, so that appending it later gives the same tokens
-        ids = [token for encoded in self.lm.encode(texts) for token in encoded]
-        state = read(self.beacons, ids, on_step, after)
-        return Memory(state.key_values, {"read": state.read})
+    def _ids(self, documents: Sequence[Document]) -> list[int]:
+        """The tokens of all documents, each tokenized alone, so that those after it do not change them."""
+        first, *others = [document.text for document in documents]
+        encoded = self.lm.encode([self.lm.chat_head + first, *(BETWEEN + text for text in others)])
+        return [token for tokens in encoded for token in tokens]
+
+    def _cropped(self, state: BeaconState, tokens: int) -> BeaconState:
+        """What was kept of the first `tokens`, or, of a window that is folded, of those before that window."""
+        layout = self.beacons.layout
+        if tokens < layout.started(state.read):
+            tokens = layout.started(tokens)
+        return BeaconState(state.key_values.first(layout.entries(tokens)), tokens)
+
+
+def _memory(state: BeaconState) -> Memory:
+    return Memory(state.key_values, {"read": state.read})
 
 
 def _state(memory: Memory) -> BeaconState:

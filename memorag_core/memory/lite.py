@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 import psutil
@@ -43,19 +43,34 @@ class LiteMemory(MemoryModel):
         return {"chunk": self.chunk, "gist": self.gist, "budget": self.budget}
 
     def memorize(self, documents: Sequence[Document], on_step: OnStep) -> Memory:
-        prompts = prompts_for("".join(document.text[:2000] for document in documents))
+        return self._remembered(documents, {}, on_step)
+
+    def update(self, memory: Memory, old: Sequence[Document], new: Sequence[Document], on_step: OnStep) -> Memory:
+        """Keeps the gist of every part that is still there, wherever it stands; of all, in another language, none."""
+        if _prompts_of(new) != _prompts_of(old):
+            return self.memorize(new, on_step)
+        texts = {document.id: document.text for document in old}
+        notes = memory.notes["gists"]
+        known = {texts[note["document"]][note["start"] : note["end"]]: note["gist"] for note in notes}
+        return self._remembered(new, known, on_step)
+
+    def _remembered(self, documents: Sequence[Document], known: Mapping[str, str], on_step: OnStep) -> Memory:
+        """The memory of documents, given the gists of some of their parts."""
+        prompts = _prompts_of(documents)
         parts = [
-            (document.id, start, end, document.text[start:end])
+            (document, start, end)
             for document in documents
             for start, end in split(document.text, self.chunk, self.lm.count)
         ]
-        gists = self._condensed([text for *_, text in parts], prompts, self.gist, on_step)
-        kept = self._within_budget(gists, prompts)
+        texts = [document.text[start:end] for document, start, end in parts]
+        missing = [text for text in dict.fromkeys(texts) if text not in known]
+        gists = {**known, **dict(zip(missing, self._condensed(missing, prompts, self.gist, on_step), strict=True))}
+        kept = self._within_budget([gists[text] for text in texts], prompts)
         state = self.lm.remember(prompts.memory.format(gists=kept), _ignore)
         on_step(1, 1)
         notes = [
-            {"document": name, "start": start, "end": end, "gist": gist}
-            for (name, start, end, _), gist in zip(parts, gists, strict=True)
+            {"document": document.id, "start": start, "end": end, "gist": gists[text]}
+            for (document, start, end), text in zip(parts, texts, strict=True)
         ]
         return Memory(state, {"gists": notes})
 
@@ -97,6 +112,11 @@ class LiteMemory(MemoryModel):
         a_chunk = (self.chunk + self.gist) * (cached * model.dtype.itemsize + working)
         free = torch.cuda.mem_get_info(model.device)[0] if model.device.type == "cuda" else _free_ram()
         return int(max(1, min(MAX_BATCH, free // 2 // a_chunk)))
+
+
+def _prompts_of(documents: Sequence[Document]) -> Prompts:
+    """The templates of the documents' language."""
+    return prompts_for("".join(document.text[:2000] for document in documents))
 
 
 def _counted(passes: range, total: int, on_step: OnStep) -> Callable[[], None]:

@@ -42,6 +42,11 @@ class KeyValues:
         """Bytes of all keys and values."""
         return sum(tensor.nbytes for tensor in (*self.keys, *self.values))
 
+    def first(self, tokens: int) -> KeyValues:
+        """The state of the first `tokens`, where each stands at its own position; no copy."""
+        keys, values = (tuple(part[:, :, :tokens] for part in parts) for parts in (self.keys, self.values))
+        return KeyValues(keys, values, tokens)
+
 
 def attend(
     module: torch.nn.Module,

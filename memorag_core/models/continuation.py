@@ -154,13 +154,7 @@ class Continuation:
         most = max(self.seen)
         if self.memory is None or most == 0:
             return None, None
-        memory = self.memory
-        if most < memory.tokens:
-            memory = KeyValues(
-                tuple(keys[:, :, :most] for keys in memory.keys),
-                tuple(values[:, :, :most] for values in memory.values),
-                most,
-            )
+        memory = self.memory if most == self.memory.tokens else self.memory.first(most)
         if min(self.seen) == most:
             return memory, None
         device = memory.keys[0].device

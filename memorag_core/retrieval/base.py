@@ -56,6 +56,10 @@ class Retriever(ABC):
     def index(self, texts: Sequence[str], on_step: OnStep) -> Index:
         """Index texts, each within `max_tokens`."""
 
+    def update(self, index: Index, old: Sequence[str], new: Sequence[str], on_step: OnStep) -> Index:
+        """What `index(new)` gives, where `index` is that of `old` and stays as it is; for retrievers that reuse it."""
+        return self.index(new, on_step)
+
     @abstractmethod
     def load(self, folder: Path) -> Index:
         """Read back what `Index.save` wrote."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,12 +53,14 @@ class DenseRetriever(Retriever):
         return [len(ids) for ids in encoded["input_ids"]]
 
     def index(self, texts: Sequence[str], on_step: OnStep) -> DenseIndex:
-        parts = []
-        for start in range(0, len(texts), BATCH):
-            check()
-            parts.append(self._encode(texts[start : start + BATCH], query=False))
-            on_step(min(start + BATCH, len(texts)), len(texts))
-        return DenseIndex(self, np.concatenate(parts))
+        return DenseIndex(self, np.stack(self._rows(texts, on_step)))
+
+    def update(self, index: Index, old: Sequence[str], new: Sequence[str], on_step: OnStep) -> DenseIndex:
+        """Encodes only the texts that are not among the old ones."""
+        known = dict(zip(old, cast(DenseIndex, index).vectors, strict=True))
+        missing = [text for text in dict.fromkeys(new) if text not in known]
+        known |= zip(missing, self._rows(missing, on_step), strict=True)
+        return DenseIndex(self, np.stack([known[text] for text in new]))
 
     def load(self, folder: Path) -> DenseIndex:
         return DenseIndex(self, load_file(folder / VECTORS)["vectors"].astype(np.float32))
@@ -66,6 +68,15 @@ class DenseRetriever(Retriever):
     def encode_queries(self, queries: Sequence[str]) -> Vectors:
         """Unit vectors (queries, dimension), float32; a query beyond `max_tokens` keeps its beginning."""
         return self._encode(queries, query=True)
+
+    def _rows(self, texts: Sequence[str], on_step: OnStep) -> list[Vectors]:
+        """The unit vector of each text, float32."""
+        rows: list[Vectors] = []
+        for start in range(0, len(texts), BATCH):
+            check()
+            rows += list(self._encode(texts[start : start + BATCH], query=False))
+            on_step(len(rows), len(texts))
+        return rows
 
     def _encode(self, texts: Sequence[str], query: bool) -> Vectors:
         encode = self.encoder.encode_query if query else self.encoder.encode_document

@@ -142,12 +142,14 @@ def test_a_name_is_checked_before_the_work_is_begun(store: ContextStore) -> None
 
 def test_a_copy_is_whole_and_outlives_the_original(store: ContextStore) -> None:
     publish(store, title="first")
-    assert store.copy("first", "Second") == "second"
+    assert store.copy("first", "Second", "k1") == "second"
     assert store.find("k1") == ["first", "second"]
     store.forget("first")
     assert store.find("k1") == ["second"]
+    with pytest.raises(UnknownContext, match="holds other texts"):
+        store.copy("second", "third", "k2")
     with pytest.raises(ContextExists):
-        store.copy("second", "second")
+        store.copy("second", "second", "k1")
 
 
 def test_a_full_disk_while_copying_is_told_and_leaves_nothing(
@@ -158,7 +160,7 @@ def test_a_full_disk_while_copying_is_told_and_leaves_nothing(
     monkeypatch.setattr(os, "link", failing(errno.EXDEV))
     monkeypatch.setattr(shutil, "copy2", failing(errno.ENOSPC))
     with pytest.raises(StoreFull):
-        store.copy("first", "second")
+        store.copy("first", "second", "k1")
     assert remains(store) == before
 
 

@@ -109,7 +109,7 @@ def test_a_second_copy_to_the_same_name_does_not_disturb_the_first(
 
     def copy_again() -> None:
         try:
-            store.copy("first", "second")
+            store.copy("first", "second", "k1")
         except ContextExists as error:
             refused.append(str(error))
 
@@ -127,7 +127,7 @@ def test_a_second_copy_to_the_same_name_does_not_disturb_the_first(
     replace = os.replace
     second = threading.Thread(target=copy_again)
     monkeypatch.setattr(os, "replace", replace_while_another_waits)
-    assert store.copy("first", "second") == "second"
+    assert store.copy("first", "second", "k1") == "second"
     second.join()
     assert len(refused) == 1
     assert store.find("k1") == ["first", "second"]
