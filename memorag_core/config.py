@@ -130,16 +130,17 @@ class Settings(BaseModel):
     memory_model: str | None = None
     embedder: str | None = None
     generator: str | None = None
+    prompts: Path | None = Field(None, description="a folder of templates that replace the built-in ones")
     hits: int = Field(5, ge=1, le=MAX_HITS, description="hits per query before fusion")
     evidence_tokens: int = Field(700, ge=16, le=MAX_EVIDENCE_TOKENS, description="evidence shown to the generator")
     max_characters: int = Field(50_000_000, ge=1, description="the largest context accepted, in characters")
     warm_contexts: int = Field(8, ge=1, description="contexts kept loaded, least recently used dropped first")
 
-    @field_validator("store", "models_dir", mode="after")
+    @field_validator("store", "models_dir", "prompts", mode="after")
     @classmethod
-    def _at_home(cls, path: Path) -> Path:
+    def _at_home(cls, path: Path | None) -> Path | None:
         """A client's configuration file has no shell to expand the tilde."""
-        return path.expanduser()
+        return path and path.expanduser()
 
     @classmethod
     def of(cls, **chosen: object) -> Settings:

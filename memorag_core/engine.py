@@ -23,6 +23,7 @@ from memorag_core.parts import Parts, open_parts
 from memorag_core.recent import Recent
 from memorag_core.stopping import check, wait_for
 from memorag_core.store import ContextStore
+from memorag_core.templates import read_templates
 from memorag_core.types import (
     Answer,
     Chunk,
@@ -59,6 +60,7 @@ class MemoRAG:
         self.settings = settings or Settings.of()
         self.store = ContextStore(self.settings.store)
         self.weights = Weights(self.settings, say)
+        self._templates = read_templates(self.settings.prompts)
         self._say = say
         self._warm: Recent[str, Context] = Recent(self.settings.warm_contexts)
         self._recalled: Recent[tuple[str, str], tuple[Clue, ...]] = Recent(KEPT_RECALLS)
@@ -191,7 +193,7 @@ class MemoRAG:
 
     @cached_property
     def _parts(self) -> Parts:
-        return open_parts(self.profile, self.weights)
+        return open_parts(self.profile, self.weights, self._templates)
 
     @contextmanager
     def _turn(self) -> Iterator[None]:

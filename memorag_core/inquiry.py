@@ -57,7 +57,8 @@ class Inquiry:
         """Clues, evidence, and the generator's answer from that evidence."""
         clues = self.recall(question)
         evidence = self.retrieve(question, clues)
-        prompt = render_answer(prompts_for(question), question, [passage.chunk.text for passage in evidence])
+        prompts = prompts_for(question, self.parts.templates)
+        prompt = render_answer(prompts, question, [passage.chunk.text for passage in evidence])
         return self._written(prompt, "memorag", self.profile.answer, question, (clues, evidence))
 
     def answer_from_memory(self, question: str) -> Answer:
@@ -68,7 +69,7 @@ class Inquiry:
 
     def summarize(self, focus: str | None, words: int) -> Answer:
         """Key points recalled from memory, evidence for each, and one text about them."""
-        prompts = prompts_for(self.context.chunks[0].text)
+        prompts = prompts_for(self.context.chunks[0].text, self.parts.templates)
         points = self.parts.memory.key_points(self.context.memory, prompts, focus)
         clues = clean({"span": points}, focus or "", self.context.bags)
         topic = focus or next((clue.text for clue in clues), self.context.manifest.title)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from memorag_core.generation import Generator
     from memorag_core.memory import MemoryModel
     from memorag_core.models.registry import Weights
+    from memorag_core.prompts import Templates
     from memorag_core.retrieval import Retriever
 
 
@@ -21,6 +22,7 @@ class Parts:
     retriever: Retriever
     generator: Generator
     recipe: dict[str, Any]
+    templates: Templates
 
     @property
     def chunk_tokens(self) -> int:
@@ -28,7 +30,7 @@ class Parts:
         return int(self.recipe["chunk_tokens"])
 
 
-def open_parts(profile: Profile, weights: Weights) -> Parts:
+def open_parts(profile: Profile, weights: Weights, templates: Templates) -> Parts:
     """Load what a profile names.
 
     Raises:
@@ -39,6 +41,7 @@ def open_parts(profile: Profile, weights: Weights) -> Parts:
     from memorag_core.retrieval import open_retriever
 
     memory = MEMORIES[profile.memory].open(profile, weights)
+    memory.templates = templates
     retriever = open_retriever(profile, weights)
     generator = open_generator(profile, weights)
     recipe = {
@@ -52,4 +55,4 @@ def open_parts(profile: Profile, weights: Weights) -> Parts:
         "embedder": {"model": retriever.model_id, "revision": retriever.revision} | retriever.settings(),
         "chunk_tokens": min(profile.chunk, retriever.max_tokens),
     }
-    return Parts(memory, retriever, generator, recipe)
+    return Parts(memory, retriever, generator, recipe, templates)

@@ -33,6 +33,7 @@ ENGINE_OPTIONS = [
     _engine_option("embedder", str, "MODEL", "The embedder: a hub id or a folder."),
     _engine_option("max_characters", int, "N", "The largest context to accept, in characters."),
     _engine_option("generator", str, "MODEL", "The generator: a hub id, a folder, openai:MODEL, or memory."),
+    _engine_option("prompts", Path, "FOLDER", "Your own prompt templates: NAME.txt, and NAME.zh.txt for Chinese."),
 ]
 
 

@@ -22,7 +22,7 @@ from memorag_core.config import Profile
 from memorag_core.models.attention import KeyValues
 from memorag_core.models.language_model import LanguageModel
 from memorag_core.models.registry import Weights
-from memorag_core.prompts import Prompts, prompts_for, render_focus
+from memorag_core.prompts import BUILT_IN, Prompts, Templates, prompts_for, render_focus
 from memorag_core.types import Document, OnStep
 
 TENSORS = "memory.safetensors"
@@ -72,6 +72,7 @@ class MemoryModel(ABC):
     """
 
     kind: ClassVar[str]
+    templates: Templates = BUILT_IN
 
     def __init__(self, lm: LanguageModel) -> None:
         self.lm = lm
@@ -102,18 +103,20 @@ class MemoryModel(ABC):
 
     def recall(self, memory: Memory, question: str, max_new_tokens: int = 48) -> tuple[str, str]:
         """Raw clues for a question: sentences of the text, and questions to look up; one of each a line."""
-        prompts = prompts_for(question)
+        prompts = prompts_for(question, self.templates)
         asked = [template.format(question=question) for template in (prompts.spans, prompts.questions)]
         spans, questions = self.ask(memory, asked, max_new_tokens)
         return spans, questions
 
     def rewrite(self, memory: Memory, question: str, max_new_tokens: int = 64) -> str:
         """The question in words that stand without the text."""
-        return self.ask(memory, [prompts_for(question).rewrite.format(question=question)], max_new_tokens)[0]
+        request = prompts_for(question, self.templates).rewrite.format(question=question)
+        return self.ask(memory, [request], max_new_tokens)[0]
 
     def answer(self, memory: Memory, question: str, max_new_tokens: int = 48) -> str:
         """The answer from memory alone."""
-        return self.ask(memory, [prompts_for(question).qa.format(question=question)], max_new_tokens)[0]
+        request = prompts_for(question, self.templates).qa.format(question=question)
+        return self.ask(memory, [request], max_new_tokens)[0]
 
     def key_points(self, memory: Memory, prompts: Prompts, focus: str | None, max_new_tokens: int = 72) -> str:
         """The context's key points, one a line."""

@@ -40,14 +40,15 @@ class LiteMemory(MemoryModel):
         return cls(lm, profile.gist_chunk, profile.gist, profile.budget)
 
     def settings(self) -> dict[str, Any]:
-        return {"chunk": self.chunk, "gist": self.gist, "budget": self.budget}
+        own = self.templates.changed("gist", "memory")
+        return {"chunk": self.chunk, "gist": self.gist, "budget": self.budget} | ({"prompts": own} if own else {})
 
     def memorize(self, documents: Sequence[Document], on_step: OnStep) -> Memory:
         return self._remembered(documents, {}, on_step)
 
     def update(self, memory: Memory, old: Sequence[Document], new: Sequence[Document], on_step: OnStep) -> Memory:
         """Keeps the gist of every part that is still there, wherever it stands; of all, in another language, none."""
-        if _prompts_of(new) != _prompts_of(old):
+        if self._prompts_of(new) != self._prompts_of(old):
             return self.memorize(new, on_step)
         texts = {document.id: document.text for document in old}
         notes = memory.notes["gists"]
@@ -56,7 +57,7 @@ class LiteMemory(MemoryModel):
 
     def _remembered(self, documents: Sequence[Document], known: Mapping[str, str], on_step: OnStep) -> Memory:
         """The memory of documents, given the gists of some of their parts."""
-        prompts = _prompts_of(documents)
+        prompts = self._prompts_of(documents)
         parts = [
             (document, start, end)
             for document in documents
@@ -73,6 +74,10 @@ class LiteMemory(MemoryModel):
             for (document, start, end), text in zip(parts, texts, strict=True)
         ]
         return Memory(state, {"gists": notes})
+
+    def _prompts_of(self, documents: Sequence[Document]) -> Prompts:
+        """The templates of the documents' language."""
+        return prompts_for("".join(document.text[:2000] for document in documents), self.templates)
 
     def _condensed(self, texts: Sequence[str], prompts: Prompts, gist: int, on_step: OnStep) -> list[str]:
         """A gist of at most `gist` tokens of each text, a batch at a time; a text no longer than that is its own."""
@@ -112,11 +117,6 @@ class LiteMemory(MemoryModel):
         a_chunk = (self.chunk + self.gist) * (cached * model.dtype.itemsize + working)
         free = torch.cuda.mem_get_info(model.device)[0] if model.device.type == "cuda" else _free_ram()
         return int(max(1, min(MAX_BATCH, free // 2 // a_chunk)))
-
-
-def _prompts_of(documents: Sequence[Document]) -> Prompts:
-    """The templates of the documents' language."""
-    return prompts_for("".join(document.text[:2000] for document in documents))
 
 
 def _counted(passes: range, total: int, on_step: OnStep) -> Callable[[], None]:
