@@ -280,12 +280,15 @@ def test_doctor_outlives_a_package_that_does_not_load(monkeypatch: pytest.Monkey
         ({"profile": "huge"}, "profile", "problem", "Choose one of: auto, tiny"),
         ({"memory_model": "nobody/nothing"}, "model nobody/nothing", "note", "hf download nobody/nothing"),
         ({"memory_model": "old"}, "model old", "ok", ""),
+        ({"generator": "deepseek:chat"}, "model deepseek:chat", "problem", "Set DEEPSEEK_API_KEY in"),
+        ({"generator": "ollama:small"}, "model ollama:small", "ok", ""),
     ],
 )
 def test_doctor_says_what_to_do(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, chosen: dict[str, Any], what: str, state: str, todo: str
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delenv("DEEPSEEK_API_KEY", raising=False)
     monkeypatch.chdir(tmp_path)
     Path("file").touch()
     Path("old").mkdir()
@@ -293,6 +296,15 @@ def test_doctor_says_what_to_do(
     check = next(check for check in doctor.examine(Settings.of(**chosen)) if check.what == what)
     assert check.state == state
     assert todo in check.todo
+
+
+def test_doctor_names_the_apis_that_have_a_key_and_shows_none(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENAI_API_KEY", "AZURE_OPENAI_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DEEPSEEK_API_KEY", "sk-secret")
+    found = words(invoke("doctor").stdout)
+    assert "without a key: deepseek, ollama, lmstudio" in found
+    assert "sk-secret" not in found
 
 
 @pytest.fixture
