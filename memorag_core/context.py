@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -16,8 +16,9 @@ from safetensors import SafetensorError
 
 from memorag_core.chunking import split
 from memorag_core.clues import terms
-from memorag_core.errors import IncompatibleContext
+from memorag_core.errors import IncompatibleContext, InputError
 from memorag_core.manifest import DOCUMENTS, DocumentEntry, Manifest, damage
+from memorag_core.names import unique
 from memorag_core.types import Chunk, ContextInfo, Document, DocumentInfo, OnProgress, OnStep, Progress
 
 if TYPE_CHECKING:
@@ -53,19 +54,34 @@ def key_of(documents: Sequence[Document], recipe: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps([texts, recipe], sort_keys=True).encode()).hexdigest()
 
 
-def encode(documents: Sequence[Document], parts: Parts, folder: Path, on_progress: OnProgress) -> Manifest:
-    """Chunk, index and memorize documents into an empty folder; returns its manifest, files not yet listed."""
+def encode(
+    documents: Sequence[Document],
+    parts: Parts,
+    folder: Path,
+    on_progress: OnProgress,
+    before: Context | None = None,
+) -> Manifest:
+    """Chunk, index and memorize documents into an empty folder; returns its manifest, files not yet listed.
+
+    Args:
+        before: what the context was until now; chunks, vectors and memory of what it shares with `documents` are kept.
+    """
     started = time.monotonic()
-    chunks = [
-        Chunk(document.id, start, end, document.text[start:end])
-        for document in documents
-        for start, end in split(document.text, parts.chunk_tokens, parts.retriever.count)
-    ]
+    chunks = _chunks(documents, parts, before)
     entries = _write_texts(folder, documents, chunks)
+    texts = [chunk.text for chunk in chunks]
     indexing = _stage("indexing", on_progress, LOADED_SHARE, INDEX_SHARE)
-    parts.retriever.index([chunk.text for chunk in chunks], indexing).save(folder)
-    memory = parts.memory.memorize(documents, _stage("memorizing", on_progress, INDEX_SHARE, 1.0))
+    memorizing = _stage("memorizing", on_progress, INDEX_SHARE, 1.0)
+    if before is None:
+        index = parts.retriever.index(texts, indexing)
+        memory = parts.memory.memorize(documents, memorizing)
+    else:
+        index = parts.retriever.update(before.index, [chunk.text for chunk in before.chunks], texts, indexing)
+        memory = parts.memory.update(before.memory, before.documents, documents, memorizing)
+        memorizing(1, 1)
+    index.save(folder)
     parts.memory.save(memory, folder)
+    seconds = time.monotonic() - started + (before.manifest.encode_seconds if before else 0.0)
     return Manifest(
         key=key_of(documents, parts.recipe),
         title=documents[0].title,
@@ -74,9 +90,41 @@ def encode(documents: Sequence[Document], parts: Parts, folder: Path, on_progres
         documents=entries,
         chunks=len(chunks),
         memory_tokens=memory.state.tokens,
-        encode_seconds=round(time.monotonic() - started, 3),
+        encode_seconds=round(seconds, 3),
         files={},
     )
+
+
+def joined(held: Sequence[Document], added: Sequence[Document]) -> tuple[Document, ...]:
+    """The documents of a context with more of them behind.
+
+    A text that is there already is not added again, so that adding may be tried again; an id that is taken by another
+    text gets a number.
+    """
+    documents = list(held)
+    for document in added:
+        if document.text not in {other.text for other in documents}:
+            taken = {other.id for other in documents}
+            documents.append(replace(document, id=unique(document.id, taken)))
+    return tuple(documents)
+
+
+def without(held: Sequence[Document], document_id: str, context_id: str) -> tuple[Document, ...]:
+    """The documents of a context but for one.
+
+    Raises:
+        InputError: there is none of that id, or no other.
+    """
+    kept = tuple(document for document in held if document.id != document_id)
+    if len(kept) == len(held):
+        names = ", ".join(document.id for document in held)
+        raise InputError(f"The context '{context_id}' has no document '{document_id}'; it has: {names}.")
+    if not kept:
+        raise InputError(
+            f"'{document_id}' is the only document of the context '{context_id}', and a context without any is none. "
+            f"Forget '{context_id}' instead (memorag forget {context_id})."
+        )
+    return kept
 
 
 def load(folder: Path, manifest: Manifest, parts: Parts) -> Context:
@@ -114,6 +162,24 @@ def info_of(context_id: str, manifest: Manifest, cached: bool = False) -> Contex
     )
 
 
+def info_in(folder: Path, manifest: Manifest) -> ContextInfo:
+    """What a list shows of the context in a folder, whose files are there, each of its size."""
+    manifest.check_sizes(folder)
+    return info_of(folder.name, manifest)
+
+
+def verified_documents(folder: Path, manifest: Manifest) -> tuple[Document, ...]:
+    """`read_documents` of a folder that is not verified; nothing else is read."""
+    manifest.verify(folder, DOCUMENTS)
+    return read_documents(folder, manifest)
+
+
+def verified_chunks(folder: Path, manifest: Manifest) -> tuple[Chunk, ...]:
+    """`read_chunks` of a folder that is not verified; nothing else is read but its documents."""
+    manifest.verify(folder, CHUNKS)
+    return read_chunks(folder, verified_documents(folder, manifest))
+
+
 def read_documents(folder: Path, manifest: Manifest) -> tuple[Document, ...]:
     """The documents of a context whose files are verified, to the letter.
 
@@ -139,6 +205,20 @@ def read_chunks(folder: Path, documents: Sequence[Document]) -> tuple[Chunk, ...
         return tuple(Chunk(name, start, end, texts[name][start:end]) for name, start, end in offsets)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise damage(folder, f"it cannot be read ({error})") from error
+
+
+def _chunks(documents: Sequence[Document], parts: Parts, before: Context | None) -> list[Chunk]:
+    """The chunks of all documents in their order; those of a document as it was before are kept."""
+    known: dict[Document, list[Chunk]] = {}
+    by_id = {document.id: document for document in before.documents} if before else {}
+    for chunk in before.chunks if before else ():
+        known.setdefault(by_id[chunk.document_id], []).append(chunk)
+    return [chunk for document in documents for chunk in known.get(document) or _cut(document, parts)]
+
+
+def _cut(document: Document, parts: Parts) -> list[Chunk]:
+    spans = split(document.text, parts.chunk_tokens, parts.retriever.count)
+    return [Chunk(document.id, start, end, document.text[start:end]) for start, end in spans]
 
 
 def _write_texts(folder: Path, documents: Sequence[Document], chunks: Sequence[Chunk]) -> tuple[DocumentEntry, ...]:

@@ -11,13 +11,25 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from pathlib import Path
 
 from memorag_core.config import MAX_EVIDENCE_TOKENS, MAX_HITS, Profile, Settings
-from memorag_core.context import CHUNKS, Context, encode, info_of, key_of, load, read_chunks, read_documents
+from memorag_core.context import (
+    Context,
+    encode,
+    info_in,
+    info_of,
+    joined,
+    key_of,
+    load,
+    verified_chunks,
+    verified_documents,
+    without,
+)
 from memorag_core.errors import InputError, MemoRAGError, UnknownContext
 from memorag_core.ingest import check_size
 from memorag_core.inquiry import Inquiry
-from memorag_core.manifest import DOCUMENTS, Manifest
+from memorag_core.manifest import Manifest
 from memorag_core.models.registry import Weights, choose_profile
 from memorag_core.parts import Parts, open_parts
 from memorag_core.recent import Recent
@@ -96,6 +108,25 @@ class MemoRAG:
             context_id = self.store.publish(draft, manifest, name)
         return self.info(context_id)
 
+    def add(
+        self, context_id: str, documents: Sequence[Document], on_progress: OnProgress = ignore_progress
+    ) -> ContextInfo:
+        """Add documents behind those of a context, which keeps its id; what it holds is not read again.
+
+        A text that it holds already is not added again (`cached` where none was new), so adding may be tried again.
+        Questions under way end with the texts they began with; a copy under another name stays as it is.
+
+        Raises:
+            InputError: nothing to add, too much together, or no such context (`UnknownContext`).
+            StoreError: the context cannot be read or written; it stays what it was.
+        """
+        check_size(documents, self.settings.max_characters)
+        return self._changed(context_id, lambda held: joined(held, documents), on_progress)
+
+    def remove(self, context_id: str, document_id: str, on_progress: OnProgress = ignore_progress) -> ContextInfo:
+        """Remove a document from a context; only what stands behind it is read again. Raises what `add` raises."""
+        return self._changed(context_id, lambda held: without(held, document_id, context_id), on_progress)
+
     def recall(self, context_id: str, question: str) -> tuple[Clue, ...]:
         """Clues from memory, cleaned and checked against the text: spans of it, and questions to look up."""
         _check_question(question)
@@ -162,15 +193,11 @@ class MemoRAG:
 
     def documents(self, context_id: str) -> tuple[Document, ...]:
         """The texts of a context, verified, without loading any model."""
-        folder, manifest = self.store.folder(context_id), self.store.manifest(context_id)
-        manifest.verify(folder, DOCUMENTS)
-        return read_documents(folder, manifest)
+        return self.store.reading(context_id, verified_documents)
 
     def chunks(self, context_id: str) -> tuple[Chunk, ...]:
         """The retrieval chunks of a context, without loading any model."""
-        folder, manifest = self.store.folder(context_id), self.store.manifest(context_id)
-        manifest.verify(folder, CHUNKS)
-        return read_chunks(folder, self.documents(context_id))
+        return self.store.reading(context_id, verified_chunks)
 
     def context(self, context_id: str) -> Context:
         """A context ready to be asked: from those kept warm, else verified and loaded.
@@ -183,7 +210,7 @@ class MemoRAG:
             manifest = self.store.manifest(context_id)
             context = self._warm.get(context_id)
             if context is None or context.manifest != manifest:
-                context = self._warm.put(context_id, self._loaded(context_id, manifest))
+                context = self._warm.put(context_id, self.store.reading(context_id, self._loaded))
             return context
 
     @cached_property
@@ -211,12 +238,34 @@ class MemoRAG:
             context = self.context(context_id)
             yield Inquiry(context, self._parts, self.profile, self.settings, self._recalled, on_text)
 
-    def _loaded(self, context_id: str, manifest: Manifest) -> Context:
+    def _changed(
+        self,
+        context_id: str,
+        change: Callable[[tuple[Document, ...]], tuple[Document, ...]],
+        on_progress: OnProgress,
+    ) -> ContextInfo:
+        """A context with other documents; `change` may raise, which is before a model is loaded."""
+        on_progress(Progress("loading models", 0, 1, 0.0))
+        with self.store.changing(context_id):
+            held = self.documents(context_id)
+            documents = change(held)
+            check_size(documents, self.settings.max_characters)
+            if documents == held:
+                return info_of(context_id, self.store.manifest(context_id), cached=True)
+            before = self.context(context_id)
+            documents = change(before.documents)  # it may have been forgotten and memorized anew
+            with self.store.writing(key_of(documents, before.manifest.recipe)) as draft:
+                with self._turn():
+                    manifest = encode(documents, self._parts, draft, on_progress, before)
+                self.store.replace(context_id, draft, manifest, before.manifest)
+        return self.info(context_id)
+
+    def _loaded(self, folder: Path, manifest: Manifest) -> Context:
         parts = self._parts
         started = time.monotonic()
-        context = load(self.store.folder(context_id), manifest, parts)
+        context = load(folder, manifest, parts)
         seconds = time.monotonic() - started
-        self._say(f"loaded {context_id} in {seconds:.3f} s; encoding it took {manifest.encode_seconds:.1f} s")
+        self._say(f"loaded {context.id} in {seconds:.3f} s; encoding it took {manifest.encode_seconds:.1f} s")
         return context
 
     def _already(self, key: str, name: str | None) -> ContextInfo | None:
@@ -228,16 +277,15 @@ class MemoRAG:
                 if not found:
                     return None
                 holder = self.store.copy(found[0], name, key) if name else found[0]
-            return info_of(holder, self.store.manifest(holder), cached=True)
+            manifest = self.store.manifest(holder)
+            return info_of(holder, manifest, cached=True) if manifest.key == key else None
         except UnknownContext:
-            return None  # forgotten meanwhile: encode it again
+            return None  # forgotten or changed meanwhile: encode it again
 
     def _state(self, context_id: str) -> ContextInfo | str | None:
         """What a context holds, or what is wrong with it, or None where it is gone."""
         try:
-            manifest = self.store.manifest(context_id)
-            manifest.check_sizes(self.store.folder(context_id))
-            return info_of(context_id, manifest)
+            return self.store.reading(context_id, info_in)
         except UnknownContext:
             return None
         except MemoRAGError as error:

@@ -24,14 +24,17 @@ from memorag_core.engine import MemoRAG
 from memorag_core.errors import InputError, MemoRAGError
 from memorag_core.ingest import BYTES_A_CHARACTER, decoded, from_path, from_text
 from memorag_core.names import unique
-from memorag_core.types import Document, Task
+from memorag_core.types import ContextInfo, Document, OnProgress, Task
 from memorag_mcp import show
 from memorag_mcp.options import ENGINE_OPTIONS
 
 INTERRUPTED = 130
+Encode = Callable[[MemoRAG, list[Document], OnProgress], ContextInfo]
 
 Transport = Literal["stdio", "sse", "http"]
 ContextId = Annotated[str, typer.Argument(metavar="CONTEXT", help="The id of a context; `memorag list` shows them.")]
+Paths = Annotated[list[str], typer.Argument(metavar="PATH", help="Text files, folders, or - for standard input.")]
+DocumentId = Annotated[str, typer.Argument(metavar="DOCUMENT", help="The id of a document; `list --json` shows them.")]
 Question = Annotated[str, typer.Argument(metavar="QUESTION", help="A question, in the language of the text.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 ALLOW = typer.Option(
@@ -118,19 +121,24 @@ def serve(
 @command("memorize")
 def memorize(
     settings: Settings,
-    paths: Annotated[list[str], typer.Argument(metavar="PATH", help="Text files, folders, or - for standard input.")],
+    paths: Paths,
     name: Annotated[str | None, typer.Option(help="The id of the context. Default: made from the title.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Read documents once into a context that is kept."""
-    try:
-        documents = _documents(paths, settings.max_characters)
-        with show.progress() as on_progress:
-            info = open_engine(settings).memorize(documents, name, on_progress)
-    except KeyboardInterrupt:
-        show.notice("stopped; nothing was kept")
-        raise typer.Exit(INTERRUPTED) from None
-    show.as_json(info) if as_json else show.memorized(info)
+    _encoded(settings, paths, lambda engine, documents, on: engine.memorize(documents, name, on), as_json)
+
+
+@command("add")
+def add(settings: Settings, context: ContextId, paths: Paths, as_json: AsJson = False) -> None:
+    """Add documents to a context; what it holds is not read again."""
+    _encoded(settings, paths, lambda engine, documents, on: engine.add(context, documents, on), as_json)
+
+
+@command("remove")
+def remove(settings: Settings, context: ContextId, document: DocumentId, as_json: AsJson = False) -> None:
+    """Remove a document from a context; only what stands behind it is read again."""
+    _encoded(settings, [], lambda engine, _, on: engine.remove(context, document, on), as_json)
 
 
 @command("ask")
@@ -254,6 +262,18 @@ def _default_allowed() -> list[Path]:
     """The current folder; but desktop clients start servers in / or the home folder, which nobody meant to open."""
     here = Path.cwd()
     return [] if here in {Path(here.anchor), Path.home()} else [here]
+
+
+def _encoded(settings: Settings, paths: Sequence[str], work: Encode, as_json: bool) -> None:
+    """Do long work on the documents of the paths, with a progress bar, and show the context that comes of it."""
+    try:
+        documents = _documents(paths, settings.max_characters)
+        with show.progress() as on_progress:
+            info = work(open_engine(settings), documents, on_progress)
+    except KeyboardInterrupt:
+        show.notice("stopped; nothing was kept")
+        raise typer.Exit(INTERRUPTED) from None
+    show.as_json(info) if as_json else show.memorized(info)
 
 
 def _documents(paths: Sequence[str], limit: int) -> list[Document]:

@@ -37,8 +37,8 @@ class ContextResult(BaseModel):
     chunks: int = Field(description="Passages that retrieval chooses from")
     memory_tokens: int = Field(description="Tokens that the memory keeps")
     bytes: int = Field(description="Size on disk")
-    encode_seconds: float = Field(description="What memorizing took, the first time")
-    cached: bool = Field(description="True where it was memorized before and nothing had to be done")
+    encode_seconds: float = Field(description="What memorizing took, with every change since")
+    cached: bool = Field(description="True where all was memorized before and nothing had to be done")
     uri: str
 
     @classmethod

@@ -255,7 +255,7 @@ def test_a_context_forgotten_while_it_is_loaded_is_unknown_not_damaged(
             MemoRAG(settings).forget("mill")
 
     monkeypatch.setattr(Manifest, "verify", verify_then_lose)
-    with pytest.raises(UnknownContext, match="forgotten a moment ago"):
+    with pytest.raises(UnknownContext, match="no context 'mill'"):
         engine.answer("mill", QUESTION)
 
 

@@ -61,6 +61,12 @@ class FakeEngine:
         on_progress(Progress("memorizing", 1, 2, 0.5))
         return self._ask((documents, name), INFO)
 
+    def add(self, context_id: str, documents: Any, on_progress: Any) -> Any:
+        return self._ask((context_id, [document.text for document in documents]), INFO)
+
+    def remove(self, context_id: str, document_id: str, on_progress: Any) -> Any:
+        return self._ask((context_id, document_id), INFO)
+
     def recall(self, *asked: Any) -> Any:
         return self._ask(asked, (CLUE,))
 
@@ -134,6 +140,8 @@ def test_standard_input_may_be_utf16_with_a_mark(engine: FakeEngine, invoke: Inv
         ("memorize -", b"caf\xe9", "Standard input is not UTF-8 text"),
         ("memorize -", b"a\0b", "Standard input is a binary file"),
         ("memorize no-such-file", b"", "There is no file or folder at no-such-file"),
+        ("add no-such-context -", b"text", "There is no context 'no-such-context'"),
+        ("remove no-such-context d", b"", "There is no context 'no-such-context'"),
         ("ask no-such-context Where?", b"", "There is no context 'no-such-context'"),
         ("list --device abacus", b"", "device:"),
     ],
@@ -150,9 +158,10 @@ def test_standard_input_beyond_the_limit_is_refused(invoke: Invoke) -> None:
     assert "the limit is 3 characters" in result.stderr
 
 
-def test_interrupting_memorize_says_that_nothing_was_kept(engine: FakeEngine, invoke: Invoke) -> None:
+@pytest.mark.parametrize("line", ["memorize -", "add c -", "remove c d"])
+def test_interrupting_says_that_nothing_was_kept(engine: FakeEngine, invoke: Invoke, line: str) -> None:
     engine.fails = KeyboardInterrupt()
-    result = invoke("memorize -", stdin="text")
+    result = invoke(line, stdin="text")
     assert (result.exit_code, result.stdout, result.stderr) == (130, "", "stopped; nothing was kept\n")
 
 
@@ -166,12 +175,14 @@ def test_interrupting_memorize_says_that_nothing_was_kept(engine: FakeEngine, in
         ("evidence c Q? --no-clues --tokens 9", [("c", "Q?", (), None, 9)]),
         ("evidence c Q? --no-clues -k 30", [("c", "Q?", (), 30, MAX_EVIDENCE_TOKENS)]),
         ("summarize c --focus ferry --words 40", [("c", "ferry", 40, ignore_text)]),
+        ("add c -", [("c", ["text"])]),
+        ("remove c d", [("c", "d")]),
     ],
 )
 def test_a_command_asks_the_engine_what_it_was_told(
     engine: FakeEngine, invoke: Invoke, line: str, asked: list[Any]
 ) -> None:
-    assert invoke(line).exit_code == 0
+    assert invoke(line, stdin="text").exit_code == 0
     assert engine.asked == asked
 
 
@@ -188,10 +199,15 @@ def test_results_are_shown_to_the_letter(engine: FakeEngine, invoke: Invoke, lin
     assert words(invoke(line).stdout).endswith(shown)
 
 
-@pytest.mark.parametrize("line", ["memorize -", "ask c Q?", "clues c Q?", "evidence c Q?", "summarize c", "list"])
+@pytest.mark.parametrize(
+    "line",
+    ["memorize -", "add c -", "remove c d", "ask c Q?", "clues c Q?", "evidence c Q?", "summarize c", "list"],
+)
 def test_json_is_all_there_is_on_standard_output(engine: FakeEngine, invoke: Invoke, line: str) -> None:
     results = {
         "memorize": INFO,
+        "add": INFO,
+        "remove": INFO,
         "clues": [CLUE],
         "evidence": [PASSAGE],
         "list": {"contexts": [INFO], "damaged": DAMAGED},

@@ -21,6 +21,8 @@ pytestmark = pytest.mark.anyio
 TOOLS = {
     "memorize_context",
     "list_contexts",
+    "add_documents",
+    "remove_document",
     "forget_context",
     "recall_clues",
     "retrieve_evidence",
@@ -108,6 +110,67 @@ async def test_progress_is_reported_while_memorizing(engine: MemoRAG, allowed: P
     assert not result.is_error
     assert seen == sorted(set(seen))
     assert seen[-1] == 1.0
+
+
+async def test_documents_are_added_and_removed_with_progress_and_the_resources_follow(
+    engine: MemoRAG, allowed: Path, mode: Literal["auto", "legacy"]
+) -> None:
+    seen: list[float] = []
+
+    async def on_progress(progress: float, total: float | None, message: str | None) -> None:
+        seen.append(progress)
+
+    async with connected(engine, allowed, mode) as client:
+        await ok(client, "memorize_context", text=STORY, name="papers", title="Story")
+        arguments = {"context_id": "papers", "path": str(allowed / "mill.md")}
+        added = await client.call_tool("add_documents", arguments, progress_callback=on_progress)
+        again = await ok(client, "add_documents", context_id="papers", text=STORY)
+        listed = {resource.name for resource in (await client.list_resources()).resources}
+        removed = await ok(client, "remove_document", context_id="papers", document_id="story")
+        left = {resource.name for resource in (await client.list_resources()).resources}
+    assert added.structured_content is not None
+    assert [document["id"] for document in added.structured_content["documents"]] == ["story", "mill"]
+    assert seen[-1] == 1.0
+    assert again["cached"]
+    assert listed - left == {"papers/story"}
+    assert (removed["context_id"], [document["id"] for document in removed["documents"]]) == ("papers", ["mill"])
+
+
+@pytest.mark.parametrize("tool", ["add_documents", "remove_document"])
+async def test_a_change_tells_older_clients_that_the_resources_changed(
+    engine: MemoRAG, allowed: Path, tool: str
+) -> None:
+    engine.memorize([from_text(STORY, "mill"), from_text(STORY[40:], "rest")], name="papers")
+    told: list[str] = []
+
+    async def hear(message: Any) -> None:
+        told.append(type(message).__name__)
+
+    arguments = {"add_documents": {"text": "At noon."}, "remove_document": {"document_id": "rest"}}[tool]
+    async with Client(build_server(engine, [allowed]), mode="legacy", message_handler=hear) as client:
+        await ok(client, tool, context_id="papers", **arguments)
+    assert "ResourceListChangedNotification" in told
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "message"),
+    [
+        ("add_documents", {"text": "a", "path": "b"}, "Give either text or path"),
+        ("add_documents", {"path": "/etc/passwd"}, "outside the folders"),
+        ("add_documents", {"text": " "}, "is empty"),
+        ("remove_document", {"document_id": "x"}, "it has: mill"),
+        ("remove_document", {"document_id": "mill"}, "Forget 'papers' instead"),
+        ("remove_document", {"document_id": "x", "context_id": "y"}, "The contexts here are: papers"),
+    ],
+)
+async def test_a_change_that_cannot_be_made_is_told_with_what_to_do(
+    engine: MemoRAG, allowed: Path, tool: str, arguments: dict[str, str], message: str
+) -> None:
+    engine.memorize([from_text(STORY, "mill")], name="papers")
+    async with connected(engine, allowed) as client:
+        result = await client.call_tool(tool, {"context_id": "papers"} | arguments)
+    assert result.is_error
+    assert message in said(result)
 
 
 async def test_a_cancelled_memorize_stops_and_leaves_nothing(
