@@ -39,6 +39,7 @@ class Profile:
     beacon_ratio: int | None = None
 
 
+REMOTE_MEMORY = "lite-api"
 TINY_LM = "smollm2-135m-instruct"
 TINY_EMBEDDER = "all-minilm-l6-v2"
 SMALL_QWEN = "Qwen/Qwen2.5-1.5B-Instruct"

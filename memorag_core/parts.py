@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Parts:
     """One of each: what remembers, what finds, what writes. `recipe` is JSON, and part of a context's key."""
 
-    memory: MemoryModel
+    memory: MemoryModel[Any]
     retriever: Retriever
     generator: Generator
     recipe: dict[str, Any]
@@ -45,13 +45,7 @@ def open_parts(profile: Profile, weights: Weights, templates: Templates) -> Part
     retriever = open_retriever(profile, weights)
     generator = open_generator(profile, weights)
     recipe = {
-        "memory": {
-            "kind": memory.kind,
-            "model": memory.lm.model_id,
-            "revision": memory.lm.revision,
-            "dtype": str(memory.lm.model.dtype).removeprefix("torch."),
-        }
-        | memory.settings(),
+        "memory": {"kind": memory.kind} | memory.identity() | memory.settings(),
         "embedder": {"model": retriever.model_id, "revision": retriever.revision} | retriever.settings(),
         "chunk_tokens": min(profile.chunk, retriever.max_tokens),
     }

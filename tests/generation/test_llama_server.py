@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import STORY
-from llama_server import llama_server, write_gguf
+from conftest import LLAMA_KEY, STORY
+from llama_server import llama_server
 
 from memorag_core import MemoRAG, Settings, from_text
 from memorag_core.config import TINY_LM
@@ -16,7 +15,6 @@ from memorag_core.models import embedded
 from memorag_core.models.chat import ChatModel
 from memorag_core.models.language_model import LanguageModel
 
-KEY = "sk-of-llama"
 HALF = "\ufffd "  # the server keeps back a character that was not finished
 PROMPTS = [STORY, "When were the gates hung?", "村雨城在哪里？"]
 
@@ -26,21 +24,7 @@ def lm(tiny_models: Path) -> LanguageModel:
     return LanguageModel.load(tiny_models / "lm", "cpu")
 
 
-@pytest.fixture(scope="module")
-def address(lm: LanguageModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    path = tmp_path_factory.mktemp("gguf") / "tiny.gguf"
-    write_gguf(lm, path)
-    with llama_server(path, KEY) as address:
-        yield address
-
-
-@pytest.fixture
-def served(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    monkeypatch.setenv("OPENAI_BASE_URL", address)
-
-
-@pytest.mark.usefixtures("served")
+@pytest.mark.usefixtures("llama")
 @pytest.mark.parametrize("prompt", PROMPTS)
 def test_a_model_behind_the_api_says_what_it_says_when_loaded_here(lm: LanguageModel, prompt: str) -> None:
     pieces: list[str] = []
@@ -50,7 +34,7 @@ def test_a_model_behind_the_api_says_what_it_says_when_loaded_here(lm: LanguageM
     assert len(pieces) > 3
 
 
-@pytest.mark.usefixtures("served")
+@pytest.mark.usefixtures("llama")
 def test_a_wrong_key_is_told_by_the_name_of_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-of-another")
     with pytest.raises(GenerationError, match="does not accept the key in OPENAI_API_KEY") as told:
@@ -58,13 +42,13 @@ def test_a_wrong_key_is_told_by_the_name_of_its_variable(monkeypatch: pytest.Mon
     assert "sk-of-another" not in str(told.value)
 
 
-@pytest.mark.usefixtures("served")
+@pytest.mark.usefixtures("llama")
 def test_a_prompt_beyond_the_servers_window_is_told_with_its_reason() -> None:
     with pytest.raises(GenerationError, match=r"answered 400 \(.*context size"):
         ChatModel("openai:tiny").generate(STORY * 60, 4)
 
 
-@pytest.mark.usefixtures("served")
+@pytest.mark.usefixtures("llama")
 def test_the_api_answers_from_evidence_that_is_found_here(settings: Settings) -> None:
     engine = MemoRAG(settings.model_copy(update={"generator": "openai:tiny"}))
     info = engine.memorize([from_text(STORY, "mill")])
@@ -73,7 +57,7 @@ def test_the_api_answers_from_evidence_that_is_found_here(settings: Settings) ->
     assert answer.text == "".join(pieces)
     assert all(STORY[c.start : c.end] == c.quote for c in answer.citations)
     stored = [path.read_bytes() for path in engine.store.folder(info.id).rglob("*") if path.is_file()]
-    assert KEY.encode() not in b"".join(stored)
+    assert LLAMA_KEY.encode() not in b"".join(stored)
 
 
 @pytest.mark.slow

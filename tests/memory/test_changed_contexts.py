@@ -10,6 +10,7 @@ from beacon_checkpoints import write
 from conftest import STORY, tiny_settings
 
 from memorag_core import Document, MemoRAG, Settings
+from memorag_core.memory import Memory
 from memorag_core.retrieval.dense import DenseIndex
 
 OTHER = "The lighthouse log says that the wind went round to the west at noon on Tuesday. Then it rained.\n"
@@ -51,6 +52,8 @@ def assert_same(engine: MemoRAG, context_id: str, documents: list[Document]) -> 
     assert isinstance(context.index, DenseIndex)
     assert isinstance(expected.index, DenseIndex)
     torch.testing.assert_close(context.index.vectors, expected.index.vectors, atol=1e-3, rtol=0)
+    assert isinstance(context.memory, Memory)
+    assert isinstance(expected.memory, Memory)
     state, new = context.memory.state, expected.memory.state
     for kept, read in zip((*state.keys, *state.values), (*new.keys, *new.values), strict=True):
         torch.testing.assert_close(kept, read, atol=0.02, rtol=0.02)  # what was kept went through float16 on disk
