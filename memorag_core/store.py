@@ -199,7 +199,7 @@ class ContextStore:
             ContextExists: it holds something else.
         """
         context_id = slug(name)
-        if not (self.root / context_id).exists():
+        if not (self.root / context_id).exists() and context_id not in self._set_aside():
             return None
         if context_id in self.find(key):
             return context_id

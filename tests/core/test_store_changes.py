@@ -12,7 +12,7 @@ import pytest
 from test_store import fill, manifest_of, publish, remains
 
 from memorag_core import disk
-from memorag_core.errors import StoreError, UnknownContext
+from memorag_core.errors import ContextExists, StoreError, UnknownContext
 from memorag_core.manifest import Manifest
 from memorag_core.store import ASIDE, WORK, ContextStore
 
@@ -127,6 +127,14 @@ def test_a_context_forgotten_while_it_is_changed_stays_forgotten(store: ContextS
         with pytest.raises(UnknownContext, match="forgotten while it was being changed"):
             store.replace("the-mill", draft, manifest_of("k2"), before)
     assert whole(store, "the-mill") == "k3"
+
+
+def test_the_name_of_a_context_that_a_killed_writer_set_aside_is_taken(store: ContextStore) -> None:
+    publish(store)
+    os.replace(store.root / "the-mill", store.root / WORK / f"{ASIDE}the-mill")
+    with pytest.raises(ContextExists, match="Choose another name"):
+        store.check_name("the mill", "k2")
+    assert whole(store, "the-mill") == "k1"
 
 
 def test_a_context_that_cannot_be_moved_into_place_stays_what_it_was(
