@@ -26,9 +26,9 @@ from memorag_core.context import (
     verified_documents,
     without,
 )
-from memorag_core.errors import InputError, MemoRAGError, UnknownContext
+from memorag_core.errors import MemoRAGError, UnknownContext
 from memorag_core.ingest import check_size
-from memorag_core.inquiry import Inquiry
+from memorag_core.inquiry import MAX_WORDS, Inquiry, check_question, check_range
 from memorag_core.manifest import Manifest
 from memorag_core.models.registry import Weights, choose_profile
 from memorag_core.parts import Parts, open_parts
@@ -52,8 +52,6 @@ from memorag_core.types import (
 )
 
 KEPT_RECALLS = 256
-MAX_QUESTION = 2000
-MAX_WORDS = 2000
 
 
 class MemoRAG:
@@ -129,7 +127,7 @@ class MemoRAG:
 
     def recall(self, context_id: str, question: str) -> tuple[Clue, ...]:
         """Clues from memory, cleaned and checked against the text: spans of it, and questions to look up."""
-        _check_question(question)
+        check_question(question)
         with self._asking(context_id) as inquiry:
             return inquiry.recall(question)
 
@@ -148,9 +146,9 @@ class MemoRAG:
             k: the most passages to return, 1 to 1,000; without it the budget decides.
             tokens: the most tokens of evidence, counted by the generator; without it the settings' budget.
         """
-        _check_question(question)
-        _check_range("k", k, MAX_HITS)
-        _check_range("tokens", tokens, MAX_EVIDENCE_TOKENS)
+        check_question(question)
+        check_range("k", k, MAX_HITS)
+        check_range("tokens", tokens, MAX_EVIDENCE_TOKENS)
         with self._asking(context_id) as inquiry:
             return inquiry.retrieve(question, clues, k, tokens)
 
@@ -159,7 +157,7 @@ class MemoRAG:
 
         `on_text` is given the answer's text in pieces, as it is written.
         """
-        _check_question(question)
+        check_question(question)
         with self._asking(context_id, on_text) as inquiry:
             return inquiry.answer_from_memory(question) if task == "qa" else inquiry.answer(question)
 
@@ -167,9 +165,9 @@ class MemoRAG:
         self, context_id: str, focus: str | None = None, words: int = 80, on_text: OnText = ignore_text
     ) -> Answer:
         """Key points recalled from memory, evidence for each, one text of about `words` words (1 to 2,000)."""
-        _check_range("words", words, MAX_WORDS)
+        check_range("words", words, MAX_WORDS)
         if focus is not None:
-            _check_question(focus)
+            check_question(focus)
         with self._asking(context_id, on_text) as inquiry:
             return inquiry.summarize(focus, words)
 
@@ -290,18 +288,3 @@ class MemoRAG:
             return None
         except MemoRAGError as error:
             return str(error)
-
-
-def _check_question(question: str) -> None:
-    if not question.strip():
-        raise InputError("The question or topic is empty; ask something about the context.")
-    if len(question) > MAX_QUESTION:
-        raise InputError(
-            f"The question or topic has {len(question):,} characters; the limit is {MAX_QUESTION:,}. Ask a shorter "
-            "one; to bring in a long text, memorize it."
-        )
-
-
-def _check_range(name: str, value: int | None, most: int) -> None:
-    if value is not None and not 1 <= value <= most:
-        raise InputError(f"{name} is {value}; choose a number from 1 to {most:,}.")

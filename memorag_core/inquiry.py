@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from memorag_core.clues import cite, clean
+from memorag_core.errors import InputError
 from memorag_core.prompts import prompts_for, render_answer, render_summary
 from memorag_core.retrieval.base import Fused, fuse
 from memorag_core.types import Answer, Clue, OnText, Passage, Task, ignore_text
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from memorag_core.parts import Parts
     from memorag_core.recent import Recent
 
+MAX_QUESTION = 2000
+MAX_WORDS = 2000
 CLUE_WEIGHTS = {True: 0.7, False: 0.35}
 TOKENS_A_WORD = 2
 
@@ -103,3 +106,20 @@ class Inquiry:
         clues, evidence = ground
         text = self.parts.generator.generate(prompt, max_new_tokens, self.on_text)
         return Answer(text, task, cite(text, question, evidence, self.context.documents), clues, evidence)
+
+
+def check_question(question: str) -> None:
+    """Raise `InputError` where a question or topic is empty or too long."""
+    if not question.strip():
+        raise InputError("The question or topic is empty; ask something about the context.")
+    if len(question) > MAX_QUESTION:
+        raise InputError(
+            f"The question or topic has {len(question):,} characters; the limit is {MAX_QUESTION:,}. Ask a shorter "
+            "one; to bring in a long text, memorize it."
+        )
+
+
+def check_range(name: str, value: int | None, most: int) -> None:
+    """Raise `InputError` where a number is given that is not from 1 to `most`."""
+    if value is not None and not 1 <= value <= most:
+        raise InputError(f"{name} is {value}; choose a number from 1 to {most:,}.")

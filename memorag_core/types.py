@@ -87,8 +87,8 @@ class DocumentInfo:
 class ContextInfo:
     """A stored context as a list shows it. `created` is ISO 8601 in UTC; `bytes` is its size on disk.
 
-    `models` maps a role (memory, embedder) to a model id. `encode_seconds` is what memorizing took, with every change of
-    its documents since. `cached` is true where memorizing, or adding, found it all already there.
+    `models` maps a role (memory, embedder) to a model id. `encode_seconds` is what memorizing took, with every change
+    of its documents since. `cached` is true where memorizing, or adding, found it all already there.
     """
 
     id: str
