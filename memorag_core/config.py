@@ -119,7 +119,8 @@ class Settings(BaseModel):
     """Everything a user can choose. An unknown option or a value out of range is an `InputError`.
 
     `memory_model`, `embedder` and `generator` override the profile's: an id on the hub or a folder. The generator
-    `memory` is the memory model itself, `openai:MODEL` a model behind an OpenAI-compatible API.
+    `memory` is the memory model itself. Memory model and generator may be behind an API: `openai:MODEL`, or another
+    kind of `models.endpoints`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)

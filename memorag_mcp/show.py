@@ -21,6 +21,7 @@ from rich.text import Text
 
 from memorag_core.config import PROFILES, Profile
 from memorag_core.models.embedded import WHEELS
+from memorag_core.models.endpoints import is_remote
 from memorag_core.types import Answer, Clue, ContextInfo, OnProgress, OnText, Passage, Progress, ignore_text
 from memorag_mcp.doctor import Check
 
@@ -168,7 +169,11 @@ def checks(found: Sequence[Check]) -> None:
 
 def _models_of(profile: Profile, is_here: Callable[[str], bool]) -> list[str]:
     names = (profile.memory_model, profile.embedder, profile.generator)
-    return [name if name == "memory" else f"{name} ({'here' if is_here(name) else 'not here'})" for name in names]
+    return [name if name == "memory" else f"{name} ({_where(name, is_here)})" for name in names]
+
+
+def _where(name: str, is_here: Callable[[str], bool]) -> str:
+    return "an API" if is_remote(name) else "here" if is_here(name) else "not here"
 
 
 def _text(text: str, style: str = "") -> Text:
