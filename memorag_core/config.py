@@ -40,6 +40,7 @@ class Profile:
     beacon_ratio: int | None = None
 
 
+REMOTE_MEMORY = "lite-api"
 TINY_LM = "smollm2-135m-instruct"
 TINY_EMBEDDER = "all-minilm-l6-v2"
 SMALL_QWEN = "Qwen/Qwen2.5-1.5B-Instruct"
@@ -119,7 +120,8 @@ class Settings(BaseModel):
     """Everything a user can choose. An unknown option or a value out of range is an `InputError`.
 
     `memory_model`, `embedder` and `generator` override the profile's: an id on the hub or a folder. The generator
-    `memory` is the memory model itself, `openai:MODEL` a model behind an OpenAI-compatible API.
+    `memory` is the memory model itself. Memory model and generator may be behind an API: `openai:MODEL`, or another
+    kind of `models.endpoints`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
@@ -132,16 +134,17 @@ class Settings(BaseModel):
     embedder: str | None = None
     generator: str | None = None
     retriever: str | None = Field(None, description="hybrid, dense, bge-m3 or bm25")
+    prompts: Path | None = Field(None, description="a folder of templates that replace the built-in ones")
     hits: int = Field(40, ge=1, le=MAX_HITS, description="hits per query before fusion")
     evidence_tokens: int = Field(700, ge=16, le=MAX_EVIDENCE_TOKENS, description="evidence shown to the generator")
     max_characters: int = Field(50_000_000, ge=1, description="the largest context accepted, in characters")
     warm_contexts: int = Field(8, ge=1, description="contexts kept loaded, least recently used dropped first")
 
-    @field_validator("store", "models_dir", mode="after")
+    @field_validator("store", "models_dir", "prompts", mode="after")
     @classmethod
-    def _at_home(cls, path: Path) -> Path:
+    def _at_home(cls, path: Path | None) -> Path | None:
         """A client's configuration file has no shell to expand the tilde."""
-        return path.expanduser()
+        return path and path.expanduser()
 
     @classmethod
     def of(cls, **chosen: object) -> Settings:

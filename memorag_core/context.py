@@ -24,7 +24,7 @@ from memorag_core.names import unique
 from memorag_core.types import Chunk, ContextInfo, Document, DocumentInfo, OnProgress, OnStep, Progress
 
 if TYPE_CHECKING:
-    from memorag_core.memory import Memory
+    from memorag_core.memory import Kept
     from memorag_core.parts import Parts
     from memorag_core.retrieval import Index
 
@@ -42,7 +42,7 @@ class Context:
     documents: tuple[Document, ...]
     chunks: tuple[Chunk, ...]
     index: Index
-    memory: Memory
+    memory: Kept
 
     @cached_property
     def bags(self) -> list[frozenset[str]]:
@@ -96,7 +96,7 @@ def encode(
         recipe=parts.recipe,
         documents=entries,
         chunks=len(chunks),
-        memory_tokens=memory.state.tokens,
+        memory_tokens=memory.tokens,
         encode_seconds=round(seconds, 3),
         files={},
     )

@@ -26,15 +26,16 @@ from memorag_core.context import (
     verified_documents,
     without,
 )
-from memorag_core.errors import InputError, MemoRAGError, UnknownContext
+from memorag_core.errors import MemoRAGError, UnknownContext
 from memorag_core.ingest import check_size
-from memorag_core.inquiry import Inquiry
+from memorag_core.inquiry import MAX_WORDS, Inquiry, check_question, check_range
 from memorag_core.manifest import Manifest
 from memorag_core.models.registry import Weights, choose_profile
 from memorag_core.parts import Parts, open_parts
 from memorag_core.recent import Recent
 from memorag_core.stopping import check, wait_for
 from memorag_core.store import ContextStore
+from memorag_core.templates import read_templates
 from memorag_core.types import (
     Answer,
     Chunk,
@@ -42,15 +43,15 @@ from memorag_core.types import (
     ContextInfo,
     Document,
     OnProgress,
+    OnText,
     Passage,
     Progress,
     Task,
     ignore_progress,
+    ignore_text,
 )
 
 KEPT_RECALLS = 256
-MAX_QUESTION = 2000
-MAX_WORDS = 2000
 
 
 class MemoRAG:
@@ -69,6 +70,7 @@ class MemoRAG:
         self.settings = settings or Settings.of()
         self.store = ContextStore(self.settings.store)
         self.weights = Weights(self.settings, say)
+        self._templates = read_templates(self.settings.prompts)
         self._say = say
         self._warm: Recent[str, Context] = Recent(self.settings.warm_contexts)
         self._recalled: Recent[tuple[str, str], tuple[Clue, ...]] = Recent(KEPT_RECALLS)
@@ -125,7 +127,7 @@ class MemoRAG:
 
     def recall(self, context_id: str, question: str) -> tuple[Clue, ...]:
         """Clues from memory, cleaned and checked against the text: spans of it, and questions to look up."""
-        _check_question(question)
+        check_question(question)
         with self._asking(context_id) as inquiry:
             return inquiry.recall(question)
 
@@ -144,24 +146,29 @@ class MemoRAG:
             k: the most passages to return, 1 to 1,000; without it the budget decides.
             tokens: the most tokens of evidence, counted by the generator; without it the settings' budget.
         """
-        _check_question(question)
-        _check_range("k", k, MAX_HITS)
-        _check_range("tokens", tokens, MAX_EVIDENCE_TOKENS)
+        check_question(question)
+        check_range("k", k, MAX_HITS)
+        check_range("tokens", tokens, MAX_EVIDENCE_TOKENS)
         with self._asking(context_id) as inquiry:
             return inquiry.retrieve(question, clues, k, tokens)
 
-    def answer(self, context_id: str, question: str, task: Task = "memorag") -> Answer:
-        """Answer a question, by `memorag` (clues, evidence, answer) or `qa` (from memory alone, without evidence)."""
-        _check_question(question)
-        with self._asking(context_id) as inquiry:
+    def answer(self, context_id: str, question: str, task: Task = "memorag", on_text: OnText = ignore_text) -> Answer:
+        """Answer a question, by `memorag` (clues, evidence, answer) or `qa` (from memory alone, without evidence).
+
+        `on_text` is given the answer's text in pieces, as it is written.
+        """
+        check_question(question)
+        with self._asking(context_id, on_text) as inquiry:
             return inquiry.answer_from_memory(question) if task == "qa" else inquiry.answer(question)
 
-    def summarize(self, context_id: str, focus: str | None = None, words: int = 80) -> Answer:
+    def summarize(
+        self, context_id: str, focus: str | None = None, words: int = 80, on_text: OnText = ignore_text
+    ) -> Answer:
         """Key points recalled from memory, evidence for each, one text of about `words` words (1 to 2,000)."""
-        _check_range("words", words, MAX_WORDS)
+        check_range("words", words, MAX_WORDS)
         if focus is not None:
-            _check_question(focus)
-        with self._asking(context_id) as inquiry:
+            check_question(focus)
+        with self._asking(context_id, on_text) as inquiry:
             return inquiry.summarize(focus, words)
 
     def contexts(self) -> list[ContextInfo]:
@@ -211,7 +218,7 @@ class MemoRAG:
 
     @cached_property
     def _parts(self) -> Parts:
-        return open_parts(self.profile, self.weights)
+        return open_parts(self.profile, self.weights, self._templates)
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
@@ -224,10 +231,10 @@ class MemoRAG:
             self._working.release()
 
     @contextmanager
-    def _asking(self, context_id: str) -> Iterator[Inquiry]:
+    def _asking(self, context_id: str, on_text: OnText = ignore_text) -> Iterator[Inquiry]:
         with self._turn():
             context = self.context(context_id)
-            yield Inquiry(context, self._parts, self.profile, self.settings, self._recalled)
+            yield Inquiry(context, self._parts, self.profile, self.settings, self._recalled, on_text)
 
     def _changed(
         self,
@@ -281,18 +288,3 @@ class MemoRAG:
             return None
         except MemoRAGError as error:
             return str(error)
-
-
-def _check_question(question: str) -> None:
-    if not question.strip():
-        raise InputError("The question or topic is empty; ask something about the context.")
-    if len(question) > MAX_QUESTION:
-        raise InputError(
-            f"The question or topic has {len(question):,} characters; the limit is {MAX_QUESTION:,}. Ask a shorter "
-            "one; to bring in a long text, memorize it."
-        )
-
-
-def _check_range(name: str, value: int | None, most: int) -> None:
-    if value is not None and not 1 <= value <= most:
-        raise InputError(f"{name} is {value}; choose a number from 1 to {most:,}.")

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from memorag_core.clues import cite, clean
+from memorag_core.errors import InputError
 from memorag_core.prompts import prompts_for, render_answer, render_summary
 from memorag_core.retrieval.base import Fused, Hit, fuse
-from memorag_core.types import Answer, Clue, Passage, Task
+from memorag_core.types import Answer, Clue, OnText, Passage, Task, ignore_text
 
 if TYPE_CHECKING:
     from memorag_core.config import Profile, Settings
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from memorag_core.parts import Parts
     from memorag_core.recent import Recent
 
+MAX_QUESTION = 2000
+MAX_WORDS = 2000
 CLUE_WEIGHTS = {True: 0.7, False: 0.35}
 NAMED_WEIGHT = 1.0
 LOOKED_AT = 3
@@ -36,6 +39,7 @@ class Inquiry:
     profile: Profile
     settings: Settings
     recalled: Recent[tuple[str, str], tuple[Clue, ...]]
+    on_text: OnText = ignore_text
 
     def recall(self, question: str) -> tuple[Clue, ...]:
         """Clues from memory, cleaned and checked; those recalled for the same question before are kept."""
@@ -71,16 +75,19 @@ class Inquiry:
         """Clues, evidence, and the generator's answer from that evidence."""
         clues = self.recall(question)
         evidence = self.retrieve(question, clues)
-        prompt = render_answer(prompts_for(question), question, [passage.chunk.text for passage in evidence])
+        prompts = prompts_for(question, self.parts.templates)
+        prompt = render_answer(prompts, question, [passage.chunk.text for passage in evidence])
         return self._written(prompt, "memorag", self.profile.answer, question, (clues, evidence))
 
     def answer_from_memory(self, question: str) -> Answer:
         """The memory model's own answer, without evidence."""
-        return Answer(self.parts.memory.answer(self.context.memory, question, self.profile.answer), "qa")
+        text = self.parts.memory.answer(self.context.memory, question, self.profile.answer)
+        self.on_text(text)
+        return Answer(text, "qa")
 
     def summarize(self, focus: str | None, words: int) -> Answer:
         """Key points recalled from memory, evidence for each, and one text about them."""
-        prompts = prompts_for(self.context.chunks[0].text)
+        prompts = prompts_for(self.context.chunks[0].text, self.parts.templates)
         points = self.parts.memory.key_points(self.context.memory, prompts, focus)
         clues = clean({"span": points}, focus or "", self.context.bags)
         topic = focus or next((clue.text for clue in clues), self.context.manifest.title)
@@ -114,5 +121,22 @@ class Inquiry:
     ) -> Answer:
         """The generator's text, with citations from the evidence."""
         clues, evidence = ground
-        text = self.parts.generator.generate(prompt, max_new_tokens)
+        text = self.parts.generator.generate(prompt, max_new_tokens, self.on_text)
         return Answer(text, task, cite(text, question, evidence, self.context.documents), clues, evidence)
+
+
+def check_question(question: str) -> None:
+    """Raise `InputError` where a question or topic is empty or too long."""
+    if not question.strip():
+        raise InputError("The question or topic is empty; ask something about the context.")
+    if len(question) > MAX_QUESTION:
+        raise InputError(
+            f"The question or topic has {len(question):,} characters; the limit is {MAX_QUESTION:,}. Ask a shorter "
+            "one; to bring in a long text, memorize it."
+        )
+
+
+def check_range(name: str, value: int | None, most: int) -> None:
+    """Raise `InputError` where a number is given that is not from 1 to `most`."""
+    if value is not None and not 1 <= value <= most:
+        raise InputError(f"{name} is {value}; choose a number from 1 to {most:,}.")

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from memorag_core.generation import Generator
     from memorag_core.memory import MemoryModel
     from memorag_core.models.registry import Weights
+    from memorag_core.prompts import Templates
     from memorag_core.retrieval import Retriever
 
 
@@ -20,10 +21,11 @@ CHUNKING = "sections"
 class Parts:
     """One of each: what remembers, what finds, what writes. `recipe` is JSON, and part of a context's key."""
 
-    memory: MemoryModel
+    memory: MemoryModel[Any]
     retriever: Retriever
     generator: Generator
     recipe: dict[str, Any]
+    templates: Templates
 
     @property
     def chunk_tokens(self) -> int:
@@ -31,7 +33,7 @@ class Parts:
         return int(self.recipe["chunk_tokens"])
 
 
-def open_parts(profile: Profile, weights: Weights) -> Parts:
+def open_parts(profile: Profile, weights: Weights, templates: Templates) -> Parts:
     """Load what a profile names.
 
     Raises:
@@ -42,18 +44,13 @@ def open_parts(profile: Profile, weights: Weights) -> Parts:
     from memorag_core.retrieval import open_retriever
 
     memory = MEMORIES[profile.memory].open(profile, weights)
+    memory.templates = templates
     retriever = open_retriever(profile, weights)
-    generator = open_generator(profile, weights, memory.lm)
+    generator = open_generator(profile, weights)
     recipe = {
-        "memory": {
-            "kind": memory.kind,
-            "model": memory.lm.model_id,
-            "revision": memory.lm.revision,
-            "dtype": str(memory.lm.model.dtype).removeprefix("torch."),
-        }
-        | memory.settings(),
+        "memory": {"kind": memory.kind} | memory.identity() | memory.settings(),
         "embedder": {"model": retriever.model_id, "revision": retriever.revision} | retriever.settings(),
         "chunk_tokens": min(profile.chunk, retriever.max_tokens * 2 // 3),  # a title goes before it
         "chunking": CHUNKING,
     }
-    return Parts(memory, retriever, generator, recipe)
+    return Parts(memory, retriever, generator, recipe, templates)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -62,15 +63,36 @@ CHINESE = Prompts(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Templates:
+    """The templates of every language."""
+
+    en: Prompts = ENGLISH
+    zh: Prompts = CHINESE
+
+    def changed(self, *names: str) -> dict[str, str]:
+        """Digests of those named templates that are not the built-in ones: `{"gist.zh": "9f86d081884c7d65"}`."""
+        pairs = (("en", self.en, ENGLISH), ("zh", self.zh, CHINESE))
+        return {
+            f"{name}.{language}": hashlib.sha256(getattr(mine, name).encode()).hexdigest()[:16]
+            for language, mine, theirs in pairs
+            for name in names
+            if getattr(mine, name) != getattr(theirs, name)
+        }
+
+
+BUILT_IN = Templates()
+
+
 def language_of(text: str) -> Language:
     """`zh` where at least a fifth of the letters are Han characters, else `en`."""
     letters = len(_LETTER.findall(text))
     return "zh" if letters and len(_HAN.findall(text)) / letters >= 0.2 else "en"
 
 
-def prompts_for(text: str) -> Prompts:
+def prompts_for(text: str, templates: Templates = BUILT_IN) -> Prompts:
     """The templates of the language of `text`."""
-    return CHINESE if language_of(text) == "zh" else ENGLISH
+    return templates.zh if language_of(text) == "zh" else templates.en
 
 
 def render_answer(prompts: Prompts, question: str, passages: Sequence[str]) -> str:

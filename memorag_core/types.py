@@ -97,7 +97,7 @@ class DocumentInfo:
 class ContextInfo:
     """A stored context as a list shows it. `created` is ISO 8601 in UTC; `bytes` is its size on disk.
 
-    `models` maps a role (memory, embedder) to a model id. `encode_seconds` is what memorizing took, and every change
+    `models` maps a role (memory, embedder) to a model id. `encode_seconds` is what memorizing took, with every change
     of its documents since. `cached` is true where memorizing, or adding, found it all already there.
     """
 
@@ -130,5 +130,13 @@ OnStep = Callable[[int, int], None]
 """Called by one stage with (done, total), in units of its own. May raise to stop."""
 
 
+OnText = Callable[[str], None]
+"""Called with the pieces of a text as it is written, from the working thread. May raise to stop."""
+
+
 def ignore_progress(_: Progress) -> None:
     """The `OnProgress` of a caller that does not want to know."""
+
+
+def ignore_text(_: str) -> None:
+    """The `OnText` of a caller that waits for the whole text."""

@@ -24,7 +24,7 @@ from memorag_core.engine import MemoRAG
 from memorag_core.errors import InputError, MemoRAGError
 from memorag_core.ingest import BYTES_A_CHARACTER, decoded, from_path, from_text
 from memorag_core.names import unique
-from memorag_core.types import ContextInfo, Document, OnProgress
+from memorag_core.types import ContextInfo, Document, OnProgress, Task
 from memorag_mcp import show
 from memorag_mcp.options import ENGINE_OPTIONS
 
@@ -150,8 +150,9 @@ def ask(
     as_json: AsJson = False,
 ) -> None:
     """Answer a question about a context, with citations."""
-    answer = open_engine(settings).answer(context, question, "qa" if from_memory else "memorag")
-    show.as_json(answer) if as_json else show.answer(answer)
+    engine = open_engine(settings)
+    task: Task = "qa" if from_memory else "memorag"
+    show.answer(lambda on_text: engine.answer(context, question, task, on_text), as_json)
 
 
 @command("clues")
@@ -189,8 +190,8 @@ def summarize(
     as_json: AsJson = False,
 ) -> None:
     """Summarize a context, with citations."""
-    summary = open_engine(settings).summarize(context, focus, words)
-    show.as_json(summary) if as_json else show.answer(summary)
+    engine = open_engine(settings)
+    show.answer(lambda on_text: engine.summarize(context, focus, words, on_text), as_json)
 
 
 @command("list")

@@ -18,6 +18,7 @@ from typing import Any, Literal
 from memorag_core.config import Profile, Settings
 from memorag_core.errors import InputError, MemoRAGError
 from memorag_core.models import embedded
+from memorag_core.models.endpoints import ENDPOINTS, is_remote
 from memorag_core.models.registry import GIB, choose_device, choose_profile, model_is_here
 from memorag_core.store import ContextStore
 
@@ -50,6 +51,7 @@ def examine(settings: Settings) -> list[Check]:
         faiss_check,
         *(_package(module, name) for module, name in PACKAGES.items()),
         *(_extra(name, modules) for name, modules in EXTRAS.items()),
+        _apis(),
         *([_device(settings, torch)] if torch else []),
         *_profile_and_models(settings, torch is not None),
         *_store(ContextStore(settings.store)),
@@ -98,6 +100,12 @@ def _extra(name: str, modules: tuple[str, ...]) -> Check:
     return Check(f"extra {name}", "note", f"not installed: {', '.join(missing)}", install)
 
 
+def _apis() -> Check:
+    """The kinds of API that could be asked; of the keys, no more than that they are set."""
+    usable = [kind for kind, endpoint in ENDPOINTS.items() if not endpoint.missing]
+    return Check("APIs", "ok", f"set in the environment, or without a key: {', '.join(usable)}")
+
+
 def _device(settings: Settings, torch: Any) -> Check:
     """The device that models are put on, and that it is there."""
     device = choose_device(settings)
@@ -140,6 +148,10 @@ def _names(profile: Profile) -> list[str]:
 
 def _model(name: str, models_dir: Path) -> Check:
     what = f"model {name}"
+    if is_remote(name):
+        missing = ENDPOINTS[name.partition(":")[0]].missing
+        todo = f"Set {' and '.join(missing)} in the environment." if missing else ""
+        return Check(what, "problem" if missing else "ok", "behind an API", todo)
     if model_is_here(name, models_dir):
         return Check(what, "ok", f"in {models_dir}" if name in embedded.WHEELS else "here")
     if name not in embedded.WHEELS:

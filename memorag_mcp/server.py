@@ -16,9 +16,10 @@ from mcp.types import ToolAnnotations
 from pydantic import Field
 
 from memorag_core.config import MAX_HITS, Settings
-from memorag_core.engine import MAX_QUESTION, MemoRAG
+from memorag_core.engine import MemoRAG
 from memorag_core.errors import InputError
 from memorag_core.ingest import from_path, from_text, inside
+from memorag_core.inquiry import MAX_QUESTION
 from memorag_core.types import ContextInfo, Document, OnProgress
 from memorag_mcp.resources import ContextServer
 from memorag_mcp.results import (

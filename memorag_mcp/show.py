@@ -21,7 +21,8 @@ from rich.text import Text
 
 from memorag_core.config import PROFILES, Profile
 from memorag_core.models.embedded import WHEELS
-from memorag_core.types import Answer, Clue, ContextInfo, OnProgress, Passage, Progress
+from memorag_core.models.endpoints import is_remote
+from memorag_core.types import Answer, Clue, ContextInfo, OnProgress, OnText, Passage, Progress, ignore_text
 from memorag_mcp.doctor import Check
 
 STATES = {"ok": ("ok", "green"), "note": ("note", "yellow"), "problem": ("problem", "bold red")}
@@ -84,10 +85,20 @@ def memorized(info: ContextInfo) -> None:
     line(f'Ask it: memorag ask {info.id} "QUESTION"')
 
 
-def answer(result: Answer) -> None:
-    """The text, then each quote it rests on with the place it stands at."""
+def answer(ask: Callable[[OnText], Answer], in_json: bool) -> None:
+    """The text, on a terminal as it is written, then each quote it rests on with the place it stands at."""
     out = results()
-    out.print(_text(result.text or "There is no answer in what was found."))
+    live = out.is_terminal and not in_json
+    try:
+        result = ask(_piece if live else ignore_text)
+    finally:
+        if live:
+            out.print()  # ends the line of the text, also where it broke off
+    if in_json:
+        as_json(result)
+        return
+    if not (live and result.text):
+        out.print(_text(result.text or "There is no answer in what was found."))
     for number, citation in enumerate(result.citations, start=1):
         out.print()
         place = f"{citation.document_id}, characters {citation.start} to {citation.end}"
@@ -158,12 +169,20 @@ def checks(found: Sequence[Check]) -> None:
 
 def _models_of(profile: Profile, is_here: Callable[[str], bool]) -> list[str]:
     names = (profile.memory_model, profile.embedder, profile.generator)
-    return [name if name == "memory" else f"{name} ({'here' if is_here(name) else 'not here'})" for name in names]
+    return [name if name == "memory" else f"{name} ({_where(name, is_here)})" for name in names]
+
+
+def _where(name: str, is_here: Callable[[str], bool]) -> str:
+    return "an API" if is_remote(name) else "here" if is_here(name) else "not here"
 
 
 def _text(text: str, style: str = "") -> Text:
     """Text as it is, less the control characters by which a document could take over the terminal."""
     return Text(CONTROLS.sub("�", text.replace("\r\n", "\n")), style)
+
+
+def _piece(text: str) -> None:
+    results().print(_text(text), end="", soft_wrap=True)
 
 
 def _quoted(heading: str, text: str) -> None:

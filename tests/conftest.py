@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
+LLAMA_KEY = "sk-of-llama"
 STORY = (
     "The mill stands at the head of the pond. Its gates were hung in May 1963.\n\n"
     "Amos kept the gate book every day. The horn was sounded before the water was let go.\n\n"
@@ -30,6 +32,26 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     _write_lm(folder / "lm", corpus)
     _write_embedder(folder / "embedder", corpus)
     return folder
+
+
+@pytest.fixture(scope="session")
+def llama_address(tiny_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of llama.cpp's server of the tiny language model; its key is `LLAMA_KEY`."""
+    from llama_server import llama_server, write_gguf
+
+    from memorag_core.models.language_model import LanguageModel
+
+    path = tmp_path_factory.mktemp("gguf") / "tiny.gguf"
+    write_gguf(LanguageModel.load(tiny_models / "lm", "cpu"), path)
+    with llama_server(path, LLAMA_KEY) as address:
+        yield address
+
+
+@pytest.fixture
+def llama(llama_address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`openai:` leads to that server."""
+    monkeypatch.setenv("OPENAI_API_KEY", LLAMA_KEY)
+    monkeypatch.setenv("OPENAI_BASE_URL", llama_address)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The one interface of generators: a prompt in, a text out.
+"""The one interface of generators: a prompt in, a text out, whole or piece by piece.
 
 A new generator is one file that subclasses `Generator`.
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
+from memorag_core.types import OnText, ignore_text
+
 
 class Generator(ABC):
     """Writes the answer from the evidence it is shown."""
@@ -15,11 +17,14 @@ class Generator(ABC):
     model_id: str
 
     @abstractmethod
-    def generate(self, prompt: str, max_new_tokens: int) -> str:
-        """The reply to one user prompt.
+    def generate(self, prompt: str, max_new_tokens: int, on_text: OnText = ignore_text) -> str:
+        """The reply to one user prompt, of at most `max_new_tokens` tokens.
+
+        `on_text` is given the reply in pieces, as they come; joined, they are what is returned.
 
         Raises:
-            GenerationError: no reply could be had; says why and what to do.
+            GenerationError: no reply could be had, or only part of one; says why and what to do.
+            Cancelled: the work was stopped.
         """
 
     @abstractmethod

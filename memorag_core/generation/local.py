@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from memorag_core.generation.base import Generator
 from memorag_core.models.language_model import LanguageModel
+from memorag_core.types import OnText, ignore_text
 
 
 class LocalGenerator(Generator):
@@ -15,8 +16,8 @@ class LocalGenerator(Generator):
         self.lm = lm
         self.model_id = lm.model_id
 
-    def generate(self, prompt: str, max_new_tokens: int) -> str:
-        return self.lm.generate([prompt], max_new_tokens, repetition_penalty=1.1)[0]
+    def generate(self, prompt: str, max_new_tokens: int, on_text: OnText = ignore_text) -> str:
+        return self.lm.write(prompt, max_new_tokens, on_text, repetition_penalty=1.1)
 
     def count(self, texts: Sequence[str]) -> list[int]:
         return self.lm.count(texts)

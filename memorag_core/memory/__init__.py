@@ -1,9 +1,13 @@
 """Memory models by kind. A new one: a file beside these, and a row here."""
 
-from memorag_core.memory.base import Memory, MemoryModel
+from typing import Any
+
+from memorag_core.memory.base import Kept, KeyValueMemory, Memory, MemoryModel
 from memorag_core.memory.beacon import BeaconMemory
 from memorag_core.memory.lite import LiteMemory
+from memorag_core.memory.remote import RemoteMemory
 
-MEMORIES: dict[str, type[MemoryModel]] = {model.kind: model for model in (LiteMemory, BeaconMemory)}
+KINDS: tuple[type[MemoryModel[Any]], ...] = (LiteMemory, BeaconMemory, RemoteMemory)
+MEMORIES = {model.kind: model for model in KINDS}
 
-__all__ = ["MEMORIES", "BeaconMemory", "LiteMemory", "Memory", "MemoryModel"]
+__all__ = ["MEMORIES", "BeaconMemory", "Kept", "KeyValueMemory", "LiteMemory", "Memory", "MemoryModel", "RemoteMemory"]

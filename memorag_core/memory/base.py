@@ -1,8 +1,8 @@
 """The one interface of memory models: read a context once, be asked often.
 
-A new kind of memory is one file that subclasses `MemoryModel` and says how a context becomes a `Memory`, and another
-one when its documents change; asking, saving and loading are the same for all, because every memory is a key-value
-state that prompts are decoded over.
+A new kind of memory is one file that says how a context becomes a memory, and another one when its documents change.
+Most subclass `KeyValueMemory`: asking, saving and loading are the same for all whose memory is a key-value state that
+prompts are decoded over. What remembers in another way subclasses `MemoryModel`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 import torch
 from safetensors import safe_open
@@ -22,12 +22,27 @@ from memorag_core.config import Profile
 from memorag_core.models.attention import KeyValues
 from memorag_core.models.language_model import LanguageModel
 from memorag_core.models.registry import Weights
-from memorag_core.prompts import Prompts, prompts_for, render_focus
+from memorag_core.prompts import BUILT_IN, Prompts, Templates, prompts_for, render_focus
 from memorag_core.types import Document, OnStep
 
 TENSORS = "memory.safetensors"
 NOTES = "memory.json"
 STORED = {torch.float32: torch.float16}
+
+
+class Kept(Protocol):
+    """What any memory model keeps of a context."""
+
+    @property
+    def tokens(self) -> int:
+        """The tokens a question is asked over."""
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """What JSON can hold, for whoever asks what was remembered."""
+
+
+M = TypeVar("M", bound=Kept)
 
 
 @dataclass(frozen=True)
@@ -38,12 +53,17 @@ class Memory:
     notes: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def tokens(self) -> int:
+        """Entries of the key-value state."""
+        return self.state.tokens
+
+    @property
     def size(self) -> int:
         """Bytes of its keys and values where the model is."""
         return self.state.nbytes
 
 
-class MemoryModel(ABC):
+class MemoryModel(ABC, Generic[M]):
     """A language model that remembers. One instance serves any number of memories; it keeps none itself.
 
     It needs no retrieval and no server; `model` here is the folder of a model, or its id on the hub:
@@ -72,9 +92,7 @@ class MemoryModel(ABC):
     """
 
     kind: ClassVar[str]
-
-    def __init__(self, lm: LanguageModel) -> None:
-        self.lm = lm
+    templates: Templates = BUILT_IN
 
     @classmethod
     @abstractmethod
@@ -82,11 +100,11 @@ class MemoryModel(ABC):
         """The memory model that a profile names, its weights loaded."""
 
     @abstractmethod
-    def memorize(self, documents: Sequence[Document], on_step: OnStep) -> Memory:
+    def memorize(self, documents: Sequence[Document], on_step: OnStep) -> M:
         """Read the documents once. `on_step(done, total)` is called at least at every window; it may raise."""
 
     @abstractmethod
-    def update(self, memory: Memory, old: Sequence[Document], new: Sequence[Document], on_step: OnStep) -> Memory:
+    def update(self, memory: M, old: Sequence[Document], new: Sequence[Document], on_step: OnStep) -> M:
         """The memory of `new`, given that `memory` is that of `old` and stays as it is.
 
         It equals `memorize(new)`, whatever was appended, removed or replaced; what can be kept is not read again.
@@ -96,29 +114,58 @@ class MemoryModel(ABC):
     def settings(self) -> dict[str, Any]:
         """What besides the weights decides the memory; part of a context's identity."""
 
-    def ask(self, memory: Memory, instructions: Sequence[str], max_new_tokens: int) -> list[str]:
-        """Reply to the instructions as one batch over the memory, which is read and not changed."""
-        return self.lm.generate(instructions, max_new_tokens, memory.state, repetition_penalty=1.1)
+    @abstractmethod
+    def identity(self) -> dict[str, str]:
+        """The weights, as `model`, `revision` and `dtype`; part of a context's identity."""
 
-    def recall(self, memory: Memory, question: str, max_new_tokens: int = 48) -> tuple[str, str]:
+    @abstractmethod
+    def ask(self, memory: M, instructions: Sequence[str], max_new_tokens: int) -> list[str]:
+        """Reply to each of the instructions over the memory, which is read and not changed."""
+
+    @abstractmethod
+    def save(self, memory: M, folder: Path) -> None:
+        """Write the memory into `folder`, `memory.json` among its files."""
+
+    @abstractmethod
+    def load(self, folder: Path) -> M:
+        """Read back what `save` wrote."""
+
+    def recall(self, memory: M, question: str, max_new_tokens: int = 48) -> tuple[str, str]:
         """Raw clues for a question: sentences of the text, and questions to look up; one of each a line."""
-        prompts = prompts_for(question)
+        prompts = prompts_for(question, self.templates)
         asked = [template.format(question=question) for template in (prompts.spans, prompts.questions)]
         spans, questions = self.ask(memory, asked, max_new_tokens)
         return spans, questions
 
-    def rewrite(self, memory: Memory, question: str, max_new_tokens: int = 64) -> str:
+    def rewrite(self, memory: M, question: str, max_new_tokens: int = 64) -> str:
         """The question in words that stand without the text."""
-        return self.ask(memory, [prompts_for(question).rewrite.format(question=question)], max_new_tokens)[0]
+        request = prompts_for(question, self.templates).rewrite.format(question=question)
+        return self.ask(memory, [request], max_new_tokens)[0]
 
-    def answer(self, memory: Memory, question: str, max_new_tokens: int = 48) -> str:
+    def answer(self, memory: M, question: str, max_new_tokens: int = 48) -> str:
         """The answer from memory alone."""
-        return self.ask(memory, [prompts_for(question).qa.format(question=question)], max_new_tokens)[0]
+        request = prompts_for(question, self.templates).qa.format(question=question)
+        return self.ask(memory, [request], max_new_tokens)[0]
 
-    def key_points(self, memory: Memory, prompts: Prompts, focus: str | None, max_new_tokens: int = 72) -> str:
+    def key_points(self, memory: M, prompts: Prompts, focus: str | None, max_new_tokens: int = 72) -> str:
         """The context's key points, one a line."""
         request = prompts.key_points.format(focus=render_focus(prompts, focus))
         return self.ask(memory, [request], max_new_tokens)[0]
+
+
+class KeyValueMemory(MemoryModel[Memory]):
+    """A memory model that is a language model here, and whose memories are key-value states of it."""
+
+    def __init__(self, lm: LanguageModel) -> None:
+        self.lm = lm
+
+    def identity(self) -> dict[str, str]:
+        dtype = str(self.lm.model.dtype).removeprefix("torch.")
+        return {"model": self.lm.model_id, "revision": self.lm.revision, "dtype": dtype}
+
+    def ask(self, memory: Memory, instructions: Sequence[str], max_new_tokens: int) -> list[str]:
+        """Reply to the instructions as one batch over the memory, which is read and not changed."""
+        return self.lm.generate(instructions, max_new_tokens, memory.state, repetition_penalty=1.1)
 
     def save(self, memory: Memory, folder: Path) -> None:
         """Write `memory.safetensors` and `memory.json` into `folder`."""

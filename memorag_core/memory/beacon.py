@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 from memorag_core.config import Profile
-from memorag_core.memory.base import Memory, MemoryModel
+from memorag_core.memory.base import KeyValueMemory, Memory
 from memorag_core.models.beacon import BeaconModel, BeaconState
 from memorag_core.models.continuation import decode_after, read
 from memorag_core.models.decoding import Greedy
@@ -22,7 +22,7 @@ from memorag_core.types import Document, OnStep
 BETWEEN = "\n\n"
 
 
-class BeaconMemory(MemoryModel):
+class BeaconMemory(KeyValueMemory):
     """One entry for every `ratio` tokens of the full windows, and every token of the unfinished one."""
 
     kind = "beacon"

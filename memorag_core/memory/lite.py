@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
@@ -10,7 +11,7 @@ import torch
 
 from memorag_core.chunking import split
 from memorag_core.config import Profile
-from memorag_core.memory.base import Memory, MemoryModel
+from memorag_core.memory.base import KeyValueMemory, M, Memory, MemoryModel
 from memorag_core.models.decoding import TOKENS_A_FORWARD
 from memorag_core.models.language_model import LanguageModel
 from memorag_core.models.registry import Weights
@@ -22,86 +23,121 @@ MAX_BATCH = 8
 ACTIVATION_BYTES_A_TOKEN = 64
 
 
-class LiteMemory(MemoryModel):
+class GistMemory(MemoryModel[M]):
     """Gists of `gist` tokens for chunks of `chunk` tokens, condensed again until all fit into `budget` tokens."""
 
-    kind = "lite"
-
-    def __init__(self, lm: LanguageModel, chunk: int = 4096, gist: int = 256, budget: int = 8192) -> None:
-        super().__init__(lm)
-        room = lm.window - 512
-        self.chunk = min(chunk, room - gist)
+    def __init__(self, chunk: int, gist: int, budget: int) -> None:
+        self.chunk = chunk
         self.gist = gist
-        self.budget = min(budget, room)
+        self.budget = budget
 
-    @classmethod
-    def open(cls, profile: Profile, weights: Weights) -> Self:
-        lm = weights.language_model(profile.memory_model)
-        return cls(lm, profile.gist_chunk, profile.gist, profile.budget)
+    @abstractmethod
+    def _count(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text."""
+
+    @abstractmethod
+    def _replies(self, requests: Sequence[str], gist: int, on_step: OnStep) -> list[str]:
+        """The gists asked for, each of at most `gist` tokens."""
+
+    @abstractmethod
+    def _kept(self, text: str, notes: dict[str, Any]) -> M:
+        """A memory of the gists, in `text`."""
 
     def settings(self) -> dict[str, Any]:
-        return {"chunk": self.chunk, "gist": self.gist, "budget": self.budget}
+        own = self.templates.changed("gist", "memory")
+        return {"chunk": self.chunk, "gist": self.gist, "budget": self.budget} | ({"prompts": own} if own else {})
 
-    def memorize(self, documents: Sequence[Document], on_step: OnStep) -> Memory:
+    def memorize(self, documents: Sequence[Document], on_step: OnStep) -> M:
         return self._remembered(documents, {}, on_step)
 
-    def update(self, memory: Memory, old: Sequence[Document], new: Sequence[Document], on_step: OnStep) -> Memory:
+    def update(self, memory: M, old: Sequence[Document], new: Sequence[Document], on_step: OnStep) -> M:
         """Keeps the gist of every part that is still there, wherever it stands; of all, in another language, none."""
-        if _prompts_of(new) != _prompts_of(old):
+        if self._prompts_of(new) != self._prompts_of(old):
             return self.memorize(new, on_step)
         texts = {document.id: document.text for document in old}
         notes = memory.notes["gists"]
         known = {texts[note["document"]][note["start"] : note["end"]]: note["gist"] for note in notes}
         return self._remembered(new, known, on_step)
 
-    def _remembered(self, documents: Sequence[Document], known: Mapping[str, str], on_step: OnStep) -> Memory:
+    def _remembered(self, documents: Sequence[Document], known: Mapping[str, str], on_step: OnStep) -> M:
         """The memory of documents, given the gists of some of their parts."""
-        prompts = _prompts_of(documents)
+        prompts = self._prompts_of(documents)
         parts = [
             (document, start, end)
             for document in documents
-            for start, end in split(document.text, self.chunk, self.lm.count)
+            for start, end in split(document.text, self.chunk, self._count)
         ]
         texts = [document.text[start:end] for document, start, end in parts]
         missing = [text for text in dict.fromkeys(texts) if text not in known]
         gists = {**known, **dict(zip(missing, self._condensed(missing, prompts, self.gist, on_step), strict=True))}
         kept = self._within_budget([gists[text] for text in texts], prompts)
-        state = self.lm.remember(prompts.memory.format(gists=kept), _ignore)
-        on_step(1, 1)
         notes = [
             {"document": document.id, "start": start, "end": end, "gist": gists[text]}
             for (document, start, end), text in zip(parts, texts, strict=True)
         ]
-        return Memory(state, {"gists": notes})
+        memory = self._kept(prompts.memory.format(gists=kept), {"gists": notes})
+        on_step(1, 1)
+        return memory
+
+    def _prompts_of(self, documents: Sequence[Document]) -> Prompts:
+        """The templates of the documents' language."""
+        return prompts_for("".join(document.text[:2000] for document in documents), self.templates)
 
     def _condensed(self, texts: Sequence[str], prompts: Prompts, gist: int, on_step: OnStep) -> list[str]:
-        """A gist of at most `gist` tokens of each text, a batch at a time; a text no longer than that is its own."""
+        """A gist of at most `gist` tokens of each text; a text no longer than that is its own."""
         gists = list(texts)
-        long = [number for number, tokens in enumerate(self.lm.count(texts)) if tokens > gist]
-        batch = self._batch_size()
-        batches = [long[start : start + batch] for start in range(0, len(long), batch)]
-        passes = gist + self.chunk * batch // TOKENS_A_FORWARD
-        for number, batch_of in enumerate(batches):
-            begun = range(number * passes, (number + 1) * passes)
-            on_forward = _counted(begun, (len(batches) + 1) * passes, on_step)
-            asked = [prompts.gist.format(text=texts[i]) for i in batch_of]
-            replies = self.lm.generate(asked, gist, repetition_penalty=1.1, on_forward=on_forward)
-            for i, reply in zip(batch_of, replies, strict=True):
-                gists[i] = reply
+        long = [number for number, tokens in enumerate(self._count(texts)) if tokens > gist]
+        replies = self._replies([prompts.gist.format(text=texts[number]) for number in long], gist, on_step)
+        for number, reply in zip(long, replies, strict=True):
+            gists[number] = reply
         return gists
 
     def _within_budget(self, gists: list[str], prompts: Prompts) -> str:
         """The gists as one text; condensed together, round after round, while they exceed the budget."""
         joined = "\n\n".join(gists)
         for _ in range(ROUNDS):
-            [total] = self.lm.count([joined])
+            [total] = self._count([joined])
             if total <= self.budget:
                 return joined
-            groups = [joined[start:end] for start, end in split(joined, self.chunk, self.lm.count)]
+            groups = [joined[start:end] for start, end in split(joined, self.chunk, self._count)]
             gist = min(self.chunk // 2, max(self.gist, self.chunk * self.budget // total))
             joined = "\n\n".join(self._condensed(groups, prompts, gist, _ignore))
-        start, end = split(joined, self.budget, self.lm.count)[0]
+        start, end = split(joined, self.budget, self._count)[0]
         return joined[start:end]
+
+
+class LiteMemory(GistMemory[Memory], KeyValueMemory):
+    """Gists by the model that remembers them, as a key-value state."""
+
+    kind = "lite"
+
+    def __init__(self, lm: LanguageModel, chunk: int = 4096, gist: int = 256, budget: int = 8192) -> None:
+        room = lm.window - 512
+        GistMemory.__init__(self, min(chunk, room - gist), gist, min(budget, room))
+        KeyValueMemory.__init__(self, lm)
+
+    @classmethod
+    def open(cls, profile: Profile, weights: Weights) -> Self:
+        lm = weights.language_model(profile.memory_model)
+        return cls(lm, profile.gist_chunk, profile.gist, profile.budget)
+
+    def _count(self, texts: Sequence[str]) -> list[int]:
+        return self.lm.count(texts)
+
+    def _replies(self, requests: Sequence[str], gist: int, on_step: OnStep) -> list[str]:
+        """A batch at a time; every pass through the model is a step."""
+        batch = self._batch_size()
+        batches = [requests[start : start + batch] for start in range(0, len(requests), batch)]
+        passes = gist + self.chunk * batch // TOKENS_A_FORWARD
+        replies: list[str] = []
+        for number, together in enumerate(batches):
+            begun = range(number * passes, (number + 1) * passes)
+            on_forward = _counted(begun, (len(batches) + 1) * passes, on_step)
+            replies += self.lm.generate(together, gist, repetition_penalty=1.1, on_forward=on_forward)
+        return replies
+
+    def _kept(self, text: str, notes: dict[str, Any]) -> Memory:
+        return Memory(self.lm.remember(text, _ignore), notes)
 
     def _batch_size(self) -> int:
         """As many chunks as fit into half of the free memory."""
@@ -112,11 +148,6 @@ class LiteMemory(MemoryModel):
         a_chunk = (self.chunk + self.gist) * (cached * model.dtype.itemsize + working)
         free = torch.cuda.mem_get_info(model.device)[0] if model.device.type == "cuda" else _free_ram()
         return int(max(1, min(MAX_BATCH, free // 2 // a_chunk)))
-
-
-def _prompts_of(documents: Sequence[Document]) -> Prompts:
-    """The templates of the documents' language."""
-    return prompts_for("".join(document.text[:2000] for document in documents))
 
 
 def _counted(passes: range, total: int, on_step: OnStep) -> Callable[[], None]:

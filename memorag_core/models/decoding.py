@@ -22,6 +22,7 @@ def decode(
     memory: KeyValues | None = None,
     repetition_penalty: float = 1.0,
     on_forward: Callable[[], None] = lambda: None,
+    on_replies: Callable[[list[list[int]]], None] = lambda _: None,
 ) -> list[list[int]]:
     """Continue every prompt greedily; the memory, where there is one, stands before each and is left as it was.
 
@@ -31,6 +32,7 @@ def decode(
         stop: ids that end a row; not part of what is returned.
         repetition_penalty: divides the logits of tokens the row has already generated (CTRL, arXiv 1909.05858).
         on_forward: called after every pass through the model; may raise to stop.
+        on_replies: called after every step with what is returned, as far as it goes.
 
     Returns:
         The new token ids of each prompt, at most `max_new_tokens`.
@@ -60,6 +62,7 @@ def decode(
         chosen = greedy.take(logits)
         if chosen is None:
             break
+        on_replies(greedy.replies)
         ids = chosen
         positions = positions[:, -1:] + 1
         real = torch.cat([real, real.new_ones(rows, 1)], dim=-1)

@@ -14,9 +14,10 @@ from transformers.utils import logging as transformers_logging
 from memorag_core.errors import ModelUnavailable
 from memorag_core.models.attention import BufferCache, KeyValues, register
 from memorag_core.models.decoding import decode
+from memorag_core.models.growing import Growing
 from memorag_core.models.registry import loading
 from memorag_core.stopping import check
-from memorag_core.types import OnStep
+from memorag_core.types import OnStep, OnText
 
 PREFILL_WINDOW = 1024
 MARK = "\u241e"
@@ -67,6 +68,19 @@ class LanguageModel:
         prompts = self.encode([lead + instruction + self.chat_tail for instruction in instructions])
         replies = decode(self.model, prompts, max_new_tokens, self.stop, memory, repetition_penalty, on_forward)
         return self.texts(replies)
+
+    def write(self, instruction: str, max_new_tokens: int, on_text: OnText, repetition_penalty: float = 1.0) -> str:
+        """Reply to one instruction as `generate` does; `on_text` is given the reply piece by piece."""
+        growing = Growing(on_text)
+        prompts = self.encode([self.chat_head + instruction + self.chat_tail])
+
+        def on_replies(replies: list[list[int]]) -> None:
+            growing.reach(self.texts(replies)[0])
+
+        replies = decode(
+            self.model, prompts, max_new_tokens, self.stop, None, repetition_penalty, on_replies=on_replies
+        )
+        return growing.end(self.texts(replies)[0])
 
     def remember(self, text: str, on_step: OnStep) -> KeyValues:
         """Prefill the chat template up to and with `text`; instructions given later follow in the same turn."""

@@ -10,9 +10,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from memorag_core.config import PROFILES, Profile, Settings
+from memorag_core.config import PROFILES, REMOTE_MEMORY, Profile, Settings
 from memorag_core.errors import InputError, ModelUnavailable
 from memorag_core.models import embedded
+from memorag_core.models.endpoints import is_remote
 
 if TYPE_CHECKING:
     from memorag_core.models.language_model import LanguageModel
@@ -34,9 +35,11 @@ def choose_profile(settings: Settings) -> Profile:
     if name not in PROFILES:
         raise InputError(f"There is no profile '{name}'. Choose one of: auto, {', '.join(PROFILES)}.")
     profile = PROFILES[name]
+    memory_model = settings.memory_model or profile.memory_model
     return replace(
         profile,
-        memory_model=settings.memory_model or profile.memory_model,
+        memory=REMOTE_MEMORY if is_remote(memory_model) else profile.memory,
+        memory_model=memory_model,
         embedder=settings.embedder or profile.embedder,
         generator=settings.generator or profile.generator,
         retriever=settings.retriever or profile.retriever,

@@ -24,6 +24,7 @@ from memorag_core.errors import (
 from memorag_core.generation import LocalGenerator
 from memorag_core.manifest import Manifest
 from memorag_core.stopping import stoppable
+from memorag_core.types import OnText
 
 OTHER = "The lighthouse log says that the wind went round to the west at noon on Tuesday. Then it rained.\n"
 QUESTION = "When were the gates hung?"
@@ -108,6 +109,16 @@ def test_question_and_clues_are_asked_of_memory_alone_by_qa(engine: MemoRAG) -> 
     info = engine.memorize([from_text(STORY, "mill")])
     answer = engine.answer(info.id, QUESTION, task="qa")
     assert (answer.task, answer.evidence, answer.citations) == ("qa", (), ())
+
+
+def test_a_text_is_told_in_pieces_while_it_is_written(engine: MemoRAG) -> None:
+    info = engine.memorize([from_text(STORY, "mill")])
+    pieces: list[str] = []
+    answer = engine.answer(info.id, QUESTION, on_text=pieces.append)
+    assert len(pieces) > 1
+    from_memory = engine.answer(info.id, QUESTION, "qa", pieces.append)
+    summary = engine.summarize(info.id, on_text=pieces.append)
+    assert "".join(pieces) == answer.text + from_memory.text + summary.text
 
 
 def test_a_summary_rests_on_passages_with_citations(engine: MemoRAG) -> None:
@@ -220,10 +231,10 @@ def test_a_question_keeps_to_the_texts_it_began_with_whatever_others_do(
     other = MemoRAG(settings)
     generate = LocalGenerator.generate
 
-    def replaced_meanwhile(self: LocalGenerator, prompt: str, max_new_tokens: int) -> str:
+    def replaced_meanwhile(self: LocalGenerator, prompt: str, max_new_tokens: int, on_text: OnText) -> str:
         other.forget("papers")
         other.memorize([from_text(OTHER, "light")], name="papers")
-        return generate(self, prompt, max_new_tokens)
+        return generate(self, prompt, max_new_tokens, on_text)
 
     monkeypatch.setattr(LocalGenerator, "generate", replaced_meanwhile)
     answer = engine.answer("papers", QUESTION)

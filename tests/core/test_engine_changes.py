@@ -15,7 +15,7 @@ from memorag_core import Document, MemoRAG, Progress, Settings, from_text
 from memorag_core.errors import Cancelled, InputError, UnknownContext
 from memorag_core.generation import LocalGenerator
 from memorag_core.retrieval.dense import DenseRetriever
-from memorag_core.types import OnStep
+from memorag_core.types import OnStep, OnText
 
 ROOT = Path(__file__).resolve().parents[2]
 OTHER = "The lighthouse log says that the wind went round to the west at noon on Tuesday. Then it rained.\n"
@@ -169,11 +169,11 @@ def test_a_question_under_way_ends_with_the_texts_it_began_with(
     vars(other)["_parts"] = papers._parts
     generate = LocalGenerator.generate
 
-    def changed_meanwhile(self: LocalGenerator, prompt: str, max_new_tokens: int) -> str:
+    def changed_meanwhile(self: LocalGenerator, prompt: str, max_new_tokens: int, on_text: OnText) -> str:
         monkeypatch.setattr(LocalGenerator, "generate", generate)
         other.add("papers", [from_text(OTHER, "light")])
         other.remove("papers", "mill")
-        return generate(self, prompt, max_new_tokens)
+        return generate(self, prompt, max_new_tokens, on_text)
 
     monkeypatch.setattr(LocalGenerator, "generate", changed_meanwhile)
     answer = papers.answer("papers", QUESTION)

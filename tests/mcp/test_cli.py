@@ -8,17 +8,29 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
+from io import StringIO
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from memorag_core.config import MAX_EVIDENCE_TOKENS, PROFILES, Settings
-from memorag_core.errors import ModelUnavailable
+from memorag_core.errors import GenerationError, ModelUnavailable
 from memorag_core.models import embedded
-from memorag_core.types import Answer, Chunk, Citation, Clue, ContextInfo, DocumentInfo, Passage, Progress
+from memorag_core.types import (
+    Answer,
+    Chunk,
+    Citation,
+    Clue,
+    ContextInfo,
+    DocumentInfo,
+    Passage,
+    Progress,
+    ignore_text,
+)
 from memorag_mcp import cli, doctor, show
 
 TEXT = "The ferry sank in 1953. [bold]Nobody[/bold] drowned."
@@ -62,6 +74,8 @@ class FakeEngine:
         return self._ask(asked, (PASSAGE,))
 
     def answer(self, *asked: Any) -> Any:
+        for piece in ("In", " \x071953."):
+            asked[-1](piece)
         return self._ask(asked, ANSWER)
 
     summarize = answer
@@ -154,13 +168,13 @@ def test_interrupting_says_that_nothing_was_kept(engine: FakeEngine, invoke: Inv
 @pytest.mark.parametrize(
     ("line", "asked"),
     [
-        ("ask c Q?", [("c", "Q?", "memorag")]),
-        ("ask c Q? --from-memory", [("c", "Q?", "qa")]),
+        ("ask c Q?", [("c", "Q?", "memorag", ignore_text)]),
+        ("ask c Q? --from-memory", [("c", "Q?", "qa", ignore_text)]),
         ("clues c Q?", [("c", "Q?")]),
         ("evidence c Q?", [("c", "Q?"), ("c", "Q?", (CLUE,), None, None)]),
         ("evidence c Q? --no-clues --tokens 9", [("c", "Q?", (), None, 9)]),
         ("evidence c Q? --no-clues -k 30", [("c", "Q?", (), 30, MAX_EVIDENCE_TOKENS)]),
-        ("summarize c --focus ferry --words 40", [("c", "ferry", 40)]),
+        ("summarize c --focus ferry --words 40", [("c", "ferry", 40, ignore_text)]),
         ("add c -", [("c", ["text"])]),
         ("remove c d", [("c", "d")]),
     ],
@@ -200,6 +214,20 @@ def test_json_is_all_there_is_on_standard_output(engine: FakeEngine, invoke: Inv
     }
     expected = results.get(line.split()[0], ANSWER)
     assert json.loads(invoke(f"{line} --json", stdin="text").stdout) == json.loads(json.dumps(expected, default=asdict))
+
+
+@pytest.mark.parametrize("line", ["ask c Q?", "summarize c"])
+def test_on_a_terminal_the_text_is_shown_once_as_it_is_written(
+    engine: FakeEngine, invoke: Invoke, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    screen = StringIO()
+    monkeypatch.setattr(show, "results", lambda: Console(file=screen, force_terminal=True, color_system=None))
+    invoke(line)
+    assert screen.getvalue().startswith("In �1953.\n\n[1] Harrow Sound")
+    engine.fails = GenerationError("It broke off.")
+    result = invoke(line)
+    assert screen.getvalue().endswith("In �1953.\n")
+    assert (result.exit_code, result.stderr) == (1, "error: It broke off.\n")
 
 
 def test_a_document_cannot_send_control_characters_to_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
@@ -268,12 +296,15 @@ def test_doctor_outlives_a_package_that_does_not_load(monkeypatch: pytest.Monkey
         ({"profile": "huge"}, "profile", "problem", "Choose one of: auto, tiny"),
         ({"memory_model": "nobody/nothing"}, "model nobody/nothing", "note", "hf download nobody/nothing"),
         ({"memory_model": "old"}, "model old", "ok", ""),
+        ({"generator": "deepseek:chat"}, "model deepseek:chat", "problem", "Set DEEPSEEK_API_KEY in"),
+        ({"generator": "ollama:small"}, "model ollama:small", "ok", ""),
     ],
 )
 def test_doctor_says_what_to_do(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, chosen: dict[str, Any], what: str, state: str, todo: str
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delenv("DEEPSEEK_API_KEY", raising=False)
     monkeypatch.chdir(tmp_path)
     Path("file").touch()
     Path("old").mkdir()
@@ -281,6 +312,15 @@ def test_doctor_says_what_to_do(
     check = next(check for check in doctor.examine(Settings.of(**chosen)) if check.what == what)
     assert check.state == state
     assert todo in check.todo
+
+
+def test_doctor_names_the_apis_that_have_a_key_and_shows_none(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENAI_API_KEY", "AZURE_OPENAI_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DEEPSEEK_API_KEY", "sk-secret")
+    found = words(invoke("doctor").stdout)
+    assert "without a key: deepseek, ollama, lmstudio" in found
+    assert "sk-secret" not in found
 
 
 @pytest.fixture
@@ -331,7 +371,8 @@ def test_demo_runs_with_the_settings(served: dict[str, Any], invoke: Invoke) -> 
 
 
 @pytest.mark.parametrize(
-    "option", ["store", "profile", "device", "models_dir", "memory_model", "embedder", "generator", "retriever"]
+    "option",
+    ["store", "profile", "device", "models_dir", "memory_model", "embedder", "generator", "retriever", "prompts"],
 )
 def test_an_engine_option_is_a_flag_and_a_variable(
     engine: FakeEngine, invoke: Invoke, monkeypatch: pytest.MonkeyPatch, option: str

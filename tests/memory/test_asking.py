@@ -13,7 +13,7 @@ import torch
 from beacon_checkpoints import write
 from conftest import STORY
 
-from memorag_core.memory import BeaconMemory, LiteMemory, MemoryModel, base
+from memorag_core.memory import BeaconMemory, KeyValueMemory, LiteMemory, base
 from memorag_core.models.beacon import BeaconModel
 from memorag_core.models.language_model import LanguageModel
 from memorag_core.types import Document
@@ -22,11 +22,11 @@ BOOK = [Document("book", "book", "\n".join(f"Day {n}. {STORY}" for n in range(20
 QUESTIONS = ["Who kept the book?", "When were the gates hung, and by whom, as far as the book says?"]
 
 
-def lite(tiny_models: Path, folder: Path) -> MemoryModel:
+def lite(tiny_models: Path, folder: Path) -> KeyValueMemory:
     return LiteMemory(LanguageModel.load(tiny_models / "lm", "cpu"), chunk=1024, gist=500, budget=4096)
 
 
-def beacon(tiny_models: Path, folder: Path) -> MemoryModel:
+def beacon(tiny_models: Path, folder: Path) -> KeyValueMemory:
     lm = LanguageModel.load(write(folder, tiny_models / "lm", 600, window=64, ratio=[2], sink_size=2), "cpu")
     return BeaconMemory(lm, BeaconModel.beside(lm.model, folder))
 
@@ -39,7 +39,7 @@ def live_bytes() -> int:
 
 @pytest.mark.parametrize("kind", [lite, beacon])
 def test_a_memory_asked_a_hundred_times_is_what_it_was_bit_for_bit_and_memory_use_is_flat(
-    kind: Callable[[Path, Path], MemoryModel], tiny_models: Path, tmp_path: Path
+    kind: Callable[[Path, Path], KeyValueMemory], tiny_models: Path, tmp_path: Path
 ) -> None:
     model = kind(tiny_models, tmp_path)
     memory = model.memorize(BOOK, lambda done, total: None)

@@ -181,6 +181,7 @@ def test_a_profile_opens_the_memory_by_its_kind_with_its_ratio(checkpoint: Path,
     model = MEMORIES[profile.memory].open(profile, weights)
     assert model.settings() == {"ratio": 8, "window": 32, "sink": 2}
     memory = model.memorize(documents(STORY), nothing)
+    assert isinstance(model, BeaconMemory)
     [tokens] = model.lm.count([model.lm.chat_head + STORY])
     assert memory.state.tokens == 2 + tokens // 8 + tokens % 32
 

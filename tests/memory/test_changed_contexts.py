@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +11,10 @@ from beacon_checkpoints import write
 from conftest import STORY, tiny_settings
 
 from memorag_core import Document, MemoRAG, Settings
+from memorag_core.context import Context
+from memorag_core.memory import Memory
 from memorag_core.retrieval.dense import DenseIndex
+from memorag_core.retrieval.hybrid import HybridIndex
 
 OTHER = "The lighthouse log says that the wind went round to the west at noon on Tuesday. Then it rained.\n"
 THIRD = "The pilot came aboard off Ardmouth and left again. Nobody wrote down when.\n"
@@ -37,6 +41,14 @@ def engine(settings: Settings) -> MemoRAG:
     return MemoRAG(settings)
 
 
+def vectors_of(context: Context) -> Any:
+    """The vectors of a context's dense index."""
+    assert isinstance(context.index, HybridIndex)
+    dense = context.index.members[0]
+    assert isinstance(dense, DenseIndex)
+    return dense.nearest.tensors()["vectors"]
+
+
 def assert_same(engine: MemoRAG, context_id: str, documents: list[Document]) -> None:
     """Compare a changed context, read back, with one memorized in a store of its own."""
     whole = MemoRAG(
@@ -48,10 +60,10 @@ def assert_same(engine: MemoRAG, context_id: str, documents: list[Document]) -> 
     assert context.chunks == expected.chunks
     assert context.manifest.key == expected.manifest.key
     assert context.memory.notes == expected.memory.notes
-    assert isinstance(context.index, DenseIndex)
-    assert isinstance(expected.index, DenseIndex)
-    vectors, all_at_once = (index.nearest.tensors()["vectors"] for index in (context.index, expected.index))
+    vectors, all_at_once = vectors_of(context), vectors_of(expected)
     torch.testing.assert_close(vectors, all_at_once, atol=1e-3, rtol=0)
+    assert isinstance(context.memory, Memory)
+    assert isinstance(expected.memory, Memory)
     state, new = context.memory.state, expected.memory.state
     for kept, read in zip((*state.keys, *state.values), (*new.keys, *new.values), strict=True):
         torch.testing.assert_close(kept, read, atol=0.02, rtol=0.02)  # what was kept went through float16 on disk
