@@ -103,7 +103,9 @@ def info_of(context_id: str, manifest: Manifest, cached: bool = False) -> Contex
     return ContextInfo(
         id=context_id,
         title=manifest.title,
-        documents=tuple(DocumentInfo(d.id, d.title, d.source, d.characters) for d in manifest.documents),
+        documents=tuple(
+            DocumentInfo(d.id, d.title, d.source, d.characters, len(d.pages), d.notice) for d in manifest.documents
+        ),
         created=manifest.created,
         models={role: manifest.recipe[role]["model"] for role in ("memory", "embedder")},
         chunks=manifest.chunks,
@@ -124,7 +126,8 @@ def read_documents(folder: Path, manifest: Manifest) -> tuple[Document, ...]:
         texts = [(folder / entry.file).read_bytes().decode() for entry in manifest.documents]
     except (OSError, UnicodeDecodeError) as error:
         raise damage(folder, f"it cannot be read ({error})") from error
-    return tuple(Document(e.id, e.title, text, e.source) for e, text in zip(manifest.documents, texts, strict=True))
+    entries = zip(manifest.documents, texts, strict=True)
+    return tuple(Document(e.id, e.title, text, e.source, e.pages, e.notice) for e, text in entries)
 
 
 def read_chunks(folder: Path, documents: Sequence[Document]) -> tuple[Chunk, ...]:
@@ -150,7 +153,15 @@ def _write_texts(folder: Path, documents: Sequence[Document], chunks: Sequence[C
         (folder / name).write_bytes(document.text.encode())
         size = len(document.text)
         entries.append(
-            DocumentEntry(id=document.id, title=document.title, source=document.source, file=name, characters=size)
+            DocumentEntry(
+                id=document.id,
+                title=document.title,
+                source=document.source,
+                file=name,
+                characters=size,
+                pages=document.pages,
+                notice=document.notice,
+            )
         )
     offsets = [[chunk.document_id, chunk.start, chunk.end] for chunk in chunks]
     (folder / CHUNKS).write_text(json.dumps(offsets, ensure_ascii=False), encoding="utf-8")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from memorag_core.clues import cite, clean
+from memorag_core.pages import page_of
 from memorag_core.prompts import prompts_for, render_answer, render_summary
 from memorag_core.retrieval.base import Fused, fuse
 from memorag_core.types import Answer, Clue, Passage, Task
@@ -76,6 +77,7 @@ class Inquiry:
     def _within_budget(self, ranked: Sequence[Fused], queries: Sequence[str], tokens: int) -> tuple[Passage, ...]:
         """The best passages that fit, at least one."""
         chunks = self.context.chunks
+        pages = {document.id: document.pages for document in self.context.documents}
         counts = self.parts.generator.count([chunks[item.chunk].text for item in ranked])
         kept: list[Passage] = []
         used = 0
@@ -84,7 +86,8 @@ class Inquiry:
                 continue
             used += count
             found_by = tuple(queries[number] for number in item.found_by)
-            kept.append(Passage(chunks[item.chunk], item.score, found_by))
+            chunk = chunks[item.chunk]
+            kept.append(Passage(chunk, item.score, found_by, page_of(pages[chunk.document_id], chunk.start)))
         return tuple(kept)
 
     def _written(

@@ -22,7 +22,7 @@ import typer
 from memorag_core.config import MAX_EVIDENCE_TOKENS, Settings
 from memorag_core.engine import MemoRAG
 from memorag_core.errors import InputError, MemoRAGError
-from memorag_core.ingest import BYTES_A_CHARACTER, decoded, from_path, from_text
+from memorag_core.ingest import BYTES_A_CHARACTER, from_bytes, from_path, from_url, is_url
 from memorag_core.names import unique
 from memorag_core.types import Document
 from memorag_mcp import show
@@ -39,6 +39,7 @@ ALLOW = typer.Option(
     envvar="MEMORAG_ALLOW",
     help="A folder to memorize files from, repeatable. Default: the current folder, unless it is / or your home.",
 )
+INCLUDE = typer.Option(metavar="PATTERN", help="Of a folder, the files that match, such as '*.pdf'; repeatable.")
 ALLOWED_HOST = typer.Option(metavar="HOST", help="A Host header to accept, as of a proxy; repeatable.")
 ALLOWED_ORIGIN = typer.Option(metavar="ORIGIN", help="An Origin header to accept, of browsers; repeatable.")
 
@@ -118,13 +119,14 @@ def serve(
 @command("memorize")
 def memorize(
     settings: Settings,
-    paths: Annotated[list[str], typer.Argument(metavar="PATH", help="Text files, folders, or - for standard input.")],
+    paths: Annotated[list[str], typer.Argument(metavar="PATH", help="Files, folders, URLs, or - for standard input.")],
     name: Annotated[str | None, typer.Option(help="The id of the context. Default: made from the title.")] = None,
+    include: Annotated[list[str] | None, INCLUDE] = None,
     as_json: AsJson = False,
 ) -> None:
     """Read documents once into a context that is kept."""
     try:
-        documents = _documents(paths, settings.max_characters)
+        documents = _documents(paths, settings, include or [])
         with show.progress() as on_progress:
             info = open_engine(settings).memorize(documents, name, on_progress)
     except KeyboardInterrupt:
@@ -255,19 +257,23 @@ def _default_allowed() -> list[Path]:
     return [] if here in {Path(here.anchor), Path.home()} else [here]
 
 
-def _documents(paths: Sequence[str], limit: int) -> list[Document]:
-    """The documents of all paths, each with an id of its own."""
+def _documents(places: Sequence[str], settings: Settings, include: Sequence[str] = ()) -> list[Document]:
+    """The documents of all places, each with an id of its own."""
     documents: list[Document] = []
-    for path in paths:
-        for document in [_standard_input(limit)] if path == "-" else from_path(Path(path), limit):
+    for place in places:
+        for document in _documents_at(place, settings, include):
             taken = {other.id for other in documents}
             documents.append(replace(document, id=unique(document.id, taken)))
     return documents
 
 
-def _standard_input(limit: int) -> Document:
-    data = sys.stdin.buffer.read(limit * BYTES_A_CHARACTER + 1)
-    return from_text(decoded(data, "Standard input", limit))
+def _documents_at(place: str, settings: Settings, include: Sequence[str]) -> list[Document]:
+    limit = settings.max_characters
+    if place == "-":
+        return [from_bytes(sys.stdin.buffer.read(limit * BYTES_A_CHARACTER + 1), "Standard input", limit)]
+    if is_url(place):
+        return [from_url(place, limit, settings.allow_url)]
+    return from_path(Path(place), limit, include)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = [path for package in ("memorag_core", "memorag_mcp") for path in sorted((ROOT / package).rglob("*.py"))]
 HEAVY = ("torch", "transformers", "faiss", "sentence_transformers")
-BASE = {"types", "config", "errors", "names", "recent", "stopping"}
+BASE = {"types", "config", "errors", "names", "recent", "stopping", "pages"}
 LOWER = {"models", "chunking", "prompts", "manifest"}
 SIBLINGS = {"memory", "retrieval", "generation", "store", "ingest", "clues"}
 MADE_OF_SIBLINGS = {"parts", "context", "inquiry"}
