@@ -110,11 +110,13 @@ def answer_requests() -> None:
 
 def _answered(file: str, suffix: str, what: str, limit: int) -> dict[str, Any]:
     try:
-        return asdict(format_of(suffix).read(Path(file).read_bytes(), what, limit))
-    except InputError as error:
-        return {"error": str(error)}
+        data = Path(file).read_bytes()
     except OSError as error:
         return {"error": f"{what} cannot be read ({error.strerror or error}). Check its permissions."}
+    try:
+        return asdict(format_of(suffix).read(data, what, limit))
+    except InputError as error:
+        return {"error": str(error)}
     except Exception as error:  # whatever its library makes of a damaged file
         kind, why = suffix.lstrip(".").upper(), str(error)[:200] or type(error).__name__
         return {"error": f"{what} cannot be read as {kind} ({why}). It may be damaged: open it and save it anew."}

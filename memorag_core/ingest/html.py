@@ -19,6 +19,7 @@ PARAGRAPHS |= {"dl", "table", "pre", "blockquote", "figure", "form", "fieldset",
 LINES = {"li", "tr", "dt", "dd", "br", "caption", "figcaption", "summary", "option"}
 PREFIXES = HEADINGS | {"li": "- "}
 CELLS = {"td", "th"}
+HOLDERS = CELLS | set(PREFIXES)
 
 _SPACE = re.compile(r"[\s\xa0]+")
 _CHARSET = re.compile(rb"""<meta[^>]+charset\s*=\s*["']?([\w-]+)""", re.IGNORECASE)
@@ -67,21 +68,26 @@ class _Writer:
         self._parts: list[str] = []
         self._breaks = 0
         self._mark = ""
+        self._opened = False
         self._verbatim = 0
 
     def enter(self, node: Any) -> None:
         """What comes before an element's children."""
         self._break(node.tag)
         self._verbatim += node.tag == "pre"
-        self._mark = PREFIXES.get(node.tag, self._mark)
+        if node.tag in HOLDERS:
+            self._mark, self._opened = PREFIXES.get(node.tag, ""), True
         if node.tag in CELLS and node.getprevious() is not None:
-            self._add(" | ")
+            self._parts.append(" | ")
+            self._breaks = 0
         if node.tag not in SKIPPED:
             self._add(node.text)
 
     def leave(self, node: Any) -> None:
         """What comes behind an element, its tail with it."""
         self._verbatim -= node.tag == "pre"
+        if node.tag in HOLDERS:
+            self._mark, self._opened, self._breaks = "", False, 0
         self._break(node.tag)
         self._add(node.tail)
 
@@ -90,7 +96,8 @@ class _Writer:
         return re.sub(r"[ \t]+$", "", "".join(self._parts), flags=re.MULTILINE).strip()
 
     def _break(self, tag: str) -> None:
-        if tag in PARAGRAPHS or tag in LINES:
+        """A paragraph that opens a list item or a cell stays on its line."""
+        if not self._opened and (tag in PARAGRAPHS or tag in LINES):
             self._breaks = max(self._breaks, 2 if tag in PARAGRAPHS else 1)
 
     def _add(self, text: str | None) -> None:
@@ -99,12 +106,8 @@ class _Writer:
         words = words.lstrip(" ") if at_start and not self._verbatim else words
         if not words:
             return
-        if self._parts and not self._mark.startswith("-"):
-            self._parts.append("\n" * self._breaks)
-        elif self._parts:
-            self._parts.append("\n" * min(self._breaks, 2))
-        self._parts += [self._mark, words]
-        self._breaks, self._mark = 0, ""
+        self._parts += ["\n" * self._breaks if self._parts else "", self._mark, words]
+        self._breaks, self._mark, self._opened = 0, "", False
 
 
 def _decoded(data: bytes, what: str) -> tuple[str, str]:

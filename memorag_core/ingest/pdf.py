@@ -15,7 +15,7 @@ FULL_LINE = 0.8
 ADVICE = "run OCR over it first, for example: ocrmypdf FILE read.pdf"
 
 _HYPHEN = re.compile("[\ufffe\x02\xad]\r?\n?")
-_ITEM = re.compile(r"\s*(?:[-–•*▪◦]|\(?\d{1,3}[.)]|[a-z]\))\s")  # noqa: RUF001  # the dash that lists are set with
+_ITEM = re.compile(r"\s*(?:[-–•*▪◦]|\(?\d{1,3}[.)]|[a-z]\))\s")
 
 
 def read(data: bytes, what: str, limit: int) -> Extract:

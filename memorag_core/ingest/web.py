@@ -152,7 +152,7 @@ def _asked(pool: httpcore2.ConnectionPool, address: Address) -> AbstractContextM
     url = httpcore2.URL(
         scheme=address.scheme.encode(), host=address.host.encode(), port=address.port, target=address.target.encode()
     )
-    headers = {"Host": address.header, "User-Agent": "memorag-mcp", "Accept-Encoding": "identity", "Accept": "*/*"}
+    headers = [("Host", address.header), ("User-Agent", "memorag-mcp"), ("Accept-Encoding", "identity")]
     return pool.stream("GET", url, headers=headers)
 
 
