@@ -48,8 +48,8 @@ class Context:
 
 
 def key_of(documents: Sequence[Document], recipe: dict[str, Any]) -> str:
-    """The digest of all that decides a context's encoding: its texts and the recipe, not what they are called."""
-    texts = [hashlib.sha256(document.text.encode()).hexdigest() for document in documents]
+    """The digest of all that decides a context: its texts, their pages and the recipe, not what they are called."""
+    texts = [_digest(document) for document in documents]
     return hashlib.sha256(json.dumps([texts, recipe], sort_keys=True).encode()).hexdigest()
 
 
@@ -166,6 +166,12 @@ def _write_texts(folder: Path, documents: Sequence[Document], chunks: Sequence[C
     offsets = [[chunk.document_id, chunk.start, chunk.end] for chunk in chunks]
     (folder / CHUNKS).write_text(json.dumps(offsets, ensure_ascii=False), encoding="utf-8")
     return tuple(entries)
+
+
+def _digest(document: Document) -> str:
+    digest = hashlib.sha256(document.text.encode())
+    digest.update("".join(f"\0{start}" for start in document.pages).encode())  # no text holds a NUL
+    return digest.hexdigest()
 
 
 def _stage(name: str, on_progress: OnProgress, start: float, end: float) -> OnStep:

@@ -220,6 +220,8 @@ def _documents(
     allow, most = limits
     if (text is None) == (path is None):
         raise InputError("Give either text or path, one of them: the text itself, or a file or folder to read.")
+    if include and (path is None or is_url(path)):
+        raise InputError("include chooses among the files of a folder; leave it out, or give a folder as path.")
     if path is not None and is_url(path):
         return [from_url(path, most, allow_url)]
     if path is not None:

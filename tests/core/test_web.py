@@ -189,7 +189,7 @@ def test_public_addresses_are_accepted_in_every_form(address: str) -> None:
 def test_every_form_of_a_loopback_address_is_seen_through(site: Site, host: str) -> None:
     """The resolver is the real one: what it makes of a number in an odd form is what is checked."""
     net = Net(site)
-    with pytest.raises(InputError, match="not an address of the public web|could not be fetched"):
+    with pytest.raises(InputError, match=r"not an address of the public web|could not be fetched"):
         from_url(f"http://{host}:{site.server_port}/", LIMIT, True, Web(connect=net.connect))
     assert net.connected == []
 
