@@ -13,11 +13,10 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
-
-import psutil
 
 from memorag_core.errors import InputError
 from memorag_core.ingest.extract import Extract
@@ -35,6 +34,14 @@ class _Process:
 
     process: subprocess.Popen[str]
     answers: queue.Queue[str | None]
+    listener: threading.Thread
+
+    def end(self) -> None:
+        """End it, whatever it is doing."""
+        self.process.kill()
+        self.listener.join()
+        with suppress(OSError), self.process:  # closing its input sends what it did not live to read
+            pass
 
 
 class Apart:
@@ -50,8 +57,7 @@ class Apart:
 
     def __exit__(self, *_: object) -> None:
         if self._reader is not None:
-            with self._reader.process as process:
-                process.kill()
+            self._reader.end()
             self._reader = None
 
     def read(self, file: Path, suffix: str, what: str, limit: int) -> Extract:
@@ -80,9 +86,10 @@ class Apart:
 
         try:
             _send(reader.process.stdin, request)
-            wait_for(heard)
-        except BrokenPipeError:
+        except OSError:
             said.append(None)
+        else:
+            wait_for(heard)
         if said[0] is None:
             raise InputError(f"{what} made its reader crash, so it is damaged or hostile. Convert it to plain text.")
         answer: dict[str, Any] = json.loads(said[0])
@@ -92,6 +99,8 @@ class Apart:
         advice = "It is damaged or made to do harm, or far too large: split it, or convert it to plain text."
         if time.monotonic() > deadline:
             raise InputError(f"{what} could not be read within {self._seconds:g} seconds. {advice}")
+        import psutil  # here, since it costs the start a hundredth of a second
+
         try:
             used = psutil.Process(pid).memory_info().rss
         except psutil.Error:
@@ -133,8 +142,9 @@ def _start() -> _Process:
         encoding="utf-8",
     )
     answers: queue.Queue[str | None] = queue.Queue()
-    threading.Thread(target=_listen, args=(process.stdout, answers), daemon=True).start()
-    return _Process(process, answers)
+    listener = threading.Thread(target=_listen, args=(process.stdout, answers), daemon=True)
+    listener.start()
+    return _Process(process, answers, listener)
 
 
 def _listen(lines: IO[str] | None, answers: queue.Queue[str | None]) -> None:

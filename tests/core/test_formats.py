@@ -301,7 +301,10 @@ def test_a_file_of_300_mb_is_refused_before_it_is_read(
         read(path)
 
 
-def test_a_reader_that_crashes_is_an_error_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("memorag_core.ingest.apart.COMMAND", [sys.executable, "-c", "import os; input(); os.abort()"])
+@pytest.mark.parametrize("code", ["import os; input(); os.abort()", "raise SystemExit"], ids=["reading", "starting"])
+def test_a_reader_that_crashes_is_an_error_of_the_file(
+    tmp_path: Path, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("memorag_core.ingest.apart.COMMAND", [sys.executable, "-c", code])
     with pytest.raises(InputError, match=r"a\.pdf made its reader crash"):
         from_path(write_pdf(tmp_path / "a.pdf", ["Text."]), LIMIT)
