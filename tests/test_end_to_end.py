@@ -71,11 +71,8 @@ async def test_a_long_document_is_memorized_and_is_still_there_after_a_restart(t
 async def test_the_page_of_a_fact_in_a_pdf_of_200_pages_is_cited(tiny: Settings, tmp_path: Path) -> None:
     """The facts are alike but for their names; the real embedder finds the one asked for."""
     keepers = ["Amos", "Silas", "Edith", "Harriet", "Jabez"]
-    pages = [
-        f"Of the year {1700 + number}. The sluice was in order.\n\nThe gate book was kept by {keepers[number % 5]}."
-        for number in range(1, 201)
-    ]
-    pages[136] = "The lighthouse at Ardmouth was struck by lightning, and its keeper, Obadiah Finch, lost his parrot."
+    pages = [f"In {1700 + number} the book was kept by {keepers[number % 5]}." for number in range(1, 201)]
+    pages[136] = "Lightning struck the lighthouse, and its keeper, Obadiah Finch, lost his parrot."
     write_pdf(tmp_path / "book.pdf", pages)
     async with over_stdio(tiny, "auto", tmp_path) as client:
         context = await ok(client, "memorize_context", path=str(tmp_path / "book.pdf"))
