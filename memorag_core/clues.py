@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import log
 
 from memorag_core.chunking import sentences
+from memorag_core.pages import page_of
 from memorag_core.types import Citation, Clue, ClueKind, Document, Passage
 
 MAX_CLUES = 6
@@ -101,6 +102,7 @@ def cite(
             spans[i][1],
             spans[i][2],
             by_id[spans[i][0]].text[spans[i][1] : spans[i][2]],
+            page_of(by_id[spans[i][0]].pages, spans[i][1]),
         )
         for i in best
         if scores[i] > 0 and scores[i] >= floor

@@ -138,6 +138,7 @@ class Settings(BaseModel):
     hits: int = Field(40, ge=1, le=MAX_HITS, description="hits per query before fusion")
     evidence_tokens: int = Field(700, ge=16, le=MAX_EVIDENCE_TOKENS, description="evidence shown to the generator")
     max_characters: int = Field(50_000_000, ge=1, description="the largest context accepted, in characters")
+    allow_url: bool = Field(False, description="documents may be fetched from public web servers")
     warm_contexts: int = Field(8, ge=1, description="contexts kept loaded, least recently used dropped first")
 
     @field_validator("store", "models_dir", "prompts", mode="after")

@@ -56,8 +56,8 @@ class Context:
 
 
 def key_of(documents: Sequence[Document], recipe: dict[str, Any]) -> str:
-    """The digest of all that decides a context's encoding: its texts and the recipe, not what they are called."""
-    texts = [hashlib.sha256(document.text.encode()).hexdigest() for document in documents]
+    """The digest of all that decides a context: its texts, their pages and the recipe, not what they are called."""
+    texts = [_digest(document) for document in documents]
     return hashlib.sha256(json.dumps([texts, recipe], sort_keys=True).encode()).hexdigest()
 
 
@@ -158,7 +158,9 @@ def info_of(context_id: str, manifest: Manifest, cached: bool = False) -> Contex
     return ContextInfo(
         id=context_id,
         title=manifest.title,
-        documents=tuple(DocumentInfo(d.id, d.title, d.source, d.characters) for d in manifest.documents),
+        documents=tuple(
+            DocumentInfo(d.id, d.title, d.source, d.characters, len(d.pages), d.notice) for d in manifest.documents
+        ),
         created=manifest.created,
         models={role: manifest.recipe[role]["model"] for role in ("memory", "embedder")},
         chunks=manifest.chunks,
@@ -197,7 +199,8 @@ def read_documents(folder: Path, manifest: Manifest) -> tuple[Document, ...]:
         texts = [(folder / entry.file).read_bytes().decode() for entry in manifest.documents]
     except (OSError, UnicodeDecodeError) as error:
         raise damage(folder, f"it cannot be read ({error})") from error
-    return tuple(Document(e.id, e.title, text, e.source) for e, text in zip(manifest.documents, texts, strict=True))
+    entries = zip(manifest.documents, texts, strict=True)
+    return tuple(Document(e.id, e.title, text, e.source, e.pages, e.notice) for e, text in entries)
 
 
 def read_chunks(folder: Path, documents: Sequence[Document]) -> tuple[Chunk, ...]:
@@ -245,11 +248,25 @@ def _write_texts(folder: Path, documents: Sequence[Document], chunks: Sequence[C
         (folder / name).write_bytes(document.text.encode())
         size = len(document.text)
         entries.append(
-            DocumentEntry(id=document.id, title=document.title, source=document.source, file=name, characters=size)
+            DocumentEntry(
+                id=document.id,
+                title=document.title,
+                source=document.source,
+                file=name,
+                characters=size,
+                pages=document.pages,
+                notice=document.notice,
+            )
         )
     offsets = [[chunk.document_id, chunk.start, chunk.end] for chunk in chunks]
     (folder / CHUNKS).write_text(json.dumps(offsets, ensure_ascii=False), encoding="utf-8")
     return tuple(entries)
+
+
+def _digest(document: Document) -> str:
+    digest = hashlib.sha256(document.text.encode())
+    digest.update("".join(f"\0{start}" for start in document.pages).encode())  # no text holds a NUL
+    return digest.hexdigest()
 
 
 def _stage(name: str, on_progress: OnProgress, start: float, end: float) -> OnStep:

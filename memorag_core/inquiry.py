@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from memorag_core.clues import cite, clean
 from memorag_core.errors import InputError
+from memorag_core.pages import page_of
 from memorag_core.prompts import prompts_for, render_answer, render_summary
 from memorag_core.retrieval.base import Fused, Hit, fuse
 from memorag_core.types import Answer, Clue, OnText, Passage, Task, ignore_text
@@ -100,6 +101,7 @@ class Inquiry:
     ) -> tuple[Passage, ...]:
         """The best passages that fit, at least one."""
         chunks = self.context.chunks
+        pages = {document.id: document.pages for document in self.context.documents}
         counts = self.parts.generator.count([chunks[item.chunk].text for item in ranked])
         kept: list[Passage] = []
         used = 0
@@ -108,7 +110,8 @@ class Inquiry:
                 continue
             used += count
             found_by = tuple([*queries, links.get(item.chunk, "")][number] for number in item.found_by)
-            kept.append(Passage(chunks[item.chunk], item.score, found_by))
+            chunk = chunks[item.chunk]
+            kept.append(Passage(chunk, item.score, found_by, page_of(pages[chunk.document_id], chunk.start)))
         return tuple(kept)
 
     def _written(

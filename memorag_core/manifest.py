@@ -17,7 +17,7 @@ DOCUMENTS = "documents"
 
 
 class DocumentEntry(BaseModel):
-    """A document of the context; its text is in `file`, UTF-8, byte for byte."""
+    """A document of the context; its text is in `file`, UTF-8, byte for byte. `pages` as in `Document`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -26,6 +26,8 @@ class DocumentEntry(BaseModel):
     source: str
     file: str
     characters: int
+    pages: tuple[int, ...] = ()
+    notice: str = ""
 
 
 class FileEntry(BaseModel):
@@ -54,14 +56,9 @@ class Manifest(BaseModel):
     files: dict[str, FileEntry]
     seal: str = ""
 
-    def digest(self) -> str:
-        """The SHA-256 of all fields but `seal`."""
-        record = self.model_dump(mode="json", exclude={"seal"})
-        return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
-
     def sealed(self) -> Manifest:
         """With the digest that `read` checks."""
-        return self.model_copy(update={"seal": self.digest()})
+        return self.model_copy(update={"seal": digest(self.model_dump(mode="json"))})
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:
@@ -85,7 +82,7 @@ class Manifest(BaseModel):
             manifest = cls.model_validate(record)
         except ValidationError as error:
             raise damage(folder, f"{MANIFEST} is not valid") from error
-        if manifest.seal != manifest.digest():
+        if manifest.seal != digest(record):
             raise damage(folder, f"{MANIFEST} does not match its own checksum")
         return manifest
 
@@ -121,6 +118,12 @@ class Manifest(BaseModel):
                 raise damage(folder, f"{name} cannot be read ({error.strerror})") from error
             if not intact:
                 raise damage(folder, f"{name} does not match its checksum")
+
+
+def digest(record: dict[str, Any]) -> str:
+    """The SHA-256 of all fields but `seal`, as they are written: fields that came later are no damage."""
+    rest = {name: value for name, value in record.items() if name != "seal"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def damage(folder: Path, what: str) -> MemoRAGError:

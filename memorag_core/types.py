@@ -15,12 +15,18 @@ Task = Literal["memorag", "qa", "summarize"]
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One text to remember. `id` is unique in its context; `source` is where it came from, for people."""
+    """One text to remember. `id` is unique in its context; `source` is where it came from, for people.
+
+    `pages` are the offsets at which its pages (slides, chapters) begin, where it has any; `notice` is what who reads
+    it should know, such as an encoding that was guessed.
+    """
 
     id: str
     title: str
     text: str
     source: str = ""
+    pages: tuple[int, ...] = ()
+    notice: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,22 +60,27 @@ class Clue:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """Evidence: a chunk with its fused score and the queries (the question, clues) that found it, best first."""
+    """Evidence: a chunk with its fused score and the queries (the question, clues) that found it, best first.
+
+    `page` is the one it begins on, from 1, where its document has pages.
+    """
 
     chunk: Chunk
     score: float
     found_by: tuple[str, ...]
+    page: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """A quote that supports an answer: `quote == document.text[start:end]`, to the letter."""
+    """A quote that supports an answer: `quote == document.text[start:end]`, to the letter; `page` as in `Passage`."""
 
     document_id: str
     title: str
     start: int
     end: int
     quote: str
+    page: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +96,14 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class DocumentInfo:
-    """A document of a stored context, without its text. `characters` counts Python characters."""
+    """A document of a stored context, without its text. `characters` counts Python characters; `pages` its pages."""
 
     id: str
     title: str
     source: str
     characters: int
+    pages: int = 0
+    notice: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,6 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -22,10 +21,9 @@ import typer
 from memorag_core.config import MAX_EVIDENCE_TOKENS, Settings
 from memorag_core.engine import MemoRAG
 from memorag_core.errors import InputError, MemoRAGError
-from memorag_core.ingest import BYTES_A_CHARACTER, decoded, from_path, from_text
-from memorag_core.names import unique
 from memorag_core.types import ContextInfo, Document, OnProgress, Task
 from memorag_mcp import show
+from memorag_mcp.given import documents_at
 from memorag_mcp.options import ENGINE_OPTIONS
 
 INTERRUPTED = 130
@@ -33,7 +31,7 @@ Encode = Callable[[MemoRAG, list[Document], OnProgress], ContextInfo]
 
 Transport = Literal["stdio", "sse", "http"]
 ContextId = Annotated[str, typer.Argument(metavar="CONTEXT", help="The id of a context; `memorag list` shows them.")]
-Paths = Annotated[list[str], typer.Argument(metavar="PATH", help="Text files, folders, or - for standard input.")]
+Paths = Annotated[list[str], typer.Argument(metavar="PATH", help="Files, folders, URLs, or - for standard input.")]
 DocumentId = Annotated[str, typer.Argument(metavar="DOCUMENT", help="The id of a document; `list --json` shows them.")]
 Question = Annotated[str, typer.Argument(metavar="QUESTION", help="A question, in the language of the text.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
@@ -42,6 +40,10 @@ ALLOW = typer.Option(
     envvar="MEMORAG_ALLOW",
     help="A folder to memorize files from, repeatable. Default: the current folder, unless it is / or your home.",
 )
+Include = Annotated[
+    list[str] | None,
+    typer.Option(metavar="PATTERN", help="Of a folder, the files that match, such as '*.pdf'; repeatable."),
+]
 ALLOWED_HOST = typer.Option(metavar="HOST", help="A Host header to accept, as of a proxy; repeatable.")
 ALLOWED_ORIGIN = typer.Option(metavar="ORIGIN", help="An Origin header to accept, of browsers; repeatable.")
 
@@ -123,16 +125,17 @@ def memorize(
     settings: Settings,
     paths: Paths,
     name: Annotated[str | None, typer.Option(help="The id of the context. Default: made from the title.")] = None,
+    include: Include = None,
     as_json: AsJson = False,
 ) -> None:
     """Read documents once into a context that is kept."""
-    _encoded(settings, paths, lambda engine, documents, on: engine.memorize(documents, name, on), as_json)
+    _encoded(settings, paths, lambda engine, documents, on: engine.memorize(documents, name, on), as_json, include)
 
 
 @command("add")
-def add(settings: Settings, context: ContextId, paths: Paths, as_json: AsJson = False) -> None:
+def add(settings: Settings, context: ContextId, paths: Paths, include: Include = None, as_json: AsJson = False) -> None:
     """Add documents to a context; what it holds is not read again."""
-    _encoded(settings, paths, lambda engine, documents, on: engine.add(context, documents, on), as_json)
+    _encoded(settings, paths, lambda engine, documents, on: engine.add(context, documents, on), as_json, include)
 
 
 @command("remove")
@@ -264,31 +267,16 @@ def _default_allowed() -> list[Path]:
     return [] if here in {Path(here.anchor), Path.home()} else [here]
 
 
-def _encoded(settings: Settings, paths: Sequence[str], work: Encode, as_json: bool) -> None:
+def _encoded(settings: Settings, paths: Sequence[str], work: Encode, as_json: bool, include: Include = None) -> None:
     """Do long work on the documents of the paths, with a progress bar, and show the context that comes of it."""
     try:
-        documents = _documents(paths, settings.max_characters)
+        documents = documents_at(paths, settings, include or [])
         with show.progress() as on_progress:
             info = work(open_engine(settings), documents, on_progress)
     except KeyboardInterrupt:
         show.notice("stopped; nothing was kept")
         raise typer.Exit(INTERRUPTED) from None
     show.as_json(info) if as_json else show.memorized(info)
-
-
-def _documents(paths: Sequence[str], limit: int) -> list[Document]:
-    """The documents of all paths, each with an id of its own."""
-    documents: list[Document] = []
-    for path in paths:
-        for document in [_standard_input(limit)] if path == "-" else from_path(Path(path), limit):
-            taken = {other.id for other in documents}
-            documents.append(replace(document, id=unique(document.id, taken)))
-    return documents
-
-
-def _standard_input(limit: int) -> Document:
-    data = sys.stdin.buffer.read(limit * BYTES_A_CHARACTER + 1)
-    return from_text(decoded(data, "Standard input", limit))
 
 
 if __name__ == "__main__":

@@ -14,9 +14,9 @@ from memorag_core.config import Settings
 def _engine_option(field: str, kind: type, metavar: str, text: str, variable: str = "") -> inspect.Parameter:
     """An option that every command has; left out, the default of that field of `Settings` holds."""
     option = typer.Option(
-        f"--{field.replace('_', '-')}",
+        f"--{field.replace('_', '-')}",  # one name: a switch has no opposite
         envvar=variable or f"MEMORAG_{field.upper()}",
-        metavar=metavar,
+        metavar=metavar or None,
         help=text,
         rich_help_panel="Engine options",
     )
@@ -33,6 +33,7 @@ ENGINE_OPTIONS = [
     _engine_option("embedder", str, "MODEL", "The embedder: a hub id or a folder."),
     _engine_option("retriever", str, "KIND", "How texts are found: hybrid (dense and BM25), dense, bge-m3, bm25."),
     _engine_option("max_characters", int, "N", "The largest context to accept, in characters."),
+    _engine_option("allow_url", bool, "", "Let documents be fetched from public web servers, by their URL."),
     _engine_option(
         "generator",
         str,
@@ -46,4 +47,10 @@ ENGINE_OPTIONS = [
 def engine_flags(settings: Settings) -> list[str]:
     """The options that give another process these settings."""
     chosen = settings.model_dump(include={option.name for option in ENGINE_OPTIONS}, exclude_none=True)
-    return [part for field, value in chosen.items() for part in (f"--{field.replace('_', '-')}", str(value))]
+    flags = [[f"--{field.replace('_', '-')}", *_value(value)] for field, value in chosen.items() if value is not False]
+    return [part for flag in flags for part in flag]
+
+
+def _value(value: object) -> list[str]:
+    """A switch has none."""
+    return [] if value is True else [str(value)]

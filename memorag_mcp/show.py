@@ -82,6 +82,9 @@ def memorized(info: ContextInfo) -> None:
     )
     how = "memorized before, nothing to do" if info.cached else f"memorized in {info.encode_seconds:.1f} s"
     line(f"{info.id}: {what}; {how}")
+    for document in info.documents:
+        if document.notice:
+            notice(f"{document.title}: {document.notice}")
     line(f'Ask it: memorag ask {info.id} "QUESTION"')
 
 
@@ -101,7 +104,7 @@ def answer(ask: Callable[[OnText], Answer], in_json: bool) -> None:
         out.print(_text(result.text or "There is no answer in what was found."))
     for number, citation in enumerate(result.citations, start=1):
         out.print()
-        place = f"{citation.document_id}, characters {citation.start} to {citation.end}"
+        place = _place(citation.document_id, citation.page, citation.start, citation.end)
         _quoted(f"[{number}] {citation.title} ({place})", citation.quote)
 
 
@@ -119,7 +122,7 @@ def passages(found: Sequence[Passage]) -> None:
         if number > 1:
             results().print()
         chunk = passage.chunk
-        place = f"{chunk.document_id}, characters {chunk.start} to {chunk.end}"
+        place = _place(chunk.document_id, passage.page, chunk.start, chunk.end)
         _quoted(f"[{number}] {place}, score {passage.score:.4f}", chunk.text.strip())
         results().print(_indented(f"found by: {' | '.join(passage.found_by)}", "dim"))
 
@@ -174,6 +177,10 @@ def _models_of(profile: Profile, is_here: Callable[[str], bool]) -> list[str]:
 
 def _where(name: str, is_here: Callable[[str], bool]) -> str:
     return "an API" if is_remote(name) else "here" if is_here(name) else "not here"
+
+
+def _place(document_id: str, page: int | None, start: int, end: int) -> str:
+    return f"{document_id}, {f'page {page}, ' if page else ''}characters {start} to {end}"
 
 
 def _text(text: str, style: str = "") -> Text:

@@ -14,8 +14,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = [path for package in ("memorag_core", "memorag_mcp") for path in sorted((ROOT / package).rglob("*.py"))]
 HEAVY = ("torch", "transformers", "faiss", "sentence_transformers")
-BASE = {"types", "config", "errors", "names", "recent", "stopping"}
-LOWER = {"models", "chunking", "prompts", "templates", "manifest", "disk"}
+BASE = {"types", "config", "errors", "names", "recent", "stopping", "pages"}
+LOWER = {"models", "chunking", "links", "prompts", "templates", "manifest", "disk"}
 SIBLINGS = {"memory", "retrieval", "generation", "store", "ingest", "clues"}
 MADE_OF_SIBLINGS = {"parts", "context", "inquiry"}
 LAYERS = [BASE, LOWER, SIBLINGS, MADE_OF_SIBLINGS, {"engine"}]

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from conftest import SAMPLES, SHARED
+from documents import write_pdf
 from mcp_processes import ok, over_http, over_stdio, whole_answer
 
 from memorag_core import MemoRAG, Settings, from_path
@@ -64,6 +65,21 @@ async def test_a_long_document_is_memorized_and_is_still_there_after_a_restart(t
     async with connect() as client:
         assert (await ok(client, "memorize_context", path=str(path)))["cached"]
         assert await whole_answer(client, context["context_id"], question, text) == first
+
+
+@pytest.mark.slow
+async def test_the_page_of_a_fact_in_a_pdf_of_200_pages_is_cited(tiny: Settings, tmp_path: Path) -> None:
+    """The facts are alike but for their names; the real embedder finds the one asked for."""
+    keepers = ["Amos", "Silas", "Edith", "Harriet", "Jabez"]
+    pages = [f"In {1700 + number} the book was kept by {keepers[number % 5]}." for number in range(1, 201)]
+    pages[136] = "Lightning struck the lighthouse, and its keeper, Obadiah Finch, lost his parrot."
+    write_pdf(tmp_path / "book.pdf", pages)
+    async with over_stdio(tiny, "auto", tmp_path) as client:
+        context = await ok(client, "memorize_context", path=str(tmp_path / "book.pdf"))
+        asked = {"context_id": context["context_id"], "question": "What did the keeper of the lighthouse lose?"}
+        answer = await ok(client, "answer", **asked)
+    found = [citation["page"] for citation in answer["citations"] if "parrot" in citation["quote"]]
+    assert found == [137]
 
 
 @pytest.mark.slow

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import shutil
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,7 +24,8 @@ from memorag_core.errors import (
     UnknownContext,
 )
 from memorag_core.generation import LocalGenerator
-from memorag_core.manifest import Manifest
+from memorag_core.manifest import MANIFEST, Manifest, digest
+from memorag_core.pages import page_of
 from memorag_core.stopping import stoppable
 from memorag_core.types import OnText
 
@@ -59,6 +62,32 @@ def test_the_same_text_again_is_a_cache_hit_under_the_same_id(engine: MemoRAG) -
     assert again.cached
     assert again.id == first.id
     assert [progress.stage for progress in seen] == ["loading models"]
+
+
+def test_the_same_text_with_pages_is_another_context_that_keeps_them(settings: Settings) -> None:
+    plain = from_text(STORY, "Mill")
+    paged = replace(plain, pages=(0, STORY.index("Amos"), STORY.index("On Monday")), notice="Read by hand.")
+    first, second = (MemoRAG(settings).memorize([document]) for document in (plain, paged))
+    engine = MemoRAG(settings)
+    assert (second.cached, second.documents[0].pages, second.documents[0].notice) == (False, 3, "Read by hand.")
+    assert engine.documents(second.id) == (paged,)
+    assert {passage.page for passage in engine.retrieve(first.id, "Who kept the book?")} == {None}
+    for passage in engine.retrieve(second.id, "Who kept the book?", k=9):
+        assert passage.page == page_of(paged.pages, passage.chunk.start)
+    for citation in engine.answer(second.id, "Who kept the gate book?").citations:
+        assert citation.page == page_of(paged.pages, citation.start)
+
+
+def test_a_context_of_a_time_before_pages_is_read(settings: Settings) -> None:
+    engine = MemoRAG(settings)
+    info = engine.memorize([from_text(STORY, "Mill")])
+    path = engine.store.folder(info.id) / MANIFEST
+    record = json.loads(path.read_text(encoding="utf-8"))
+    for document in record["documents"]:
+        del document["pages"], document["notice"]
+    path.write_text(json.dumps(record | {"seal": digest(record)}), encoding="utf-8")
+    assert MemoRAG(settings).retrieve(info.id, "Who kept the book?")[0].page is None
+    assert MemoRAG(settings).damaged() == {}
 
 
 def test_the_same_text_under_another_name_is_not_encoded_again(engine: MemoRAG) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from memorag_core import Document, Settings, from_path, from_text
 from memorag_core.errors import InputError
-from memorag_core.ingest import check_size, inside
+from memorag_core.ingest import check_size, from_bytes, inside
 
 LIMIT = 10_000
 
@@ -70,10 +70,35 @@ def test_utf8_and_utf16_with_a_byte_order_mark_are_read(tmp_path: Path, encoding
     assert from_path(write(tmp_path / "a.txt", (mark + text).encode(encoding)), LIMIT)[0].text == text
 
 
-@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"], ids=["plain", "after-a-byte-order-mark"])
-def test_another_encoding_is_refused_with_the_command_that_converts_it(tmp_path: Path, start: bytes) -> None:
-    path = write(tmp_path / "latin.txt", start + "Un café noir".encode("latin-1"))
-    with pytest.raises(InputError, match=rf"latin\.txt is not .*byte {len(start) + 6} is 0xe9.*iconv -f .* -t UTF-8"):
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [
+        ("cp1252", "Un café noir"),
+        ("cp1252", "“The mill” — it’s at the head of the pond."),
+        ("cp1250", "Příliš žluťoučký kůň úpěl ďábelské ódy. Řeka teče tiše."),
+        ("cp1251", "Мельница стоит у пруда, и ворота её закрыты."),
+        ("gb18030", "话说天下大势，分久必合，合久必分。"),
+        ("big5", "話說天下大勢，分久必合，合久必分。"),
+        ("cp932", "吾輩は猫である。名前はまだ無い。どこで生れたかとんと見当がつかぬ。"),
+        ("cp949", "모든 국민은 법 앞에 평등하다. 누구든지 차별을 받지 아니한다."),
+    ],
+)
+def test_another_encoding_is_guessed_and_the_guess_is_told(tmp_path: Path, encoding: str, text: str) -> None:
+    (document,) = from_path(write(tmp_path / "old.txt", text.encode(encoding)), LIMIT)
+    assert document.text == text
+    assert f"read as {encoding}, a guess" in document.notice
+    assert from_bytes(text.encode(encoding), "Standard input", LIMIT).notice == document.notice
+    assert from_path(write(tmp_path / "new.txt", text), LIMIT)[0].notice == ""
+
+
+def test_a_long_text_is_decoded_whole_by_the_guess_from_its_beginning(tmp_path: Path) -> None:
+    text = "话说天下大势，分久必合，合久必分。\n" * 20_000
+    assert from_path(write(tmp_path / "old.txt", text.encode("gb18030")), len(text))[0].text == text
+
+
+def test_an_encoding_that_cannot_be_told_is_refused_with_the_command_that_converts_it(tmp_path: Path) -> None:
+    path = write(tmp_path / "latin.txt", b"\xef\xbb\xbf" + "Un café noir".encode("latin-1"))
+    with pytest.raises(InputError, match=r"latin\.txt is not .*byte 9 is 0xe9.*iconv -f .* -t UTF-8"):
         from_path(path, LIMIT)
 
 
@@ -82,8 +107,9 @@ def test_another_encoding_is_refused_with_the_command_that_converts_it(tmp_path:
     [
         (b"", "is empty; there is nothing"),
         (b" \n ", "is empty; there is nothing"),
-        (b"\x7fELF\x02\x01\x00\x00\xff", "is a binary file, not text. Convert it"),
-        (b"text\0text", "is a binary file, not text. Convert it"),
+        (b"\x7fELF\x02\x01\x00\x00\xff", "is a binary file, not text. Give text"),
+        (b"text\0text", "is a binary file, not text. Give text, HTML, PDF"),
+        (b"\x89\x01\x02text", "is a binary file, not text"),
     ],
 )
 def test_empty_and_binary_files_are_refused_by_name(tmp_path: Path, data: bytes, message: str) -> None:
@@ -120,6 +146,47 @@ def test_a_folder_without_text_files_is_refused_with_the_kinds_that_are_read(tmp
     write(tmp_path / "picture.png", b"png")
     with pytest.raises(InputError, match=r"holds no text file \(.*\.md.*\.txt.*\)"):
         from_path(tmp_path, LIMIT)
+
+
+@pytest.mark.parametrize(
+    ("include", "names"),
+    [
+        (["*.md"], ["a.md", "sub/c.md"]),
+        (["sub/*"], ["sub/b.log", "sub/c.md"]),
+        (["**/b.log", "a.*"], ["a.md", "a.txt", "sub/b.log"]),
+        (["sub/../../secret.txt", "a.md"], ["a.md"]),
+    ],
+)
+def test_patterns_choose_among_the_files_of_a_folder_and_not_outside(
+    tmp_path: Path, include: list[str], names: list[str]
+) -> None:
+    write(tmp_path / "secret.txt", "Secret.")
+    folder = tmp_path / "open"
+    for name in ("a.md", "a.txt", "sub/b.log", "sub/c.md"):
+        write(folder / name, f"Text of {name}")
+    documents = from_path(folder, LIMIT, include)
+    assert [Path(document.source).relative_to(folder).as_posix() for document in documents] == names
+
+
+@pytest.mark.parametrize(
+    ("include", "message"),
+    [
+        ("*.pdf", r"holds no file that matches \*\.pdf"),
+        ("/etc/*", "is no pattern for files in a folder"),
+        ("", "is no pattern|no file that matches"),
+        ("../*.txt", "no file that matches"),
+    ],
+)
+def test_patterns_that_find_nothing_or_lead_out_are_refused(tmp_path: Path, include: str, message: str) -> None:
+    write(tmp_path / "secret.txt", "Secret.")
+    write(tmp_path / "open" / "a.md", "Open.")
+    with pytest.raises(InputError, match=message):
+        from_path(tmp_path / "open", LIMIT, [include])
+
+
+def test_patterns_for_a_file_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is a file; patterns choose among the files of a folder"):
+        from_path(write(tmp_path / "a.md", "Text."), LIMIT, ["*.md"])
 
 
 def test_a_link_in_a_folder_does_not_bring_in_what_lies_outside(tmp_path: Path) -> None:

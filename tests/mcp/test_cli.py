@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from io import StringIO
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 from memorag_core.config import MAX_EVIDENCE_TOKENS, PROFILES, Settings
 from memorag_core.errors import GenerationError, ModelUnavailable
+from memorag_core.ingest import from_text
 from memorag_core.models import embedded
 from memorag_core.types import (
     Answer,
@@ -26,12 +27,14 @@ from memorag_core.types import (
     Citation,
     Clue,
     ContextInfo,
+    Document,
     DocumentInfo,
     Passage,
     Progress,
     ignore_text,
 )
-from memorag_mcp import cli, doctor, show
+from memorag_mcp import cli, doctor, given, show
+from memorag_mcp.options import engine_flags
 
 TEXT = "The ferry sank in 1953. [bold]Nobody[/bold] drowned."
 QUOTE = Citation("harrow", "Harrow Sound", 0, 23, TEXT[:23])
@@ -137,7 +140,8 @@ def test_standard_input_may_be_utf16_with_a_mark(engine: FakeEngine, invoke: Inv
     ("line", "stdin", "message"),
     [
         ("memorize -", b"", "Standard input is empty"),
-        ("memorize -", b"caf\xe9", "Standard input is not UTF-8 text"),
+        ("memorize -", b"\xef\xbb\xbfcaf\xe9", "Standard input is not UTF-8-SIG text"),
+        ("memorize https://example.com/a", b"", "Reading from the web is off"),
         ("memorize -", b"a\0b", "Standard input is a binary file"),
         ("memorize no-such-file", b"", "There is no file or folder at no-such-file"),
         ("add no-such-context -", b"text", "There is no context 'no-such-context'"),
@@ -150,6 +154,38 @@ def test_unusable_input_exits_with_2(invoke: Invoke, tmp_path: Path, line: str, 
     result = invoke(f"{line} --store", tmp_path, stdin=stdin)
     assert (result.exit_code, result.stdout) == (2, "")
     assert message in result.stderr
+
+
+def test_a_url_is_read_where_it_is_allowed_and_patterns_choose_files(
+    engine: FakeEngine, invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.md").write_text("first")
+    (tmp_path / "b.txt").write_text("second")
+    asked: list[Any] = []
+
+    def fetch(*given: Any) -> Document:
+        asked.append(given)
+        return from_text("web")
+
+    monkeypatch.setattr(given, "from_url", fetch)
+    invoke("memorize https://example.com/a --include *.md --allow-url --max-characters 99", tmp_path)
+    assert [document.text for document in engine.asked[0][0]] == ["web", "first"]
+    assert asked == [("https://example.com/a", 99, True)]
+
+
+def test_a_switch_reaches_another_process_only_where_it_is_on() -> None:
+    assert "--allow-url" in engine_flags(Settings.of(allow_url=True))
+    assert "--allow-url" not in engine_flags(Settings.of())
+
+
+def test_pages_and_notices_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    show.passages([replace(PASSAGE, page=12)])
+    show.answer(lambda _: replace(ANSWER, citations=(replace(QUOTE, page=7),)), False)
+    show.memorized(replace(INFO, documents=(replace(FILE, notice="Read as cp1252, a guess."),)))
+    shown = capsys.readouterr()
+    assert "harrow, page 12, characters 0 to 52" in words(shown.out)
+    assert "(harrow, page 7, characters 0 to 23)" in words(shown.out)
+    assert "Harrow Sound: Read as cp1252, a guess." in words(shown.err)
 
 
 def test_standard_input_beyond_the_limit_is_refused(invoke: Invoke) -> None:

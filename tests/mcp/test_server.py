@@ -11,6 +11,7 @@ from typing import Any, Literal
 import anyio
 import pytest
 from conftest import STORY
+from documents import write_pdf
 from mcp import Client, MCPError
 from mcp.types import CallToolResult
 
@@ -96,6 +97,35 @@ async def test_a_text_is_memorized_asked_and_forgotten(
     assert all(STORY[c["start"] : c["end"]] == c["quote"] for a in (answer, summary) for c in a["citations"])
     assert [entry["context_id"] for entry in listed["contexts"]] == ["mill"]
     assert empty["contexts"] == []
+
+
+async def test_a_folder_of_documents_is_memorized_by_patterns_and_told_with_pages_and_notices(
+    engine: MemoRAG, allowed: Path
+) -> None:
+    write_pdf(allowed / "paper.pdf", ["The mill stands at the pond.", "", "The gates were hung in May."])
+    (allowed / "old.txt").write_bytes("Un café noir.".encode("cp1252"))
+    async with connected(engine, allowed) as client:
+        context = await ok(client, "memorize_context", path=str(allowed), include=["*.pdf", "old.*"])
+    old, paper = context["documents"]
+    assert (old["id"], old["pages"], "a guess" in old["notice"]) == ("old", None, True)
+    assert (paper["id"], paper["pages"], "pictures" in paper["notice"]) == ("paper", 3, True)
+
+
+async def test_every_citation_and_passage_of_a_pdf_of_200_pages_names_its_page(engine: MemoRAG, allowed: Path) -> None:
+    pages = [f"Entry {number} of the gate book. The horn sounded {number * 7} times." for number in range(1, 201)]
+    write_pdf(allowed / "book.pdf", pages)
+    async with connected(engine, allowed) as client:
+        context = await ok(client, "memorize_context", path=str(allowed / "book.pdf"))
+        asked = {"context_id": context["context_id"], "question": "How often did the horn sound in entry 137?"}
+        evidence = await ok(client, "retrieve_evidence", **asked, k=50)
+        answer = await ok(client, "answer", **asked)
+    assert context["documents"][0]["pages"] == 200
+    assert evidence["passages"]
+    assert answer["citations"]
+    for passage in evidence["passages"]:
+        assert pages[passage["page"] - 1].startswith(passage["text"].splitlines()[0])
+    for citation in answer["citations"]:
+        assert citation["quote"] in pages[citation["page"] - 1]
 
 
 async def test_progress_is_reported_while_memorizing(engine: MemoRAG, allowed: Path) -> None:
@@ -230,6 +260,11 @@ async def test_a_resource_that_is_not_there_is_told_with_what_is(engine: MemoRAG
         ({"path": "missing.txt"}, "no file or folder"),
         ({"path": "binary.bin"}, "binary file, not text"),
         ({"path": "latin.txt"}, "iconv"),
+        ({"path": "page.pdf"}, "is damaged"),
+        ({"url": "https://example.com/a"}, "Reading from the web is off"),
+        ({"url": "file:///etc/passwd"}, "Reading from the web is off"),
+        ({"path": ".", "include": ["*.none"]}, "no file that matches"),
+        ({"text": "a b c", "include": ["*.md"]}, "include chooses among the files of a folder"),
         ({"path": "empty.txt"}, "empty; there is nothing to memorize"),
         ({"path": "huge.txt"}, "the limit is 50,000,000 characters"),
         ({"path": "../outside.txt"}, "outside the folders"),
@@ -239,10 +274,11 @@ async def test_a_resource_that_is_not_there_is_told_with_what_is(engine: MemoRAG
     ],
 )
 async def test_bad_input_gets_a_message_that_says_what_to_do(
-    engine: MemoRAG, allowed: Path, arguments: dict[str, str], message: str
+    engine: MemoRAG, allowed: Path, arguments: dict[str, Any], message: str
 ) -> None:
+    (allowed / "page.pdf").write_bytes(b"%PDF-1.7 junk")
     (allowed / "binary.bin").write_bytes(b"\x7fELF\0\0\1")
-    (allowed / "latin.txt").write_bytes("Straße".encode("latin-1"))
+    (allowed / "latin.txt").write_bytes(b"\xef\xbb\xbf" + "Straße".encode("latin-1"))
     (allowed / "empty.txt").touch()
     with (allowed / "huge.txt").open("wb") as file:
         file.truncate(300_000_000)
@@ -250,6 +286,7 @@ async def test_bad_input_gets_a_message_that_says_what_to_do(
     outside.write_text("secret", encoding="utf-8")
     (allowed / "link.txt").symlink_to(outside)
     given = {key: str(allowed / value) if key == "path" else value for key, value in arguments.items()}
+    given |= {"path": given.pop("url")} if "url" in given else {}
     async with connected(engine, allowed) as client:
         result = await client.call_tool("memorize_context", given)
     assert result.is_error

@@ -1,0 +1,20 @@
+"""Texts, files, folders and web pages to documents, checked before anything is encoded."""
+
+from memorag_core.ingest.documents import check_size, from_bytes, from_path, from_text, from_url, title_of
+from memorag_core.ingest.extract import BYTES_A_CHARACTER
+from memorag_core.ingest.formats import FORMATS
+from memorag_core.ingest.places import inside
+from memorag_core.ingest.url import is_url
+
+__all__ = [
+    "BYTES_A_CHARACTER",
+    "FORMATS",
+    "check_size",
+    "from_bytes",
+    "from_path",
+    "from_text",
+    "from_url",
+    "inside",
+    "is_url",
+    "title_of",
+]

@@ -1,0 +1,133 @@
+"""Texts, files, folders and web pages to documents."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from memorag_core.errors import InputError
+from memorag_core.ingest.apart import Apart
+from memorag_core.ingest.extract import Extract, check_text, too_large
+from memorag_core.ingest.formats import format_of
+from memorag_core.ingest.places import files_at
+from memorag_core.ingest.plain import read as read_plain
+from memorag_core.names import slug_or, unique
+from memorag_core.stopping import check
+from memorag_core.types import Document
+
+if TYPE_CHECKING:
+    from memorag_core.ingest.web import Web
+
+TITLE_LENGTH = 80
+
+_HEADING = re.compile(r"\A\s*#+\s+(.+)")
+_WORDS = re.compile(r"\S.*")
+
+
+def from_text(text: str, title: str | None = None) -> Document:
+    """A document from text that is already here.
+
+    Raises:
+        InputError: the text is empty or holds NUL characters.
+    """
+    check_text(text, "The text")
+    title = title or title_of(text)
+    return Document(id=slug_or(title, "document"), title=title, text=text)
+
+
+def from_bytes(data: bytes, what: str, limit: int) -> Document:
+    """A document from the bytes of plain text, named by its own first line.
+
+    Raises:
+        InputError: binary, of no encoding that can be told, empty, or above `limit` characters; `what` is named.
+    """
+    extract = read_plain(data, what, limit)
+    title = title_of(extract.text)
+    return Document(id=slug_or(title, "document"), title=title, text=extract.text, notice=extract.notice)
+
+
+def from_path(path: Path, limit: int, include: Sequence[str] = ()) -> list[Document]:
+    """The document in a file, or those in a folder and below it, in order of their names; see `files_at`.
+
+    Raises:
+        InputError: missing, unreadable, empty, damaged, encrypted, binary, or above `limit` characters.
+    """
+    documents: list[Document] = []
+    with Apart() as apart:
+        for file in files_at(path, include):
+            check()
+            left = limit - sum(len(other.text) for other in documents)
+            extract = _extract(file, file.suffix, str(file), left, apart)
+            document = _named(extract, file.stem, str(file))
+            documents.append(replace(document, id=unique(document.id, {other.id for other in documents})))
+    return documents
+
+
+def from_url(url: str, limit: int, allowed: bool, web: Web | None = None) -> Document:
+    """The document that a public web server has at a URL.
+
+    Raises:
+        InputError: URLs are not allowed, this one leads where it may not, or what is there cannot be read.
+    """
+    if not allowed:
+        raise InputError(
+            f"Reading from the web is off, so {url} was not fetched. Pass its text, or a file; or start with "
+            "--allow-url (or MEMORAG_ALLOW_URL=1)."
+        )
+    from memorag_core.ingest.web import Web
+
+    with tempfile.TemporaryDirectory(prefix="memorag-") as folder, Apart() as apart:
+        file = Path(folder) / "download"
+        page = (web or Web()).fetch(url, file, limit)
+        extract = _extract(file, page.suffix, page.url, limit, apart)
+    return _named(extract, page.name, page.url)
+
+
+def title_of(text: str) -> str:
+    """A Markdown heading that opens the text, else its first line."""
+    match = _HEADING.search(text) or _WORDS.search(text)
+    return match.group(match.lastindex or 0).strip()[:TITLE_LENGTH] if match else "untitled"
+
+
+def check_size(documents: Sequence[Document], limit: int) -> None:
+    """Refuse a context without text, or with more than `limit` characters.
+
+    Raises:
+        InputError: says the size and the limit.
+    """
+    if not documents:
+        raise InputError("There is nothing to memorize: give a text, a file or a folder.")
+    for document in documents:
+        check_text(document.text, f"The document '{document.title}'")
+    if len({document.id for document in documents}) < len(documents):
+        raise InputError("Two documents have the same id; give each document of a context an id of its own.")
+    if (size := sum(len(document.text) for document in documents)) > limit:
+        raise too_large("The context", f"{size:,} characters", limit)
+
+
+def _extract(file: Path, suffix: str, what: str, limit: int, apart: Apart) -> Extract:
+    """What a file holds. `suffix` is that of its format, `what` its name in messages."""
+    kind = format_of(suffix)
+    try:
+        kind.check_bytes(file.stat().st_size, what, limit)
+        return kind.read(file.read_bytes(), what, limit) if kind.is_plain else apart.read(file, suffix, what, limit)
+    except OSError as error:
+        raise InputError(f"{what} cannot be read ({error.strerror or error}). Check its permissions.") from error
+
+
+def _named(extract: Extract, name: str, source: str) -> Document:
+    """A document with the title its file gives it, else its heading, else the name of the file."""
+    heading = _HEADING.search(extract.text)
+    title = extract.title or (heading.group(1) if heading else name)
+    return Document(
+        id=slug_or(name, "document"),
+        title=title.strip()[:TITLE_LENGTH],
+        text=extract.text,
+        source=source,
+        pages=extract.pages,
+        notice=extract.notice,
+    )

@@ -1,0 +1,24 @@
+"""Word documents, by way of HTML (mammoth): headings, lists, tables and footnotes in reading order.
+
+They have no pages: where a page ends is decided by whoever lays them out.
+"""
+
+from __future__ import annotations
+
+import io
+
+from memorag_core.ingest.archive import open_archive
+from memorag_core.ingest.extract import Extract, paged
+from memorag_core.ingest.html import flowed
+
+
+def read(data: bytes, what: str, limit: int) -> Extract:
+    """The text of a DOCX file, without its pictures."""
+    import mammoth
+
+    open_archive(data, what).close()
+    without = mammoth.images.img_element(lambda image: {})
+    html = mammoth.convert_to_html(io.BytesIO(data), convert_image=without, external_file_access=False).value
+    _, text = flowed(html, what)
+    text, _ = paged([text], what, limit)
+    return Extract(text)

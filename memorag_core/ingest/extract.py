@@ -1,0 +1,75 @@
+"""What a reader makes of a file, and the checks that all texts pass."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from memorag_core.errors import InputError
+from memorag_core.pages import joined
+
+BYTES_A_CHARACTER = 4
+MAX_FILE = 200 << 20
+"""Bytes of a file that holds more than text, pictures say: there the number of characters says little."""
+
+_UNFIT = re.compile("[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Extract:
+    """The text of a file. `pages` are the offsets at which its pages begin; `notice` is what its reader should know."""
+
+    text: str
+    title: str = ""
+    pages: tuple[int, ...] = ()
+    notice: str = ""
+
+
+Reader = Callable[[bytes, str, int], Extract]
+"""From the bytes of a file, its name for messages and the most characters. Raises `InputError`, or anything at all
+where the file is damaged."""
+
+
+def paged(texts: Iterable[str], what: str, limit: int) -> tuple[str, tuple[int, ...]]:
+    """Pages as one text and where each begins, not read beyond `limit` characters.
+
+    Raises:
+        InputError: too large, or without text.
+    """
+    text, starts = joined(_within(texts, what, limit))
+    check_text(text, what)
+    return text, starts
+
+
+def check_text(text: str, what: str) -> None:
+    """Refuse a text that is empty or that no file can hold.
+
+    Raises:
+        InputError: says what it holds and where.
+    """
+    if not text.strip():
+        raise InputError(f"{what} is empty; there is nothing to memorize.")
+    if "\0" in text:
+        raise InputError(f"{what} holds NUL characters, so it is binary; give plain text.")
+    if (lone := _SURROGATE.search(text)) is not None:
+        raise InputError(f"{what} holds half a character at {lone.start()} (a lone surrogate); give plain text.")
+
+
+def too_large(what: str, size: str, limit: int) -> InputError:
+    """The error for what is above the limit of a context."""
+    return InputError(
+        f"{what} has {size}; the limit is {limit:,} characters. Split it into several contexts, or raise the limit "
+        "with --max-characters."
+    )
+
+
+def _within(texts: Iterable[str], what: str, limit: int) -> Iterator[str]:
+    used = 0
+    for text in texts:
+        clean = _UNFIT.sub("", text).strip()
+        used += len(clean)
+        if used > limit:
+            raise too_large(what, f"more than {limit:,} characters", limit)
+        yield clean

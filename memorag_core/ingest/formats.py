@@ -1,0 +1,55 @@
+"""The formats that are read: which reader for which file. A new format is one file beside this and one row here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from memorag_core.errors import InputError
+from memorag_core.ingest import docx, epub, html, pdf, plain, pptx
+from memorag_core.ingest.extract import BYTES_A_CHARACTER, MAX_FILE, Reader, too_large
+
+OFFICE = "application/vnd.openxmlformats-officedocument"
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A kind of file. `media_types` are those under which the web serves it; plain text is read in this process."""
+
+    read: Reader
+    media_types: tuple[str, ...]
+    is_plain: bool = False
+
+    def check_bytes(self, size: int, what: str, limit: int) -> None:
+        """Refuse a file too large to hold a text of `limit` characters, before it is read.
+
+        Raises:
+            InputError: says the size and the limit.
+        """
+        if self.is_plain and size > limit * BYTES_A_CHARACTER:
+            raise too_large(what, f"{size:,} bytes", limit)
+        if size > MAX_FILE:
+            raise InputError(f"{what} has {size:,} bytes; files of its kind may have {MAX_FILE:,}. Split it.")
+
+
+PLAIN = Format(plain.read, ("text/plain", "text/markdown", "text/x-rst"), is_plain=True)
+HTML = Format(html.read, ("text/html", "application/xhtml+xml"))
+FORMATS = {
+    ".txt": PLAIN,
+    ".text": PLAIN,
+    ".md": PLAIN,
+    ".markdown": PLAIN,
+    ".rst": PLAIN,
+    ".html": HTML,
+    ".htm": HTML,
+    ".xhtml": HTML,
+    ".pdf": Format(pdf.read, ("application/pdf",)),
+    ".docx": Format(docx.read, (f"{OFFICE}.wordprocessingml.document",)),
+    ".pptx": Format(pptx.read, (f"{OFFICE}.presentationml.presentation",)),
+    ".epub": Format(epub.read, ("application/epub+zip",)),
+}
+KINDS = ", ".join(sorted(FORMATS))
+
+
+def format_of(suffix: str) -> Format:
+    """By the end of a file's name; a file of any other name may be plain text."""
+    return FORMATS.get(suffix.lower(), PLAIN)

@@ -1,0 +1,71 @@
+"""Which URLs may be fetched: of the web, at addresses that are public whatever form they are written in."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from urllib.parse import quote, urlsplit
+
+from memorag_core.errors import InputError
+
+PORTS = {"http": 80, "https": 443}
+NAT64 = ipaddress.ip_network("64:ff9b::/96")
+COMPATIBLE = ipaddress.ip_network("::/96")
+KEPT = "/?%:@!$&'()*+,;=~"
+LOW_32_BITS = 0xFFFF_FFFF
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_UNFIT = re.compile(r"[\x00-\x20\x7f\\]")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A URL taken apart, once, so that what is checked is what is fetched. `host` is ASCII, without brackets."""
+
+    scheme: str
+    host: str
+    port: int
+    target: str
+    header: str
+
+
+def is_url(place: str) -> bool:
+    """True for what names a place by a scheme, of whatever kind; false for the path of a file."""
+    return _URL.match(place) is not None
+
+
+def parsed(url: str) -> Address:
+    """A URL of the web, taken apart.
+
+    Raises:
+        InputError: of another scheme, with a password in it, or not well formed.
+    """
+    try:
+        parts = urlsplit(url)
+        host = (parts.hostname or "").encode("idna").decode()
+        port = parts.port or PORTS.get(parts.scheme, 0)
+    except ValueError as error:
+        raise InputError(f"{url!r} is not a URL that can be fetched ({error}). Check it.") from error
+    if parts.scheme not in PORTS or not host or _UNFIT.search(url):
+        raise InputError(f"{url!r} cannot be fetched: only http:// and https:// URLs can. Check it, or give a file.")
+    if "@" in parts.netloc:
+        raise InputError("The URL holds a user name or password. Download the file yourself, and give its path.")
+    target = quote(parts.path or "/", safe=KEPT) + (f"?{quote(parts.query, safe=KEPT)}" if parts.query else "")
+    shown = f"[{host}]" if ":" in host else host
+    header = shown if port == PORTS[parts.scheme] else f"{shown}:{port}"
+    return Address(parts.scheme, host, port, target, header)
+
+
+def is_public(address: str) -> bool:
+    """True for an IP address of the internet at large; one that carries an IPv4 address is judged by that too."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address):
+        carried = ip.ipv4_mapped or ip.sixtofour
+        if ip in NAT64 or ip in COMPATIBLE:
+            carried = ipaddress.IPv4Address(int(ip) & LOW_32_BITS)
+        if carried is not None:
+            return is_public(str(carried))
+        if ip.teredo is not None or ip.is_site_local:
+            return False
+    return ip.is_global and not (ip.is_multicast or ip.is_reserved)
