@@ -26,6 +26,7 @@ from memorag_core.ingest import BYTES_A_CHARACTER, decoded, from_path, from_text
 from memorag_core.names import unique
 from memorag_core.types import Document
 from memorag_mcp import show
+from memorag_mcp.evaluate import evaluate
 from memorag_mcp.options import ENGINE_OPTIONS
 
 INTERRUPTED = 130
@@ -234,6 +235,9 @@ def demo(settings: Settings) -> None:
     from memorag_mcp.demo import run
 
     run(settings)
+
+
+command("eval")(evaluate)
 
 
 def main() -> None:
