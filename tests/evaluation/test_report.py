@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from memorag_core.errors import MissingExtra
-from memorag_core.evaluation import EvalSet, Question, Report, summarized
+from memorag_core.evaluation.datasets import EvalSet, Question
 from memorag_core.evaluation.records import Checks, Record
 from memorag_core.evaluation.render import cells, checks, heading, markdown, plot
+from memorag_core.evaluation.report import Report, summarized
 
 SETS = [
     EvalSet(name, {"c": "text"}, tuple(Question(str(i), "c", "?", ("a",), ((0, 1),)) for i in range(4)))

@@ -14,10 +14,11 @@ from typer.testing import CliRunner
 
 from memorag_core import MemoRAG, Settings
 from memorag_core.errors import Cancelled, InputError, StoreError
-from memorag_core.evaluation import EvalSet, Plan, Question, evaluate
 from memorag_core.evaluation.case import Bench, Case
 from memorag_core.evaluation.checks import checked
+from memorag_core.evaluation.datasets import EvalSet, Question
 from memorag_core.evaluation.records import RECORDS, Ledger, Record
+from memorag_core.evaluation.run import Plan, evaluate
 from memorag_core.evaluation.systems import SYSTEMS, Evidence
 from memorag_core.prompts import ENGLISH, render_answer
 from memorag_core.types import Citation, Clue, Progress
