@@ -18,6 +18,7 @@ from memorag_core.evaluation.datasets import EvalSet, Split, choose, read_sets
 from memorag_core.evaluation.run import BUDGETS, Plan
 from memorag_mcp import show
 
+INTERRUPTED = 130
 DEFAULT_BUDGETS = ",".join(map(str, BUDGETS))
 
 Folders = Annotated[list[Path], typer.Argument(metavar="FOLDER", help="Questions with their texts; see the README.")]
@@ -57,8 +58,12 @@ def evaluate(
     plan = Plan(_names(systems), _numbers(budgets), not retrieval_only)
     sets = [choose(one, split, limit) for one in _sets(folders, settings.max_characters)]
     engine = open_engine(settings)
-    with show.progress() as on_progress:
-        records = run(engine, sets, plan, out or _default_out(), on_progress)
+    try:
+        with show.progress() as on_progress:
+            records = run(engine, sets, plan, out or _default_out(), on_progress)
+    except KeyboardInterrupt:
+        show.notice("stopped; the same command goes on from here")
+        raise typer.Exit(INTERRUPTED) from None
     report = summarized(records, sets, _made_with(engine, plan, split))
     for table in report.tables:
         show.scores(render.heading(table), render.cells(table), list(render.checks(table)))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memorag_core.chunking import Span, split
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from memorag_core.models.language_model import LanguageModel
     from memorag_core.retrieval import Index, Retriever
 
+CORE = Path(__file__).resolve().parents[1]
 ROOM_TO_ASK = 512
 
 
@@ -47,6 +50,15 @@ class Bench:
     def reader(self) -> LanguageModel | None:
         """The generator's own weights; those behind an API are not here."""
         return getattr(self.generator, "lm", None)
+
+    @cached_property
+    def recipe(self) -> str:
+        """Code, models and settings: all that decides what comes of a question, but the question and its context."""
+        profile, settings = asdict(self.engine.profile), self.engine.settings
+        sources = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(CORE.rglob("*.py"))))
+        models = [self.engine.weights.revision(profile[role]) for role in ("memory_model", "embedder")]
+        chosen = settings.model_dump(mode="json", exclude={"store", "models_dir", "device", "warm_contexts"})
+        return json.dumps([sources.hexdigest(), profile, models, chosen], sort_keys=True)
 
     @property
     def chunk_tokens(self) -> int:

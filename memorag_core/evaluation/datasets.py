@@ -94,7 +94,7 @@ def _own(path: Path, limit: int) -> EvalSet:
         if name not in contexts:
             contexts[name] = _text_of(path.parent, name, limit)
         evidence = _spans(row.get("evidence") or (), len(contexts[name]), where)
-        if len(row["question"]) > LONGEST_QUESTION:
+        if not 0 < len(row["question"].strip()) <= LONGEST_QUESTION:
             left_out += 1
             continue
         questions.append(Question(str(row["id"]), name, row["question"], _answers(row["answers"]), evidence))
@@ -118,7 +118,7 @@ def _public(path: Path) -> EvalSet:
         if fields is None:
             raise _unknown(path, f"{where} has the fields {', '.join(sorted(row))}.")
         text, asked = row["context"], _asked(row)
-        if not text.strip() or len(asked) > LONGEST_QUESTION:
+        if not (text.strip() and len(asked) <= LONGEST_QUESTION):
             left_out += 1
             continue
         context = f"{path.stem}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"

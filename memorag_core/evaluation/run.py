@@ -7,9 +7,7 @@ import json
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 from memorag_core.config import MAX_EVIDENCE_TOKENS
 from memorag_core.engine import MemoRAG
@@ -24,7 +22,6 @@ from memorag_core.types import OnProgress, Progress, ignore_progress
 
 BUDGETS = (700, 1400)
 SMALLEST_BUDGET = 16
-CORE = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +99,7 @@ class _Run:
         """One system's records; it is prepared only where one of them is not known yet."""
         usable: bool | None = None
         for question in asked:
-            key = (name, question.id, system.name, recipe_of(self.bench, self.plan, question, system))
+            key = (name, question.id, system.name, _recipe(system.case, self.plan, question))
             if (record := self.ledger.known.get(key)) is None:
                 usable = system.prepare() if usable is None else usable
                 if usable:
@@ -116,28 +113,10 @@ class _Run:
         self.on_progress(replace(step, fraction=self.done / self.total))
 
 
-def recipe_of(bench: Bench, plan: Plan, question: Question, system: System) -> str:
-    """A digest of all that decides a record: code, models, settings, budgets, the question and its context."""
-    profile, settings = asdict(bench.engine.profile), bench.engine.settings
-    parts: dict[str, Any] = {
-        "code": _code(),
-        "profile": profile,
-        "revisions": [bench.engine.weights.revision(profile[role]) for role in ("memory_model", "embedder")],
-        "settings": settings.model_dump(mode="json", exclude={"store", "models_dir", "device", "warm_contexts"}),
-        "plan": [plan.budgets, plan.answers],
-        "question": asdict(question),
-        "context": system.case.digest,
-    }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
-
-
-@cache
-def _code() -> str:
-    """A digest of the sources: after a change, nothing measured before counts."""
-    digest = hashlib.sha256()
-    for path in sorted(CORE.rglob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
+def _recipe(case: Case, plan: Plan, question: Question) -> str:
+    """A digest of all that decides a record; after a change of any of it, what was measured before does not count."""
+    parts = [case.bench.recipe, plan.budgets, plan.answers, asdict(question), case.digest]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
 def _outcome(system: System, question: Question, plan: Plan, key: tuple[str, str, str, str]) -> Record:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from memorag_core.chunking import Span
+from memorag_core.config import MAX_EVIDENCE_TOKENS
 from memorag_core.evaluation.case import Case
 from memorag_core.prompts import prompts_for, render_answer
 from memorag_core.retrieval.base import Index, fuse
@@ -128,7 +129,8 @@ class QuestionOnly(System):
     def _retrieved(self, question: str, clues: tuple[Clue, ...], tokens: int) -> Evidence:
         """More than is shown is asked for, so that what fits exactly is the metric's choice, for every system alike."""
         engine = self.case.bench.engine
-        passages = engine.retrieve(self.case.context_id, question, clues, tokens=TOP_UP * tokens)
+        wanted = min(TOP_UP * tokens, MAX_EVIDENCE_TOKENS)
+        passages = engine.retrieve(self.case.context_id, question, clues, tokens=wanted)
         return Evidence(tuple((passage.chunk.start, passage.chunk.end) for passage in passages), clues)
 
 

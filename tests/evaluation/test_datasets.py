@@ -81,6 +81,11 @@ def test_what_cannot_be_asked_is_counted(tmp_path: Path) -> None:
     assert (len(one.questions), one.left_out) == (1, 2)
 
 
+def test_a_blank_question_of_the_own_format_is_left_out_too(folder: Path) -> None:
+    [one] = read_sets(written(folder, OWN, OWN | {"question": " "}), 100)
+    assert (len(one.questions), one.left_out) == (1, 1)
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [

@@ -219,6 +219,15 @@ def test_the_command_refuses_what_it_cannot_do(
     assert message in " ".join(result.stderr.split())
 
 
+def test_an_interrupted_command_says_that_it_goes_on(
+    settings: Settings, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SYSTEMS["bm25"], "prepare", _interrupted)
+    result = _command(settings, folder, "--systems", "bm25", "--retrieval-only", "--out", tmp_path / "out")
+    assert (result.exit_code, result.stdout) == (130, "")
+    assert result.stderr.endswith("stopped; the same command goes on from here\n")
+
+
 def test_two_sets_of_one_name_are_refused(settings: Settings, folder: Path) -> None:
     assert "Two sets are called 'story'" in " ".join(_command(settings, folder, folder).stderr.split())
 
@@ -229,6 +238,10 @@ def _command(settings: Settings, *arguments: Any) -> Any:
 
 def _never(_: Any) -> bool:
     raise AssertionError("this was done before")
+
+
+def _interrupted(_: Any) -> bool:
+    raise KeyboardInterrupt
 
 
 def _stopping_after(records: int) -> Callable[[Progress], None]:
