@@ -56,7 +56,7 @@ def evaluate(
     if plot:
         require("matplotlib", "eval")
     plan = Plan(_names(systems), _numbers(budgets), not retrieval_only)
-    sets = [choose(one, split, limit) for one in _sets(folders, settings.max_characters)]
+    sets = [choose(one, split, limit) for one in _sets(folders)]
     engine = open_engine(settings)
     try:
         with show.progress() as on_progress:
@@ -75,8 +75,8 @@ def evaluate(
         render.plot(report, plot)
 
 
-def _sets(folders: Sequence[Path], limit: int) -> list[EvalSet]:
-    sets = [one for folder in folders for one in read_sets(folder, limit)]
+def _sets(folders: Sequence[Path]) -> list[EvalSet]:
+    sets = [one for folder in folders for one in read_sets(folder)]
     if twice := [name for name, count in Counter(one.name for one in sets).items() if count > 1]:
         raise InputError(f"Two sets are called '{twice[0]}'. Rename a folder or file, or evaluate them one at a time.")
     return sets

@@ -17,7 +17,6 @@ from typing import Any, Literal
 
 from memorag_core.chunking import Span
 from memorag_core.errors import InputError
-from memorag_core.ingest import decoded
 from memorag_core.names import unique
 from memorag_core.prompts import language_of
 
@@ -55,11 +54,8 @@ class EvalSet:
     left_out: int = 0
 
 
-def read_sets(folder: Path, limit: int) -> list[EvalSet]:
+def read_sets(folder: Path) -> list[EvalSet]:
     """The sets of a folder: one in the own form, else one for each `.jsonl` file.
-
-    Args:
-        limit: the most characters that a context may have.
 
     Raises:
         InputError: there is no such folder, or nothing in it is in a known format; says what was looked for.
@@ -67,7 +63,7 @@ def read_sets(folder: Path, limit: int) -> list[EvalSet]:
     if not folder.is_dir():
         raise InputError(f"There is no folder {folder}. Name a folder of questions and their texts.")
     if (questions := folder / QUESTIONS).is_file():
-        return [_own(questions, limit)]
+        return [_own(questions)]
     if not (files := sorted(folder.glob("*.jsonl"))):
         raise _unknown(folder, "It has no .jsonl file.")
     return [_public(path) for path in files]
@@ -84,7 +80,7 @@ def split_of(question_id: str) -> Split:
     return "held-out" if hashlib.sha256(question_id.encode()).digest()[0] & 0x80 else "calibration"
 
 
-def _own(path: Path, limit: int) -> EvalSet:
+def _own(path: Path) -> EvalSet:
     questions: list[Question] = []
     contexts: dict[str, str] = {}
     left_out = 0
@@ -92,7 +88,7 @@ def _own(path: Path, limit: int) -> EvalSet:
         _expect(row, OWN, path, where)
         name = str(row["context"])
         if name not in contexts:
-            contexts[name] = _text_of(path.parent, name, limit)
+            contexts[name] = _text_of(path.parent, name)
         evidence = _spans(row.get("evidence") or (), len(contexts[name]), where)
         if not 0 < len(row["question"].strip()) <= LONGEST_QUESTION:
             left_out += 1
@@ -101,11 +97,14 @@ def _own(path: Path, limit: int) -> EvalSet:
     return EvalSet(path.resolve().parent.name, contexts, tuple(questions), left_out)
 
 
-def _text_of(folder: Path, name: str, limit: int) -> str:
+def _text_of(folder: Path, name: str) -> str:
     path = folder / f"{name}.txt"
     if path.parent != folder or not path.is_file():
         raise InputError(f"{folder / QUESTIONS} asks about '{name}', and there is no {path}. Add that text.")
-    return decoded(path.read_bytes(), str(path), limit)
+    try:
+        return path.read_bytes().decode()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text (byte {error.start}), so no span of it can be found.") from error
 
 
 def _public(path: Path) -> EvalSet:

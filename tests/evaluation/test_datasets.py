@@ -37,7 +37,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_the_own_format_keeps_texts_to_the_letter_and_evidence_as_spans(folder: Path) -> None:
-    [one] = read_sets(written(folder, OWN, OWN | {"id": "q2", "evidence": []}), 100)
+    [one] = read_sets(written(folder, OWN, OWN | {"id": "q2", "evidence": []}))
     assert (one.name, dict(one.contexts), one.left_out) == ("set", {"doc": "Amos did.\r\nÜber"}, 0)
     assert one.questions[0] == Question("q1", "doc", "Who?", ("Amos",), ((0, 4),))
     assert one.questions[1].evidence == ()
@@ -48,7 +48,7 @@ def test_the_own_format_keeps_texts_to_the_letter_and_evidence_as_spans(folder: 
     [(LONGBENCH, "7b1"), (ULTRADOMAIN, "7b1"), (INFINITEBENCH, "3"), (INFINITEBENCH | {"answer": "Amos"}, "3")],
 )
 def test_public_formats_are_told_by_their_fields(tmp_path: Path, row: dict[str, Any], name: str) -> None:
-    [one] = read_sets(written(tmp_path, row, name="cs.jsonl"), 100)
+    [one] = read_sets(written(tmp_path, row, name="cs.jsonl"))
     [question] = one.questions
     assert (one.name, question.id, question.text, question.answers) == ("cs", name, "Who?", ("Amos",))
     assert one.contexts[question.context] == "Amos did."
@@ -57,13 +57,13 @@ def test_public_formats_are_told_by_their_fields(tmp_path: Path, row: dict[str, 
 def test_every_file_of_a_public_folder_is_a_set_and_equal_texts_are_one_context(tmp_path: Path) -> None:
     written(tmp_path, ULTRADOMAIN, ULTRADOMAIN | {"input": "When?"}, name="cs.jsonl")
     written(tmp_path, ULTRADOMAIN | {"context": "Other."}, name="art.jsonl")
-    art, cs = read_sets(tmp_path, 100)
+    art, cs = read_sets(tmp_path)
     assert (art.name, cs.name, len(cs.contexts)) == ("art", "cs", 1)
     assert [question.id for question in cs.questions] == ["7b1", "7b1-2"]
 
 
 def test_options_are_part_of_the_question(tmp_path: Path) -> None:
-    [one] = read_sets(written(tmp_path, INFINITEBENCH | {"options": ["Amos", "Ben"]}, name="choice.jsonl"), 100)
+    [one] = read_sets(written(tmp_path, INFINITEBENCH | {"options": ["Amos", "Ben"]}, name="choice.jsonl"))
     assert one.questions[0].text == "Who?\nA. Amos\nB. Ben"
 
 
@@ -71,18 +71,18 @@ def test_options_are_part_of_the_question(tmp_path: Path) -> None:
     ("context", "asked"), [("Amos did.", "Summarize the text."), ("锣鼓经是记谱法。", "请概括全文。")]
 )
 def test_a_set_of_summaries_asks_for_one_in_its_language(tmp_path: Path, context: str, asked: str) -> None:
-    [one] = read_sets(written(tmp_path, LONGBENCH | {"input": "", "context": context}, name="gov.jsonl"), 100)
+    [one] = read_sets(written(tmp_path, LONGBENCH | {"input": "", "context": context}, name="gov.jsonl"))
     assert one.questions[0].text == asked
 
 
 def test_what_cannot_be_asked_is_counted(tmp_path: Path) -> None:
     rows = [LONGBENCH, LONGBENCH | {"input": "x" * 2001}, LONGBENCH | {"context": " "}]
-    [one] = read_sets(written(tmp_path, *rows, name="trec.jsonl"), 100)
+    [one] = read_sets(written(tmp_path, *rows, name="trec.jsonl"))
     assert (len(one.questions), one.left_out) == (1, 2)
 
 
 def test_a_blank_question_of_the_own_format_is_left_out_too(folder: Path) -> None:
-    [one] = read_sets(written(folder, OWN, OWN | {"question": " "}), 100)
+    [one] = read_sets(written(folder, OWN, OWN | {"question": " "}))
     assert (len(one.questions), one.left_out) == (1, 1)
 
 
@@ -101,7 +101,13 @@ def test_a_blank_question_of_the_own_format_is_left_out_too(folder: Path) -> Non
 )
 def test_a_line_that_cannot_be_used_is_named(folder: Path, row: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        read_sets(written(folder, row), 100)
+        read_sets(written(folder, row))
+
+
+def test_a_context_that_is_not_utf8_is_named(folder: Path) -> None:
+    (folder / "doc.txt").write_bytes(b"caf\xe9")
+    with pytest.raises(InputError, match=r"doc\.txt is not UTF-8 text \(byte 3\)"):
+        read_sets(written(folder, OWN))
 
 
 def test_an_unknown_format_is_told_with_what_was_looked_for(tmp_path: Path) -> None:
@@ -109,18 +115,18 @@ def test_an_unknown_format_is_told_with_what_was_looked_for(tmp_path: Path) -> N
     with pytest.raises(
         InputError, match=r"has the fields completion, prompt\. Looked for: questions\.jsonl .*Infinite"
     ):
-        read_sets(tmp_path, 100)
+        read_sets(tmp_path)
 
 
 def test_a_folder_without_questions_and_one_that_is_not_there_are_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"It has no \.jsonl file"):
-        read_sets(tmp_path, 100)
+        read_sets(tmp_path)
     with pytest.raises(InputError, match="There is no folder"):
-        read_sets(tmp_path / "gone", 100)
+        read_sets(tmp_path / "gone")
 
 
 def test_the_halves_are_apart_whole_and_the_same_each_time(folder: Path) -> None:
-    [one] = read_sets(written(folder, *(OWN | {"id": str(number)} for number in range(100))), 100)
+    [one] = read_sets(written(folder, *(OWN | {"id": str(number)} for number in range(100))))
     calibration, held_out = (choose(one, split, None).questions for split in ("calibration", "held-out"))
     assert 35 < len(calibration) < 65
     assert {*calibration, *held_out} == {*one.questions}
@@ -129,5 +135,5 @@ def test_the_halves_are_apart_whole_and_the_same_each_time(folder: Path) -> None
 
 
 def test_a_limit_keeps_the_first_questions_of_the_half(folder: Path) -> None:
-    [one] = read_sets(written(folder, *(OWN | {"id": str(number)} for number in range(20))), 100)
+    [one] = read_sets(written(folder, *(OWN | {"id": str(number)} for number in range(20))))
     assert choose(one, "held-out", 3).questions == choose(one, "held-out", None).questions[:3]
