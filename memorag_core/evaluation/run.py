@@ -65,7 +65,8 @@ def evaluate(
     total = len(plan.chosen()) * sum(len(questions.questions) for questions in sets)
     if not total:
         raise InputError("There is no question to ask. Choose another folder, split or limit.")
-    run = _Run(engine, plan, Ledger(out), total, on_progress)
+    on_progress(Progress("loading models", 0, total, 0.0))
+    run = _Run(Bench(engine), plan, Ledger(out), total, on_progress)
     for questions in sets:
         run.ask(questions)
     return run.records
@@ -75,17 +76,13 @@ def evaluate(
 class _Run:
     """A run under way: what it has, and how far it is."""
 
-    engine: MemoRAG
+    bench: Bench
     plan: Plan
     ledger: Ledger
     total: int
     on_progress: OnProgress
     done: int = 0
     records: list[Record] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.bench = Bench(self.engine)
-        self.on_progress(Progress("loading models", 0, self.total, 0.0))
 
     def ask(self, questions: EvalSet) -> None:
         """All questions of a set, context by context, so that one context at a time is in memory."""
@@ -101,13 +98,17 @@ class _Run:
         for question in asked:
             key = (name, question.id, system.name, _recipe(system.case, self.plan, question))
             if (record := self.ledger.known.get(key)) is None:
-                usable = system.prepare() if usable is None else usable
+                usable = self._prepared(system) if usable is None else usable
                 if usable:
                     record = _outcome(system, question, self.plan, key)
                     self.ledger.add(record)
             self.records += [record] if record else []
             self.done += 1
             self._told(Progress(f"{name}, {system.name}:", self.done, self.total, 0.0))
+
+    def _prepared(self, system: System) -> bool:
+        """Load and index what the system needs, so that no question's time has it in it."""
+        return bool(self.bench.generator) and system.prepare()
 
     def _told(self, step: Progress) -> None:
         self.on_progress(replace(step, fraction=self.done / self.total))
