@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
 
-from memorag_core.chunking import Section, passages, sections
+from memorag_core.chunking import Count, Section, passages, sections
 from memorag_core.clues import terms
 from memorag_core.errors import IncompatibleContext, InputError
 from memorag_core.links import Titles
@@ -223,11 +223,16 @@ def _chunks(documents: Sequence[Document], parts: Parts, before: Context | None)
     by_id = {document.id: document for document in before.documents} if before else {}
     for chunk in before.chunks if before else ():
         known.setdefault(by_id[chunk.document_id], []).append(chunk)
-    return [chunk for document in documents for chunk in known.get(document) or _cut(document, parts)]
+    return [
+        chunk
+        for document in documents
+        for chunk in known.get(document) or cut(document, parts.chunk_tokens, parts.retriever.count)
+    ]
 
 
-def _cut(document: Document, parts: Parts) -> list[Chunk]:
-    spans = passages(document.text, parts.chunk_tokens, parts.retriever.count)
+def cut(document: Document, limit: int, count: Count) -> list[Chunk]:
+    """The chunks of a document: passages of at most `limit` tokens, none of which crosses a heading."""
+    spans = passages(document.text, limit, count)
     return [
         Chunk(document.id, span.start, span.end, document.text[span.start : span.end], span.title) for span in spans
     ]

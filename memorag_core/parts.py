@@ -50,7 +50,7 @@ def open_parts(profile: Profile, weights: Weights, templates: Templates) -> Part
     recipe = {
         "memory": {"kind": memory.kind} | memory.identity() | memory.settings(),
         "embedder": {"model": retriever.model_id, "revision": retriever.revision} | retriever.settings(),
-        "chunk_tokens": min(profile.chunk, retriever.max_tokens * 2 // 3),  # a title goes before it
+        "chunk_tokens": min(profile.chunk, retriever.longest_passage),
         "chunking": CHUNKING,
     }
     return Parts(memory, retriever, generator, recipe, templates)

@@ -23,6 +23,7 @@ from memorag_core.engine import MemoRAG
 from memorag_core.errors import InputError, MemoRAGError
 from memorag_core.types import ContextInfo, Document, OnProgress, Task
 from memorag_mcp import show
+from memorag_mcp.evaluate import evaluate
 from memorag_mcp.given import documents_at
 from memorag_mcp.options import ENGINE_OPTIONS
 
@@ -246,6 +247,9 @@ def demo(settings: Settings) -> None:
     from memorag_mcp.demo import run
 
     run(settings)
+
+
+command("eval")(evaluate)
 
 
 def main() -> None:

@@ -170,6 +170,18 @@ def checks(found: Sequence[Check]) -> None:
     results().print(_text(verdict, "bold red" if problems else "bold green"))
 
 
+def scores(heading: str, cells: Sequence[Sequence[str]], remarks: Sequence[str]) -> None:
+    """A table of an evaluation under its heading; the first line of cells is the header."""
+    header, *lines = cells
+    table = _table(*header)
+    for cell_line in lines:
+        table.add_row(*map(_text, cell_line))
+    results().print(_text(heading, "bold"))
+    results().print(table)
+    for remark in remarks:
+        line(remark)
+
+
 def _models_of(profile: Profile, is_here: Callable[[str], bool]) -> list[str]:
     names = (profile.memory_model, profile.embedder, profile.generator)
     return [name if name == "memory" else f"{name} ({_where(name, is_here)})" for name in names]

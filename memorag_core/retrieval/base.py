@@ -49,6 +49,11 @@ class Retriever(ABC):
     def max_tokens(self) -> int:
         """The longest text, in its own tokens, that is read whole."""
 
+    @property
+    def longest_passage(self) -> int:
+        """The longest passage that is read whole with its title before it."""
+        return self.max_tokens * 2 // 3
+
     @abstractmethod
     def count(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, without special tokens."""

@@ -29,7 +29,7 @@ def test_a_text_found_by_several_queries_beats_one_found_once_at_the_same_rank()
 def test_each_text_comes_once_with_the_sum_of_its_reciprocal_ranks() -> None:
     fused = fuse([ranking(1, 2), ranking(2, 1)], [1.0, 0.5])
     assert sorted(order(fused)) == [1, 2]
-    assert fused[0].score == pytest.approx(1 / 61 + 0.5 / 62)
+    assert fused[0].score == pytest.approx(1 / 11 + 0.5 / 12)
 
 
 def test_a_heavier_query_decides() -> None:

@@ -1,0 +1,28 @@
+"""Clues and citations that a user is shown, against the text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from memorag_core.clues import clean
+from memorag_core.evaluation.case import Case
+from memorag_core.evaluation.records import Checks
+from memorag_core.types import Citation, Clue
+
+
+def checked(case: Case, question: str, clues: Sequence[Clue], citations: Sequence[Citation]) -> Checks:
+    """How many clues and citations there are, and how many of them are as they must be."""
+    verified = [clue.text for clue in clues if clue.verified]
+    return Checks(
+        clues=len(clues),
+        refused=sum(_refused(clue, question, case) for clue in clues),
+        verified=len(verified),
+        verbatim=sum(text in case.text for text in verified),
+        citations=len(citations),
+        exact=sum(citation.quote == case.text[citation.start : citation.end] for citation in citations),
+    )
+
+
+def _refused(clue: Clue, question: str, case: Case) -> bool:
+    """Whether the filter of canned replies and echoes would keep nothing of the clue."""
+    return not clean({clue.kind: clue.text}, question, case.bags)
