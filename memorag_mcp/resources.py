@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
-import anyio.to_thread
 from mcp.server import MCPServer
 from mcp.server.mcpserver.exceptions import ResourceNotFoundError
 from mcp.types import Resource
@@ -21,18 +21,15 @@ JSON = "application/json"
 TEXT = "text/plain"
 
 
-class ContextServer(MCPServer[Any]):
-    """An MCP server whose list of resources is what the store holds at that moment."""
+def listed(contexts: Sequence[ContextInfo]) -> list[Resource]:
+    """Every context, its documents, the first page of its chunks, and its summary."""
+    return [resource for info in contexts for resource in _resources_of(info)]
 
-    def __init__(self, engine: MemoRAG, **options: Any) -> None:
-        super().__init__(**options)
-        self.engine = engine
-        _add_templates(self, engine)
 
-    async def list_resources(self) -> list[Resource]:
-        """Every context, its documents, and the first page of its chunks."""
-        contexts = await anyio.to_thread.run_sync(self.engine.contexts)
-        return [resource for info in contexts for resource in _resources_of(info)]
+def uris_of(context_id: str, documents: Sequence[dict[str, Any]] = ()) -> list[str]:
+    """What a change of a context changes: it, its first page of chunks, its summary, and these documents."""
+    own = [context_uri(context_id), context_uri(context_id, "chunks", "1"), context_uri(context_id, "summary")]
+    return [*own, *(document["uri"] for document in documents)]
 
 
 def _resources_of(info: ContextInfo) -> list[Resource]:
@@ -63,7 +60,7 @@ def _resources_of(info: ContextInfo) -> list[Resource]:
     return [described, *texts, chunks]
 
 
-def _add_templates(server: MCPServer[Any], engine: MemoRAG) -> None:
+def add_templates(server: MCPServer[Any], engine: MemoRAG) -> None:
     @server.resource(f"{SCHEME}/{{context_id}}", mime_type=JSON, description="A memorized context: what it holds.")
     def context(context_id: str) -> str:
         try:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
+from mcp.types import CallToolResult, TextContent
 from pydantic import BaseModel, Field
 
 from memorag_core.types import Answer, Citation, Clue, ContextInfo, Passage
+from memorag_mcp.job import AT_WORK, Record, Status
 
 SCHEME = "memorag://contexts"
 
@@ -14,6 +16,12 @@ SCHEME = "memorag://contexts"
 def context_uri(context_id: str, *rest: str) -> str:
     """The resource URI of a context, or of something below it."""
     return "/".join((SCHEME, *(quote(part, safe="") for part in (context_id, *rest))))
+
+
+def call_result(result: BaseModel) -> CallToolResult:
+    """A tool's result: structured, and as text for clients that read text only."""
+    text = TextContent(type="text", text=result.model_dump_json(indent=2))
+    return CallToolResult(content=[text], structured_content=result.model_dump(mode="json"))
 
 
 class DocumentResult(BaseModel):
@@ -69,10 +77,54 @@ class ContextResult(BaseModel):
         )
 
 
+class JobResult(BaseModel):
+    """Long work, done or under way."""
+
+    status: Status = Field(description="completed: the context is there; working: it is not, ask again")
+    next: str = Field(description="What to do now")
+    context_id: str | None = Field(description="Pass this to the other tools, once it is completed")
+    context: ContextResult | None = Field(description="The context, once it is completed")
+    job_id: str | None = Field(description="While it is working: what memorize_status and cancel_memorize take")
+    what: str = Field(description="What was asked for")
+    stage: str = Field(description="What is being done")
+    progress: float = Field(ge=0, le=1, description="The share of the work that is done")
+    seconds_left: float | None = Field(description="How long it may take yet, where that can be told")
+    reason: str | None = Field(description="Why it failed, was cancelled or was interrupted")
+
+    @classmethod
+    def of(cls, record: Record) -> JobResult:
+        """From what is known of a job."""
+        context = ContextResult.model_validate(record.result) if record.result else None
+        return cls(
+            status=record.status,
+            next=_next(record, context),
+            context_id=context.context_id if context else None,
+            context=context,
+            job_id=record.id if record.status in AT_WORK else None,
+            what=record.what,
+            stage=record.stage,
+            progress=round(record.fraction, 4),
+            seconds_left=None if record.seconds_left is None else round(record.seconds_left, 1),
+            reason=record.reason,
+        )
+
+
+def _next(record: Record, context: ContextResult | None) -> str:
+    if context:
+        return f"Ask it: answer, retrieve_evidence, recall_clues or summarize with context_id '{context.context_id}'."
+    if record.status in AT_WORK:
+        return (
+            f"Not done yet; it goes on by itself. Call memorize_status with job_id '{record.id}' to wait for it or to "
+            "see how far it is, or cancel_memorize to stop it. Other tools and contexts work meanwhile."
+        )
+    return "Nothing was kept. See the reason, then call the tool again."
+
+
 class ContextsResult(BaseModel):
-    """All memorized contexts, and those that are damaged."""
+    """All memorized contexts, those that are damaged, and work that has not ended well yet."""
 
     contexts: list[ContextResult]
+    jobs: list[JobResult] = Field(description="What is being memorized, and what failed or was interrupted lately")
     damaged: dict[str, str] = Field(description="Context ids that cannot be used, with what is wrong and what to do")
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import importlib.metadata
 import ipaddress
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import anyio
-from mcp.server.mcpserver import Context
 from mcp.server.transport_security import TransportSecuritySettings
 from mcp.types import ToolAnnotations
 from pydantic import Field
@@ -19,8 +18,10 @@ from memorag_core.config import MAX_HITS, Settings
 from memorag_core.engine import MAX_QUESTION, MemoRAG
 from memorag_core.errors import InputError
 from memorag_core.ingest import from_path, from_text, inside
-from memorag_core.types import ContextInfo, Document, OnProgress
-from memorag_mcp.resources import ContextServer
+from memorag_core.types import Document
+from memorag_mcp.context_server import ContextServer
+from memorag_mcp.job import Job
+from memorag_mcp.resources import add_templates, uris_of
 from memorag_mcp.results import (
     AnswerResult,
     ClueResult,
@@ -29,14 +30,17 @@ from memorag_mcp.results import (
     ContextsResult,
     EvidenceResult,
     ForgottenResult,
+    JobResult,
     PassageResult,
 )
+from memorag_mcp.waiting import add_job_tools
+from memorag_mcp.work import Ctx
 from memorag_mcp.work import run as run_work
-from memorag_mcp.work import run_with_progress
 
 Transport = Literal["stdio", "sse", "http"]
 
 MAX_RESULT_TOKENS = 16_000
+LISTED_JOBS = 10
 MAX_REQUEST_BYTES = 64 << 20
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 INSTRUCTIONS = (
@@ -50,8 +54,6 @@ ContextId = Annotated[str, Field(description="The id of a memorized context, fro
 Question = Annotated[
     str, Field(max_length=MAX_QUESTION, description="A question in plain words, in the language of the context")
 ]
-Ctx = Context[Any, Any]
-
 READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 WRITES = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 REMOVES = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=False, open_world_hint=False)
@@ -69,7 +71,9 @@ def build_server(engine: MemoRAG, allow: Sequence[Path] = ()) -> ContextServer:
         log_level="WARNING",
     )
     _add_memory_tools(server, engine, allow)
+    add_job_tools(server)
     _add_question_tools(server, engine)
+    add_templates(server, engine)
     return server
 
 
@@ -83,31 +87,33 @@ def _add_memory_tools(server: ContextServer, engine: MemoRAG, allow: Sequence[Pa
             str | None, Field(description="A short id for the context; made from the title if left out")
         ] = None,
         title: Annotated[str | None, Field(description="A title, where text is given")] = None,
-    ) -> ContextResult:
+        wait_seconds: Annotated[float | None, Field(ge=0, le=3600, description="How long to wait for the end")] = None,
+    ) -> JobResult:
         """Read a long text, file or folder once into memory, and keep it for questions. Takes minutes for a long
-        text on a CPU; the same content again is returned at once. Returns the context_id that other tools take."""
+        text on a CPU: if it is not done soon, this returns status "working" and a job_id for memorize_status while
+        the work goes on. The same content again is returned at once. Other tools take the context_id."""
 
-        def work(on_progress: OnProgress) -> ContextInfo:
+        def work(job: Job) -> ContextResult:
             documents = _documents(text, path, title, (allow, engine.settings.max_characters))
-            return engine.memorize(documents, name, on_progress)
+            return ContextResult.of(engine.memorize(documents, name, job.report))
 
-        info = await run_with_progress(work, ctx)
-        await _tell_resources_changed(ctx)
-        return ContextResult.of(info)
+        return await server.long_work(ctx, f"memorize {name or title or path or 'a text'}", work, wait_seconds)
 
     @server.tool(title="List contexts", annotations=READS)
     async def list_contexts() -> ContextsResult:
         """List all memorized contexts: ids, titles, documents, sizes, models and when they were memorized."""
-        contexts = await run_work(engine.contexts)
+        contexts, jobs = await run_work(engine.contexts), await run_work(server.jobs.unfinished)
         return ContextsResult(
-            contexts=[ContextResult.of(info) for info in contexts], damaged=await run_work(engine.damaged)
+            contexts=[ContextResult.of(info) for info in contexts],
+            jobs=[JobResult.of(record) for record in jobs[:LISTED_JOBS]],
+            damaged=await run_work(engine.damaged),
         )
 
     @server.tool(title="Forget a context", annotations=REMOVES)
-    async def forget_context(ctx: Ctx, context_id: ContextId) -> ForgottenResult:
+    async def forget_context(context_id: ContextId) -> ForgottenResult:
         """Delete a memorized context from disk. It cannot be undone; the original files are not touched."""
         await run_work(lambda: engine.forget(context_id))
-        await _tell_resources_changed(ctx)
+        await server.changes.tell(uris_of(context_id))
         return ForgottenResult(forgotten=context_id)
 
 
@@ -184,7 +190,7 @@ def run(
     server = build_server(engine, allow)
     engine.store.sweep()
     if transport == "stdio":
-        anyio.run(server.run_stdio_async)
+        _run(server, server.run_stdio_async)
         return
     _check_loopback(host)
     security = TransportSecuritySettings(
@@ -198,7 +204,14 @@ def run(
         "max_request_body_size": MAX_REQUEST_BYTES,
     }
     serve = server.run_sse_async if transport == "sse" else server.run_streamable_http_async
-    anyio.run(lambda: serve(**options))
+    _run(server, lambda: serve(**options))
+
+
+def _run(server: ContextServer, serve: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    try:
+        anyio.run(serve)
+    finally:
+        server.jobs.close()
 
 
 def _documents(
@@ -211,12 +224,6 @@ def _documents(
     if path is not None:
         return from_path(inside(Path(path), allow), most)
     return [from_text(text or "", title)]
-
-
-async def _tell_resources_changed(ctx: Ctx) -> None:
-    """Both eras: subscribers of 2026 clients, and the notification that older clients know."""
-    await ctx.notify_resources_changed()
-    await ctx.session.send_resource_list_changed()
 
 
 def _say(text: str) -> None:

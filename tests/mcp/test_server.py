@@ -20,6 +20,8 @@ from memorag_mcp.server import build_server
 pytestmark = pytest.mark.anyio
 TOOLS = {
     "memorize_context",
+    "memorize_status",
+    "cancel_memorize",
     "list_contexts",
     "forget_context",
     "recall_clues",
@@ -113,7 +115,7 @@ async def test_progress_is_reported_while_memorizing(engine: MemoRAG, allowed: P
 async def test_a_cancelled_memorize_stops_and_leaves_nothing(
     engine: MemoRAG, allowed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("memorag_mcp.work.SECONDS_BETWEEN_REPORTS", 0.0)
+    monkeypatch.setattr("memorag_mcp.job.SECONDS_BETWEEN_REPORTS", 0.0)
     started = anyio.Event()
 
     async def on_progress(progress: float, total: float | None, message: str | None) -> None:

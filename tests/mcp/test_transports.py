@@ -31,7 +31,7 @@ def http_port(tiny_models: Path, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 async def whole_job(client: Client) -> None:
-    assert len((await client.list_tools()).tools) == 7
+    assert len((await client.list_tools()).tools) == 9
     context = await ok(client, "memorize_context", text=STORY, name="mill")
     assert context["context_id"] == "mill"
     assert "mill" in {resource.name for resource in (await client.list_resources()).resources}
@@ -43,7 +43,7 @@ async def test_the_whole_job_over_stdio_and_again_after_a_restart_without_encodi
         await whole_job(client)
         first = await ok(client, "answer", context_id="mill", question=QUESTION)
     async with over_stdio(settings, "legacy") as client:
-        assert (await ok(client, "memorize_context", text=STORY, name="mill"))["cached"]
+        assert (await ok(client, "memorize_context", text=STORY, name="mill"))["context"]["cached"]
         assert await ok(client, "answer", context_id="mill", question=QUESTION) == first
 
 
