@@ -10,15 +10,24 @@ from mcp import MCPError
 from mcp.server import MCPServer
 from mcp.server.caching import CacheHint
 from mcp.server.context import ServerRequestContext
-from mcp.types import INVALID_PARAMS, ListResourcesResult, PaginatedRequestParams, Resource
+from mcp.types import (
+    INVALID_PARAMS,
+    CallToolResult,
+    InputRequiredResult,
+    ListResourcesResult,
+    PaginatedRequestParams,
+    Resource,
+    TextContent,
+)
 
 from memorag_core.engine import MemoRAG
 from memorag_core.store import WORK
 from memorag_mcp.changes import Changes
 from memorag_mcp.job import Record
 from memorag_mcp.jobs import Jobs, OnEnd, Work
+from memorag_mcp.outline import links, outline
 from memorag_mcp.resources import listed, uris_of
-from memorag_mcp.results import JobResult, call_result
+from memorag_mcp.results import JobResult
 from memorag_mcp.stdio import serve_stdio
 from memorag_mcp.tasks import Tasks
 from memorag_mcp.work import Ctx, cancels_jobs, run, run_job
@@ -26,7 +35,7 @@ from memorag_mcp.work import Ctx, cancels_jobs, run, run_job
 RESOURCES_A_PAGE = 100
 UNCHANGING = CacheHint(ttl_ms=3_600_000, scope="public")
 CHANGING = CacheHint(ttl_ms=0, scope="private")
-HELD = CacheHint(ttl_ms=60_000, scope="private")
+HELD = CacheHint(ttl_ms=10_000, scope="private")
 
 
 class ContextServer(MCPServer[Any]):
@@ -37,7 +46,7 @@ class ContextServer(MCPServer[Any]):
         self.jobs = Jobs(engine.store.root / WORK / "jobs")
         self.changes = Changes()
         super().__init__(
-            extensions=[Tasks(self.jobs, lambda record: call_result(JobResult.of(record)))],
+            extensions=[Tasks(self.jobs, result_of)],
             middleware=[self.changes.middleware, cancels_jobs(self.jobs)],
             subscriptions=self.changes.bus,
             cache_hints={
@@ -60,6 +69,15 @@ class ContextServer(MCPServer[Any]):
         """
         record = await run_job(self.jobs, ctx, what, work, on_end=self._told_at_the_end(), wait_seconds=wait_seconds)
         return JobResult.of(record)
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], context: Ctx | None = None
+    ) -> CallToolResult | InputRequiredResult:
+        """A tool's result, with its text for people and links to what it names."""
+        result = await super().call_tool(name, arguments, context)
+        if isinstance(result, InputRequiredResult) or result.structured_content is None or result.is_error:
+            return result
+        return shown(result.structured_content)
 
     async def list_resources(self) -> list[Resource]:
         """Every context, its documents, its chunks and its summary; those of the SDK's own kind first."""
@@ -87,6 +105,18 @@ class ContextServer(MCPServer[Any]):
                 tell(uris_of(record.result["context_id"], record.result["documents"]))
 
         return ended
+
+
+def shown(structured: dict[str, Any]) -> CallToolResult:
+    """A result for programs, complete on its own, and for people: an outline, with links to resources."""
+    text = TextContent(type="text", text=outline(structured))
+    return CallToolResult(content=[text, *links(structured)], structured_content=structured)
+
+
+def result_of(record: Record) -> CallToolResult:
+    """What the tool that began a job returns, now that it is done."""
+    result = JobResult.of(record)
+    return shown(result.model_dump(mode="json") if result.context else record.result or {})
 
 
 def _cursor(uri: str) -> str:

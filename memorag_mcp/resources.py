@@ -15,7 +15,7 @@ from memorag_core.errors import MemoRAGError
 from memorag_core.types import ContextInfo
 from memorag_mcp.results import SCHEME, ContextResult, context_uri
 
-CHUNKS_A_PAGE = 100
+CHUNKS_A_PAGE = 40
 MAX_DIGITS = 9
 JSON = "application/json"
 TEXT = "text/plain"
@@ -57,7 +57,19 @@ def _resources_of(info: ContextInfo) -> list[Resource]:
         description=f"The {info.chunks} chunks of context '{info.id}' with their offsets, {CHUNKS_A_PAGE} a page.",
         mime_type=JSON,
     )
-    return [described, *texts, chunks]
+    summary = Resource(
+        uri=context_uri(info.id, "summary"),
+        name=f"{info.id}/summary",
+        title=f"{info.title}: summary",
+        description=f"A summary of context '{info.id}' with citations; written when first read.",
+        mime_type=JSON,
+    )
+    return [described, *texts, chunks, summary]
+
+
+def pages(info: ContextInfo) -> int:
+    """How many pages of chunks a context has."""
+    return -(-info.chunks // CHUNKS_A_PAGE)
 
 
 def add_templates(server: MCPServer[Any], engine: MemoRAG) -> None:

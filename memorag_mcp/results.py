@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from mcp.types import CallToolResult, TextContent
 from pydantic import BaseModel, Field
 
 from memorag_core.types import Answer, Citation, Clue, ContextInfo, Passage
@@ -16,12 +15,6 @@ SCHEME = "memorag://contexts"
 def context_uri(context_id: str, *rest: str) -> str:
     """The resource URI of a context, or of something below it."""
     return "/".join((SCHEME, *(quote(part, safe="") for part in (context_id, *rest))))
-
-
-def call_result(result: BaseModel) -> CallToolResult:
-    """A tool's result: structured, and as text for clients that read text only."""
-    text = TextContent(type="text", text=result.model_dump_json(indent=2))
-    return CallToolResult(content=[text], structured_content=result.model_dump(mode="json"))
 
 
 class DocumentResult(BaseModel):
@@ -94,7 +87,8 @@ class JobResult(BaseModel):
     @classmethod
     def of(cls, record: Record) -> JobResult:
         """From what is known of a job."""
-        context = ContextResult.model_validate(record.result) if record.result else None
+        of_a_context = record.result is not None and "documents" in record.result  # other work has other results
+        context = ContextResult.model_validate(record.result) if of_a_context else None
         return cls(
             status=record.status,
             next=_next(record, context),

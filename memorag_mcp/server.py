@@ -21,6 +21,7 @@ from memorag_core.ingest import from_path, from_text, inside
 from memorag_core.types import Document
 from memorag_mcp.context_server import ContextServer
 from memorag_mcp.job import Job
+from memorag_mcp.prompts import add_completion, add_prompts
 from memorag_mcp.resources import add_templates, uris_of
 from memorag_mcp.results import (
     AnswerResult,
@@ -33,6 +34,7 @@ from memorag_mcp.results import (
     JobResult,
     PassageResult,
 )
+from memorag_mcp.summaries import add_summaries
 from memorag_mcp.waiting import add_job_tools
 from memorag_mcp.work import Ctx
 from memorag_mcp.work import run as run_work
@@ -74,6 +76,9 @@ def build_server(engine: MemoRAG, allow: Sequence[Path] = ()) -> ContextServer:
     add_job_tools(server)
     _add_question_tools(server, engine)
     add_templates(server, engine)
+    add_summaries(server)
+    add_prompts(server)
+    add_completion(server)
     return server
 
 

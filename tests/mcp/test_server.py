@@ -140,13 +140,15 @@ async def test_each_context_its_documents_and_its_chunks_are_resources(
         resources = {r.name: r for r in (await client.list_resources()).resources}
         texts = {name: (await client.read_resource(r.uri)).contents[0] for name, r in resources.items()}
         templates = (await client.list_resource_templates()).resource_templates
-    assert set(resources) == {info.id, f"{info.id}/{info.documents[0].id}", f"{info.id}/chunks/1"}
+    document = f"{info.id}/{info.documents[0].id}"
+    assert set(resources) == {info.id, document, f"{info.id}/chunks/1", f"{info.id}/summary"}
     assert "memory model" in str(resources[info.id].description)
     bodies = {name: getattr(content, "text", "") for name, content in texts.items()}
     assert bodies[f"{info.id}/{info.documents[0].id}"] == STORY
     assert json.loads(bodies[info.id])["context_id"] == info.id
     assert all(STORY[c["start"] : c["end"]] == c["text"] for c in json.loads(bodies[f"{info.id}/chunks/1"])["chunks"])
-    assert len(templates) == 3
+    assert json.loads(bodies[f"{info.id}/summary"])["task"] == "summarize"
+    assert len(templates) == 4
 
 
 @pytest.mark.parametrize(
