@@ -27,7 +27,7 @@ from memorag_mcp.job import Record
 from memorag_mcp.jobs import Jobs, OnEnd, Work
 from memorag_mcp.outline import links, outline
 from memorag_mcp.resources import listed, uris_of
-from memorag_mcp.results import JobResult
+from memorag_mcp.results import JobResult, context_of
 from memorag_mcp.stdio import serve_stdio
 from memorag_mcp.tasks import Tasks
 from memorag_mcp.work import Ctx, cancels_jobs, run, run_job
@@ -101,8 +101,8 @@ class ContextServer(MCPServer[Any]):
         tell = self.changes.teller()
 
         def ended(record: Record) -> None:
-            if record.status == "completed" and record.result:
-                tell(uris_of(record.result["context_id"], record.result["documents"]))
+            if context := context_of(record):
+                tell(uris_of(context))
 
         return ended
 

@@ -26,10 +26,10 @@ def listed(contexts: Sequence[ContextInfo]) -> list[Resource]:
     return [resource for info in contexts for resource in _resources_of(info)]
 
 
-def uris_of(context_id: str, documents: Sequence[dict[str, Any]] = ()) -> list[str]:
-    """What a change of a context changes: it, its first page of chunks, its summary, and these documents."""
-    own = [context_uri(context_id), context_uri(context_id, "chunks", "1"), context_uri(context_id, "summary")]
-    return [*own, *(document["uri"] for document in documents)]
+def uris_of(context: ContextResult) -> list[str]:
+    """What a change of a context changes: it, its first page of chunks, its summary, and its documents."""
+    own = [context_uri(context.context_id, *rest) for rest in ((), ("chunks", "1"), ("summary",))]
+    return [*own, *(document.uri for document in context.documents)]
 
 
 def _resources_of(info: ContextInfo) -> list[Resource]:

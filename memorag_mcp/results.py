@@ -87,8 +87,7 @@ class JobResult(BaseModel):
     @classmethod
     def of(cls, record: Record) -> JobResult:
         """From what is known of a job."""
-        of_a_context = record.result is not None and "documents" in record.result  # other work has other results
-        context = ContextResult.model_validate(record.result) if of_a_context else None
+        context = context_of(record)
         return cls(
             status=record.status,
             next=_next(record, context),
@@ -101,6 +100,12 @@ class JobResult(BaseModel):
             seconds_left=None if record.seconds_left is None else round(record.seconds_left, 1),
             reason=record.reason,
         )
+
+
+def context_of(record: Record) -> ContextResult | None:
+    """The context that a job made or changed; other work has other results."""
+    is_one = record.result is not None and "documents" in record.result
+    return ContextResult.model_validate(record.result) if is_one else None
 
 
 def _next(record: Record, context: ContextResult | None) -> str:

@@ -22,7 +22,7 @@ from memorag_core.types import Document
 from memorag_mcp.context_server import ContextServer
 from memorag_mcp.job import Job
 from memorag_mcp.prompts import add_completion, add_prompts
-from memorag_mcp.resources import add_templates, uris_of
+from memorag_mcp.resources import add_templates
 from memorag_mcp.results import (
     AnswerResult,
     ClueResult,
@@ -33,6 +33,7 @@ from memorag_mcp.results import (
     ForgottenResult,
     JobResult,
     PassageResult,
+    context_uri,
 )
 from memorag_mcp.summaries import add_summaries
 from memorag_mcp.waiting import add_job_tools
@@ -118,7 +119,7 @@ def _add_memory_tools(server: ContextServer, engine: MemoRAG, allow: Sequence[Pa
     async def forget_context(context_id: ContextId) -> ForgottenResult:
         """Delete a memorized context from disk. It cannot be undone; the original files are not touched."""
         await run_work(lambda: engine.forget(context_id))
-        await server.changes.tell(uris_of(context_id))
+        await server.changes.tell([context_uri(context_id)])
         return ForgottenResult(forgotten=context_id)
 
 

@@ -9,7 +9,15 @@ from mcp import MCPError
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.extension import Extension, MethodBinding
 from mcp.server.mcpserver.server import require_client_extension
-from mcp.types import INTERNAL_ERROR, INVALID_PARAMS, CallToolRequestParams, CallToolResult, RequestParams, TextContent
+from mcp.types import (
+    HEADER_MISMATCH,
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
+    CallToolRequestParams,
+    CallToolResult,
+    RequestParams,
+    TextContent,
+)
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import Field
 
@@ -92,6 +100,9 @@ class Tasks(Extension):
 
     def _record(self, ctx: Ctx, params: TaskParams) -> Record:
         require_client_extension(ctx, IDENTIFIER)
+        named = ctx.request.headers.get("mcp-name") if ctx.request else None
+        if named is not None and named.strip() != params.task_id:
+            raise MCPError(HEADER_MISMATCH, "The header Mcp-Name names another task than params.taskId.")
         try:
             return self._jobs.record(params.task_id)
         except InputError as error:
