@@ -25,7 +25,7 @@ from memorag_core.store import WORK
 from memorag_mcp.changes import Changes
 from memorag_mcp.job import Record
 from memorag_mcp.jobs import Jobs, OnEnd, Work
-from memorag_mcp.outline import links, outline
+from memorag_mcp.outline import links, outline, shortened
 from memorag_mcp.resources import listed, uris_of
 from memorag_mcp.results import JobResult, context_of
 from memorag_mcp.stdio import serve_stdio
@@ -109,7 +109,7 @@ class ContextServer(MCPServer[Any]):
 
 def shown(structured: dict[str, Any]) -> CallToolResult:
     """A result for programs, complete on its own, and for people: an outline, with links to resources."""
-    text = TextContent(type="text", text=outline(structured))
+    text = TextContent(type="text", text=shortened(outline(structured)))
     return CallToolResult(content=[text, *links(structured)], structured_content=structured)
 
 

@@ -10,12 +10,20 @@ from mcp.types import ResourceLink
 from memorag_mcp.results import context_uri
 
 LINKS = 20
+CHARACTERS = 80_000
 INDENT = "  "
 
 
 def outline(value: Mapping[str, Any], depth: int = 0) -> str:
     """Labels and values, one a line; long texts are set in below their label; what is empty is left out."""
     return "\n".join(line for label, item in value.items() for line in _lines(label, item, INDENT * depth, depth))
+
+
+def shortened(text: str) -> str:
+    """A text that no client has to cut, which says where it was cut here."""
+    if len(text) <= CHARACTERS:
+        return text
+    return f"{text[:CHARACTERS]}\n… cut here: ask for less, or read the structured result, which is whole."
 
 
 def links(result: Mapping[str, Any]) -> list[ResourceLink]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import (
     Completion,
     CompletionArgument,
@@ -10,7 +11,6 @@ from mcp.types import (
     ResourceTemplateReference,
 )
 
-from memorag_core.errors import MemoRAGError
 from memorag_mcp.context_server import ContextServer
 from memorag_mcp.resources import pages
 from memorag_mcp.work import run
@@ -75,7 +75,7 @@ def add_completion(server: ContextServer) -> None:
         known = (context.arguments if context else None) or {}
         try:
             values = await run(lambda: _values(server, argument.name, known.get("context_id")))
-        except MemoRAGError:
+        except ToolError:
             values = []  # the context of the other argument is not there
         started = [value for value in values if value.lower().startswith(argument.value.lower())]
         found = started or [value for value in values if argument.value.lower() in value.lower()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from urllib.parse import quote
 
 from pydantic import BaseModel, Field
@@ -10,6 +11,8 @@ from memorag_core.types import Answer, Citation, Clue, ContextInfo, Passage
 from memorag_mcp.job import AT_WORK, Record, Status
 
 SCHEME = "memorag://contexts"
+LISTED_DOCUMENTS = 20
+LISTED_CHARACTERS = 40_000
 
 
 def context_uri(context_id: str, *rest: str) -> str:
@@ -32,7 +35,8 @@ class ContextResult(BaseModel):
 
     context_id: str = Field(description="Pass this to the other tools")
     title: str
-    documents: list[DocumentResult]
+    document_count: int
+    documents: list[DocumentResult] = Field(description=f"The first {LISTED_DOCUMENTS}; resources/list has them all")
     created: str = Field(description="ISO 8601, UTC")
     models: dict[str, str] = Field(description="Model ids by role: memory, embedder")
     chunks: int = Field(description="Passages that retrieval chooses from")
@@ -53,11 +57,12 @@ class ContextResult(BaseModel):
                 characters=document.characters,
                 uri=context_uri(info.id, "documents", document.id),
             )
-            for document in info.documents
+            for document in info.documents[:LISTED_DOCUMENTS]
         ]
         return cls(
             context_id=info.id,
             title=info.title,
+            document_count=len(info.documents),
             documents=documents,
             created=info.created,
             models=info.models,
@@ -122,9 +127,25 @@ def _next(record: Record, context: ContextResult | None) -> str:
 class ContextsResult(BaseModel):
     """All memorized contexts, those that are damaged, and work that has not ended well yet."""
 
-    contexts: list[ContextResult]
+    contexts: list[ContextResult] = Field(description="In the order of their ids")
+    next: str | None = Field(description="Where there are more: pass this as `after` for those behind it")
     jobs: list[JobResult] = Field(description="What is being memorized, and what failed or was interrupted lately")
     damaged: dict[str, str] = Field(description="Context ids that cannot be used, with what is wrong and what to do")
+
+
+def page_of(contexts: Sequence[ContextInfo], after: str | None) -> list[ContextResult]:
+    """The contexts behind an id, as many as a result may hold; one at least, where there is one."""
+    shown: list[ContextResult] = []
+    characters = 0
+    for info in contexts:
+        if after is not None and info.id <= after:
+            continue
+        result = ContextResult.of(info)
+        characters += len(result.model_dump_json())
+        if shown and characters > LISTED_CHARACTERS:
+            break
+        shown.append(result)
+    return shown
 
 
 class ForgottenResult(BaseModel):

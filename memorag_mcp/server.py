@@ -34,6 +34,7 @@ from memorag_mcp.results import (
     JobResult,
     PassageResult,
     context_uri,
+    page_of,
 )
 from memorag_mcp.summaries import add_summaries
 from memorag_mcp.waiting import add_job_tools
@@ -106,11 +107,16 @@ def _add_memory_tools(server: ContextServer, engine: MemoRAG, allow: Sequence[Pa
         return await server.long_work(ctx, f"memorize {name or title or path or 'a text'}", work, wait_seconds)
 
     @server.tool(title="List contexts", annotations=READS)
-    async def list_contexts() -> ContextsResult:
-        """List all memorized contexts: ids, titles, documents, sizes, models and when they were memorized."""
+    async def list_contexts(
+        after: Annotated[str | None, Field(description="The `next` of the page before, where there was one")] = None,
+    ) -> ContextsResult:
+        """List memorized contexts: ids, titles, documents, sizes, models and when they were memorized; also what is
+        being memorized right now."""
         contexts, jobs = await run_work(engine.contexts), await run_work(server.jobs.unfinished)
+        page = page_of(contexts, after)
         return ContextsResult(
-            contexts=[ContextResult.of(info) for info in contexts],
+            contexts=page,
+            next=page[-1].context_id if page and page[-1].context_id != contexts[-1].id else None,
             jobs=[JobResult.of(record) for record in jobs[:LISTED_JOBS]],
             damaged=await run_work(engine.damaged),
         )

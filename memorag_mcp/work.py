@@ -66,8 +66,11 @@ async def run_job(
     Raises:
         ToolError: it failed while the client waited.
     """
-    job = await run(lambda: jobs.start(what, work, on_end))
     request = ctx.request_context
+    try:
+        job = jobs.start(what, work, on_end)  # without a pause before `asker`, or a cancel could find no job to stop
+    except MemoRAGError as error:
+        raise ToolError(str(error)) from error
     job.asker = Asker(request.session.client_params, request.request_id)
     try:
         await follow(job, ctx, _patience(ctx, wait_seconds))

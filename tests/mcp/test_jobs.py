@@ -91,7 +91,7 @@ async def test_a_failure_is_told_with_its_reason_whenever_it_is_asked_for(gated:
         begun = await ok(client, "memorize_context", text=STORY, wait_seconds=0)
         gated.gate.set()
         told = [await ok(client, "memorize_status", job_id=begun["job_id"], wait_seconds=50) for _ in range(2)]
-        at_once = await client.call_tool("memorize_context", {"text": STORY})
+        at_once = await client.call_tool("memorize_context", {"text": STORY, "wait_seconds": 600})
     assert [(one["status"], one["reason"]) for one in told] == [("failed", "The ink is wet. Wait, then try again.")] * 2
     assert at_once.is_error
     assert "The ink is wet" in str(at_once.content)
@@ -101,7 +101,7 @@ async def test_what_nobody_foresaw_is_told_without_its_secrets(gated: Gated, cap
     gated.error = ZeroDivisionError("secret")
     gated.gate.set()
     async with Client(build_server(gated)) as client:
-        result = await client.call_tool("memorize_context", {"text": STORY})
+        result = await client.call_tool("memorize_context", {"text": STORY, "wait_seconds": 600})
     assert result.is_error
     assert "ZeroDivisionError" in str(result.content)
     assert "secret" not in str(result.content)
@@ -146,11 +146,12 @@ async def test_a_client_that_asked_for_progress_gets_its_result_in_one_call(
     streams = anyio.create_memory_object_stream[Any](0), anyio.create_memory_object_stream[Any](0)
     async with Client(Wire(build_server(gated), *streams), mode=mode) as client:
         result = await client.call_tool("memorize_context", {"text": STORY}, progress_callback=on_progress)
-        begun = await ok(client, "memorize_context", text=STORY + STORY)
+        begun = await client.call_tool("memorize_context", {"text": STORY + STORY})
     assert result.structured_content is not None
     assert result.structured_content["status"] == "completed"
     assert messages[0] == "encoding: 33%"
-    assert begun["status"] == "working"
+    assert begun.structured_content is not None
+    assert begun.structured_content["status"] == "working"
 
 
 class Wire:

@@ -6,13 +6,14 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import anyio
 import pytest
 from conftest import STORY
 from mcp import Client, MCPError
 from mcp.types import CallToolResult
+from mcp_processes import ok
 
 from memorag_core import MemoRAG, from_text
 from memorag_mcp.server import build_server
@@ -50,14 +51,6 @@ def mode(request: pytest.FixtureRequest) -> Literal["auto", "legacy"]:
 async def connected(engine: MemoRAG, allowed: Path, mode: Literal["auto", "legacy"] = "auto") -> AsyncIterator[Client]:
     async with Client(build_server(engine, [allowed]), mode=mode) as client:
         yield client
-
-
-async def ok(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
-    result = await client.call_tool(tool, arguments)
-    assert not result.is_error, said(result)
-    assert result.structured_content is not None
-    content: dict[str, Any] = result.structured_content
-    return content
 
 
 def said(result: CallToolResult) -> str:
