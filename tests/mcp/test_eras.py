@@ -42,7 +42,11 @@ def speaking(settings: Settings) -> Iterator[Any]:
             numbered = {} if number is None else {"id": number}
             to.write(json.dumps({"jsonrpc": "2.0", "method": method, "params": params or {}} | numbered) + "\n")
             to.flush()
-            return None if number is None else json.loads(back.readline())
+            while number is not None:
+                message = json.loads(back.readline())
+                if "id" in message:
+                    return message
+            return None
 
         yield ask
         to.close()
