@@ -33,3 +33,7 @@ class Recent(Generic[K, V]):
     def drop(self, key: K) -> None:
         """Forget an entry, if it is here."""
         self._entries.pop(key, None)
+
+    def values(self) -> list[V]:
+        """All entries, the most recent last."""
+        return list(self._entries.values())

@@ -1,14 +1,15 @@
-"""What a command was given to read, as documents: files, folders, URLs, standard input."""
+"""What a command or a tool was given to read, as documents: texts, files, folders, URLs, standard input."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from memorag_core.config import Settings
-from memorag_core.ingest import BYTES_A_CHARACTER, from_bytes, from_path, from_url, is_url
+from memorag_core.errors import InputError
+from memorag_core.ingest import BYTES_A_CHARACTER, from_bytes, from_path, from_text, from_url, inside, is_url
 from memorag_core.names import unique
 from memorag_core.types import Document
 
@@ -30,3 +31,30 @@ def _at(place: str, settings: Settings, include: Sequence[str]) -> list[Document
     if is_url(place):
         return [from_url(place, limit, settings.allow_url)]
     return from_path(Path(place), limit, include)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What tools may read: files in the folders of `allow`, within the limits of the settings."""
+
+    settings: Settings
+    allow: Sequence[Path]
+
+
+def documents_of(
+    text: str | None, path: str | None, title: str | None, include: Sequence[str], may: Reading
+) -> list[Document]:
+    """The documents that a tool was given: a text, or what is at a path.
+
+    Raises:
+        InputError: neither or both, or what may not or cannot be read.
+    """
+    if (text is None) == (path is None):
+        raise InputError("Give either text or path, one of them: the text itself, or a file or folder to read.")
+    if include and (path is None or is_url(path)):
+        raise InputError("include chooses among the files of a folder; leave it out, or give a folder as path.")
+    if path is None:
+        return [from_text(text or "", title)]
+    if is_url(path):
+        return [from_url(path, may.settings.max_characters, may.settings.allow_url)]
+    return from_path(inside(Path(path), may.allow), may.settings.max_characters, include)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
-import anyio.to_thread
 from mcp.server import MCPServer
 from mcp.server.mcpserver.exceptions import ResourceNotFoundError
 from mcp.types import Resource
@@ -15,24 +15,21 @@ from memorag_core.errors import MemoRAGError
 from memorag_core.types import ContextInfo
 from memorag_mcp.results import SCHEME, ContextResult, context_uri
 
-CHUNKS_A_PAGE = 100
+CHUNKS_A_PAGE = 40
 MAX_DIGITS = 9
 JSON = "application/json"
 TEXT = "text/plain"
 
 
-class ContextServer(MCPServer[Any]):
-    """An MCP server whose list of resources is what the store holds at that moment."""
+def listed(contexts: Sequence[ContextInfo]) -> list[Resource]:
+    """Every context, its documents, the first page of its chunks, and its summary."""
+    return [resource for info in contexts for resource in _resources_of(info)]
 
-    def __init__(self, engine: MemoRAG, **options: Any) -> None:
-        super().__init__(**options)
-        self.engine = engine
-        _add_templates(self, engine)
 
-    async def list_resources(self) -> list[Resource]:
-        """Every context, its documents, and the first page of its chunks."""
-        contexts = await anyio.to_thread.run_sync(self.engine.contexts)
-        return [resource for info in contexts for resource in _resources_of(info)]
+def uris_of(context: ContextResult) -> list[str]:
+    """What a change of a context changes: it, its first page of chunks, its summary, and its documents."""
+    own = [context_uri(context.context_id, *rest) for rest in ((), ("chunks", "1"), ("summary",))]
+    return [*own, *(document.uri for document in context.documents)]
 
 
 def _resources_of(info: ContextInfo) -> list[Resource]:
@@ -60,10 +57,22 @@ def _resources_of(info: ContextInfo) -> list[Resource]:
         description=f"The {info.chunks} chunks of context '{info.id}' with their offsets, {CHUNKS_A_PAGE} a page.",
         mime_type=JSON,
     )
-    return [described, *texts, chunks]
+    summary = Resource(
+        uri=context_uri(info.id, "summary"),
+        name=f"{info.id}/summary",
+        title=f"{info.title}: summary",
+        description=f"A summary of context '{info.id}' with citations; written when first read.",
+        mime_type=JSON,
+    )
+    return [described, *texts, chunks, summary]
 
 
-def _add_templates(server: MCPServer[Any], engine: MemoRAG) -> None:
+def pages(info: ContextInfo) -> int:
+    """How many pages of chunks a context has."""
+    return -(-info.chunks // CHUNKS_A_PAGE)
+
+
+def add_templates(server: MCPServer[Any], engine: MemoRAG) -> None:
     @server.resource(f"{SCHEME}/{{context_id}}", mime_type=JSON, description="A memorized context: what it holds.")
     def context(context_id: str) -> str:
         try:

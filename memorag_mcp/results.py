@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from urllib.parse import quote
 
 from pydantic import BaseModel, Field
 
 from memorag_core.types import Answer, Citation, Clue, ContextInfo, Passage
+from memorag_mcp.job import AT_WORK, Record, Status
 
 SCHEME = "memorag://contexts"
+LISTED_DOCUMENTS = 20
+LISTED_CHARACTERS = 40_000
 
 
 def context_uri(context_id: str, *rest: str) -> str:
@@ -36,7 +40,8 @@ class ContextResult(BaseModel):
 
     context_id: str = Field(description="Pass this to the other tools")
     title: str
-    documents: list[DocumentResult]
+    document_count: int
+    documents: list[DocumentResult] = Field(description=f"The first {LISTED_DOCUMENTS}; resources/list has them all")
     created: str = Field(description="ISO 8601, UTC")
     models: dict[str, str] = Field(description="Model ids by role: memory, embedder")
     chunks: int = Field(description="Passages that retrieval chooses from")
@@ -59,11 +64,12 @@ class ContextResult(BaseModel):
                 notice=document.notice,
                 uri=context_uri(info.id, "documents", document.id),
             )
-            for document in info.documents
+            for document in info.documents[:LISTED_DOCUMENTS]
         ]
         return cls(
             context_id=info.id,
             title=info.title,
+            document_count=len(info.documents),
             documents=documents,
             created=info.created,
             models=info.models,
@@ -76,11 +82,77 @@ class ContextResult(BaseModel):
         )
 
 
-class ContextsResult(BaseModel):
-    """All memorized contexts, and those that are damaged."""
+class JobResult(BaseModel):
+    """Long work, done or under way."""
 
-    contexts: list[ContextResult]
+    status: Status = Field(description="completed: the context is there; working: it is not, ask again")
+    next: str = Field(description="What to do now")
+    context_id: str | None = Field(description="Pass this to the other tools, once it is completed")
+    context: ContextResult | None = Field(description="The context, once it is completed")
+    job_id: str | None = Field(description="While it is working: what memorize_status and cancel_memorize take")
+    what: str = Field(description="What was asked for")
+    stage: str = Field(description="What is being done")
+    progress: float = Field(ge=0, le=1, description="The share of the work that is done")
+    seconds_left: float | None = Field(description="How long it may take yet, where that can be told")
+    reason: str | None = Field(description="Why it failed, was cancelled or was interrupted")
+
+    @classmethod
+    def of(cls, record: Record) -> JobResult:
+        """From what is known of a job."""
+        context = context_of(record)
+        return cls(
+            status=record.status,
+            next=_next(record, context),
+            context_id=context.context_id if context else None,
+            context=context,
+            job_id=record.id if record.status in AT_WORK else None,
+            what=record.what,
+            stage=record.stage,
+            progress=round(record.fraction, 4),
+            seconds_left=None if record.seconds_left is None else round(record.seconds_left, 1),
+            reason=record.reason,
+        )
+
+
+def context_of(record: Record) -> ContextResult | None:
+    """The context that a job made or changed; other work has other results."""
+    is_one = record.result is not None and "documents" in record.result
+    return ContextResult.model_validate(record.result) if is_one else None
+
+
+def _next(record: Record, context: ContextResult | None) -> str:
+    if context:
+        return f"Ask it: answer, retrieve_evidence, recall_clues or summarize with context_id '{context.context_id}'."
+    if record.status in AT_WORK:
+        return (
+            f"Not done yet; it goes on by itself. Call memorize_status with job_id '{record.id}' to wait for it or to "
+            "see how far it is, or cancel_memorize to stop it. Other tools and contexts work meanwhile."
+        )
+    return "Nothing was kept. See the reason, then call the tool again."
+
+
+class ContextsResult(BaseModel):
+    """All memorized contexts, those that are damaged, and work that has not ended well yet."""
+
+    contexts: list[ContextResult] = Field(description="In the order of their ids")
+    next: str | None = Field(description="Where there are more: pass this as `after` for those behind it")
+    jobs: list[JobResult] = Field(description="What is being memorized, and what failed or was interrupted lately")
     damaged: dict[str, str] = Field(description="Context ids that cannot be used, with what is wrong and what to do")
+
+
+def page_of(contexts: Sequence[ContextInfo], after: str | None) -> list[ContextResult]:
+    """The contexts behind an id, as many as a result may hold; one at least, where there is one."""
+    shown: list[ContextResult] = []
+    characters = 0
+    for info in contexts:
+        if after is not None and info.id <= after:
+            continue
+        result = ContextResult.of(info)
+        characters += len(result.model_dump_json())
+        if shown and characters > LISTED_CHARACTERS:
+            break
+        shown.append(result)
+    return shown
 
 
 class ForgottenResult(BaseModel):

@@ -1,26 +1,33 @@
-"""Engine work from an async handler: in a thread, with progress while it runs and a stop when the client cancels."""
+"""Engine work from an async handler: short work in a thread, long work as a job that may outlive the request."""
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 import anyio
-import anyio.from_thread
 import anyio.to_thread
+from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, ServerRequestContext
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from memorag_core.errors import MemoRAGError
-from memorag_core.stopping import check, stoppable
-from memorag_core.types import OnProgress, Progress
+from memorag_core.stopping import stoppable
+from memorag_mcp.job import Asker, Job, Record
+from memorag_mcp.jobs import Jobs, OnEnd, Work
 
 T = TypeVar("T")
-SECONDS_BETWEEN_REPORTS = 0.25
+Ctx = Context[Any, Any]
 AT_ONCE = 64
+SECONDS_TO_A_HANDLE = 20.0
+SECONDS_TO_A_TASK = 0.5
+_task: ContextVar[list[Job] | None] = ContextVar("jobs_to_hand_over_as_tasks", default=None)
 
 
 @functools.cache
@@ -48,17 +55,96 @@ async def run(work: Callable[[], T]) -> T:
         raise
 
 
-async def run_with_progress(work: Callable[[OnProgress], T], ctx: Context[Any, Any]) -> T:
-    """Run long work that reports progress, which only ever grows."""
-    reported_at = 0.0
-    reported = 0.0
+async def run_job(
+    jobs: Jobs, ctx: Ctx, what: str, work: Work, *, on_end: OnEnd, wait_seconds: float | None = None
+) -> Record:
+    """Do long work as a job: its end where that comes soon, else its state so far, to be asked about by its id.
 
-    def on_progress(progress: Progress) -> None:
-        nonlocal reported_at, reported
-        check()
-        due = time.monotonic() - reported_at >= SECONDS_BETWEEN_REPORTS or progress.fraction >= 1
-        if due and progress.fraction > reported:
-            reported_at, reported = time.monotonic(), progress.fraction
-            anyio.from_thread.run(ctx.report_progress, reported, 1.0, f"{progress.stage}: {reported:.0%}")
+    A client with Tasks gets a task; one that asked for progress waits as long as it likes; all others get the state
+    after twenty seconds. `wait_seconds` overrides. A cancel of the request stops the job, a lost connection does not.
 
-    return await run(lambda: work(on_progress))
+    Raises:
+        ToolError: it failed while the client waited.
+    """
+    request = ctx.request_context
+    try:
+        job = jobs.start(what, work, on_end)  # without a pause before `asker`, or a cancel could find no job to stop
+    except MemoRAGError as error:
+        raise ToolError(str(error)) from error
+    job.asker = Asker(request.session.client_params, request.request_id)
+    try:
+        await follow(job, ctx, _patience(ctx, wait_seconds))
+    except anyio.get_cancelled_exc_class():
+        if request.protocol_version in MODERN_PROTOCOL_VERSIONS:
+            job.stop("cancelled")  # dropping a request is how these clients cancel; older ones tell `cancels_jobs`
+        raise
+    job.asker = None
+    if job.done:
+        jobs.drop(job)
+    elif (tasks := _task.get()) is not None:
+        tasks.append(job)
+    job.told = True
+    if job.record.status != "completed" and job.done:
+        raise ToolError(job.record.reason or job.record.status)
+    return job.record
+
+
+async def follow(job: Job, ctx: Ctx, seconds: float | None) -> None:
+    """Wait for a job's end, at most `seconds`; its progress goes to a client that asked for it."""
+    loop, changed, reported = asyncio.get_running_loop(), asyncio.Event(), 0.0
+
+    def wake() -> None:
+        loop.call_soon_threadsafe(changed.set)
+
+    with job.watched(wake), anyio.move_on_after(seconds):
+        while True:
+            record = job.record
+            if record.fraction > reported:
+                reported = record.fraction
+                await ctx.report_progress(reported, 1.0, progress_text(record))
+            if record is job.record and job.done:
+                return
+            await changed.wait()
+            changed.clear()
+
+
+def progress_text(record: Record) -> str:
+    """For people: the stage, how much is done, and how long it may take yet."""
+    left = f", about {_duration(record.seconds_left)} left" if record.seconds_left else ""
+    return f"{record.stage}: {record.fraction:.0%}{left}"
+
+
+@contextmanager
+def as_tasks() -> Iterator[list[Job]]:
+    """Jobs begun inside are handed over to a client that has Tasks; those not done at its end are in the list."""
+    jobs: list[Job] = []
+    token = _task.set(jobs)
+    try:
+        yield jobs
+    finally:
+        _task.reset(token)
+
+
+def cancels_jobs(jobs: Jobs) -> ServerMiddleware[Any]:
+    """Middleware for clients before 2026: their cancel stops the job, which the end of their connection does not."""
+
+    async def middleware(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        if ctx.method == "notifications/cancelled" and ctx.session.client_params is not None:
+            jobs.cancel_asked_by(ctx.session.client_params, (ctx.params or {}).get("requestId"))
+        return await call_next(ctx)
+
+    return middleware
+
+
+def _patience(ctx: Ctx, wait_seconds: float | None) -> float | None:
+    if _task.get() is not None:
+        return SECONDS_TO_A_TASK
+    if wait_seconds is not None:
+        return wait_seconds
+    asked_for_progress = (ctx.request_context.meta or {}).get("progress_token") is not None
+    return None if asked_for_progress else SECONDS_TO_A_HANDLE
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

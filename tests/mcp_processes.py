@@ -69,10 +69,12 @@ def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
 
 
 async def ok(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
-    """The structured result of a tool that must not fail."""
+    """The structured result of a tool that must not fail; of long work, unless told how long to wait, its end."""
     result = await client.call_tool(tool, arguments)
     assert not result.is_error, result.content
     content: dict[str, Any] = result.structured_content or {}
+    if content.get("status") == "working" and "wait_seconds" not in arguments:
+        return await ok(client, "memorize_status", job_id=content["job_id"])
     return content
 
 

@@ -36,7 +36,7 @@ async def test_a_client_memorizes_a_report_and_gets_a_cited_answer(tiny: Setting
         again = await ok(client, "memorize_context", text=report)
         asked = {"context_id": context["context_id"], "question": "How long is the causeway of the mill pond?"}
         answer = await ok(client, "answer", **asked)
-    assert (context["cached"], again["cached"]) == (False, True)
+    assert (context["context"]["cached"], again["context"]["cached"]) == (False, True)
     assert again["context_id"] == context["context_id"]
     assert "212 yards" in " ".join(citation["quote"] for citation in answer["citations"])
     assert all(report[c["start"] : c["end"]] == c["quote"] for c in answer["citations"])
@@ -63,7 +63,7 @@ async def test_a_long_document_is_memorized_and_is_still_there_after_a_restart(t
         assert all(text[p["start"] : p["end"]] == p["text"] for p in evidence["passages"])
         first = await whole_answer(client, context["context_id"], question, text)
     async with connect() as client:
-        assert (await ok(client, "memorize_context", path=str(path)))["cached"]
+        assert (await ok(client, "memorize_context", path=str(path)))["context"]["cached"]
         assert await whole_answer(client, context["context_id"], question, text) == first
 
 

@@ -14,6 +14,7 @@ from conftest import STORY
 from documents import write_pdf
 from mcp import Client, MCPError
 from mcp.types import CallToolResult
+from mcp_processes import ok
 
 from memorag_core import MemoRAG, from_text
 from memorag_mcp.server import build_server
@@ -21,6 +22,8 @@ from memorag_mcp.server import build_server
 pytestmark = pytest.mark.anyio
 TOOLS = {
     "memorize_context",
+    "memorize_status",
+    "cancel_memorize",
     "list_contexts",
     "add_documents",
     "remove_document",
@@ -51,14 +54,6 @@ def mode(request: pytest.FixtureRequest) -> Literal["auto", "legacy"]:
 async def connected(engine: MemoRAG, allowed: Path, mode: Literal["auto", "legacy"] = "auto") -> AsyncIterator[Client]:
     async with Client(build_server(engine, [allowed]), mode=mode) as client:
         yield client
-
-
-async def ok(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
-    result = await client.call_tool(tool, arguments)
-    assert not result.is_error, said(result)
-    assert result.structured_content is not None
-    content: dict[str, Any] = result.structured_content
-    return content
 
 
 def said(result: CallToolResult) -> str:
@@ -206,7 +201,7 @@ async def test_a_change_that_cannot_be_made_is_told_with_what_to_do(
 async def test_a_cancelled_memorize_stops_and_leaves_nothing(
     engine: MemoRAG, allowed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("memorag_mcp.work.SECONDS_BETWEEN_REPORTS", 0.0)
+    monkeypatch.setattr("memorag_mcp.job.SECONDS_BETWEEN_REPORTS", 0.0)
     started = anyio.Event()
 
     async def on_progress(progress: float, total: float | None, message: str | None) -> None:
@@ -231,13 +226,15 @@ async def test_each_context_its_documents_and_its_chunks_are_resources(
         resources = {r.name: r for r in (await client.list_resources()).resources}
         texts = {name: (await client.read_resource(r.uri)).contents[0] for name, r in resources.items()}
         templates = (await client.list_resource_templates()).resource_templates
-    assert set(resources) == {info.id, f"{info.id}/{info.documents[0].id}", f"{info.id}/chunks/1"}
+    document = f"{info.id}/{info.documents[0].id}"
+    assert set(resources) == {info.id, document, f"{info.id}/chunks/1", f"{info.id}/summary"}
     assert "memory model" in str(resources[info.id].description)
     bodies = {name: getattr(content, "text", "") for name, content in texts.items()}
     assert bodies[f"{info.id}/{info.documents[0].id}"] == STORY
     assert json.loads(bodies[info.id])["context_id"] == info.id
     assert all(STORY[c["start"] : c["end"]] == c["text"] for c in json.loads(bodies[f"{info.id}/chunks/1"])["chunks"])
-    assert len(templates) == 3
+    assert json.loads(bodies[f"{info.id}/summary"])["task"] == "summarize"
+    assert len(templates) == 4
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ async def test_the_whole_job_over_stdio_and_again_after_a_restart_without_encodi
         await whole_job(client)
         first = await ok(client, "answer", context_id="mill", question=QUESTION)
     async with over_stdio(settings, "legacy") as client:
-        assert (await ok(client, "memorize_context", text=STORY, name="mill"))["cached"]
+        assert (await ok(client, "memorize_context", text=STORY, name="mill"))["context"]["cached"]
         assert await ok(client, "answer", context_id="mill", question=QUESTION) == first
 
 

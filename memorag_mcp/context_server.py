@@ -1,0 +1,131 @@
+"""The SDK's server with what this one adds: jobs, tasks, changes that are told, and lists that come in pages."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any
+
+from mcp import MCPError
+from mcp.server import MCPServer
+from mcp.server.caching import CacheHint
+from mcp.server.context import ServerRequestContext
+from mcp.types import (
+    INVALID_PARAMS,
+    CallToolResult,
+    InputRequiredResult,
+    ListResourcesResult,
+    PaginatedRequestParams,
+    Resource,
+    TextContent,
+)
+
+from memorag_core.engine import MemoRAG
+from memorag_core.store import WORK
+from memorag_mcp.changes import Changes
+from memorag_mcp.job import Record
+from memorag_mcp.jobs import Jobs, OnEnd, Work
+from memorag_mcp.outline import links, outline, shortened
+from memorag_mcp.resources import listed, uris_of
+from memorag_mcp.results import JobResult, context_of
+from memorag_mcp.stdio import serve_stdio
+from memorag_mcp.tasks import Tasks
+from memorag_mcp.work import Ctx, cancels_jobs, run, run_job
+
+RESOURCES_A_PAGE = 100
+UNCHANGING = CacheHint(ttl_ms=3_600_000, scope="public")
+CHANGING = CacheHint(ttl_ms=0, scope="private")
+HELD = CacheHint(ttl_ms=10_000, scope="private")
+
+
+class ContextServer(MCPServer[Any]):
+    """An MCP server whose list of resources is what the store holds at that moment, and whose long work is jobs."""
+
+    def __init__(self, engine: MemoRAG, **options: Any) -> None:
+        self.engine = engine
+        self.jobs = Jobs(engine.store.root / WORK / "jobs")
+        self.changes = Changes()
+        super().__init__(
+            extensions=[Tasks(self.jobs, result_of)],
+            middleware=[self.changes.middleware, cancels_jobs(self.jobs)],
+            subscriptions=self.changes.bus,
+            cache_hints={
+                "tools/list": UNCHANGING,
+                "prompts/list": UNCHANGING,
+                "resources/templates/list": UNCHANGING,
+                "resources/list": CHANGING,
+                "resources/read": HELD,
+            },
+            **options,
+        )
+        # the SDK's own handler knows no pages; its documentation names this object for what MCPServer lacks
+        self._lowlevel_server.add_request_handler("resources/list", PaginatedRequestParams, self._resources_page)
+
+    async def long_work(self, ctx: Ctx, what: str, work: Work, wait_seconds: float | None = None) -> JobResult:
+        """Do work that makes or changes a context and returns a `ContextResult`: every such tool is this one call.
+
+        Raises:
+            ToolError: it failed before a handle was returned.
+        """
+        record = await run_job(self.jobs, ctx, what, work, on_end=self._told_at_the_end(), wait_seconds=wait_seconds)
+        return JobResult.of(record)
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], context: Ctx | None = None
+    ) -> CallToolResult | InputRequiredResult:
+        """A tool's result, with its text for people and links to what it names."""
+        result = await super().call_tool(name, arguments, context)
+        if isinstance(result, InputRequiredResult) or result.structured_content is None or result.is_error:
+            return result
+        return shown(result.structured_content)
+
+    async def list_resources(self) -> list[Resource]:
+        """Every context, its documents, its chunks and its summary; those of the SDK's own kind first."""
+        return [*await super().list_resources(), *listed(await run(self.engine.contexts))]
+
+    async def run_stdio_async(self) -> None:
+        """Serve one client over standard input and output."""
+        await serve_stdio(self._lowlevel_server)
+
+    async def _resources_page(
+        self, ctx: ServerRequestContext[Any, Any], params: PaginatedRequestParams
+    ) -> ListResourcesResult:
+        resources = await self.list_resources()
+        after = _place(params.cursor)
+        first = next((n for n, resource in enumerate(resources) if resource.uri == after), -1) + 1
+        page = resources[first : first + RESOURCES_A_PAGE]
+        more = first + RESOURCES_A_PAGE < len(resources)
+        return ListResourcesResult(resources=page, next_cursor=_cursor(page[-1].uri) if more else None)
+
+    def _told_at_the_end(self) -> OnEnd:
+        tell = self.changes.teller()
+
+        def ended(record: Record) -> None:
+            if context := context_of(record):
+                tell(uris_of(context))
+
+        return ended
+
+
+def shown(structured: dict[str, Any]) -> CallToolResult:
+    """A result for programs, complete on its own, and for people: an outline, with links to resources."""
+    text = TextContent(type="text", text=shortened(outline(structured)))
+    return CallToolResult(content=[text, *links(structured)], structured_content=structured)
+
+
+def result_of(record: Record) -> CallToolResult:
+    """What the tool that began a job returns, now that it is done."""
+    result = JobResult.of(record)
+    return shown(result.model_dump(mode="json") if result.context else record.result or {})
+
+
+def _cursor(uri: str) -> str:
+    return base64.urlsafe_b64encode(uri.encode()).decode()
+
+
+def _place(cursor: str | None) -> str | None:
+    """The URI behind a cursor of ours. Where it is gone by now, the list begins again."""
+    try:
+        return None if cursor is None else base64.urlsafe_b64decode(cursor.encode()).decode()
+    except (binascii.Error, ValueError) as error:
+        raise MCPError(INVALID_PARAMS, "The cursor is not one of this server. List again without a cursor.") from error

@@ -1,0 +1,212 @@
+"""Long work that belongs to the server, not to the request that began it: it outlives its client, and is told about.
+
+    STORE/.work/jobs/
+      SERVER.lock      held by a server with jobs for as long as it lives
+      JOB.json         what is known of a job; written aside and renamed
+
+A job whose record says that it is at work, and whose server's lock nobody holds, was interrupted. Any number of
+servers share the folder: each changes the records of its own jobs only, and of those that a dead one left behind.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+import os
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from filelock import FileLock
+from pydantic import BaseModel
+
+from memorag_core.errors import Cancelled, InputError, MemoRAGError
+from memorag_core.stopping import stoppable
+from memorag_mcp.job import AT_WORK, Job, Record, Status, now
+
+AT_ONCE = 64
+KEPT = 1000
+KEPT_SECONDS = 7 * 24 * 3600
+JOIN_SECONDS = 10.0
+ID_BYTES = 16
+
+Work = Callable[[Job], BaseModel]
+OnEnd = Callable[[Record], None]
+log = logging.getLogger(__name__)
+
+
+class UnknownJob(InputError):
+    """No job of that id is known here."""
+
+
+class Jobs:
+    """The jobs of one server, over the records that all servers of a store share. Safe between threads."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.server = secrets.token_hex(8)
+        self._guard = threading.Lock()
+        self._live: dict[str, Job] = {}
+        self._threads: dict[str, threading.Thread] = {}
+        self._lock = FileLock(folder / f"{self.server}.lock", thread_local=False)
+
+    def start(self, what: str, work: Work, on_end: OnEnd) -> Job:
+        """Begin work in a thread of its own, with the caller's context variables; `on_end` is called there last.
+
+        Raises:
+            InputError: too many jobs are under way.
+        """
+        record = Record(id=secrets.token_hex(ID_BYTES), server=self.server, pid=os.getpid(), what=what)
+        job = Job(record, self._save)
+        arguments = (self._run, job, work, on_end)
+        thread = threading.Thread(target=contextvars.copy_context().run, args=arguments, daemon=True)
+        with self._guard:
+            if len(self._live) >= AT_ONCE:
+                raise InputError(f"{AT_ONCE} jobs are under way. Wait until one is done, or cancel one.")
+            self._live[record.id], self._threads[record.id] = job, thread
+        self._save(record)
+        thread.start()
+        return job
+
+    def find(self, job_id: str) -> Job | None:
+        """A job of this server that is under way."""
+        return self._live.get(job_id)
+
+    def record(self, job_id: str) -> Record:
+        """What is known of a job, of this server or of any other of the store.
+
+        Raises:
+            UnknownJob: there is none of that id.
+        """
+        job = self.find(job_id)
+        record = job.record if job else self._read(job_id)
+        if record is None:
+            raise UnknownJob(
+                f"There is no job '{job_id[: 2 * ID_BYTES]}': its id is wrong, or its result was delivered or dropped. "
+                "list_contexts shows what is memorized, and the work that is not done."
+            )
+        return record
+
+    def unfinished(self) -> list[Record]:
+        """What is at work, failed or was interrupted, of all servers, the latest first."""
+        names = [path.stem for path in self.folder.glob("*.json")] if self.folder.is_dir() else []
+        records = [self._live[name].record if name in self._live else self._read(name) for name in names]
+        told = [record for record in records if record and record.status not in {"completed", "cancelled"}]
+        return sorted(told, key=lambda record: record.updated, reverse=True)
+
+    def cancel(self, job_id: str) -> Record:
+        """Stop a job; it ends within a window of its work. One that has ended is let be.
+
+        Raises:
+            UnknownJob: there is none of that id.
+            InputError: it belongs to another server that is alive.
+        """
+        if job := self.find(job_id):
+            job.stop("cancelled")
+            return job.record
+        record = self.record(job_id)
+        if record.status in AT_WORK:
+            raise InputError(f"The job is another server's on this store (process {record.pid}). Cancel it there.")
+        return record
+
+    def cancel_asked_by(self, asker: object, request: object) -> None:
+        """Stop the job that a client's request began and still waits for."""
+        for job in list(self._live.values()):
+            if job.asker is not None and job.asker.client is asker and job.asker.request == request:
+                job.stop("cancelled")
+
+    def drop(self, job: Job) -> None:
+        """Forget a job whose result was delivered."""
+        with suppress(OSError):
+            self._path(job.record.id).unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Stop all jobs, told as interrupted, and wait a while for them to end."""
+        threads = list(self._threads.values())
+        for job in list(self._live.values()):
+            job.stop("interrupted")
+        until = time.monotonic() + JOIN_SECONDS
+        for thread in threads:
+            thread.join(max(0.0, until - time.monotonic()))
+        self._lock.release(force=True)
+
+    def _run(self, job: Job, work: Work, on_end: OnEnd) -> None:
+        try:
+            with stoppable(job.flag):
+                result = work(job)
+            job.end("completed", result=result.model_dump(mode="json"))
+        except Cancelled:
+            job.end(job.stopped_as, reason=REASONS[job.stopped_as])
+        except MemoRAGError as error:
+            job.end("failed", reason=str(error))
+        except OSError as error:
+            told = f"The operating system refused that: {error}. Check paths, permissions and space."
+            job.end("failed", reason=told)
+        except Exception as error:
+            log.exception("the job '%s' broke", job.record.what)
+            job.end("failed", reason=f"Broken by {type(error).__name__}; the server's log has more.", broken=True)
+        finally:
+            self._ended(job)
+            on_end(job.record)
+
+    def _ended(self, job: Job) -> None:
+        if job.record.status == "cancelled" and not job.told:
+            self.drop(job)  # who cancelled it never had its id
+        with self._guard:
+            del self._live[job.record.id], self._threads[job.record.id]
+
+    def _save(self, record: Record) -> None:
+        """Write a record. Where the store cannot be written the work itself will say so."""
+        with suppress(OSError):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if not self._lock.is_locked:
+                self._lock.acquire(timeout=0)
+                self._prune()
+            draft = self.folder / f"{record.id}.tmp"
+            draft.write_text(record.model_dump_json(), encoding="utf-8")
+            os.replace(draft, self._path(record.id))
+
+    def _read(self, job_id: str) -> Record | None:
+        if len(job_id) != 2 * ID_BYTES or not job_id.isalnum():
+            return None
+        try:
+            record = Record.model_validate_json(self._path(job_id).read_bytes())
+        except (OSError, ValueError):
+            return None
+        if record.status in AT_WORK and not self._alive(record.server):
+            change = {"status": "interrupted", "reason": REASONS["interrupted"], "updated": now()}
+            record = record.model_copy(update=change)
+            self._save(record)
+        return record
+
+    def _alive(self, server: str) -> bool:
+        lock = self.folder / f"{server}.lock"
+        if server == self.server or not lock.exists():
+            return False  # ours is not among the live ones, or it left no lock
+        try:
+            with FileLock(lock, timeout=0):
+                return False
+        except OSError:
+            return True  # Timeout is one: somebody holds it
+
+    def _prune(self) -> None:
+        """Drop records that are old or too many, and locks of dead servers."""
+        oldest_last = sorted(self.folder.glob("*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
+        for number, path in enumerate(oldest_last):
+            if number >= KEPT or time.time() - path.stat().st_mtime > KEPT_SECONDS:
+                path.unlink(missing_ok=True)
+        for lock in self.folder.glob("*.lock"):
+            if lock.stem != self.server and not self._alive(lock.stem):
+                lock.unlink(missing_ok=True)
+
+    def _path(self, job_id: str) -> Path:
+        return self.folder / f"{job_id}.json"
+
+
+REASONS: dict[Status, str] = {
+    "cancelled": "It was cancelled; nothing of it was kept.",
+    "interrupted": "The server ended before it was done; nothing of it was kept. Call the tool again.",
+}

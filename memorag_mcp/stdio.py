@@ -1,0 +1,62 @@
+"""Standard input and output, for clients that probe with `server/discover` and then shake hands all the same.
+
+The SDK settles the era with the first request, so it would refuse `initialize` after a probe. Here probes that come
+first are answered one by one, each by the server itself in a session of its own; the first other message opens the
+session that stays.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+from mcp.server.lowlevel.server import Server
+from mcp.server.stdio import stdio_server
+from mcp.shared.message import SessionMessage
+from mcp.types import JSONRPCRequest
+
+Message = SessionMessage | Exception
+PROBE = "server/discover"
+
+
+async def serve_stdio(server: Server[Any]) -> None:
+    """Serve one client until it closes standard input."""
+    async with stdio_server() as (read, write):
+        async for message in read:
+            if not _is_probe(message):
+                await _serve_from(server, message, read, write)
+                return
+            await write.send(await _answered(server, message))
+
+
+def _is_probe(message: Message) -> bool:
+    request = message.message if isinstance(message, SessionMessage) else None
+    return isinstance(request, JSONRPCRequest) and request.method == PROBE
+
+
+async def _answered(server: Server[Any], probe: Message) -> SessionMessage:
+    """The server's reply to one message, in a session that ends with it."""
+    to_server, from_client = anyio.create_memory_object_stream[Message](1)
+    to_client, from_server = anyio.create_memory_object_stream[SessionMessage](1)
+    async with anyio.create_task_group() as tasks, to_server, from_server:
+        tasks.start_soon(server.run, from_client, to_client, server.create_initialization_options())
+        await to_server.send(probe)
+        reply = await from_server.receive()
+        tasks.cancel_scope.cancel()
+    return reply
+
+
+async def _serve_from(server: Server[Any], first: Message, read: Any, write: Any) -> None:
+    """The session that stays: the message at hand, then the rest."""
+    send, replayed = anyio.create_memory_object_stream[Message](0)
+
+    async def relay() -> None:
+        async with send:
+            await send.send(first)
+            async for message in read:
+                await send.send(message)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(relay)
+        await server.run(replayed, write, server.create_initialization_options())
+        tasks.cancel_scope.cancel()

@@ -1,0 +1,105 @@
+"""The tools that make, change, list and forget contexts."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from memorag_core.engine import MemoRAG
+from memorag_mcp.context_server import ContextServer
+from memorag_mcp.given import Reading, documents_of
+from memorag_mcp.job import Job
+from memorag_mcp.results import ContextResult, ContextsResult, ForgottenResult, JobResult, context_uri, page_of
+from memorag_mcp.tools.fields import READS, REMOVES, WRITES, ContextId, Wait
+from memorag_mcp.work import Ctx
+from memorag_mcp.work import run as run_work
+
+LISTED_JOBS = 10
+PATH = (
+    "A file (plain text, Markdown, HTML, PDF, DOCX, PPTX or EPUB) or a folder of such files; a URL only where the "
+    "server allows it"
+)
+INCLUDE = "Where path is a folder: read only files that match one of these patterns, such as '*.pdf' or 'notes/**/*.md'"
+
+
+def add_memory_tools(server: ContextServer, engine: MemoRAG, may: Reading) -> None:
+    @server.tool(title="Memorize a context", annotations=WRITES)
+    async def memorize_context(
+        ctx: Ctx,
+        text: Annotated[str | None, Field(description="The text itself; give either this or a path")] = None,
+        path: Annotated[str | None, Field(description=PATH)] = None,
+        name: Annotated[
+            str | None, Field(description="A short id for the context; made from the title if left out")
+        ] = None,
+        title: Annotated[str | None, Field(description="A title, where text is given")] = None,
+        include: Annotated[list[str] | None, Field(description=INCLUDE)] = None,
+        wait_seconds: Wait = None,
+    ) -> JobResult:
+        """Read a long text, file or folder once into memory, and keep it for questions. Takes minutes for a long
+        text on a CPU: if it is not done soon, this returns status "working" and a job_id for memorize_status while
+        the work goes on. The same content again is returned at once. Other tools take the context_id."""
+
+        def work(job: Job) -> ContextResult:
+            documents = documents_of(text, path, title, include or (), may)
+            return ContextResult.of(engine.memorize(documents, name, job.report))
+
+        return await server.long_work(ctx, f"memorize {name or title or path or 'a text'}", work, wait_seconds)
+
+    @server.tool(title="List contexts", annotations=READS)
+    async def list_contexts(
+        after: Annotated[str | None, Field(description="The `next` of the page before, where there was one")] = None,
+    ) -> ContextsResult:
+        """List memorized contexts: ids, titles, documents, sizes, models and when they were memorized; also what is
+        being memorized right now."""
+        contexts, jobs = await run_work(engine.contexts), await run_work(server.jobs.unfinished)
+        page = page_of(contexts, after)
+        return ContextsResult(
+            contexts=page,
+            next=page[-1].context_id if page and page[-1].context_id != contexts[-1].id else None,
+            jobs=[JobResult.of(record) for record in jobs[:LISTED_JOBS]],
+            damaged=await run_work(engine.damaged),
+        )
+
+    @server.tool(title="Forget a context", annotations=REMOVES)
+    async def forget_context(context_id: ContextId) -> ForgottenResult:
+        """Delete a memorized context from disk. It cannot be undone; the original files are not touched."""
+        await run_work(lambda: engine.forget(context_id))
+        await server.changes.tell([context_uri(context_id)])
+        return ForgottenResult(forgotten=context_id)
+
+
+def add_document_tools(server: ContextServer, engine: MemoRAG, may: Reading) -> None:
+    @server.tool(title="Add documents to a context", annotations=WRITES)
+    async def add_documents(
+        ctx: Ctx,
+        context_id: ContextId,
+        text: Annotated[str | None, Field(description="The text itself; give either this or a path")] = None,
+        path: Annotated[str | None, Field(description=PATH)] = None,
+        title: Annotated[str | None, Field(description="A title, where text is given")] = None,
+        include: Annotated[list[str] | None, Field(description=INCLUDE)] = None,
+        wait_seconds: Wait = None,
+    ) -> JobResult:
+        """Add a text, file or folder to a memorized context, which keeps its context_id. What it holds is not read
+        again, and a text that it holds already is not added again."""
+
+        def work(job: Job) -> ContextResult:
+            documents = documents_of(text, path, title, include or (), may)
+            return ContextResult.of(engine.add(context_id, documents, job.report))
+
+        return await server.long_work(ctx, f"add to {context_id}", work, wait_seconds)
+
+    @server.tool(title="Remove a document from a context", annotations=REMOVES)
+    async def remove_document(
+        ctx: Ctx,
+        context_id: ContextId,
+        document_id: Annotated[str, Field(description="The id of one of its documents, from list_contexts")],
+        wait_seconds: Wait = None,
+    ) -> JobResult:
+        """Remove one document from a memorized context, which keeps its context_id. What stands behind the document
+        is read again; the original file is not touched. To remove all, use forget_context."""
+
+        def work(job: Job) -> ContextResult:
+            return ContextResult.of(engine.remove(context_id, document_id, job.report))
+
+        return await server.long_work(ctx, f"remove {document_id} from {context_id}", work, wait_seconds)

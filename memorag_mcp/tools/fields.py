@@ -1,0 +1,19 @@
+"""What the tools take, and what they tell clients of themselves."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from mcp.types import ToolAnnotations
+from pydantic import Field
+
+from memorag_core.inquiry import MAX_QUESTION
+
+ContextId = Annotated[str, Field(description="The id of a memorized context, from memorize_context or list_contexts")]
+Question = Annotated[
+    str, Field(max_length=MAX_QUESTION, description="A question in plain words, in the language of the context")
+]
+READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
+WRITES = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
+REMOVES = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=False, open_world_hint=False)
+Wait = Annotated[float | None, Field(ge=0, le=3600, description="How long to wait for the end")]

@@ -1,0 +1,49 @@
+"""The tools that ask about long work and stop it, for clients that have neither progress nor Tasks."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from mcp.types import ToolAnnotations
+from pydantic import Field
+
+from memorag_mcp.context_server import ContextServer
+from memorag_mcp.results import JobResult
+from memorag_mcp.work import Ctx, follow, run
+
+MAX_WAIT = 50.0
+SECONDS_TO_STOP = 10.0
+
+JobId = Annotated[str, Field(max_length=64, description="The job_id that memorize_context returned")]
+READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
+STOPS = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False)
+
+
+def add_job_tools(server: ContextServer) -> None:
+    """memorize_status and cancel_memorize."""
+    jobs = server.jobs
+
+    @server.tool(title="Ask about long work", annotations=READS)
+    async def memorize_status(
+        ctx: Ctx,
+        job_id: JobId,
+        wait_seconds: Annotated[
+            float, Field(ge=0, le=MAX_WAIT, description="Wait this long for its end before telling how far it is")
+        ] = 10.0,
+    ) -> JobResult:
+        """Tell how far memorizing is: its progress and the time left, or the memorized context once it is done, or
+        why it failed. Waits a while for the end, so call it again at once while the status is "working"."""
+        if job := jobs.find(job_id):
+            await follow(job, ctx, wait_seconds)
+            return JobResult.of(job.record)
+        return JobResult.of(await run(lambda: jobs.record(job_id)))
+
+    @server.tool(title="Cancel long work", annotations=STOPS)
+    async def cancel_memorize(ctx: Ctx, job_id: JobId) -> JobResult:
+        """Stop memorizing. Nothing of it is kept: the context is there whole or not at all. What is done already is
+        not undone; forget_context does that."""
+        job = jobs.find(job_id)
+        record = await run(lambda: jobs.cancel(job_id))
+        if job:
+            await follow(job, ctx, SECONDS_TO_STOP)
+        return JobResult.of(job.record if job else record)

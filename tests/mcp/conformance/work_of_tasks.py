@@ -1,0 +1,117 @@
+"""Fixtures of the Tasks extension: jobs of our server, as memorize_context is one."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from contents import words
+from mcp.server.mcpserver.server import require_client_extension
+from mcp.types import CallToolResult, InputRequiredResult
+from pydantic import BaseModel
+from rounds import filled, form, need
+
+from memorag_core.errors import InputError
+from memorag_core.stopping import wait_for
+from memorag_mcp.context_server import ContextServer
+from memorag_mcp.job import Job
+from memorag_mcp.results import JobResult
+from memorag_mcp.tasks import IDENTIFIER
+from memorag_mcp.work import Ctx
+
+
+class Said(BaseModel):
+    """A result."""
+
+    text: str
+
+
+def wait(seconds: float) -> None:
+    """Pass the time, ready to be stopped."""
+    until = time.monotonic() + seconds
+    wait_for(
+        lambda step: threading.Event().wait(min(step, max(0.0, until - time.monotonic()))) or time.monotonic() >= until
+    )
+
+
+def add_tasks(server: ContextServer) -> None:
+    """All of them."""
+    _add_plain(server)
+    _add_asking(server)
+
+
+def _add_plain(server: ContextServer) -> None:
+    @server.tool()
+    def greet(name: str) -> CallToolResult:
+        """At once."""
+        return words(f"Hello, {name}!")
+
+    @server.tool()
+    async def slow_compute(ctx: Ctx, seconds: float = 0, label: str = "") -> JobResult:
+        """After a while."""
+
+        def work(job: Job) -> Said:
+            wait(seconds)
+            return Said(text=f"computed {label}")
+
+        return await server.long_work(ctx, "compute", work)
+
+    @server.tool()
+    async def failing_job(ctx: Ctx) -> JobResult:
+        """Fails, and for clients with Tasks only."""
+        require_client_extension(ctx.request_context, IDENTIFIER)
+
+        def work(job: Job) -> Said:
+            wait(1)
+            raise InputError("This job fails on purpose.")
+
+        return await server.long_work(ctx, "fail", work)
+
+    @server.tool()
+    async def protocol_error_job(ctx: Ctx) -> JobResult:
+        """Breaks."""
+
+        def work(job: Job) -> Said:
+            wait(1)
+            raise ZeroDivisionError
+
+        return await server.long_work(ctx, "break", work)
+
+
+def _add_asking(server: ContextServer) -> None:
+    @server.tool()
+    async def confirm_delete(ctx: Ctx, filename: str) -> JobResult:
+        """Asks one thing while it works."""
+
+        def work(job: Job) -> Said:
+            return Said(text=str(job.ask({"confirm": wire(form(f"Delete {filename}?", "confirm", "boolean"))})))
+
+        return await server.long_work(ctx, "delete", work)
+
+    @server.tool()
+    async def multi_input(ctx: Ctx) -> JobResult:
+        """Asks two things while it works."""
+
+        def work(job: Job) -> Said:
+            questions = {key: wire(form(f"What is your {key}?", key)) for key in ("name", "color")}
+            return Said(text=str(job.ask(questions)))
+
+        return await server.long_work(ctx, "ask twice", work)
+
+    @server.tool()
+    async def test_tool_with_task(ctx: Ctx) -> InputRequiredResult | JobResult:
+        """Asks first, then works."""
+        answer = filled(ctx, "user_name")
+        if answer is None:
+            return need(user_name=form("What is your name?", "name"))
+        require_client_extension(ctx.request_context, IDENTIFIER)
+
+        def work(job: Job) -> Said:
+            wait(1)
+            return Said(text=f"Hello, {answer['name']}!")
+
+        return await server.long_work(ctx, "greet", work)
+
+
+def wire(request: BaseModel) -> dict[str, object]:
+    return request.model_dump(mode="json", by_alias=True, exclude_none=True)
