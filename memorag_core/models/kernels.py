@@ -76,11 +76,13 @@ def causal(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: f
     if new == 1:
         return over_all(query, key, value, scale)
     if _flash_on_cuda(query):
-        return _flash(query, key, value, scale, lower_right=True)
+        whole = _for_cudnn(query, past)
+        latest = _flash(query, key[:, :, whole:], value[:, :, whole:], scale, lower_right=True)
+        return merged([latest, over_all(query, key[:, :, :whole], value[:, :, :whole], scale)]) if whole else latest
     if query.device.type == "cpu":
         groups = query.shape[1] // key.shape[1]
-        latest = [part[:, :, past:].repeat_interleave(groups, dim=1) for part in (key, value)]
-        square = _flash_for_cpu(query, latest[0], latest[1], scale, lower_right=True)
+        keys, values = (part[:, :, past:].repeat_interleave(groups, dim=1) for part in (key, value))
+        square = _flash_for_cpu(query, keys, values, scale, lower_right=True)
         return merged([square, over_all(query, key[:, :, :past], value[:, :, :past], scale)]) if past else square
     seen = torch.ones(new, key.shape[2], dtype=torch.bool, device=query.device).tril(past)
     return masked(query, key, value, scale, seen[None, None])
@@ -120,8 +122,8 @@ def _unmasked(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale
     if not _flash_on_cuda(query):
         on_cpu = query.device.type == "cpu"
         return _flash_for_cpu(query, key, value, scale) if on_cpu else masked(query, key, value, scale)
-    whole = key.shape[2] - key.shape[2] % CUDNN_KEYS
-    if not whole or query.shape[2] < CUDNN_QUERIES or not _cudnn_agrees(query.device, query.dtype, query.shape[-1]):
+    whole = _for_cudnn(query, key.shape[2])
+    if not whole:
         return _flash(query, key, value, scale)
     blocks = zip(key[:, :, :whole].split(CUDNN_KEYS, 2), value[:, :, :whole].split(CUDNN_KEYS, 2), strict=True)
     parts = [_cudnn(query, keys, values, scale) for keys, values in blocks]
@@ -151,6 +153,13 @@ def _flash(
     return Part(output, lse)
 
 
+def _for_cudnn(query: torch.Tensor, keys: int) -> int:
+    """How many of the first keys cuDNN is to take."""
+    whole = keys - keys % CUDNN_KEYS
+    long = whole > 0 and query.shape[2] >= CUDNN_QUERIES
+    return whole if long and _cudnn_agrees(query.device, query.dtype, query.shape[-1]) else 0
+
+
 def _cudnn(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float) -> Part:
     kernel = torch.ops.aten._scaled_dot_product_cudnn_attention
     output, lse, *_ = kernel(query, key, value, None, True, scale=scale)
@@ -160,7 +169,8 @@ def _cudnn(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: f
 @cache
 def _cudnn_agrees(device: torch.device, dtype: torch.dtype, width: int) -> bool:
     """Whether cuDNN is there and gives what flash attention gives, log-sum-exp included; older ones lack parts."""
-    query, key, value = torch.randn(3, 1, 2, 256, width, device=device, dtype=dtype)
+    query = torch.randn(1, 2, CUDNN_QUERIES, width, device=device, dtype=dtype)
+    key, value = torch.randn(2, 1, 2, CUDNN_KEYS, width, device=device, dtype=dtype)
     expected = _flash(query, key, value, width**-0.5)
     try:
         found = _cudnn(query, key, value, width**-0.5)
