@@ -50,12 +50,11 @@ class Original:
     """The original in a process of its own."""
 
     def __init__(self, python: str, checkout: Path, folder: Path, device: str) -> None:
-        worker = Path(__file__).with_name("original_worker.py")
+        worker = Path(__file__).parent / "original" / "worker.py"
         self._process = subprocess.Popen(
             [python, str(worker)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
             text=True,
         )
         self.versions = self.ask(
@@ -69,7 +68,7 @@ class Original:
         print(json.dumps({"do": do, **order}), file=self._process.stdin, flush=True)
         reply = self._process.stdout.readline()
         if not reply:
-            raise SystemExit("The original's process ended: see `PYTHON benchmarks/original_worker.py` by hand.")
+            raise SystemExit("The original's process ended; above is what it said.")
         found: dict[str, Any] = json.loads(reply)
         return found
 

@@ -101,3 +101,29 @@ def test_half_precision_on_cuda_gives_what_plain_products_give(new: int, past: i
     ):
         torch.testing.assert_close(found.output, expected.output, atol=3e-2, rtol=3e-2)
         torch.testing.assert_close(found.lse, expected.lse, atol=1e-2, rtol=1e-2)
+
+
+@pytest.mark.parametrize("past", [0, 7, 8, 30])
+def test_blocks_for_kernels_of_one_size_and_the_rest_give_attention_over_all(
+    monkeypatch: pytest.MonkeyPatch, past: int
+) -> None:
+    sizes: list[int] = []
+
+    def flash(
+        query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float, lower_right: bool = False
+    ) -> Part:
+        seen = torch.ones(1, 1, query.shape[2], key.shape[2], dtype=torch.bool).tril(key.shape[2] - query.shape[2])
+        return masked(query, key, value, scale, seen if lower_right else None)
+
+    def cudnn(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float) -> Part:
+        sizes.append(key.shape[2])
+        return masked(query, key, value, scale)
+
+    query, key, value = drawn(1, 4, past + 4)
+    expected = causal(query, key, value, SCALE), over_all(query, key, value, SCALE)
+    doubles = {"_flash_on_cuda": lambda _: True, "_cudnn_agrees": lambda *_: True, "_flash": flash, "_cudnn": cudnn}
+    for name, double in (doubles | {"CUDNN_KEYS": 8, "CUDNN_QUERIES": 4}).items():
+        monkeypatch.setattr(kernels, name, double)
+    assert_same(causal(query, key, value, SCALE), expected[0].output)
+    assert_same(over_all(query, key, value, SCALE), expected[1].output)
+    assert sizes == [8] * (past // 8 + (past + 4) // 8)

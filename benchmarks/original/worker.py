@@ -1,7 +1,8 @@
 """The original's modelling code behind a pipe: run by its own Python, with its own transformers; no part of ours.
 
-A line of JSON in, a line of JSON out. `load` takes the checkout's path, `read` a context, `decode` a query on top of
-the memory that was read, which is put back afterwards. Times are taken here, around the model alone.
+It stands alone in its folder, which is where that Python looks for modules first. A line of JSON in, a line of JSON
+out. `load` takes the checkout's path, `read` a context, `decode` a query on top of the memory that was read, which is
+put back afterwards. Times are taken here, around the model alone.
 """
 
 from __future__ import annotations
