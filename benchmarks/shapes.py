@@ -28,7 +28,7 @@ COMMON = {
     "rms_norm_eps": 1e-6,
     "rope_theta": 1000000.0,
     "initializer_range": 0.02,
-    "max_position_embeddings": 1 << 20,
+    "max_position_embeddings": 32768,
     "use_sliding_window": False,
     "bos_token_id": 1,
     "eos_token_id": 2,
