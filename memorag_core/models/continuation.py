@@ -9,6 +9,7 @@ rotated again at a token; at the end of a window, its beacons are, once.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -36,7 +37,7 @@ def read(
     """
     rows = Continuation(model, after, 1, len(ids), lambda: on_step(rows.read[0] - before, len(ids)))
     before = rows.read[0]
-    rows.feed([ids])
+    rows.feed([ids], only_remember=True)
     return rows.state()
 
 
@@ -89,8 +90,11 @@ class Continuation:
         self._columns = max(TOKENS_A_FORWARD, model.layout.window) // rows or 1
 
     @torch.inference_mode()
-    def feed(self, tokens: Sequence[Sequence[int]]) -> torch.Tensor:
+    def feed(self, tokens: Sequence[Sequence[int]], only_remember: bool = False) -> torch.Tensor:
         """Go on by these tokens, any number a row.
+
+        Args:
+            only_remember: leave out what only the logits need.
 
         Returns:
             The logits (rows, vocabulary) that follow each row's last token; of a row that got none, zeros.
@@ -102,7 +106,10 @@ class Continuation:
             starts = [len(tokens[row]) - (goals[row] - self.read[row]) for row in rows]
             parts = [tokens[row][at : at + self._width(row)] for row, at in zip(rows, starts, strict=True)]
             going = [row for row in rows if parts[row]]
-            logits[going] = self._forward(parts)[going].to(logits.dtype)
+            with self.model.only_remembering() if only_remember else nullcontext():
+                hidden = self._forward(parts)
+            if not only_remember:
+                logits[going] = self.model.logits(hidden)[going].to(logits.dtype)
             for row in going:
                 if self.model.layout.room(self.read[row]) == self.model.layout.window:
                     self._fold(row)
@@ -129,7 +136,7 @@ class Continuation:
         return self._columns if room is None else min(self._columns, room)
 
     def _forward(self, parts: Sequence[Sequence[int]]) -> torch.Tensor:
-        """One pass; rows of fewer entries are filled up on the right. Logits (rows, vocabulary)."""
+        """One pass; rows of fewer entries are filled up on the right. The last hidden states (rows, hidden)."""
         entries = [self.model.layout.interleaved(part, at) for part, at in zip(parts, self.read, strict=True)]
         width = max(map(len, entries))
         ids = [row + [PADDING] * (width - len(row)) for row in entries]
@@ -147,7 +154,7 @@ class Continuation:
         for row, part in enumerate(parts):
             self.read[row] += len(part)
             self.used[row] += len(entries[row])
-        return self.model.logits(hidden[list(range(len(last))), last])
+        return hidden[list(range(len(last))), last]
 
     def _visible(self) -> KeyValues | None:
         """The part of the memory that any row sees."""
