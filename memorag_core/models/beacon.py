@@ -178,6 +178,7 @@ class BeaconModel:
                 setattr(attention, name, routed)
             yield
         finally:
+            self._where.forget()
             for attention, name, routed in self._routed:
                 setattr(attention, name, routed.ordinary)
 

@@ -11,8 +11,21 @@ from transformers.models.llama.modeling_llama import rotate_half
 class Where:
     """Which entries of the running forward pass are tokens and which are beacons: indices into (rows · new)."""
 
-    tokens: torch.Tensor
-    beacons: torch.Tensor
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """No pass is running: let go of its tensors."""
+        self.tokens = self.beacons = torch.empty(0, dtype=torch.long)
+        self._hidden: torch.Tensor | None = None
+        self._parts: tuple[torch.Tensor, ...] = ()
+
+    def split(self, hidden: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Tokens and beacons of (rows, new, size), each (entries, size); copied once for all that take the same."""
+        if hidden is not self._hidden:
+            flat = hidden.flatten(0, 1)
+            self._hidden, self._parts = hidden, (flat[self.tokens], flat[self.beacons])
+        return self._parts
 
 
 class Routed(torch.nn.Module):
@@ -24,11 +37,11 @@ class Routed(torch.nn.Module):
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         """(rows, new, in) to (rows, new, out)."""
-        flat = hidden.flatten(0, 1)
-        ordinary: torch.Tensor = self.ordinary(flat[self.where.tokens])
-        out = ordinary.new_empty(len(flat), ordinary.shape[-1])
+        tokens, beacons = self.where.split(hidden)
+        ordinary: torch.Tensor = self.ordinary(tokens)
+        out = ordinary.new_empty(hidden.shape[0] * hidden.shape[1], ordinary.shape[-1])
         out[self.where.tokens] = ordinary
-        out[self.where.beacons] = self.beacon(flat[self.where.beacons])
+        out[self.where.beacons] = self.beacon(beacons)
         return out.view(*hidden.shape[:2], -1)
 
 
