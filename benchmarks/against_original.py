@@ -134,15 +134,16 @@ class Comparison:
 def report(compared: Comparison, runs: int) -> bool:
     """Print the ratios; whether all bars are met."""
     print(f"{'':<40} {'ours':>10} {'other':>10} {'ratio':>7} {'bar':>6}")
-    reading, decoding, asking = compared.memorizing(runs), compared.decoding(runs), compared.asking(runs)
-    rows = zip(BARS.items(), (reading, decoding, asking), ("t/s", "t/s", "s"), strict=True)
-    met = compared.same_ids()
-    for (name, bar), (ours, other), unit in rows:
+    measured = (compared.memorizing, compared.decoding, compared.asking)
+    met = True
+    for (name, bar), measure, unit in zip(BARS.items(), measured, ("t/s", "t/s", "s"), strict=True):
+        ours, other = measure(runs)
         ratio = other / ours if unit == "s" else ours / other
         met &= ratio >= bar
-        print(f"{name + ', ' + unit:<40} {ours:10.2f} {other:10.2f} {ratio:6.1f}x {bar:5.1f}x")
-    print(f"greedy ids: {'the same' if compared.same_ids() else 'OTHERS'}")
-    return met
+        print(f"{name + ', ' + unit:<40} {ours:10.2f} {other:10.2f} {ratio:6.2f}x {bar:5.1f}x", flush=True)
+    same = compared.same_ids()
+    print(f"greedy ids: {'the same' if same else 'OTHERS'}")
+    return met and same
 
 
 def main() -> int:
