@@ -1,12 +1,13 @@
 """Attention over a memory that a whole batch shares, and the caches of what each row adds to it.
 
 Several prompts over one memory are decoded as one batch. The memory's keys and values keep batch size one:
-they are read by every row and copied, expanded or written by none. Queries of all rows meet them in one matrix
-product; the few tokens of each row's own prompt and reply are attended to beside them, under one softmax.
+they are read by every row and copied, expanded or written by none. Queries of all rows meet them in one kernel; the
+few tokens of each row's own prompt and reply are attended to beside them, under one softmax.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +17,9 @@ from transformers.cache_utils import Cache, DynamicLayer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from memorag_core.models.kernels import Part, causal, masked, merged, nothing, over_all
+
 NAME = "memorag"
-SCORES_AT_ONCE = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,14 @@ class KeyValues:
         return KeyValues(keys, values, tokens)
 
 
+def lower_right(device: torch.device) -> torch.Tensor:
+    """The mask under which each token sees all of its row before it, and itself: one element, by which it is known.
+
+    It has the four dimensions of a mask made by hand, which transformers' models leave as it is.
+    """
+    return torch.ones(1, 1, 1, 1, dtype=torch.bool, device=device)
+
+
 def attend(
     module: torch.nn.Module,
     query: torch.Tensor,
@@ -56,63 +66,44 @@ def attend(
     attention_mask: torch.Tensor | None,
     scaling: float | None = None,
     memory: KeyValues | None = None,
-    visible: torch.Tensor | None = None,
+    seen: Sequence[int] | None = None,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """An attention function of transformers' attention interface.
 
     Args:
         query: (batch, heads, new, head dimension). key, value: (batch, key-value heads, own, head dimension).
-        attention_mask: boolean (batch, 1, new, own) over the row's own tokens.
-        memory: the prefix shared by all rows; without it this is scaled-dot-product attention.
-        visible: boolean (batch, memory tokens), what each row sees of the memory; by default all of it.
+        attention_mask: boolean (batch, 1, new, own) over the row's own tokens, or `lower_right`.
+        memory: the prefix shared by all rows; without it, this is scaled-dot-product attention.
+        seen: how many of the memory's tokens each row sees, from the first; by default all.
 
     Returns:
         The output (batch, new, heads, head dimension), and no weights.
     """
-    if memory is None:
+    alike = attention_mask is None or attention_mask.numel() == 1
+    if memory is None and (attention_mask is None or not alike):
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
-    layer = int(module.layer_idx)  # type: ignore[arg-type]  # every attention module of transformers has it
-    past_keys, past_values = memory.keys[layer][0], memory.values[layer][0]
-    batch, heads, new, width = query.shape
-    groups = heads // key.shape[1]
-    scale = width**-0.5 if scaling is None else scaling
-    step = max(1, SCORES_AT_ONCE // (batch * heads * (past_keys.shape[-2] + key.shape[-2])))
-    outputs = [
-        _attend_block(
-            query[:, :, i : i + step].reshape(batch, -1, groups, query[:, :, i : i + step].shape[2], width) * scale,
-            (past_keys, past_values),
-            (key, value),
-            None if attention_mask is None else attention_mask[:, :, i : i + step],
-            visible,
-        )
-        for i in range(0, new, step)
-    ]
-    return torch.cat(outputs, dim=3).reshape(batch, heads, new, width).transpose(1, 2).contiguous(), None
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    own = causal(query, key, value, scale) if alike else masked(query, key, value, scale, attention_mask)
+    parts = [own]
+    if memory is not None:
+        layer = int(module.layer_idx)  # type: ignore[arg-type]  # every attention module of transformers has it
+        parts.append(_over_memory(query, memory.keys[layer], memory.values[layer], scale, seen))
+    return merged(parts).output.transpose(1, 2).contiguous(), None
 
 
-def _attend_block(
-    query: torch.Tensor,
-    past: tuple[torch.Tensor, torch.Tensor],
-    own: tuple[torch.Tensor, torch.Tensor],
-    mask: torch.Tensor | None,
-    visible: torch.Tensor | None,
-) -> torch.Tensor:
-    """One softmax over memory and own tokens. query: (batch, kv heads, groups, new, width), already scaled."""
-    batch, kv_heads, groups, new, width = query.shape
-    rows = query.transpose(0, 1).reshape(kv_heads, batch * groups * new, width)
-    shared = (rows @ past[0].transpose(-1, -2)).view(kv_heads, batch, groups, new, -1).transpose(0, 1)
-    if visible is not None:
-        shared = shared.masked_fill(~visible[:, None, None, None], float("-inf"))
-    alone = query @ own[0][:, :, None].transpose(-1, -2)
-    if mask is not None:
-        alone = alone.masked_fill(~mask[:, :, None], float("-inf"))
-    weights = torch.cat([shared, alone], dim=-1).softmax(dim=-1, dtype=torch.float32).to(query.dtype)
-    on_shared, on_own = weights.split([shared.shape[-1], alone.shape[-1]], dim=-1)
-    rows = on_shared.transpose(0, 1).reshape(kv_heads, batch * groups * new, -1) @ past[1]
-    from_memory = rows.view(kv_heads, batch, groups, new, width).transpose(0, 1)
-    output: torch.Tensor = from_memory + on_own @ own[1][:, :, None]
-    return output
+def _over_memory(
+    query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, scale: float, seen: Sequence[int] | None
+) -> Part:
+    """All rows at once that see the same of the memory."""
+    if seen is None:
+        return over_all(query, keys, values, scale)
+    whole = nothing(query)
+    for count in set(seen) - {0}:
+        rows = [row for row, tokens in enumerate(seen) if tokens == count]
+        part = over_all(query[rows], keys[:, :, :count], values[:, :, :count], scale)
+        whole.output[rows], whole.lse[rows] = part.output, part.lse
+    return whole
 
 
 class _Buffer(DynamicLayer):

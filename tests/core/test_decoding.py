@@ -85,7 +85,7 @@ def test_a_long_batch_read_in_windows_equals_one_pass(lm: LanguageModel, monkeyp
 def test_attention_in_blocks_equals_attention_at_once(lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
     memory = lm.remember(STORY, nothing)
     whole = lm.generate(QUESTIONS, 12, memory)
-    monkeypatch.setattr("memorag_core.models.attention.SCORES_AT_ONCE", 1)
+    monkeypatch.setattr("memorag_core.models.kernels.SCORES_AT_ONCE", 1)
     assert lm.generate(QUESTIONS, 12, memory) == whole
 
 
