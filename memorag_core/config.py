@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -15,6 +16,10 @@ APP = "memorag"
 MAX_HITS = 1000
 MAX_EVIDENCE_TOKENS = 100_000
 
+Storage = Literal["half", "int8"]
+Prefill = Literal["dense", "minference"]
+Precision = Literal["full", "4bit"]
+
 
 @dataclass(frozen=True, slots=True)
 class Profile:
@@ -23,6 +28,8 @@ class Profile:
     `gist_chunk` and `gist` are the tokens of text that Lite memory reads at once and of the gist it writes;
     `budget` is the most tokens of gists it keeps; `chunk` the most tokens of a retrieval chunk. `beacon_ratio` is
     how many tokens of text a beacon stands for, 2 to 32 (0: no beacons); None is the checkpoint's own choice.
+    `compression` is the least ratio that long-LLM memory compresses by (1: none while the text fits into the window),
+    `prefill` how it reads what it does not compress; `storage` how any memory is kept on disk.
     """
 
     name: str
@@ -37,6 +44,9 @@ class Profile:
     chunk: int = 512
     answer: int = 256
     beacon_ratio: int | None = None
+    compression: int = 1
+    prefill: Prefill = "dense"
+    storage: Storage = "half"
 
 
 TINY_LM = "smollm2-135m-instruct"
@@ -86,6 +96,14 @@ PROFILES = {
             embedder="BAAI/bge-m3",
             generator="memory",
         ),
+        Profile(
+            name="long",
+            fits="a GPU of 24 GiB or more; --memory-model takes any language model, its window is the memory",
+            memory="long",
+            memory_model="Qwen/Qwen2.5-7B-Instruct",
+            embedder="BAAI/bge-m3",
+            generator="memory",
+        ),
         replace(
             TINY,
             name="api",
@@ -118,7 +136,8 @@ class Settings(BaseModel):
     """Everything a user can choose. An unknown option or a value out of range is an `InputError`.
 
     `memory_model`, `embedder` and `generator` override the profile's: an id on the hub or a folder. The generator
-    `memory` is the memory model itself, `openai:MODEL` a model behind an OpenAI-compatible API.
+    `memory` is the memory model itself, `openai:MODEL` a model behind an OpenAI-compatible API. `memory` (its kind),
+    `compression`, `prefill` and `storage` override the profile's too; `weights` holds for every language model.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
@@ -127,9 +146,14 @@ class Settings(BaseModel):
     store: Path = Field(default_factory=default_store)
     models_dir: Path = Field(default_factory=default_models_dir)
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
+    memory: str | None = None
     memory_model: str | None = None
     embedder: str | None = None
     generator: str | None = None
+    compression: int | None = Field(None, ge=1, le=64)
+    prefill: Prefill | None = None
+    storage: Storage | None = None
+    weights: Precision = "full"
     hits: int = Field(5, ge=1, le=MAX_HITS, description="hits per query before fusion")
     evidence_tokens: int = Field(700, ge=16, le=MAX_EVIDENCE_TOKENS, description="evidence shown to the generator")
     max_characters: int = Field(50_000_000, ge=1, description="the largest context accepted, in characters")

@@ -65,7 +65,7 @@ def encode(documents: Sequence[Document], parts: Parts, folder: Path, on_progres
     indexing = _stage("indexing", on_progress, LOADED_SHARE, INDEX_SHARE)
     parts.retriever.index([chunk.text for chunk in chunks], indexing).save(folder)
     memory = parts.memory.memorize(documents, _stage("memorizing", on_progress, INDEX_SHARE, 1.0))
-    parts.memory.save(memory, folder)
+    parts.memory.save(memory, folder, parts.storage)
     return Manifest(
         key=key_of(documents, parts.recipe),
         title=documents[0].title,

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from memorag_core.errors import InputError
+
 if TYPE_CHECKING:
-    from memorag_core.config import Profile
+    from memorag_core.config import Profile, Storage
     from memorag_core.generation import Generator
     from memorag_core.memory import MemoryModel
     from memorag_core.models.registry import Weights
@@ -15,12 +17,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Parts:
-    """One of each: what remembers, what finds, what writes. `recipe` is JSON, and part of a context's key."""
+    """One of each: what remembers, what finds, what writes. `recipe` is JSON, and part of a context's key.
+
+    `storage` is how memories are kept on disk.
+    """
 
     memory: MemoryModel
     retriever: Retriever
     generator: Generator
     recipe: dict[str, Any]
+    storage: Storage
 
     @property
     def chunk_tokens(self) -> int:
@@ -32,12 +38,15 @@ def open_parts(profile: Profile, weights: Weights) -> Parts:
     """Load what a profile names.
 
     Raises:
+        InputError: no memory of that kind, or one that cannot run as it was asked to.
         ModelUnavailable: weights that cannot be had, or an extra that is missing.
     """
     from memorag_core.generation import open_generator
     from memorag_core.memory import MEMORIES
     from memorag_core.retrieval import open_retriever
 
+    if profile.memory not in MEMORIES:
+        raise InputError(f"There is no memory '{profile.memory}'. Choose one of: {', '.join(MEMORIES)}.")
     memory = MEMORIES[profile.memory].open(profile, weights)
     retriever = open_retriever(profile, weights)
     generator = open_generator(profile, weights, memory.lm)
@@ -46,10 +55,11 @@ def open_parts(profile: Profile, weights: Weights) -> Parts:
             "kind": memory.kind,
             "model": memory.lm.model_id,
             "revision": memory.lm.revision,
-            "dtype": str(memory.lm.model.dtype).removeprefix("torch."),
+            "dtype": memory.lm.precision,
         }
+        | ({"storage": profile.storage} if profile.storage != "half" else {})
         | memory.settings(),
         "embedder": {"model": retriever.model_id, "revision": retriever.revision} | retriever.settings(),
         "chunk_tokens": min(profile.chunk, retriever.max_tokens),
     }
-    return Parts(memory, retriever, generator, recipe)
+    return Parts(memory, retriever, generator, recipe, profile.storage)

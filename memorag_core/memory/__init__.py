@@ -3,7 +3,8 @@
 from memorag_core.memory.base import Memory, MemoryModel
 from memorag_core.memory.beacon import BeaconMemory
 from memorag_core.memory.lite import LiteMemory
+from memorag_core.memory.long import LongMemory
 
-MEMORIES: dict[str, type[MemoryModel]] = {model.kind: model for model in (LiteMemory, BeaconMemory)}
+MEMORIES: dict[str, type[MemoryModel]] = {model.kind: model for model in (LiteMemory, BeaconMemory, LongMemory)}
 
-__all__ = ["MEMORIES", "BeaconMemory", "LiteMemory", "Memory", "MemoryModel"]
+__all__ = ["MEMORIES", "BeaconMemory", "LiteMemory", "LongMemory", "Memory", "MemoryModel"]

@@ -13,11 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
-
-from memorag_core.config import Profile
+from memorag_core.config import Profile, Storage
+from memorag_core.models import stored
 from memorag_core.models.attention import KeyValues
 from memorag_core.models.language_model import LanguageModel
 from memorag_core.models.registry import Weights
@@ -26,7 +23,6 @@ from memorag_core.types import Document, OnStep
 
 TENSORS = "memory.safetensors"
 NOTES = "memory.json"
-STORED = {torch.float32: torch.float16}
 
 
 @dataclass(frozen=True)
@@ -82,21 +78,14 @@ class MemoryModel(ABC):
         request = prompts.key_points.format(focus=render_focus(prompts, focus))
         return self.ask(memory, [request], max_new_tokens)[0]
 
-    def save(self, memory: Memory, folder: Path) -> None:
+    def save(self, memory: Memory, folder: Path, storage: Storage = "half") -> None:
         """Write `memory.safetensors` and `memory.json` into `folder`."""
-        tensors = {f"keys.{i}": tensor for i, tensor in enumerate(memory.state.keys)}
-        tensors |= {f"values.{i}": tensor for i, tensor in enumerate(memory.state.values)}
-        stored = {name: t.to(STORED.get(t.dtype, t.dtype)).contiguous() for name, t in tensors.items()}
-        save_file(stored, folder / TENSORS)
+        stored.save(memory.state, folder / TENSORS, storage)
         record = {"next_position": memory.state.next_position, "notes": memory.notes}
         (folder / NOTES).write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
 
     def load(self, folder: Path) -> Memory:
-        """Read back what `save` wrote, onto the model's device and in its dtype."""
+        """What `save` wrote, for the model's device and dtype; keys and values are read when first needed."""
         record = json.loads((folder / NOTES).read_text(encoding="utf-8"))
-        model = self.lm.model
-        with safe_open(folder / TENSORS, framework="pt", device=str(model.device)) as file:
-            layers = range(len(file.keys()) // 2)
-            keys = tuple(file.get_tensor(f"keys.{i}").to(model.dtype) for i in layers)
-            values = tuple(file.get_tensor(f"values.{i}").to(model.dtype) for i in layers)
-        return Memory(KeyValues(keys, values, record["next_position"]), record["notes"])
+        state = stored.load(folder / TENSORS, record["next_position"], self.lm.model)
+        return Memory(state, record["notes"])

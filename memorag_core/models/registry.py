@@ -36,9 +36,13 @@ def choose_profile(settings: Settings) -> Profile:
     profile = PROFILES[name]
     return replace(
         profile,
+        memory=settings.memory or profile.memory,
         memory_model=settings.memory_model or profile.memory_model,
         embedder=settings.embedder or profile.embedder,
         generator=settings.generator or profile.generator,
+        compression=settings.compression or profile.compression,
+        prefill=settings.prefill or profile.prefill,
+        storage=settings.storage or profile.storage,
     )
 
 
@@ -157,7 +161,7 @@ class Weights:
             self.say(f"loading {name}")
             from memorag_core.models.language_model import LanguageModel
 
-            lm = LanguageModel.load(source, self.device, name)
+            lm = LanguageModel.load(source, self.device, name, self.settings.weights)
             lm.revision = self.revision(name) or lm.revision
             self._loaded[name] = lm
         return self._loaded[name]
