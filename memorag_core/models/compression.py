@@ -56,7 +56,8 @@ def expected_attention(segment: Segment) -> torch.Tensor:
     exponent = (keys @ mean.transpose(1, 2))[..., 0] / width**0.5
     exponent = exponent + ((keys @ spread) * keys).sum(-1) / (2 * width)
     attention: torch.Tensor = exponent.softmax(-1).view(kv_heads, -1, entries).mean(1)
-    return attention * segment.values.float().norm(dim=-1)
+    fetched: torch.Tensor = segment.values.float().norm(dim=-1)
+    return attention * fetched
 
 
 def key_diff(segment: Segment) -> torch.Tensor:

@@ -315,7 +315,7 @@ def test_demo_runs_with_the_settings(served: dict[str, Any], invoke: Invoke) -> 
 
 
 @pytest.mark.parametrize(
-    "option", ["store", "profile", "device", "models_dir", "memory_model", "embedder", "generator"]
+    "option", ["store", "profile", "device", "models_dir", "memory", "memory_model", "embedder", "generator"]
 )
 def test_an_engine_option_is_a_flag_and_a_variable(
     engine: FakeEngine, invoke: Invoke, monkeypatch: pytest.MonkeyPatch, option: str
