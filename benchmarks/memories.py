@@ -1,13 +1,13 @@
 """What memories answer and recall from themselves alone, on real documents: Lite, and long-LLM at several ratios.
 
 Run: python -m benchmarks.memories MODEL… [--set FOLDER] [--memory lite long] [--ratios 1 2 4 8] [--methods …]
-     [--documents N] [--questions N] [--characters N] [--segment N]
+     [--documents N] [--questions N] [--characters N] [--segment N] [--storage half|int8]
 e.g. python -m benchmarks.memories smollm2-135m-instruct --set ../shared/eval/loogle_shortdep_qa --questions 8
 
 MODEL is an embedded model, a folder, a hub id, or a GGUF file, which is converted once beside itself. Documents are
 cut to `--characters`, and only questions are asked whose evidence lies within; all questions of a document are asked
 as one batch. Every row reads the documents anew: what is read later attends to what was kept of what came before,
-so no ratio can be had from the memory of another.
+so no ratio can be had from the memory of another. With `--storage`, what is asked was on disk in that form.
 
 F1: words shared by answer and gold answer. Clues: cleaned sentences recalled per question; found: the share of them
 with at least 0.8 of their words in the gold evidence; overlap: the mean share of their words that are in it.
@@ -23,10 +23,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, get_args
 
 from memorag_core import Document, Settings
 from memorag_core.clues import VERBATIM, clean, terms
+from memorag_core.config import Storage
 from memorag_core.memory import LiteMemory, LongMemory, MemoryModel
 from memorag_core.models.compression import SCORERS
 from memorag_core.models.embedded import convert
@@ -85,11 +87,15 @@ def memories(lm: LanguageModel, chosen: argparse.Namespace) -> Iterator[tuple[st
             yield name, LongMemory(lm, ratio, method, chosen.segment)
 
 
-def ask(model: MemoryModel, case: Case) -> tuple[list[Outcome], str]:
-    """All questions over a memory of the document; and what it cost."""
+def ask(model: MemoryModel, case: Case, storage: Storage | None) -> tuple[list[Outcome], str]:
+    """All questions over a memory of the document, or what is left of it on disk; and what it cost."""
     started = time.perf_counter()
     memory = model.memorize([case.document], lambda done, total: None)
     reading = time.perf_counter() - started
+    if storage:
+        with TemporaryDirectory() as name:
+            model.save(memory, Path(name), storage)
+            memory = model.load(Path(name))
     prompts = prompts_for(case.document.text)
     templates = (prompts.qa, prompts.spans)
     asked = [t.format(question=q["question"]) for q in case.questions for t in templates]
@@ -157,6 +163,7 @@ def main() -> None:
     parser.add_argument("--questions", type=int, default=10)
     parser.add_argument("--characters", type=int, default=24_000)
     parser.add_argument("--segment", type=int, default=1024)
+    parser.add_argument("--storage", choices=get_args(Storage))
     chosen = parser.parse_args()
     found = cases(chosen.set, chosen.documents, chosen.questions, chosen.characters)
     for name in chosen.models:
@@ -167,7 +174,7 @@ def main() -> None:
             print(f"{len(case.questions)} questions, segment {chosen.segment}")
             print(f"{'memory':<28} {'F1':>6} {'clues':>6} {'found':>6} {'overlap':>8}    kept   MiB    read     ask")
             for kind, model in memories(lm, chosen):
-                print(row(kind, *ask(model, case)), flush=True)
+                print(row(kind, *ask(model, case, chosen.storage)), flush=True)
 
 
 if __name__ == "__main__":
