@@ -147,7 +147,9 @@ def language_model(name: str) -> LanguageModel:
     folder = gguf.parent / "converted" / gguf.stem
     if not (folder / "tokenizer.json").is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        (link := folder / gguf.name).symlink_to(gguf)
+        link = folder / gguf.name
+        link.unlink(missing_ok=True)
+        link.symlink_to(gguf)
         convert(link)
     return LanguageModel.load(folder, "cpu", gguf.stem)
 
