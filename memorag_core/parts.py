@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from memorag_core.errors import InputError
+
 if TYPE_CHECKING:
     from memorag_core.config import Profile
     from memorag_core.generation import Generator
@@ -37,14 +39,18 @@ def open_parts(profile: Profile, weights: Weights, templates: Templates) -> Part
     """Load what a profile names.
 
     Raises:
+        InputError: no memory of that kind, or one that cannot run as it was asked to.
         ModelUnavailable: weights that cannot be had, or an extra that is missing.
     """
     from memorag_core.generation import open_generator
     from memorag_core.memory import MEMORIES
     from memorag_core.retrieval import open_retriever
 
+    if profile.memory not in MEMORIES:
+        raise InputError(f"There is no memory '{profile.memory}'. Choose one of: {', '.join(MEMORIES)}.")
     memory = MEMORIES[profile.memory].open(profile, weights)
     memory.templates = templates
+    memory.storage = profile.storage
     retriever = open_retriever(profile, weights)
     generator = open_generator(profile, weights)
     recipe = {

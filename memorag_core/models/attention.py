@@ -7,7 +7,7 @@ few tokens of each row's own prompt and reply are attended to beside them, under
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,8 @@ from transformers.masking_utils import sdpa_mask
 from memorag_core.models.kernels import Part, causal, masked, merged, nothing, over_all
 
 NAME = "memorag"
+Attention = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+"""Causal attention: query, key and value (1, heads, tokens, head dimension) to the same shape."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,8 @@ class KeyValues:
     `next_position` is the rotary position of the first token that follows.
     """
 
-    keys: tuple[torch.Tensor, ...]
-    values: tuple[torch.Tensor, ...]
+    keys: Sequence[torch.Tensor]
+    values: Sequence[torch.Tensor]
     next_position: int
 
     @property
@@ -67,6 +69,8 @@ def attend(
     scaling: float | None = None,
     memory: KeyValues | None = None,
     seen: Sequence[int] | None = None,
+    queries: list[torch.Tensor] | None = None,
+    sparse: Attention | None = None,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """An attention function of transformers' attention interface.
@@ -76,10 +80,18 @@ def attend(
         attention_mask: boolean (batch, 1, new, own) over the row's own tokens, or `lower_right`.
         memory: the prefix shared by all rows; without it, this is scaled-dot-product attention.
         seen: how many of the memory's tokens each row sees, from the first; by default all.
+        queries: where to leave the queries of each layer, for who wants to know what was looked for.
+        sparse: what to attend with where nothing was read before, all heads given their keys and values.
 
     Returns:
         The output (batch, new, heads, head dimension), and no weights.
     """
+    if queries is not None:
+        queries.append(query)
+    if sparse is not None:
+        groups = query.shape[1] // key.shape[1]
+        attended = sparse(query, key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1))
+        return attended.transpose(1, 2).contiguous(), None
     alike = attention_mask is None or attention_mask.numel() == 1
     if memory is None and (attention_mask is None or not alike):
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
@@ -117,17 +129,21 @@ class _Buffer(DynamicLayer):
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
+        self.put(self.length, key_states, value_states)
+        return self.keys[:, :, : self.length], self.values[:, :, : self.length]
+
+    def put(self, start: int, keys: torch.Tensor, values: torch.Tensor) -> None:
+        """Write from `start` on, and end there."""
         if not self.is_initialized:
-            batch, heads, _, width = key_states.shape
-            self.keys: torch.Tensor = key_states.new_empty(batch, heads, self.capacity, width)
+            batch, heads, _, width = keys.shape
+            self.keys: torch.Tensor = keys.new_empty(batch, heads, self.capacity, width)
             self.values: torch.Tensor = torch.empty_like(self.keys)
             self.is_initialized = True
-        end = self.length + key_states.shape[-2]
+        end = start + keys.shape[-2]
         assert end <= self.capacity, f"{end} tokens in a buffer of {self.capacity}"
-        self.keys[:, :, self.length : end] = key_states
-        self.values[:, :, self.length : end] = value_states
+        self.keys[:, :, start:end] = keys
+        self.values[:, :, start:end] = values
         self.length = end
-        return self.keys[:, :, :end], self.values[:, :, :end]
 
     def get_seq_length(self) -> int:
         return self.length
@@ -140,11 +156,22 @@ class BufferCache(Cache):
         self.buffers = [_Buffer(capacity) for _ in range(layers)]
         super().__init__(layers=list(self.buffers))
 
+    def begin(self, state: KeyValues, entries: int) -> None:
+        """Copy in the first entries of a memory, to go on from there."""
+        for buffer, keys, values in zip(self.buffers, state.keys, state.values, strict=True):
+            buffer.put(0, keys[:, :, :entries], values[:, :, :entries])
+
     def key_values(self, next_position: int) -> KeyValues:
-        """What batch-size-one prefill left here, as a memory; no copy."""
-        return KeyValues(
-            tuple(layer.keys for layer in self.buffers), tuple(layer.values for layer in self.buffers), next_position
-        )
+        """What batch-size-one prefill left here, as a memory; copied only to free what is not in use."""
+        parts = [(buffer.keys[:, :, : buffer.length], buffer.values[:, :, : buffer.length]) for buffer in self.buffers]
+        if any(buffer.length < buffer.capacity for buffer in self.buffers):
+            parts = [(keys.clone(), values.clone()) for keys, values in parts]
+        return KeyValues(tuple(keys for keys, _ in parts), tuple(values for _, values in parts), next_position)
+
+
+def head_width(config: Any) -> int:
+    """The dimension of an attention head, of a configuration that need not name it."""
+    return int(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
 
 
 def register() -> str:

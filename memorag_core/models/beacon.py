@@ -24,6 +24,7 @@ from memorag_core.errors import InputError, ModelUnavailable
 from memorag_core.models.attention import KeyValues
 from memorag_core.models.language_model import load_model
 from memorag_core.models.passing import KeysAndValues, Routed, Where
+from memorag_core.models.rotary import BY_LENGTH
 
 BEACON = -1
 RATIOS = range(2, 33)
@@ -32,7 +33,6 @@ WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 EMBEDDING = "model.beacon_embed_tokens.weight"
 UNDERSTOOD = {"beacon_pos": "interleave", "beacon_attn": "full-coverage", "beacon_attend_prev": True}
-ROTARY_BY_LENGTH = {"dynamic", "longrope"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +261,7 @@ def _layout(config: Any, ratio: int | None) -> Layout:
     expected = UNDERSTOOD | {"beacon_stride": window, "beacon_parallel_window": 1}
     differing = {name: getattr(config, name, value) for name, value in expected.items()}
     differing = {name: value for name, value in differing.items() if value != expected[name]}
-    if differing or config.rope_parameters.get("rope_type") in ROTARY_BY_LENGTH:
+    if differing or config.rope_parameters.get("rope_type") in BY_LENGTH:
         raise ModelUnavailable(
             f"This beacon checkpoint is of another kind ({differing or config.rope_parameters}). Understood are "
             f"{expected}, and rotary angles that do not depend on the length."

@@ -14,11 +14,11 @@ from typing import Any
 
 import torch
 from transformers.cache_utils import Cache, DynamicLayer
-from transformers.models.llama.modeling_llama import rotate_half
 
-from memorag_core.models.attention import KeyValues, lower_right
+from memorag_core.models.attention import KeyValues, head_width, lower_right
 from memorag_core.models.beacon import BEACON, BeaconModel, BeaconState
 from memorag_core.models.decoding import TOKENS_A_FORWARD, Greedy
+from memorag_core.models.rotary import turned, turns
 from memorag_core.stopping import check
 
 PADDING = 0
@@ -186,7 +186,8 @@ class Continuation:
                 [here + entry - shared for entry in kept if entry >= shared],
             )
         )
-        cos, sin = self._turned([place - entry for place, entry in enumerate(kept)])
+        moves = torch.tensor([place - entry for place, entry in enumerate(kept)], device=self.model.model.device)
+        cos, sin = turns(self.model.model, moves)
         end = here + len(kept)
         for layer, (keys, values) in enumerate(zip(self._own.keys, self._own.values, strict=True)):
             staying = keys[row, :, in_slots], values[row, :, in_slots]
@@ -194,19 +195,10 @@ class Continuation:
                 assert self.memory is not None, "a row sees no memory where there is none"
                 past = self.memory.keys[layer][0, :, in_memory], self.memory.values[layer][0, :, in_memory]
                 staying = torch.cat([past[0], staying[0]], dim=1), torch.cat([past[1], staying[1]], dim=1)
-            as_float = staying[0].float()
-            keys[row, :, here:end] = (as_float * cos + rotate_half(as_float) * sin).to(keys.dtype)
+            keys[row, :, here:end] = turned(staying[0], cos, sin)
             values[row, :, here:end] = staying[1]
         self.seen[row] = min(self.seen[row], began)
         self.used[row] = end
-
-    def _turned(self, by: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Cosine and sine, float32 (entries, head dimension), that move rotated keys on by so many positions."""
-        rotary: Any = self.model.model.base_model.rotary_emb
-        positions = torch.tensor([by], device=self.model.model.device)
-        cos, sin = rotary(positions.new_empty(0, dtype=torch.float32), positions)
-        # the keys carry the scaling already
-        return cos[0] / rotary.attention_scaling, sin[0] / rotary.attention_scaling
 
 
 class _Slots:
@@ -217,8 +209,7 @@ class _Slots:
 
     def __init__(self, model: Any, rows: int, capacity: int) -> None:
         config = model.config
-        width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        shape = (rows, config.num_key_value_heads, capacity + 1, width)
+        shape = (rows, config.num_key_value_heads, capacity + 1, head_width(config))
         layers = range(config.num_hidden_layers)
         self.keys = [torch.zeros(shape, dtype=model.dtype, device=model.device) for _ in layers]
         self.values = [torch.zeros_like(keys) for keys in self.keys]

@@ -408,7 +408,18 @@ def test_demo_runs_with_the_settings(served: dict[str, Any], invoke: Invoke) -> 
 
 @pytest.mark.parametrize(
     "option",
-    ["store", "profile", "device", "models_dir", "memory_model", "embedder", "generator", "retriever", "prompts"],
+    [
+        "store",
+        "profile",
+        "device",
+        "models_dir",
+        "memory",
+        "memory_model",
+        "embedder",
+        "generator",
+        "retriever",
+        "prompts",
+    ],
 )
 def test_an_engine_option_is_a_flag_and_a_variable(
     engine: FakeEngine, invoke: Invoke, monkeypatch: pytest.MonkeyPatch, option: str
