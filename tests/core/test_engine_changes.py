@@ -218,6 +218,7 @@ def test_two_processes_that_add_at_once_lose_nothing(papers: MemoRAG, settings: 
         assert other.stdout is not None
         assert other.stdout.readline() == "loading models\n"
         papers.add("papers", [from_text(OTHER, "light")])
+        other.communicate()
     assert other.returncode == 0
     assert sorted(ids(papers)) == ["light", "mill", "pilot"]
     assert papers.retrieve("papers", QUESTION)
