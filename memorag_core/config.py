@@ -21,6 +21,10 @@ Prefill = Literal["dense", "minference"]
 Precision = Literal["full", "4bit"]
 
 
+Head = tuple[int, int]
+"""A layer and one of its attention heads, both from 0."""
+
+
 @dataclass(frozen=True, slots=True)
 class Profile:
     """A set of models that fit each other and a kind of machine.
@@ -29,7 +33,9 @@ class Profile:
     `budget` is the most tokens of gists it keeps; `chunk` the most tokens of a retrieval chunk. `beacon_ratio` is
     how many tokens of text a beacon stands for, 2 to 32 (0: no beacons); None is the checkpoint's own choice.
     `compression` is the least ratio that long-LLM memory compresses by (1: none while the text fits into the window),
-    `prefill` how it reads what it does not compress; `storage` how any memory is kept on disk.
+    `prefill` how it reads what it does not compress; `storage` how any memory is kept on disk. `heads` are the heads of
+    the memory model that look at what answers a question (`benchmarks/heads.py` finds them); without any, recall is
+    generated only.
     """
 
     name: str
@@ -45,6 +51,7 @@ class Profile:
     chunk: int = 512
     answer: int = 256
     beacon_ratio: int | None = None
+    heads: tuple[Head, ...] = ()
     compression: int = 1
     prefill: Prefill = "dense"
     storage: Storage = "half"
@@ -67,6 +74,7 @@ TINY = Profile(
     gist=72,
     budget=2048,
     chunk=160,
+    heads=((17, 3), (18, 6), (18, 7)),
     answer=48,
 )
 PROFILES = {

@@ -19,13 +19,12 @@ from memorag_core.context import (
     encode,
     info_in,
     info_of,
-    joined,
     key_of,
     load,
     verified_chunks,
     verified_documents,
-    without,
 )
+from memorag_core.documents import joined, without
 from memorag_core.errors import MemoRAGError, UnknownContext
 from memorag_core.ingest import check_size
 from memorag_core.inquiry import MAX_WORDS, Inquiry, check_question, check_range
