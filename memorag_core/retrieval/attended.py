@@ -143,12 +143,13 @@ class Look:
         """Take the query's own rows: scaled queries (heads, query tokens, head dimension)."""
         self.index = index
         self.rows = rows
-        self._masses = self._by_text()
+        # logarithms of each text's share of the attention of each row: float32 (heads, query tokens, texts)
+        self.masses = self._by_text()
 
     def best(self, k: int) -> list[Hit]:
         """The texts with the most attention a token; of each head its square root, so that none outvotes the others."""
         lengths = self.index.lengths.clamp_min(1)
-        scores = (self._masses.exp().sum(1) / lengths).sqrt().sum(0)
+        scores = (self.masses.exp().sum(1) / lengths).sqrt().sum(0)
         top = scores.topk(min(k, len(scores)))
         return [Hit(int(text), float(score)) for score, text in zip(top.values, top.indices, strict=True) if score > 0]
 
@@ -156,7 +157,7 @@ class Look:
         """The attention on each token of a text: float32 (tokens)."""
         logits = self._logits(self.index.starts[text], self.index.starts[text + 1])
         shares = (logits - logits.logsumexp(-1, keepdim=True)).exp()
-        return (shares * self._masses[..., text, None].exp()).sum(1).sqrt().sum(0)
+        return (shares * self.masses[..., text, None].exp()).sum(1).sqrt().sum(0)
 
     def _by_text(self) -> torch.Tensor:
         """Logarithms of each text's share of the attention of each row: (heads, query tokens, texts)."""
@@ -184,10 +185,9 @@ class Look:
         if not logits.shape[-1]:
             return logits.new_full((*logits.shape[:2], end - first), float("-inf"))
         most = logits.amax(-1, keepdim=True)
-        lengths = self.index.lengths[first:end].to(logits.device)
-        texts = torch.repeat_interleave(torch.arange(end - first, device=logits.device), lengths)
-        sums = logits.new_zeros(*logits.shape[:2], end - first).index_add_(2, texts, (logits - most).exp())
-        return sums.log() + most
+        summed = torch.nn.functional.pad((logits - most).exp_().cumsum(-1), (1, 0))
+        at_starts = summed[..., [starts[text] - starts[first] for text in range(first, end + 1)]]
+        return at_starts.diff().clamp_min(0.0).log() + most
 
     def _logits(self, start: int, end: int) -> torch.Tensor:
         """Of the tokens from `start` to `end`: (heads, query tokens, tokens)."""

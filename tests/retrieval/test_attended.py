@@ -44,7 +44,7 @@ def logits_of(lm: LanguageModel, text: str, head: tuple[int, int]) -> torch.Tens
     config = lm.model.config
     [start, ids, asked] = lm.encode([lm.chat_head, text, QUESTION])
     attention = lm.model.base_model.layers[layer].self_attn
-    seen = {}
+    seen: dict[str, torch.Tensor] = {}
 
     def run(module: torch.nn.Module, ids: list[int], at: int) -> torch.Tensor:
         hook = module.register_forward_hook(lambda _m, _i, out: seen.update(out=out.detach()))
@@ -56,12 +56,13 @@ def logits_of(lm: LanguageModel, text: str, head: tuple[int, int]) -> torch.Tens
         places = torch.arange(at, at + len(ids))[None]
         cos, sin = lm.model.base_model.rotary_emb(rows, places)
         half = torch.cat((-rows[..., width // 2 :], rows[..., : width // 2]), -1)
-        return rows * cos + half * sin
+        turned: torch.Tensor = rows * cos + half * sin
+        return turned
 
     keys = run(attention.k_proj, start + ids, 0)[number * config.num_key_value_heads // config.num_attention_heads]
     queries = run(attention.q_proj, start + asked, FAR - len(start))[number]
-    product: torch.Tensor = queries[len(start) :] @ keys[len(start) :].T
-    return product / keys.shape[-1] ** 0.5
+    product: torch.Tensor = queries[len(start) :] @ keys[len(start) :].T / keys.shape[-1] ** 0.5
+    return product
 
 
 @pytest.mark.parametrize("head", HEADS)
@@ -84,7 +85,7 @@ def test_a_text_has_the_same_keys_alone_and_beside_others(lm: LanguageModel) -> 
 def test_the_attention_on_tokens_is_one_distribution_over_all_texts(index: AttendedIndex) -> None:
     look = index.look(QUESTION)
     asked = look.rows.shape[1]
-    by_head = torch.stack([share.sum() for share in look._masses.exp().sum(1)])
+    by_head = torch.stack([share.sum() for share in look.masses.exp().sum(1)])
     torch.testing.assert_close(by_head, torch.full((len(HEADS),), float(asked)))
     assert [len(look.tokens(text)) for text in range(len(TEXTS))] == index.lengths.tolist()
 
