@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError
 
 from memorag_core.chunking import Count, Section, passages, sections
-from memorag_core.clues import terms
 from memorag_core.errors import IncompatibleContext, InputError
 from memorag_core.links import Titles
 from memorag_core.manifest import DOCUMENTS, DocumentEntry, Manifest, damage
 from memorag_core.names import unique
+from memorag_core.texts import Texts
 from memorag_core.types import Chunk, ContextInfo, Document, DocumentInfo, OnProgress, OnStep, Progress
 
 if TYPE_CHECKING:
@@ -45,9 +45,9 @@ class Context:
     memory: Kept
 
     @cached_property
-    def bags(self) -> list[frozenset[str]]:
-        """The terms of each chunk."""
-        return [frozenset(terms(chunk.text)) for chunk in self.chunks]
+    def texts(self) -> Texts:
+        """The documents and chunks, to look words up in."""
+        return Texts(self.documents, self.chunks)
 
     @cached_property
     def titles(self) -> Titles:
