@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, cast
 from safetensors import SafetensorError
 
 from memorag_core.chunking import Count, Section, passages, sections
-from memorag_core.clues import terms
 from memorag_core.errors import IncompatibleContext
 from memorag_core.links import Titles
 from memorag_core.manifest import DOCUMENTS, DocumentEntry, Manifest, damage
+from memorag_core.texts import Texts
 from memorag_core.types import Chunk, ContextInfo, Document, DocumentInfo, OnProgress, OnStep, Progress
 
 if TYPE_CHECKING:
@@ -55,9 +55,9 @@ class Context:
         return cast("AttendedIndex", self.indexes[1]) if len(self.indexes) > 1 else None
 
     @cached_property
-    def bags(self) -> list[frozenset[str]]:
-        """The terms of each chunk."""
-        return [frozenset(terms(chunk.text)) for chunk in self.chunks]
+    def texts(self) -> Texts:
+        """The documents and chunks, to look words up in."""
+        return Texts(self.documents, self.chunks)
 
     @cached_property
     def titles(self) -> Titles:

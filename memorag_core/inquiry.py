@@ -10,12 +10,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from memorag_core.clues import cite, clean
+from memorag_core.citations import cite
+from memorag_core.clues import clean
 from memorag_core.errors import InputError
 from memorag_core.pages import page_of
-from memorag_core.prompts import prompts_for, render_answer, render_summary
+from memorag_core.prompts import prompts_for, render_answer
 from memorag_core.retrieval.base import Fused, Hit, fuse
-from memorag_core.types import Answer, Clue, OnText, Passage, Task, ignore_text
+from memorag_core.summaries import TOKENS_A_WORD, Wanted, condensed, in_turn
+from memorag_core.support import unsupported
+from memorag_core.types import Answer, Chunk, Clue, OnText, Passage, Task, ignore_text
 
 if TYPE_CHECKING:
     from memorag_core.config import Profile, Settings
@@ -28,7 +31,6 @@ MAX_WORDS = 2000
 CLUE_WEIGHTS = {True: 0.7, False: 0.35}
 NAMED_WEIGHT = 1.0
 LOOKED_AT = 3
-TOKENS_A_WORD = 2
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Inquiry:
         if (known := self.recalled.get(key)) is not None:
             return known
         spans, questions = self.parts.memory.recall(self.context.memory, question)
-        return self.recalled.put(key, clean({"span": spans, "question": questions}, question, self.context.bags))
+        return self.recalled.put(key, clean({"span": spans, "question": questions}, question, self.context.texts))
 
     def retrieve(
         self, question: str, clues: Sequence[Clue], k: int | None = None, tokens: int | None = None
@@ -72,15 +74,23 @@ class Inquiry:
         scores = {item.chunk: item.score for item in first}
         return {chunk: named[chunk] for chunk in sorted(named, key=lambda chunk: -scores.get(chunk, 0.0))}
 
-    def answer(self, question: str) -> Answer:
-        """Clues, evidence, and the generator's answer from that evidence."""
+    def answer(self, question: str, task: Task = "memorag", use_memory_answer: bool = False) -> Answer:
+        """Clues, evidence, and the generator's answer from that evidence; by `qa`, the memory's own without evidence.
+
+        `use_memory_answer` searches with the memory's own answer too.
+        """
+        if task == "qa":
+            return self._from_memory(question)
         clues = self.recall(question)
+        if use_memory_answer:
+            guess = self.parts.memory.answer(self.context.memory, question, self.profile.answer)
+            clues = (*clean({"answer": guess}, question, self.context.texts), *clues)
         evidence = self.retrieve(question, clues)
         prompts = prompts_for(question, self.parts.templates)
         prompt = render_answer(prompts, question, [passage.chunk.text for passage in evidence])
         return self._written(prompt, "memorag", self.profile.answer, question, (clues, evidence))
 
-    def answer_from_memory(self, question: str) -> Answer:
+    def _from_memory(self, question: str) -> Answer:
         """The memory model's own answer, without evidence."""
         text = self.parts.memory.answer(self.context.memory, question, self.profile.answer)
         self.on_text(text)
@@ -90,11 +100,21 @@ class Inquiry:
         """Key points recalled from memory, evidence for each, and one text about them."""
         prompts = prompts_for(self.context.chunks[0].text, self.parts.templates)
         points = self.parts.memory.key_points(self.context.memory, prompts, focus)
-        clues = clean({"span": points}, focus or "", self.context.bags)
-        topic = focus or next((clue.text for clue in clues), self.context.manifest.title)
-        evidence = self.retrieve(topic, [clue for clue in clues if clue.text != topic])
-        prompt = render_summary(prompts, [passage.chunk.text for passage in evidence], focus, words)
+        clues = clean({"span": points}, focus or "", self.context.texts)
+        topics = [*filter(None, [focus]), *(clue.text for clue in clues)] or [self.context.manifest.title]
+        wanted = Wanted(prompts, focus, words, self.settings.evidence_tokens)
+        tokens = wanted.room * wanted.parts(sum(len(document.text) for document in self.context.documents))
+        found = [self.retrieve(topic, (), tokens=tokens) for topic in topics]
+        evidence = in_turn(found, tokens, self.parts.generator)
+        texts = condensed([chunk.text for chunk in self._in_order(evidence)], wanted, self.parts.generator)
+        prompt = wanted.asked(texts)
         return self._written(prompt, "summarize", words * TOKENS_A_WORD, focus or "", (clues, evidence))
+
+    def _in_order(self, passages: Sequence[Passage]) -> list[Chunk]:
+        """Their chunks as they stand in the documents."""
+        order = {document.id: number for number, document in enumerate(self.context.documents)}
+        chunks = (passage.chunk for passage in passages)
+        return sorted(chunks, key=lambda chunk: (order[chunk.document_id], chunk.start))
 
     def _within_budget(
         self, ranked: Sequence[Fused], queries: Sequence[str], links: Mapping[int, str], tokens: int
@@ -122,10 +142,14 @@ class Inquiry:
         question: str,
         ground: tuple[tuple[Clue, ...], tuple[Passage, ...]],
     ) -> Answer:
-        """The generator's text, with citations from the evidence."""
+        """The generator's text, with citations from the evidence, checked against it."""
         clues, evidence = ground
         text = self.parts.generator.generate(prompt, max_new_tokens, self.on_text)
-        return Answer(text, task, cite(text, question, evidence, self.context.documents), clues, evidence)
+        citations = cite(text, question, evidence, self.context.texts)
+        assert all(self.context.texts.at(citation.place) == citation.quote for citation in citations)
+        open_claims = unsupported(text, question, [passage.chunk.text for passage in evidence])
+        supported = bool(text.strip()) and not open_claims
+        return Answer(text, task, citations, clues, evidence, supported, open_claims)
 
 
 def check_question(question: str) -> None:
