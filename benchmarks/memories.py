@@ -21,22 +21,28 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from statistics import mean
 from tempfile import TemporaryDirectory
 from typing import Any, get_args
 
 from memorag_core import Document, Settings
-from memorag_core.clues import VERBATIM, clean, terms
+from memorag_core.clues import clean
 from memorag_core.config import Storage
+from memorag_core.context import cut
 from memorag_core.memory import KeyValueMemory, LiteMemory, LongMemory
 from memorag_core.models.compression import SCORERS
 from memorag_core.models.embedded import convert
 from memorag_core.models.language_model import LanguageModel
 from memorag_core.models.registry import Weights
 from memorag_core.prompts import prompts_for
+from memorag_core.texts import Texts
+from memorag_core.words import terms
 
 NEW_TOKENS = 48
+FOUND = 0.8
+PASSAGE = 160
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,15 @@ class Case:
 
     document: Document
     questions: Sequence[dict[str, Any]]
+
+    @cached_property
+    def texts(self) -> Texts:
+        """To look clues up in."""
+        return Texts([self.document], cut(self.document, PASSAGE, _words))
+
+
+def _words(texts: Sequence[str]) -> list[int]:
+    return [len(terms(text)) for text in texts]
 
 
 @dataclass(frozen=True)
@@ -114,13 +129,13 @@ def judge(case: Case, question: dict[str, Any], answer: str, spans: str) -> Outc
     evidence = {word for start, end in question["evidence"] for word in terms(text[start:end])}
     shares = [
         len(own & evidence) / len(own)
-        for clue in clean({"span": spans}, question["question"], [frozenset(terms(text))])
+        for clue in clean({"span": spans}, question["question"], case.texts)
         for own in [set(terms(clue.text))]
     ]
     f1 = max(shared_words(answer, gold) for gold in question["answers"])
     if not shares:
         return Outcome(f1, 0, None, None)
-    return Outcome(f1, len(shares), mean(share >= VERBATIM for share in shares), mean(shares))
+    return Outcome(f1, len(shares), mean(share >= FOUND for share in shares), mean(shares))
 
 
 def shared_words(one: str, other: str) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from memorag_core.chunking import sentences
 from memorag_core.texts import Texts, numbers
@@ -91,6 +91,11 @@ def clean(recalled: Mapping[ClueKind, str], question: str, texts: Texts) -> tupl
                 if not any(_same(clue, other) for other in clues):
                     clues.append(clue)
     return tuple(clues[:MAX_CLUES])
+
+
+def merged(first: Sequence[Clue], others: Sequence[Clue]) -> tuple[Clue, ...]:
+    """The first clues, and the others that say something else."""
+    return (*first, *(clue for clue in others if not any(_same(clue, other) for other in first)))
 
 
 def is_canned(text: str) -> bool:

@@ -17,6 +17,7 @@ MAX_HITS = 1000
 MAX_EVIDENCE_TOKENS = 100_000
 
 Storage = Literal["half", "int8"]
+Recall = Literal["both", "attended"]
 Prefill = Literal["dense", "minference"]
 Precision = Literal["full", "4bit"]
 
@@ -35,7 +36,7 @@ class Profile:
     `compression` is the least ratio that long-LLM memory compresses by (1: none while the text fits into the window),
     `prefill` how it reads what it does not compress; `storage` how any memory is kept on disk. `heads` are the heads of
     the memory model that look at what answers a question (`benchmarks/heads.py` finds them); without any, recall is
-    generated only.
+    generated only. `recall` says whether clues are generated beside those that the heads find.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Profile:
     answer: int = 256
     beacon_ratio: int | None = None
     heads: tuple[Head, ...] = ()
+    recall: Recall = "both"
     compression: int = 1
     prefill: Prefill = "dense"
     storage: Storage = "half"
@@ -164,6 +166,7 @@ class Settings(BaseModel):
     generator: str | None = None
     retriever: str | None = Field(None, description="hybrid, dense, bge-m3 or bm25")
     prompts: Path | None = Field(None, description="a folder of templates that replace the built-in ones")
+    recall: Recall | None = Field(None, description="both, or attended: no clue is generated where heads find some")
     compression: int | None = Field(None, ge=1, le=64)
     prefill: Prefill | None = None
     storage: Storage | None = None

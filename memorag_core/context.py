@@ -20,7 +20,7 @@ from memorag_core.errors import IncompatibleContext
 from memorag_core.links import Titles
 from memorag_core.manifest import DOCUMENTS, DocumentEntry, Manifest, damage
 from memorag_core.texts import Texts
-from memorag_core.types import Chunk, ContextInfo, Document, DocumentInfo, OnProgress, OnStep, Progress
+from memorag_core.types import Chunk, ContextInfo, Document, DocumentInfo, OnProgress, OnStep, Place, Progress
 
 if TYPE_CHECKING:
     from memorag_core.memory import Kept
@@ -63,6 +63,20 @@ class Context:
     def titles(self) -> Titles:
         """The titled sections."""
         return Titles(self.chunks)
+
+    def chunk_at(self, place: Place) -> int | None:
+        """The number of the chunk in which a place begins; None where none of the chunks has it."""
+        starts = self._starts[place.document_id]
+        at = bisect(starts, (place.start, len(self.chunks))) - 1
+        return starts[at][1] if at >= 0 and place.start < self.chunks[starts[at][1]].end else None
+
+    @cached_property
+    def _starts(self) -> dict[str, list[tuple[int, int]]]:
+        """Where the chunks of each document begin, and their numbers, in order."""
+        starts: dict[str, list[tuple[int, int]]] = {document.id: [] for document in self.documents}
+        for number, chunk in enumerate(self.chunks):
+            starts[chunk.document_id].append((chunk.start, number))
+        return starts
 
 
 def key_of(documents: Sequence[Document], recipe: dict[str, Any]) -> str:

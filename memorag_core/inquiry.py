@@ -6,16 +6,17 @@ citations of one answer come from the same texts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from memorag_core.citations import cite
-from memorag_core.clues import clean
+from memorag_core.clues import clean, merged
 from memorag_core.errors import InputError
+from memorag_core.looked_at import looked_at
 from memorag_core.pages import page_of
 from memorag_core.prompts import prompts_for, render_answer
-from memorag_core.retrieval.base import Fused, Hit, fuse
+from memorag_core.search import Found, search
 from memorag_core.summaries import TOKENS_A_WORD, Wanted, condensed, in_turn
 from memorag_core.support import unsupported
 from memorag_core.types import Answer, Chunk, Clue, OnText, Passage, Task, ignore_text
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
 
 MAX_QUESTION = 2000
 MAX_WORDS = 2000
-CLUE_WEIGHTS = {True: 0.7, False: 0.35}
-NAMED_WEIGHT = 1.0
-LOOKED_AT = 3
 
 
 @dataclass(frozen=True)
@@ -45,34 +43,24 @@ class Inquiry:
     on_text: OnText = ignore_text
 
     def recall(self, question: str) -> tuple[Clue, ...]:
-        """Clues from memory, cleaned and checked; those recalled for the same question before are kept."""
+        """What the memory model looks at and what it says, checked; what was recalled for a question before is kept."""
         key = (self.context.manifest.key, question)
         if (known := self.recalled.get(key)) is not None:
             return known
+        seen = looked_at(self.context, question)
+        said = self._generated(question) if self.profile.recall == "both" or not seen else ()
+        return self.recalled.put(key, merged(seen, said))
+
+    def _generated(self, question: str) -> tuple[Clue, ...]:
         spans, questions = self.parts.memory.recall(self.context.memory, question)
-        return self.recalled.put(key, clean({"span": spans, "question": questions}, question, self.context.texts))
+        return clean({"span": spans, "question": questions}, question, self.context.texts)
 
     def retrieve(
         self, question: str, clues: Sequence[Clue], k: int | None = None, tokens: int | None = None
     ) -> tuple[Passage, ...]:
-        """Passages found by the question and its clues, which together weigh less than the question, best first."""
-        queries = [question, *(clue.text for clue in clues)]
-        weights = [1.0, *(CLUE_WEIGHTS[clue.verified] / len(clues) for clue in clues)]
-        rankings = self.context.index.search(queries, max(k or 0, self.settings.hits))
-        links = self._second_look(question, fuse(rankings, weights))
-        ranked = fuse([*rankings, [Hit(chunk, 0.0) for chunk in links]], [*weights, NAMED_WEIGHT])
-        return self._within_budget(ranked[:k], queries, links, tokens or self.settings.evidence_tokens)
-
-    def _second_look(self, question: str, first: Sequence[Fused]) -> dict[int, str]:
-        """What the question and the first evidence name: the sections titled so, best first, and the names."""
-        chunks, titles = self.context.chunks, self.context.titles
-        named = {link.chunk: link.name for link in titles.named_in(question)}
-        for passage in (chunks[item.chunk] for item in first[:LOOKED_AT]):
-            for link in titles.named_in(passage.text):
-                if not passage.beside(chunks[link.chunk]):
-                    named.setdefault(link.chunk, link.name)
-        scores = {item.chunk: item.score for item in first}
-        return {chunk: named[chunk] for chunk in sorted(named, key=lambda chunk: -scores.get(chunk, 0.0))}
+        """Passages found by the question and its clues, best first."""
+        found = search(self.context, question, clues, max(k or 0, self.settings.hits))
+        return self._within_budget(found[:k], tokens or self.settings.evidence_tokens)
 
     def answer(self, question: str, task: Task = "memorag", use_memory_answer: bool = False) -> Answer:
         """Clues, evidence, and the generator's answer from that evidence; by `qa`, the memory's own without evidence.
@@ -116,22 +104,18 @@ class Inquiry:
         chunks = (passage.chunk for passage in passages)
         return sorted(chunks, key=lambda chunk: (order[chunk.document_id], chunk.start))
 
-    def _within_budget(
-        self, ranked: Sequence[Fused], queries: Sequence[str], links: Mapping[int, str], tokens: int
-    ) -> tuple[Passage, ...]:
+    def _within_budget(self, found: Sequence[Found], tokens: int) -> tuple[Passage, ...]:
         """The best passages that fit, at least one."""
-        chunks = self.context.chunks
         pages = {document.id: document.pages for document in self.context.documents}
-        counts = self.parts.generator.count([chunks[item.chunk].text for item in ranked])
+        chunks = [self.context.chunks[item.chunk] for item in found]
         kept: list[Passage] = []
         used = 0
-        for item, count in zip(ranked, counts, strict=True):
+        counts = self.parts.generator.count([chunk.text for chunk in chunks])
+        for item, chunk, count in zip(found, chunks, counts, strict=True):
             if kept and used + count > tokens:
                 continue
             used += count
-            found_by = tuple([*queries, links.get(item.chunk, "")][number] for number in item.found_by)
-            chunk = chunks[item.chunk]
-            kept.append(Passage(chunk, item.score, found_by, page_of(pages[chunk.document_id], chunk.start)))
+            kept.append(Passage(chunk, item.score, item.found_by, page_of(pages[chunk.document_id], chunk.start)))
         return tuple(kept)
 
     def _written(

@@ -42,6 +42,7 @@ ENGINE_OPTIONS = [
         "The generator: a hub id, a folder, memory, or openai:MODEL and the like.",
     ),
     _engine_option("prompts", Path, "FOLDER", "Your own prompt templates: NAME.txt, and NAME.zh.txt for Chinese."),
+    _engine_option("recall", str, "HOW", "How clues are recalled: both, or attended (fast: nothing is generated)."),
     _engine_option(
         "compression", int, "RATIO", "The least ratio that long memory compresses by; 1: as the text needs."
     ),

@@ -101,6 +101,11 @@ class LanguageModel:
         encoded: list[list[int]] = self.tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
         return encoded
 
+    def offsets(self, text: str) -> list[tuple[int, int]]:
+        """Where each of its tokens stands in a text."""
+        encoded = self.tokenizer(text, add_special_tokens=False, verbose=False, return_offsets_mapping=True)
+        return [(start, end) for start, end in encoded["offset_mapping"]]
+
     def texts(self, replies: Sequence[Sequence[int]]) -> list[str]:
         """What was said, from token ids."""
         return [self.tokenizer.decode(ids, skip_special_tokens=True).strip() for ids in replies]

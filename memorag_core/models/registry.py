@@ -40,6 +40,7 @@ def choose_profile(settings: Settings) -> Profile:
         profile,
         memory=REMOTE_MEMORY if is_remote(memory_model) else settings.memory or profile.memory,
         memory_model=memory_model,
+        recall=settings.recall or profile.recall,
         heads=profile.heads if memory_model == profile.memory_model else (),
         embedder=settings.embedder or profile.embedder,
         generator=settings.generator or profile.generator,

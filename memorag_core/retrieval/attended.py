@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
+from memorag_core.chunking import Span
 from memorag_core.config import Head
 from memorag_core.models.attention import head_width
 from memorag_core.models.language_model import LanguageModel
@@ -158,6 +159,13 @@ class Look:
         logits = self._logits(self.index.starts[text], self.index.starts[text + 1])
         shares = (logits - logits.logsumexp(-1, keepdim=True)).exp()
         return (shares * self.masses[..., text, None].exp()).sum(1).sqrt().sum(0)
+
+    def weigh(self, number: int, text: str, spans: Sequence[Span]) -> list[float]:
+        """How much of the attention on a text, `text`, falls on each of its spans; length alone is no merit."""
+        weights = self.tokens(number).tolist()
+        places = self.index.retriever.lm.offsets(text)
+        inside = [[w for (at, _), w in zip(places, weights, strict=True) if start <= at < end] for start, end in spans]
+        return [sum(own) / max(1, len(own)) ** 0.5 for own in inside]
 
     def _by_text(self) -> torch.Tensor:
         """Logarithms of each text's share of the attention of each row: (heads, query tokens, texts)."""
