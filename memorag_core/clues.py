@@ -20,7 +20,7 @@ VARIED = 0.35
 LONG_ENOUGH_TO_VARY = 12
 
 _QUOTES = "\"'“”‘’「」『』《》*_`# \t\u3000"
-_SPECIAL = re.compile(r"<\|?/?[a-zA-Z_]{1,20}\|?>|\[/?(?:INST|SYS)\]|�")
+_SPECIAL = re.compile(r"<\|?/?[a-zA-Z_]{1,20}\|?>(?:\s*(?:assistant|user|system)\b)?|\[/?(?:INST|SYS)\]|�")
 _MARK = re.compile(
     r"^\s*(?:[-*•·–>●○■□◆・※]+(?!\d)|[（(]?\d{1,2}[.)）、:：．](?!\d)|\[\d+\]|[（(]?[一二三四五六七八九十]{1,2}[、.)）．]|"
     r"[①-⑳]|[(（]?[a-dA-D][.)）](?=\s))\s*"
