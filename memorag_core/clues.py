@@ -20,7 +20,7 @@ VARIED = 0.35
 LONG_ENOUGH_TO_VARY = 12
 
 _QUOTES = "\"'“”‘’「」『』《》*_`# \t\u3000"
-_SPECIAL = re.compile(r"<\|?/?[a-zA-Z_]{1,20}\|?>|\[/?(?:INST|SYS)\]|�")
+_SPECIAL = re.compile(r"<\|?/?[a-zA-Z_]{1,20}\|?>(?:\s*(?:assistant|user|system)\b)?|\[/?(?:INST|SYS)\]|�")
 _MARK = re.compile(
     r"^\s*(?:[-*•·–>●○■□◆・※]+(?!\d)|[（(]?\d{1,2}[.)）、:：．](?!\d)|\[\d+\]|[（(]?[一二三四五六七八九十]{1,2}[、.)）．]|"
     r"[①-⑳]|[(（]?[a-dA-D][.)）](?=\s))\s*"
@@ -77,6 +77,7 @@ _EAST_ASIAN = (
 _EMPTY = r"^\W*(?:n/?a|none|unknown|not applicable|no answer|yes|no|ok|okay|sure)\W*$"
 _CANNED = re.compile(rf"(?i)\b(?:{'|'.join(_ENGLISH)})|(?:{'|'.join(_EAST_ASIAN)})|{_EMPTY}")
 _HEADING = (":", "：")
+_ENDS = tuple("?？.。!！…；;\"'”’」』)）")
 
 
 def clean(recalled: Mapping[ClueKind, str], question: str, texts: Texts) -> tuple[Clue, ...]:
@@ -86,7 +87,8 @@ def clean(recalled: Mapping[ClueKind, str], question: str, texts: Texts) -> tupl
     """
     clues: list[Clue] = []
     for kind, raw in recalled.items():
-        for line in map(_bare, raw.splitlines()):
+        lines = [" ".join(raw.split())] if kind == "answer" else raw.splitlines()  # an answer is one, or none
+        for line in map(_bare, lines):
             for clue in _clues(line, kind, question, texts):
                 if not any(_same(clue, other) for other in clues):
                     clues.append(clue)
@@ -112,14 +114,17 @@ def is_echo(text: str, question: str) -> bool:
 def _clues(line: str, kind: ClueKind, question: str, texts: Texts) -> list[Clue]:
     """What a line says as one clue where it stands in the text as a whole, else its sentences, each for itself.
 
-    Of a line that is canned or an echo, only the sentences that stand in the text are kept.
+    Of a line that is canned or an echo, only the sentences that stand in the text are kept; likewise what is left of
+    a last sentence that was cut off.
     """
     whole = _clue(line, kind, question, texts)
     if whole and whole.place:
         return [whole]
     hollow = is_canned(line) or is_echo(line, question)
-    pieces = [_clue(line[start:end], kind, question, texts) for start, end in sentences(line)]
-    return [piece for piece in pieces if piece and (piece.place or not hollow)]
+    spans = list(sentences(line))
+    whole_sentences = spans if len(spans) == 1 or line.endswith(_ENDS) else spans[:-1]
+    pieces = ((span, _clue(_bare(line[slice(*span)]), kind, question, texts)) for span in spans)
+    return [clue for span, clue in pieces if clue and (clue.place or (span in whole_sentences and not hollow))]
 
 
 def _clue(text: str, kind: ClueKind, question: str, texts: Texts) -> Clue | None:

@@ -8,7 +8,7 @@ from memorag_core.support import unsupported
 
 ENGLISH = [
     "The mill stands at the head of the pond. Amos Reed hung its gates in May 1963. The horn was sounded every night.",
-    "On Monday the inspector came from Ardmouth. He asked for the weights of three pins that Ida Boyd had noted.",
+    "On Monday the inspector came from Ardmouth. He asked for the weights of three pins, which Ida Boyd knew.",
 ]
 CHINESE = ["熙宁二年，王安石任参知政事，推行新法。司马光反对新法，退居洛阳十五年，编修《资治通鉴》。"]
 JAPANESE = ["水車小屋は池のほとりに立っている。アモスは一九六三年五月に水門を取り付けた。"]
