@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 CHUNKS = "chunks.json"
 LOADED_SHARE = 0.02
 INDEX_SHARE = 0.15
+BYTES_A_CHARACTER = 16
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,12 @@ class Context:
     chunks: tuple[Chunk, ...]
     index: Index
     memory: Kept
+
+    @property
+    def size(self) -> int:
+        """About the bytes it takes: numbers twice as wide as on disk, and texts with their chunks and terms."""
+        on_disk = sum(entry.bytes for entry in self.manifest.files.values())
+        return 2 * on_disk + BYTES_A_CHARACTER * sum(len(document.text) for document in self.documents)
 
     @cached_property
     def bags(self) -> list[frozenset[str]]:

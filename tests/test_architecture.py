@@ -14,10 +14,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = [path for package in ("memorag_core", "memorag_mcp") for path in sorted((ROOT / package).rglob("*.py"))]
 HEAVY = ("torch", "transformers", "faiss", "sentence_transformers")
-BASE = {"types", "config", "errors", "names", "recent", "stopping", "pages"}
+BASE = {"types", "config", "errors", "names", "recent", "stopping", "pages", "turns"}
 LOWER = {"models", "chunking", "links", "prompts", "templates", "manifest", "disk"}
 SIBLINGS = {"memory", "retrieval", "generation", "store", "ingest", "clues"}
-MADE_OF_SIBLINGS = {"parts", "context", "inquiry"}
+MADE_OF_SIBLINGS = {"parts", "context", "inquiry", "shared"}
 LAYERS = [BASE, LOWER, SIBLINGS, MADE_OF_SIBLINGS, {"engine"}, {"evaluation"}]
 
 
