@@ -71,6 +71,11 @@ class Jobs:
         thread.start()
         return job
 
+    @property
+    def at_work(self) -> int:
+        """How many are under way."""
+        return len(self._live)
+
     def find(self, job_id: str) -> Job | None:
         """A job of this server that is under way."""
         return self._live.get(job_id)

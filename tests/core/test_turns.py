@@ -25,7 +25,12 @@ class Desk:
     def __init__(self, pool: ThreadPoolExecutor, turns: Turns) -> None:
         self.pool, self.turns, self.did = pool, turns, list[str]()
         self.open, held = threading.Event(), threading.Event()
-        self.first = self.submit("first", lambda: (held.set(), self.open.wait()))
+
+        def hold() -> None:
+            held.set()
+            self.open.wait()
+
+        self.first = self.submit("first", hold)
         held.wait()
 
     def submit(self, client: str, work: Callable[[], object] = lambda: None, patient: bool = False) -> Future[None]:
