@@ -27,7 +27,8 @@ from memorag_mcp.address import Address
 from memorag_mcp.evaluate import evaluate
 from memorag_mcp.given import documents_at
 from memorag_mcp.options import ENGINE_OPTIONS
-from memorag_mcp.tokens import TOKENS, token, tokens_file
+from memorag_mcp.token_command import TOKENS, token
+from memorag_mcp.tokens import tokens_file
 
 INTERRUPTED = 130
 Encode = Callable[[MemoRAG, list[Document], OnProgress], ContextInfo]

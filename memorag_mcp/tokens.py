@@ -12,23 +12,13 @@ import os
 import re
 import secrets
 from pathlib import Path
-from typing import Annotated, Literal
 
-import typer
-
-from memorag_core.config import Settings
 from memorag_core.errors import InputError
 from memorag_core.names import slug
-from memorag_mcp import show
 
 OWNERS = ".owners"
 BYTES = 32
 LINE = re.compile(r"([^\s:]+):([0-9a-f]{64})")
-TOKENS = typer.Option(
-    metavar="FILE",
-    envvar="MEMORAG_TOKENS",
-    help="The file of tokens, name:hash a line. Default: tokens in the folder .owners of the store.",
-)
 
 
 def owner_folder(store: Path, owner: str) -> Path:
@@ -100,25 +90,6 @@ class Tokens:
             raise InputError(
                 f"The tokens in {self.path} cannot be written ({error}). Check its permissions."
             ) from error
-
-
-def token(
-    settings: Settings,
-    action: Annotated[Literal["add", "list", "remove"], typer.Argument(help="What to do.")],
-    name: Annotated[str, typer.Argument(help="Whose token: the owner of what is memorized with it.")] = "",
-    tokens: Annotated[Path | None, TOKENS] = None,
-) -> None:
-    """Give tokens to those who may use a server that listens, or take them away."""
-    held = Tokens(tokens_file(settings.store, tokens))
-    if action == "list":
-        for owner in sorted({entry[0] for entry in held.entries()}):
-            show.line(owner)
-    elif action == "add":
-        show.line(held.add(name))
-        show.notice(f"the token of {slug(name)}, shown this once; clients send it as: Authorization: Bearer TOKEN")
-    else:
-        held.remove(name)
-        show.notice(f"removed the tokens of {slug(name)}; what it memorized stays")
 
 
 def _digest(token: str) -> str:

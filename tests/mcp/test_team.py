@@ -26,6 +26,7 @@ from memorag_core import Settings
 from memorag_core.errors import InputError
 from memorag_mcp import cli
 from memorag_mcp.address import Address
+from memorag_mcp.doctor import examine
 from memorag_mcp.tokens import Tokens, owner_folder, tokens_file
 
 pytestmark = pytest.mark.anyio
@@ -345,3 +346,17 @@ def test_the_folder_of_owners_is_no_context_even_of_an_owner_of_such_a_name(sett
 
     (settings.store / ".owners" / "documents").mkdir(parents=True)
     assert ContextStore(settings.store).ids() == []
+
+
+def test_the_doctor_looks_at_tokens_and_at_what_owners_memorized(settings: Settings) -> None:
+    tokens = tokens_in(settings)
+    path = tokens_file(settings.store, None)
+    damaged = owner_folder(settings.store, "ann") / "diary" / "documents"
+    damaged.mkdir(parents=True)
+    found = {check.what: check for check in examine(settings)}
+    assert (found["tokens"].state, found["context diary"].state) == ("ok", "note")
+    path.chmod(0o644)
+    assert "chmod 600" in {check.what: check for check in examine(settings)}["tokens"].todo
+    path.write_text("nonsense\n")
+    found = {check.what: check for check in examine(settings)}
+    assert (found["tokens"].state, list(tokens)) == ("problem", ["ann", "bob"])
