@@ -73,7 +73,7 @@ def team(tiny_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 async def test_each_owner_sees_and_touches_own_contexts_and_jobs_only(team: Team, era: Era) -> None:
     async with team.client("ann", era) as ann, team.client("bob", era) as bob:
         await ok(ann, "memorize_context", text=f"{STORY} Of Ann, {era}.", name="diary")
-        job = await ok(ann, "memorize_context", text=f"{STORY} Long, {era}. " * 200, name=f"long {era}", wait_seconds=0)
+        job = await ok(ann, "memorize_context", text=f"{STORY} Long, {era}. " * 60, name=f"long {era}", wait_seconds=0)
         listed = await ok(bob, "list_contexts")
         assert ("diary" in str(listed), job["job_id"] in str(listed)) == (False, False)
         for tool in ("answer", "retrieve_evidence", "recall_clues"):
@@ -289,7 +289,7 @@ async def test_told_to_end_it_stops_its_jobs_and_tells_them_as_interrupted(setti
     tokens = tokens_in(settings)
     with served(settings, "http") as port:
         async with Team(settings, port, tokens).client("ann") as client:
-            job = await ok(client, "memorize_context", text=STORY * 3000, name="long", wait_seconds=0)
+            job = await ok(client, "memorize_context", text=STORY * 300, name="long", wait_seconds=0)
         listener(port).send_signal(signal.SIGTERM)
     record = json.loads((owner_folder(settings.store, "ann") / f".work/jobs/{job['job_id']}.json").read_text())
     assert (record["status"], record["result"]) == ("interrupted", None)
