@@ -13,6 +13,7 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -20,6 +21,7 @@ from safetensors.torch import load_file
 from memorag_core.models.beacon import BeaconModel, BeaconState
 from memorag_core.models.continuation import Continuation, decode_after, read
 from memorag_core.models.decoding import Greedy
+from memorag_core.models.language_model import load_model
 
 TOLERANCE = 1e-4
 
@@ -49,6 +51,12 @@ def checkpoints(folders: Iterable[Path]) -> list[Path]:
         for place in (folder, *sorted(folder.glob("*/")))
         if (place / "config.json").is_file() and any(place.glob("case*.safetensors"))
     ]
+
+
+def loaded(place: Path, device: str) -> BeaconModel:
+    """A checkpoint in float32, wherever it computes."""
+    model: Any = load_model(place, "cpu")
+    return BeaconModel.beside(model.to(device), place)
 
 
 def compare(model: BeaconModel, path: Path, seed: int | None = None) -> Outcome:
@@ -119,12 +127,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print a line for every case; the exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.parity", description="Parity of beacon checkpoints.")
     parser.add_argument("folders", nargs="+", type=Path)
+    parser.add_argument("--device", default="cpu", help="where to compute, in float32")
     parser.add_argument("--seed", type=int, help="feed the contexts in pieces of random sizes")
     chosen = parser.parse_args(arguments)
     failures, places = 0, checkpoints(chosen.folders)
     print(f"{'case':<48} {'context':>9} {'query':>9} {'greedy':>9}  ids    sizes")
     for place in places:
-        model = BeaconModel.load(place)
+        model = loaded(place, chosen.device)
         for path in sorted(place.glob("case*.safetensors")):
             outcome = compare(model, path, chosen.seed)
             failures += not outcome.agrees

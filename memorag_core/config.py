@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -15,6 +16,15 @@ APP = "memorag"
 MAX_HITS = 1000
 MAX_EVIDENCE_TOKENS = 100_000
 
+Storage = Literal["half", "int8"]
+Recall = Literal["both", "attended"]
+Prefill = Literal["dense", "minference"]
+Precision = Literal["full", "4bit"]
+
+
+Head = tuple[int, int]
+"""A layer and one of its attention heads, both from 0."""
+
 
 @dataclass(frozen=True, slots=True)
 class Profile:
@@ -23,6 +33,10 @@ class Profile:
     `gist_chunk` and `gist` are the tokens of text that Lite memory reads at once and of the gist it writes;
     `budget` is the most tokens of gists it keeps; `chunk` the most tokens of a retrieval chunk. `beacon_ratio` is
     how many tokens of text a beacon stands for, 2 to 32 (0: no beacons); None is the checkpoint's own choice.
+    `compression` is the least ratio that long-LLM memory compresses by (1: none while the text fits into the window),
+    `prefill` how it reads what it does not compress; `storage` how any memory is kept on disk. `heads` are the heads of
+    the memory model that look at what answers a question (`benchmarks/heads.py` finds them); without any, recall is
+    generated only. `recall` says whether clues are generated beside those that the heads find.
     """
 
     name: str
@@ -38,6 +52,11 @@ class Profile:
     chunk: int = 512
     answer: int = 256
     beacon_ratio: int | None = None
+    heads: tuple[Head, ...] = ()
+    recall: Recall = "both"
+    compression: int = 1
+    prefill: Prefill = "dense"
+    storage: Storage = "half"
 
 
 REMOTE_MEMORY = "lite-api"
@@ -57,6 +76,7 @@ TINY = Profile(
     gist=72,
     budget=2048,
     chunk=160,
+    heads=((17, 3), (18, 6), (18, 7)),
     answer=48,
 )
 PROFILES = {
@@ -85,6 +105,14 @@ PROFILES = {
             fits="a GPU of 24 GiB or more",
             memory="beacon",
             memory_model=MEMORAG_QWEN,
+            embedder="BAAI/bge-m3",
+            generator="memory",
+        ),
+        Profile(
+            name="long",
+            fits="a GPU of 24 GiB or more; --memory-model takes any language model, its window is the memory",
+            memory="long",
+            memory_model="Qwen/Qwen2.5-7B-Instruct",
             embedder="BAAI/bge-m3",
             generator="memory",
         ),
@@ -122,6 +150,8 @@ class Settings(BaseModel):
     `memory_model`, `embedder` and `generator` override the profile's: an id on the hub or a folder. The generator
     `memory` is the memory model itself. Memory model and generator may be behind an API: `openai:MODEL`, or another
     kind of `models.endpoints`.
+    `memory` as a kind, `compression`, `prefill` and `storage` override the profile's too; `weights` holds for every
+    language model.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
@@ -130,11 +160,17 @@ class Settings(BaseModel):
     store: Path = Field(default_factory=default_store)
     models_dir: Path = Field(default_factory=default_models_dir)
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
+    memory: str | None = None
     memory_model: str | None = None
     embedder: str | None = None
     generator: str | None = None
     retriever: str | None = Field(None, description="hybrid, dense, bge-m3 or bm25")
     prompts: Path | None = Field(None, description="a folder of templates that replace the built-in ones")
+    recall: Recall | None = Field(None, description="both, or attended: no clue is generated where heads find some")
+    compression: int | None = Field(None, ge=1, le=64)
+    prefill: Prefill | None = None
+    storage: Storage | None = None
+    weights: Precision = "full"
     hits: int = Field(40, ge=1, le=MAX_HITS, description="hits per query before fusion")
     evidence_tokens: int = Field(700, ge=16, le=MAX_EVIDENCE_TOKENS, description="evidence shown to the generator")
     max_characters: int = Field(50_000_000, ge=1, description="the largest context accepted, in characters")

@@ -6,32 +6,31 @@ import hashlib
 import json
 import time
 from bisect import bisect
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from safetensors import SafetensorError
 
 from memorag_core.chunking import Count, Section, passages, sections
-from memorag_core.clues import terms
-from memorag_core.errors import IncompatibleContext, InputError
+from memorag_core.errors import IncompatibleContext
 from memorag_core.links import Titles
 from memorag_core.manifest import DOCUMENTS, DocumentEntry, Manifest, damage
-from memorag_core.names import unique
-from memorag_core.types import Chunk, ContextInfo, Document, DocumentInfo, OnProgress, OnStep, Progress
+from memorag_core.texts import Texts
+from memorag_core.types import Chunk, ContextInfo, Document, DocumentInfo, OnProgress, OnStep, Place, Progress
 
 if TYPE_CHECKING:
     from memorag_core.memory import Kept
     from memorag_core.parts import Parts
-    from memorag_core.retrieval import Index
+    from memorag_core.retrieval import Index, Retriever
+    from memorag_core.retrieval.attended import AttendedIndex
 
 CHUNKS = "chunks.json"
 LOADED_SHARE = 0.02
-INDEX_SHARE = 0.15
-BYTES_A_CHARACTER = 16
+INDEX_SHARE = 0.35
 
 
 @dataclass(frozen=True)
@@ -42,24 +41,42 @@ class Context:
     manifest: Manifest
     documents: tuple[Document, ...]
     chunks: tuple[Chunk, ...]
-    index: Index
+    indexes: tuple[Index, ...]
     memory: Kept
 
     @property
-    def size(self) -> int:
-        """About the bytes it takes: numbers twice as wide as on disk, and texts with their chunks and terms."""
-        on_disk = sum(entry.bytes for entry in self.manifest.files.values())
-        return 2 * on_disk + BYTES_A_CHARACTER * sum(len(document.text) for document in self.documents)
+    def index(self) -> Index:
+        """Finds chunks by what is asked for."""
+        return self.indexes[0]
+
+    @property
+    def attention(self) -> AttendedIndex | None:
+        """Finds chunks by what the memory model looks at."""
+        return cast("AttendedIndex", self.indexes[1]) if len(self.indexes) > 1 else None
 
     @cached_property
-    def bags(self) -> list[frozenset[str]]:
-        """The terms of each chunk."""
-        return [frozenset(terms(chunk.text)) for chunk in self.chunks]
+    def texts(self) -> Texts:
+        """The documents and chunks, to look words up in."""
+        return Texts(self.documents, self.chunks)
 
     @cached_property
     def titles(self) -> Titles:
         """The titled sections."""
         return Titles(self.chunks)
+
+    def chunk_at(self, place: Place) -> int | None:
+        """The number of the chunk in which a place begins; None where none of the chunks has it."""
+        starts = self._starts[place.document_id]
+        at = bisect(starts, (place.start, len(self.chunks))) - 1
+        return starts[at][1] if at >= 0 and place.start < self.chunks[starts[at][1]].end else None
+
+    @cached_property
+    def _starts(self) -> dict[str, list[tuple[int, int]]]:
+        """Where the chunks of each document begin, and their numbers, in order."""
+        starts: dict[str, list[tuple[int, int]]] = {document.id: [] for document in self.documents}
+        for number, chunk in enumerate(self.chunks):
+            starts[chunk.document_id].append((chunk.start, number))
+        return starts
 
 
 def key_of(documents: Sequence[Document], recipe: dict[str, Any]) -> str:
@@ -86,14 +103,13 @@ def encode(
     texts = [chunk.indexed for chunk in chunks]
     indexing = _stage("indexing", on_progress, LOADED_SHARE, INDEX_SHARE)
     memorizing = _stage("memorizing", on_progress, INDEX_SHARE, 1.0)
+    for index in _indexes(parts.readers, texts, before, indexing):
+        index.save(folder)
     if before is None:
-        index = parts.retriever.index(texts, indexing)
         memory = parts.memory.memorize(documents, memorizing)
     else:
-        index = parts.retriever.update(before.index, [chunk.indexed for chunk in before.chunks], texts, indexing)
         memory = parts.memory.update(before.memory, before.documents, documents, memorizing)
         memorizing(1, 1)
-    index.save(folder)
     parts.memory.save(memory, folder)
     seconds = time.monotonic() - started + (before.manifest.encode_seconds if before else 0.0)
     return Manifest(
@@ -109,38 +125,6 @@ def encode(
     )
 
 
-def joined(held: Sequence[Document], added: Sequence[Document]) -> tuple[Document, ...]:
-    """The documents of a context with more of them behind.
-
-    A text that is there already is not added again, so that adding may be tried again; an id that is taken by another
-    text gets a number.
-    """
-    documents = list(held)
-    for document in added:
-        if document.text not in {other.text for other in documents}:
-            taken = {other.id for other in documents}
-            documents.append(replace(document, id=unique(document.id, taken)))
-    return tuple(documents)
-
-
-def without(held: Sequence[Document], document_id: str, context_id: str) -> tuple[Document, ...]:
-    """The documents of a context but for one.
-
-    Raises:
-        InputError: there is none of that id, or no other.
-    """
-    kept = tuple(document for document in held if document.id != document_id)
-    if len(kept) == len(held):
-        names = ", ".join(document.id for document in held)
-        raise InputError(f"The context '{context_id}' has no document '{document_id}'; it has: {names}.")
-    if not kept:
-        raise InputError(
-            f"'{document_id}' is the only document of the context '{context_id}', and a context without any is none. "
-            f"Forget '{context_id}' instead (memorag forget {context_id})."
-        )
-    return kept
-
-
 def load(folder: Path, manifest: Manifest, parts: Parts) -> Context:
     """A context from its folder, every file verified.
 
@@ -154,10 +138,10 @@ def load(folder: Path, manifest: Manifest, parts: Parts) -> Context:
     try:
         documents = read_documents(folder, manifest)
         chunks = read_chunks(folder, documents)
-        index, memory = parts.retriever.load(folder), parts.memory.load(folder)
+        indexes, memory = tuple(reader.load(folder) for reader in parts.readers), parts.memory.load(folder)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise damage(folder, f"it cannot be read ({error})") from error
-    return Context(folder.name, manifest, documents, chunks, index, memory)
+    return Context(folder.name, manifest, documents, chunks, indexes, memory)
 
 
 def info_of(context_id: str, manifest: Manifest, cached: bool = False) -> ContextInfo:
@@ -224,6 +208,16 @@ def read_chunks(folder: Path, documents: Sequence[Document]) -> tuple[Chunk, ...
         raise damage(folder, f"it cannot be read ({error})") from error
 
 
+def _indexes(
+    readers: Sequence[Retriever], texts: Sequence[str], before: Context | None, on_step: OnStep
+) -> Iterator[Index]:
+    """An index of each reader, one after the other; what was read before is not read again."""
+    old = [chunk.indexed for chunk in before.chunks] if before else []
+    for number, reader in enumerate(readers):
+        step = _part(number, len(readers), on_step)
+        yield reader.update(before.indexes[number], old, texts, step) if before else reader.index(texts, step)
+
+
 def _chunks(documents: Sequence[Document], parts: Parts, before: Context | None) -> list[Chunk]:
     """The chunks of all documents in their order; those of a document as it was before are kept."""
     known: dict[Document, list[Chunk]] = {}
@@ -288,6 +282,10 @@ def _stage(name: str, on_progress: OnProgress, start: float, end: float) -> OnSt
         on_progress(Progress(name, done, total, start + (end - start) * done / max(total, 1)))
 
     return on_step
+
+
+def _part(number: int, parts: int, on_step: OnStep) -> OnStep:
+    return lambda done, total: on_step(number * total + done, parts * total)
 
 
 def _mismatch(context_id: str, stored: dict[str, Any], used: dict[str, Any]) -> str:

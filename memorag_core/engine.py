@@ -17,13 +17,12 @@ from memorag_core.context import (
     encode,
     info_in,
     info_of,
-    joined,
     key_of,
     load,
     verified_chunks,
     verified_documents,
-    without,
 )
+from memorag_core.documents import joined, without
 from memorag_core.errors import MemoRAGError, UnknownContext
 from memorag_core.ingest import check_size
 from memorag_core.inquiry import MAX_WORDS, Inquiry, check_question, check_range
@@ -145,19 +144,29 @@ class MemoRAG:
         with self._asking(context_id) as inquiry:
             return inquiry.retrieve(question, clues, k, tokens)
 
-    def answer(self, context_id: str, question: str, task: Task = "memorag", on_text: OnText = ignore_text) -> Answer:
+    def answer(
+        self,
+        context_id: str,
+        question: str,
+        task: Task = "memorag",
+        on_text: OnText = ignore_text,
+        use_memory_answer: bool = False,
+    ) -> Answer:
         """Answer a question, by `memorag` (clues, evidence, answer) or `qa` (from memory alone, without evidence).
 
-        `on_text` is given the answer's text in pieces, as it is written.
+        `on_text` gets the text in pieces; `use_memory_answer` looks for evidence with the memory's own answer too.
         """
         check_question(question)
         with self._asking(context_id, on_text) as inquiry:
-            return inquiry.answer_from_memory(question) if task == "qa" else inquiry.answer(question)
+            return inquiry.answer(question, task, use_memory_answer)
 
     def summarize(
         self, context_id: str, focus: str | None = None, words: int = 80, on_text: OnText = ignore_text
     ) -> Answer:
-        """Key points recalled from memory, evidence for each, one text of about `words` words (1 to 2,000)."""
+        """Key points recalled from memory, evidence for each, one text of about `words` words (1 to 2,000).
+
+        `focus` is a topic to keep to. What is more than the generator is shown at once is summarized in groups first.
+        """
         check_range("words", words, MAX_WORDS)
         if focus is not None:
             check_question(focus)

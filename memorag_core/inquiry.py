@@ -6,16 +6,20 @@ citations of one answer come from the same texts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from memorag_core.clues import cite, clean
+from memorag_core.citations import cite
+from memorag_core.clues import clean, merged
 from memorag_core.errors import InputError
+from memorag_core.looked_at import looked_at
 from memorag_core.pages import page_of
-from memorag_core.prompts import prompts_for, render_answer, render_summary
-from memorag_core.retrieval.base import Fused, Hit, fuse
-from memorag_core.types import Answer, Clue, OnText, Passage, Task, ignore_text
+from memorag_core.prompts import prompts_for, render_answer
+from memorag_core.search import Found, search
+from memorag_core.summaries import TOKENS_A_WORD, Wanted, condensed, in_turn
+from memorag_core.support import unsupported
+from memorag_core.types import Answer, Chunk, Clue, OnText, Passage, Task, ignore_text
 
 if TYPE_CHECKING:
     from memorag_core.config import Profile, Settings
@@ -25,10 +29,6 @@ if TYPE_CHECKING:
 
 MAX_QUESTION = 2000
 MAX_WORDS = 2000
-CLUE_WEIGHTS = {True: 0.7, False: 0.35}
-NAMED_WEIGHT = 1.0
-LOOKED_AT = 3
-TOKENS_A_WORD = 2
 
 
 @dataclass(frozen=True)
@@ -43,44 +43,42 @@ class Inquiry:
     on_text: OnText = ignore_text
 
     def recall(self, question: str) -> tuple[Clue, ...]:
-        """Clues from memory, cleaned and checked; those recalled for the same question before are kept."""
+        """What the memory model looks at and what it says, checked; what was recalled for a question before is kept."""
         key = (self.context.manifest.key, question)
         if (known := self.recalled.get(key)) is not None:
             return known
+        seen = looked_at(self.context, question)
+        said = self._generated(question) if self.profile.recall == "both" or not seen else ()
+        return self.recalled.put(key, merged(seen, said))
+
+    def _generated(self, question: str) -> tuple[Clue, ...]:
         spans, questions = self.parts.memory.recall(self.context.memory, question)
-        return self.recalled.put(key, clean({"span": spans, "question": questions}, question, self.context.bags))
+        return clean({"span": spans, "question": questions}, question, self.context.texts)
 
     def retrieve(
         self, question: str, clues: Sequence[Clue], k: int | None = None, tokens: int | None = None
     ) -> tuple[Passage, ...]:
-        """Passages found by the question and its clues, which together weigh less than the question, best first."""
-        queries = [question, *(clue.text for clue in clues)]
-        weights = [1.0, *(CLUE_WEIGHTS[clue.verified] / len(clues) for clue in clues)]
-        rankings = self.context.index.search(queries, max(k or 0, self.settings.hits))
-        links = self._second_look(question, fuse(rankings, weights))
-        ranked = fuse([*rankings, [Hit(chunk, 0.0) for chunk in links]], [*weights, NAMED_WEIGHT])
-        return self._within_budget(ranked[:k], queries, links, tokens or self.settings.evidence_tokens)
+        """Passages found by the question and its clues, best first."""
+        found = search(self.context, question, clues, max(k or 0, self.settings.hits))
+        return self._within_budget(found[:k], tokens or self.settings.evidence_tokens)
 
-    def _second_look(self, question: str, first: Sequence[Fused]) -> dict[int, str]:
-        """What the question and the first evidence name: the sections titled so, best first, and the names."""
-        chunks, titles = self.context.chunks, self.context.titles
-        named = {link.chunk: link.name for link in titles.named_in(question)}
-        for passage in (chunks[item.chunk] for item in first[:LOOKED_AT]):
-            for link in titles.named_in(passage.text):
-                if not passage.beside(chunks[link.chunk]):
-                    named.setdefault(link.chunk, link.name)
-        scores = {item.chunk: item.score for item in first}
-        return {chunk: named[chunk] for chunk in sorted(named, key=lambda chunk: -scores.get(chunk, 0.0))}
+    def answer(self, question: str, task: Task = "memorag", use_memory_answer: bool = False) -> Answer:
+        """Clues, evidence, and the generator's answer from that evidence; by `qa`, the memory's own without evidence.
 
-    def answer(self, question: str) -> Answer:
-        """Clues, evidence, and the generator's answer from that evidence."""
+        `use_memory_answer` searches with the memory's own answer too.
+        """
+        if task == "qa":
+            return self._from_memory(question)
         clues = self.recall(question)
+        if use_memory_answer:
+            guess = self.parts.memory.answer(self.context.memory, question, self.profile.answer)
+            clues = (*clean({"answer": guess}, question, self.context.texts), *clues)
         evidence = self.retrieve(question, clues)
         prompts = prompts_for(question, self.parts.templates)
         prompt = render_answer(prompts, question, [passage.chunk.text for passage in evidence])
         return self._written(prompt, "memorag", self.profile.answer, question, (clues, evidence))
 
-    def answer_from_memory(self, question: str) -> Answer:
+    def _from_memory(self, question: str) -> Answer:
         """The memory model's own answer, without evidence."""
         text = self.parts.memory.answer(self.context.memory, question, self.profile.answer)
         self.on_text(text)
@@ -90,28 +88,34 @@ class Inquiry:
         """Key points recalled from memory, evidence for each, and one text about them."""
         prompts = prompts_for(self.context.chunks[0].text, self.parts.templates)
         points = self.parts.memory.key_points(self.context.memory, prompts, focus)
-        clues = clean({"span": points}, focus or "", self.context.bags)
-        topic = focus or next((clue.text for clue in clues), self.context.manifest.title)
-        evidence = self.retrieve(topic, [clue for clue in clues if clue.text != topic])
-        prompt = render_summary(prompts, [passage.chunk.text for passage in evidence], focus, words)
+        clues = clean({"span": points}, focus or "", self.context.texts)
+        topics = [*filter(None, [focus]), *(clue.text for clue in clues)] or [self.context.manifest.title]
+        wanted = Wanted(prompts, focus, words, self.settings.evidence_tokens)
+        tokens = wanted.room * wanted.parts(sum(len(document.text) for document in self.context.documents))
+        found = [self.retrieve(topic, (), tokens=tokens) for topic in topics]
+        evidence = in_turn(found, tokens, self.parts.generator)
+        texts = condensed([chunk.text for chunk in self._in_order(evidence)], wanted, self.parts.generator)
+        prompt = wanted.asked(texts)
         return self._written(prompt, "summarize", words * TOKENS_A_WORD, focus or "", (clues, evidence))
 
-    def _within_budget(
-        self, ranked: Sequence[Fused], queries: Sequence[str], links: Mapping[int, str], tokens: int
-    ) -> tuple[Passage, ...]:
+    def _in_order(self, passages: Sequence[Passage]) -> list[Chunk]:
+        """Their chunks as they stand in the documents."""
+        order = {document.id: number for number, document in enumerate(self.context.documents)}
+        chunks = (passage.chunk for passage in passages)
+        return sorted(chunks, key=lambda chunk: (order[chunk.document_id], chunk.start))
+
+    def _within_budget(self, found: Sequence[Found], tokens: int) -> tuple[Passage, ...]:
         """The best passages that fit, at least one."""
-        chunks = self.context.chunks
         pages = {document.id: document.pages for document in self.context.documents}
-        counts = self.parts.generator.count([chunks[item.chunk].text for item in ranked])
+        chunks = [self.context.chunks[item.chunk] for item in found]
         kept: list[Passage] = []
         used = 0
-        for item, count in zip(ranked, counts, strict=True):
+        counts = self.parts.generator.count([chunk.text for chunk in chunks])
+        for item, chunk, count in zip(found, chunks, counts, strict=True):
             if kept and used + count > tokens:
                 continue
             used += count
-            found_by = tuple([*queries, links.get(item.chunk, "")][number] for number in item.found_by)
-            chunk = chunks[item.chunk]
-            kept.append(Passage(chunk, item.score, found_by, page_of(pages[chunk.document_id], chunk.start)))
+            kept.append(Passage(chunk, item.score, item.found_by, page_of(pages[chunk.document_id], chunk.start)))
         return tuple(kept)
 
     def _written(
@@ -122,10 +126,14 @@ class Inquiry:
         question: str,
         ground: tuple[tuple[Clue, ...], tuple[Passage, ...]],
     ) -> Answer:
-        """The generator's text, with citations from the evidence."""
+        """The generator's text, with citations from the evidence, checked against it."""
         clues, evidence = ground
         text = self.parts.generator.generate(prompt, max_new_tokens, self.on_text)
-        return Answer(text, task, cite(text, question, evidence, self.context.documents), clues, evidence)
+        citations = cite(text, question, evidence, self.context.texts)
+        assert all(self.context.texts.at(citation.place) == citation.quote for citation in citations)
+        open_claims = unsupported(text, question, [passage.chunk.text for passage in evidence])
+        supported = bool(text.strip()) and not open_claims
+        return Answer(text, task, citations, clues, evidence, supported, open_claims)
 
 
 def check_question(question: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from memorag_core.errors import InputError
+
 if TYPE_CHECKING:
     from memorag_core.config import Profile
     from memorag_core.generation import Generator
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     from memorag_core.models.registry import Weights
     from memorag_core.prompts import Templates
     from memorag_core.retrieval import Retriever
+    from memorag_core.retrieval.attended import AttendedRetriever
 
 
 CHUNKING = "sections"
@@ -23,9 +26,15 @@ class Parts:
 
     memory: MemoryModel[Any]
     retriever: Retriever
+    attention: AttendedRetriever | None
     generator: Generator
     recipe: dict[str, Any]
     templates: Templates
+
+    @property
+    def readers(self) -> list[Retriever]:
+        """Who reads every chunk: the retriever, and the attention where there is one."""
+        return [self.retriever, *([self.attention] if self.attention else [])]
 
     @property
     def chunk_tokens(self) -> int:
@@ -37,20 +46,25 @@ def open_parts(profile: Profile, weights: Weights, templates: Templates) -> Part
     """Load what a profile names.
 
     Raises:
+        InputError: no memory of that kind, or one that cannot run as it was asked to.
         ModelUnavailable: weights that cannot be had, or an extra that is missing.
     """
     from memorag_core.generation import open_generator
     from memorag_core.memory import MEMORIES
-    from memorag_core.retrieval import open_retriever
+    from memorag_core.retrieval import open_attention, open_retriever
 
+    if profile.memory not in MEMORIES:
+        raise InputError(f"There is no memory '{profile.memory}'. Choose one of: {', '.join(MEMORIES)}.")
     memory = MEMORIES[profile.memory].open(profile, weights)
     memory.templates = templates
+    memory.storage = profile.storage
     retriever = open_retriever(profile, weights)
+    attention = open_attention(profile, weights)
     generator = open_generator(profile, weights)
     recipe = {
         "memory": {"kind": memory.kind} | memory.identity() | memory.settings(),
         "embedder": {"model": retriever.model_id, "revision": retriever.revision} | retriever.settings(),
         "chunk_tokens": min(profile.chunk, retriever.longest_passage),
         "chunking": CHUNKING,
-    }
-    return Parts(memory, retriever, generator, recipe, templates)
+    } | ({"attention": attention.settings()} if attention else {})
+    return Parts(memory, retriever, attention, generator, recipe, templates)

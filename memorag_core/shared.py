@@ -19,6 +19,7 @@ from memorag_core.types import Clue
 
 KEPT_RECALLS = 256
 MIB = 1 << 20
+BYTES_A_CHARACTER = 16
 
 
 class Shared:
@@ -34,7 +35,7 @@ class Shared:
         self.weights = Weights(settings, say)
         self.turns = Turns(settings.queue, settings.patience)
         self.encodings = Turns(settings.queue, settings.patience)
-        self.warm: Recent[tuple[Path, str], Context] = Recent(settings.warm_mib * MIB, lambda context: context.size)
+        self.warm: Recent[tuple[Path, str], Context] = Recent(settings.warm_mib * MIB, size_of)
         self.recalled: Recent[tuple[str, str], tuple[Clue, ...]] = Recent(KEPT_RECALLS)
         self._templates = read_templates(settings.prompts)
         self._parts: Parts | None = None
@@ -69,3 +70,9 @@ class Shared:
                 torch.cuda.empty_cache()
         self.say(f"unloaded the models, which nobody used for {idle_seconds:.0f} s")
         return True
+
+
+def size_of(context: Context) -> int:
+    """About the bytes that a context takes: numbers twice as wide as on disk, and texts with their chunks and terms."""
+    on_disk = sum(entry.bytes for entry in context.manifest.files.values())
+    return 2 * on_disk + BYTES_A_CHARACTER * sum(len(document.text) for document in context.documents)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-ClueKind = Literal["span", "question"]
+ClueKind = Literal["span", "question", "attended", "answer"]
 Task = Literal["memorag", "qa", "summarize"]
 
 
@@ -50,12 +50,30 @@ class Chunk:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where words stand: `document.text[start:end]`."""
+
+    document_id: str
+    start: int
+    end: int
+
+    def overlaps(self, other: Place) -> bool:
+        """Whether a character stands in both."""
+        return self.document_id == other.document_id and max(self.start, other.start) < min(self.end, other.end)
+
+
+@dataclass(frozen=True, slots=True)
 class Clue:
-    """What memory recalled for a question. `verified`: one chunk has nearly all its words, and all its numbers."""
+    """What memory recalled for a question. One that stands in the text has a place, and its `text` is what is there."""
 
     text: str
     kind: ClueKind
-    verified: bool = False
+    place: Place | None = None
+
+    @property
+    def verified(self) -> bool:
+        """Whether the text bears it out: it has a place."""
+        return self.place is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +100,27 @@ class Citation:
     quote: str
     page: int | None = None
 
+    @property
+    def place(self) -> Place:
+        """Where the quote stands."""
+        return Place(self.document_id, self.start, self.end)
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A generated text with what it rests on. `task` says which path made it."""
+    """A generated text with what it rests on. `task` says which path made it.
+
+    `supported` says whether the evidence bears all of it out, `unsupported` holds the sentences that it does not; None
+    where there was no evidence to check it against.
+    """
 
     text: str
     task: Task
     citations: tuple[Citation, ...] = ()
     clues: tuple[Clue, ...] = ()
     evidence: tuple[Passage, ...] = ()
+    supported: bool | None = None
+    unsupported: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,12 +156,15 @@ def ask(
     context: ContextId,
     question: Question,
     from_memory: Annotated[bool, typer.Option("--from-memory", help="Answer from memory alone, uncited.")] = False,
+    use_memory_answer: Annotated[
+        bool, typer.Option("--use-memory-answer", help="Search with the memory's own answer too.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Answer a question about a context, with citations."""
     engine = open_engine(settings)
     task: Task = "qa" if from_memory else "memorag"
-    show.answer(lambda on_text: engine.answer(context, question, task, on_text), as_json)
+    show.answer(lambda on_text: engine.answer(context, question, task, on_text, use_memory_answer), as_json)
 
 
 @command("clues")

@@ -30,7 +30,7 @@ def sample_path() -> Path:
 
 
 def run(settings: Settings) -> None:
-    """Start the server as its own process, use every tool once, and print what comes back.
+    """Start the server as its own process, use its tools, and print what comes back.
 
     Raises:
         MemoRAGError: a tool failed; says what to do.
@@ -120,7 +120,7 @@ def _show(console: Console, heading: str, answer: dict[str, Any]) -> None:
 
 async def _manage(client: Client, console: Console) -> None:
     """A second context: memorized from a text, listed, forgotten."""
-    note = await _call(client, "memorize_context", {"text": NOTE, "name": "ferry-note"})
+    note = await _call(client, "memorize_context", {"text": NOTE, "name": "ferry-note", "wait_seconds": 600})
     listed = [context["context_id"] for context in (await _call(client, "list_contexts"))["contexts"]]
     await _call(client, "forget_context", {"context_id": note["context_id"]})
     console.print(f"contexts: {', '.join(listed)}; '{note['context_id']}' forgotten again\n")

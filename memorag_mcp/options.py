@@ -29,6 +29,7 @@ ENGINE_OPTIONS = [
     _engine_option("profile", str, "NAME", "The set of models: auto, or a name that `memorag models` shows."),
     _engine_option("device", str, "DEVICE", "Where models run: auto, cpu, mps, cuda or cuda:N."),
     _engine_option("models_dir", Path, "FOLDER", "The folder that holds the embedded models.", "MEMORAG_MODELS"),
+    _engine_option("memory", str, "KIND", "The kind of memory: lite, beacon or long."),
     _engine_option("memory_model", str, "MODEL", "The memory model: a hub id, a folder, or openai:MODEL."),
     _engine_option("embedder", str, "MODEL", "The embedder: a hub id or a folder."),
     _engine_option("retriever", str, "KIND", "How texts are found: hybrid (dense and BM25), dense, bge-m3, bm25."),
@@ -44,6 +45,13 @@ ENGINE_OPTIONS = [
         "The generator: a hub id, a folder, memory, or openai:MODEL and the like.",
     ),
     _engine_option("prompts", Path, "FOLDER", "Your own prompt templates: NAME.txt, and NAME.zh.txt for Chinese."),
+    _engine_option("recall", str, "HOW", "How clues are recalled: both, or attended (fast: nothing is generated)."),
+    _engine_option(
+        "compression", int, "RATIO", "The least ratio that long memory compresses by; 1: as the text needs."
+    ),
+    _engine_option("prefill", str, "HOW", "How long memory reads: dense, or minference (CUDA)."),
+    _engine_option("storage", str, "TYPE", "How memory is kept on disk: half (16 bits) or int8."),
+    _engine_option("weights", str, "TYPE", "How language models are loaded: full, or 4bit (CUDA)."),
 ]
 
 

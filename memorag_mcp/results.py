@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, Field
 
-from memorag_core.types import Answer, Citation, Clue, ContextInfo, Passage
+from memorag_core.types import Answer, Citation, Clue, ContextInfo, Passage, Place
 from memorag_mcp.job import AT_WORK, Record, Status
 
 SCHEME = "memorag://contexts"
@@ -161,17 +161,34 @@ class ForgottenResult(BaseModel):
     forgotten: str
 
 
+class PlaceResult(BaseModel):
+    """Where words stand in a document."""
+
+    document_id: str
+    start: int = Field(description="Offset of the first character in the document")
+    end: int = Field(description="Offset behind the last character")
+
+    @classmethod
+    def of(cls, place: Place) -> PlaceResult:
+        """From the engine's place."""
+        return cls(document_id=place.document_id, start=place.start, end=place.end)
+
+
 class ClueResult(BaseModel):
     """A clue that memory recalled."""
 
-    text: str = Field(description="The model's recollection: a lead to follow, not evidence")
-    kind: str = Field(description="span: words of the text; question: something to look up")
-    verified: bool = Field(description="True where the text holds nearly all of its words in one place")
+    text: str = Field(description="Verbatim where verified; else a recollection: a lead to follow, no evidence")
+    kind: str = Field(
+        description="span, attended: words of the text; question: something to look up; answer: the memory's own"
+    )
+    verified: bool = Field(description="True where it stands in the text, at `place`")
+    place: PlaceResult | None = Field(description="Where it stands in the text; null where it is not verified")
 
     @classmethod
     def of(cls, clue: Clue) -> ClueResult:
         """From the engine's clue."""
-        return cls(text=clue.text, kind=clue.kind, verified=clue.verified)
+        place = PlaceResult.of(clue.place) if clue.place else None
+        return cls(text=clue.text, kind=clue.kind, verified=clue.verified, place=place)
 
 
 class CluesResult(BaseModel):
@@ -240,12 +257,24 @@ class CitationResult(BaseModel):
         )
 
 
+UNSUPPORTED = "The evidence found does not bear this out. Take it for a guess, and the quotes for what comes nearest."
+UNCHECKED = "This is from memory alone, and was not checked against the text."
+
+
+def note_on(answer: Answer) -> str | None:
+    """What a reader has to be told of an answer that is not borne out by evidence."""
+    return None if answer.supported else UNCHECKED if answer.supported is None else UNSUPPORTED
+
+
 class AnswerResult(BaseModel):
     """A generated text and the quotes it rests on."""
 
     context_id: str
     task: str
     text: str = Field(description="Written by the generator; check it against the citations")
+    supported: bool | None = Field(description="Whether the evidence bears all of it out; null: from memory, unchecked")
+    unsupported: list[str] = Field(description="The sentences of the text that the evidence does not bear out")
+    note: str | None = Field(description="What to tell who reads the answer; null where it is supported")
     citations: list[CitationResult]
     clues: list[ClueResult]
 
@@ -256,6 +285,9 @@ class AnswerResult(BaseModel):
             context_id=context_id,
             task=answer.task,
             text=answer.text,
+            supported=answer.supported,
+            unsupported=list(answer.unsupported),
+            note=note_on(answer),
             citations=[CitationResult.of(citation) for citation in answer.citations],
             clues=[ClueResult.of(clue) for clue in answer.clues],
         )

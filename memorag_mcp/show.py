@@ -24,6 +24,7 @@ from memorag_core.models.embedded import WHEELS
 from memorag_core.models.endpoints import is_remote
 from memorag_core.types import Answer, Clue, ContextInfo, OnProgress, OnText, Passage, Progress, ignore_text
 from memorag_mcp.doctor import Check
+from memorag_mcp.results import note_on
 
 STATES = {"ok": ("ok", "green"), "note": ("note", "yellow"), "problem": ("problem", "bold red")}
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -102,6 +103,9 @@ def answer(ask: Callable[[OnText], Answer], in_json: bool) -> None:
         return
     if not (live and result.text):
         out.print(_text(result.text or "There is no answer in what was found."))
+    if note := note_on(result):
+        out.print()
+        line(f"Note: {note}")
     for number, citation in enumerate(result.citations, start=1):
         out.print()
         place = _place(citation.document_id, citation.page, citation.start, citation.end)
@@ -109,10 +113,11 @@ def answer(ask: Callable[[OnText], Answer], in_json: bool) -> None:
 
 
 def clues(recalled: Sequence[Clue]) -> None:
-    """Each clue, and whether the text bears it out."""
+    """Each clue, and where it stands in the text, if it does."""
     table = _table("kind", "in the text", "clue")
     for clue in recalled:
-        table.add_row(clue.kind, "yes" if clue.verified else "no", _text(clue.text))
+        place = _place(clue.place.document_id, None, clue.place.start, clue.place.end) if clue.place else "no"
+        table.add_row(clue.kind, _text(place), _text(clue.text))
     _print_or(table, "Memory recalled no clue for this question.")
 
 

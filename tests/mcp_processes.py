@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -27,9 +28,10 @@ def command(settings: Settings, *more: str) -> list[str]:
 
 
 def over_stdio(settings: Settings, era: Era = "auto", allow: Path | None = None) -> Client:
-    """A client that starts its own server."""
+    """A client that starts its own server, in this environment, whole: the threads that models may use are in it."""
     more = ["--allow", str(allow)] if allow else []
-    return Client(StdioServerParameters(command=sys.executable, args=command(settings, *more)), mode=era)
+    arguments = command(settings, *more)
+    return Client(StdioServerParameters(command=sys.executable, args=arguments, env=dict(os.environ)), mode=era)
 
 
 @asynccontextmanager

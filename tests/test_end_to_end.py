@@ -29,7 +29,7 @@ def tiny(tmp_path: Path) -> Settings:
 
 async def test_a_client_memorizes_a_report_and_gets_a_cited_answer(tiny: Settings, tmp_path: Path) -> None:
     text = SAMPLE.read_text(encoding="utf-8")
-    report = text[(start := text.index(REPORT)) : start + 3000]
+    report = text[(start := text.index(REPORT)) : start + 2000]
     (tmp_path / "report.md").write_text(report, encoding="utf-8")
     async with over_stdio(tiny, "auto", tmp_path) as client:
         context = await ok(client, "memorize_context", path=str(tmp_path / "report.md"))

@@ -9,9 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from memorag_core.clues import terms
 from memorag_core.context import cut
 from memorag_core.engine import MemoRAG
+from memorag_core.texts import Texts
 from memorag_core.types import Chunk, Document, OnProgress, OnStep, Progress, ignore_progress
 
 if TYPE_CHECKING:
@@ -117,9 +117,9 @@ class Case:
         return lm.remember(self.text, self._step("reading"))
 
     @cached_property
-    def bags(self) -> list[frozenset[str]]:
-        """The terms of each chunk."""
-        return [frozenset(terms(chunk.text)) for chunk in self.chunks]
+    def texts(self) -> Texts:
+        """The document and its chunks, to look words up in."""
+        return Texts([self.document], self.chunks)
 
     def _indexed(self, retriever: Retriever) -> Index:
         return retriever.index([chunk.indexed for chunk in self.chunks], self._step("indexing"))

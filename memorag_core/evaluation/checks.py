@@ -12,12 +12,12 @@ from memorag_core.types import Citation, Clue
 
 def checked(case: Case, question: str, clues: Sequence[Clue], citations: Sequence[Citation]) -> Checks:
     """How many clues and citations there are, and how many of them are as they must be."""
-    verified = [clue.text for clue in clues if clue.verified]
+    verified = [(clue.text, clue.place) for clue in clues if clue.place]
     return Checks(
         clues=len(clues),
         refused=sum(_refused(clue, question, case) for clue in clues),
         verified=len(verified),
-        verbatim=sum(text in case.text for text in verified),
+        verbatim=sum(text == case.text[place.start : place.end] for text, place in verified),
         citations=len(citations),
         exact=sum(citation.quote == case.text[citation.start : citation.end] for citation in citations),
     )
@@ -25,4 +25,4 @@ def checked(case: Case, question: str, clues: Sequence[Clue], citations: Sequenc
 
 def _refused(clue: Clue, question: str, case: Case) -> bool:
     """Whether the filter of canned replies and echoes would keep nothing of the clue."""
-    return not clean({clue.kind: clue.text}, question, case.bags)
+    return not clean({clue.kind: clue.text}, question, case.texts)

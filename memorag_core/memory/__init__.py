@@ -5,9 +5,20 @@ from typing import Any
 from memorag_core.memory.base import Kept, KeyValueMemory, Memory, MemoryModel
 from memorag_core.memory.beacon import BeaconMemory
 from memorag_core.memory.lite import LiteMemory
+from memorag_core.memory.long import LongMemory
 from memorag_core.memory.remote import RemoteMemory
 
-KINDS: tuple[type[MemoryModel[Any]], ...] = (LiteMemory, BeaconMemory, RemoteMemory)
+KINDS: tuple[type[MemoryModel[Any]], ...] = (LiteMemory, BeaconMemory, LongMemory, RemoteMemory)
 MEMORIES = {model.kind: model for model in KINDS}
 
-__all__ = ["MEMORIES", "BeaconMemory", "Kept", "KeyValueMemory", "LiteMemory", "Memory", "MemoryModel", "RemoteMemory"]
+__all__ = [
+    "MEMORIES",
+    "BeaconMemory",
+    "Kept",
+    "KeyValueMemory",
+    "LiteMemory",
+    "LongMemory",
+    "Memory",
+    "MemoryModel",
+    "RemoteMemory",
+]

@@ -14,11 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
-import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
-
-from memorag_core.config import Profile
+from memorag_core.config import Profile, Storage
+from memorag_core.models import stored
 from memorag_core.models.attention import KeyValues
 from memorag_core.models.language_model import LanguageModel
 from memorag_core.models.registry import Weights
@@ -27,7 +24,6 @@ from memorag_core.types import Document, OnStep
 
 TENSORS = "memory.safetensors"
 NOTES = "memory.json"
-STORED = {torch.float32: torch.float16}
 
 
 class Kept(Protocol):
@@ -93,6 +89,7 @@ class MemoryModel(ABC, Generic[M]):
 
     kind: ClassVar[str]
     templates: Templates = BUILT_IN
+    storage: Storage = "half"
 
     @classmethod
     @abstractmethod
@@ -101,7 +98,11 @@ class MemoryModel(ABC, Generic[M]):
 
     @abstractmethod
     def memorize(self, documents: Sequence[Document], on_step: OnStep) -> M:
-        """Read the documents once. `on_step(done, total)` is called at least at every window; it may raise."""
+        """Read the documents once.
+
+        `on_step(done, total)` is called at least at every window. It may raise, and other threads may use the model
+        while it runs, so that the model must be whole then.
+        """
 
     @abstractmethod
     def update(self, memory: M, old: Sequence[Document], new: Sequence[Document], on_step: OnStep) -> M:
@@ -160,8 +161,8 @@ class KeyValueMemory(MemoryModel[Memory]):
         self.lm = lm
 
     def identity(self) -> dict[str, str]:
-        dtype = str(self.lm.model.dtype).removeprefix("torch.")
-        return {"model": self.lm.model_id, "revision": self.lm.revision, "dtype": dtype}
+        stored_as = {"storage": self.storage} if self.storage != "half" else {}
+        return {"model": self.lm.model_id, "revision": self.lm.revision, "dtype": self.lm.precision} | stored_as
 
     def ask(self, memory: Memory, instructions: Sequence[str], max_new_tokens: int) -> list[str]:
         """Reply to the instructions as one batch over the memory, which is read and not changed."""
@@ -169,19 +170,12 @@ class KeyValueMemory(MemoryModel[Memory]):
 
     def save(self, memory: Memory, folder: Path) -> None:
         """Write `memory.safetensors` and `memory.json` into `folder`."""
-        tensors = {f"keys.{i}": tensor for i, tensor in enumerate(memory.state.keys)}
-        tensors |= {f"values.{i}": tensor for i, tensor in enumerate(memory.state.values)}
-        stored = {name: t.to(STORED.get(t.dtype, t.dtype)).contiguous() for name, t in tensors.items()}
-        save_file(stored, folder / TENSORS)
+        stored.save(memory.state, folder / TENSORS, self.storage)
         record = {"next_position": memory.state.next_position, "notes": memory.notes}
         (folder / NOTES).write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
 
     def load(self, folder: Path) -> Memory:
-        """Read back what `save` wrote, onto the model's device and in its dtype."""
+        """What `save` wrote, for the model's device and dtype; keys and values are read when first needed."""
         record = json.loads((folder / NOTES).read_text(encoding="utf-8"))
-        model = self.lm.model
-        with safe_open(folder / TENSORS, framework="pt", device=str(model.device)) as file:
-            layers = range(len(file.keys()) // 2)
-            keys = tuple(file.get_tensor(f"keys.{i}").to(model.dtype) for i in layers)
-            values = tuple(file.get_tensor(f"values.{i}").to(model.dtype) for i in layers)
-        return Memory(KeyValues(keys, values, record["next_position"]), record["notes"])
+        state = stored.load(folder / TENSORS, record["next_position"], self.lm.model)
+        return Memory(state, record["notes"])

@@ -12,6 +12,7 @@ import torch
 from memorag_core.chunking import split
 from memorag_core.config import Profile
 from memorag_core.memory.base import KeyValueMemory, M, Memory, MemoryModel
+from memorag_core.models.attention import head_width
 from memorag_core.models.decoding import TOKENS_A_FORWARD
 from memorag_core.models.language_model import LanguageModel
 from memorag_core.models.registry import Weights
@@ -142,8 +143,7 @@ class LiteMemory(GistMemory[Memory], KeyValueMemory):
     def _batch_size(self) -> int:
         """As many chunks as fit into half of the free memory."""
         config, model = self.lm.model.config, self.lm.model
-        width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        cached = 2 * config.num_hidden_layers * config.num_key_value_heads * width
+        cached = 2 * config.num_hidden_layers * config.num_key_value_heads * head_width(config)
         working = ACTIVATION_BYTES_A_TOKEN * config.hidden_size
         a_chunk = (self.chunk + self.gist) * (cached * model.dtype.itemsize + working)
         free = torch.cuda.mem_get_info(model.device)[0] if model.device.type == "cuda" else _free_ram()

@@ -1,12 +1,13 @@
 """Attention over a memory that a whole batch shares, and the caches of what each row adds to it.
 
 Several prompts over one memory are decoded as one batch. The memory's keys and values keep batch size one:
-they are read by every row and copied, expanded or written by none. Queries of all rows meet them in one matrix
-product; the few tokens of each row's own prompt and reply are attended to beside them, under one softmax.
+they are read by every row and copied, expanded or written by none. Queries of all rows meet them in one kernel; the
+few tokens of each row's own prompt and reply are attended to beside them, under one softmax.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +17,11 @@ from transformers.cache_utils import Cache, DynamicLayer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from memorag_core.models.kernels import Part, causal, masked, merged, nothing, over_all
+
 NAME = "memorag"
-SCORES_AT_ONCE = 1 << 26
+Attention = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+"""Causal attention: query, key and value (1, heads, tokens, head dimension) to the same shape."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +32,8 @@ class KeyValues:
     `next_position` is the rotary position of the first token that follows.
     """
 
-    keys: tuple[torch.Tensor, ...]
-    values: tuple[torch.Tensor, ...]
+    keys: Sequence[torch.Tensor]
+    values: Sequence[torch.Tensor]
     next_position: int
 
     @property
@@ -48,6 +52,14 @@ class KeyValues:
         return KeyValues(keys, values, tokens)
 
 
+def lower_right(device: torch.device) -> torch.Tensor:
+    """The mask under which each token sees all of its row before it, and itself: one element, by which it is known.
+
+    It has the four dimensions of a mask made by hand, which transformers' models leave as it is.
+    """
+    return torch.ones(1, 1, 1, 1, dtype=torch.bool, device=device)
+
+
 def attend(
     module: torch.nn.Module,
     query: torch.Tensor,
@@ -56,63 +68,54 @@ def attend(
     attention_mask: torch.Tensor | None,
     scaling: float | None = None,
     memory: KeyValues | None = None,
-    visible: torch.Tensor | None = None,
+    seen: Sequence[int] | None = None,
+    queries: list[torch.Tensor] | None = None,
+    sparse: Attention | None = None,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """An attention function of transformers' attention interface.
 
     Args:
         query: (batch, heads, new, head dimension). key, value: (batch, key-value heads, own, head dimension).
-        attention_mask: boolean (batch, 1, new, own) over the row's own tokens.
-        memory: the prefix shared by all rows; without it this is scaled-dot-product attention.
-        visible: boolean (batch, memory tokens), what each row sees of the memory; by default all of it.
+        attention_mask: boolean (batch, 1, new, own) over the row's own tokens, or `lower_right`.
+        memory: the prefix shared by all rows; without it, this is scaled-dot-product attention.
+        seen: how many of the memory's tokens each row sees, from the first; by default all.
+        queries: where to leave the queries of each layer, for who wants to know what was looked for.
+        sparse: what to attend with where nothing was read before, all heads given their keys and values.
 
     Returns:
         The output (batch, new, heads, head dimension), and no weights.
     """
-    if memory is None:
+    if queries is not None:
+        queries.append(query)
+    if sparse is not None:
+        groups = query.shape[1] // key.shape[1]
+        attended = sparse(query, key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1))
+        return attended.transpose(1, 2).contiguous(), None
+    alike = attention_mask is None or attention_mask.numel() == 1
+    if memory is None and (attention_mask is None or not alike):
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
-    layer = int(module.layer_idx)  # type: ignore[arg-type]  # every attention module of transformers has it
-    past_keys, past_values = memory.keys[layer][0], memory.values[layer][0]
-    batch, heads, new, width = query.shape
-    groups = heads // key.shape[1]
-    scale = width**-0.5 if scaling is None else scaling
-    step = max(1, SCORES_AT_ONCE // (batch * heads * (past_keys.shape[-2] + key.shape[-2])))
-    outputs = [
-        _attend_block(
-            query[:, :, i : i + step].reshape(batch, -1, groups, query[:, :, i : i + step].shape[2], width) * scale,
-            (past_keys, past_values),
-            (key, value),
-            None if attention_mask is None else attention_mask[:, :, i : i + step],
-            visible,
-        )
-        for i in range(0, new, step)
-    ]
-    return torch.cat(outputs, dim=3).reshape(batch, heads, new, width).transpose(1, 2).contiguous(), None
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    own = causal(query, key, value, scale) if alike else masked(query, key, value, scale, attention_mask)
+    parts = [own]
+    if memory is not None:
+        layer = int(module.layer_idx)  # type: ignore[arg-type]  # every attention module of transformers has it
+        parts.append(_over_memory(query, memory.keys[layer], memory.values[layer], scale, seen))
+    return merged(parts).output.transpose(1, 2).contiguous(), None
 
 
-def _attend_block(
-    query: torch.Tensor,
-    past: tuple[torch.Tensor, torch.Tensor],
-    own: tuple[torch.Tensor, torch.Tensor],
-    mask: torch.Tensor | None,
-    visible: torch.Tensor | None,
-) -> torch.Tensor:
-    """One softmax over memory and own tokens. query: (batch, kv heads, groups, new, width), already scaled."""
-    batch, kv_heads, groups, new, width = query.shape
-    rows = query.transpose(0, 1).reshape(kv_heads, batch * groups * new, width)
-    shared = (rows @ past[0].transpose(-1, -2)).view(kv_heads, batch, groups, new, -1).transpose(0, 1)
-    if visible is not None:
-        shared = shared.masked_fill(~visible[:, None, None, None], float("-inf"))
-    alone = query @ own[0][:, :, None].transpose(-1, -2)
-    if mask is not None:
-        alone = alone.masked_fill(~mask[:, :, None], float("-inf"))
-    weights = torch.cat([shared, alone], dim=-1).softmax(dim=-1, dtype=torch.float32).to(query.dtype)
-    on_shared, on_own = weights.split([shared.shape[-1], alone.shape[-1]], dim=-1)
-    rows = on_shared.transpose(0, 1).reshape(kv_heads, batch * groups * new, -1) @ past[1]
-    from_memory = rows.view(kv_heads, batch, groups, new, width).transpose(0, 1)
-    output: torch.Tensor = from_memory + on_own @ own[1][:, :, None]
-    return output
+def _over_memory(
+    query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, scale: float, seen: Sequence[int] | None
+) -> Part:
+    """All rows at once that see the same of the memory."""
+    if seen is None:
+        return over_all(query, keys, values, scale)
+    whole = nothing(query)
+    for count in set(seen) - {0}:
+        rows = [row for row, tokens in enumerate(seen) if tokens == count]
+        part = over_all(query[rows], keys[:, :, :count], values[:, :, :count], scale)
+        whole.output[rows], whole.lse[rows] = part.output, part.lse
+    return whole
 
 
 class _Buffer(DynamicLayer):
@@ -126,17 +129,21 @@ class _Buffer(DynamicLayer):
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
+        self.put(self.length, key_states, value_states)
+        return self.keys[:, :, : self.length], self.values[:, :, : self.length]
+
+    def put(self, start: int, keys: torch.Tensor, values: torch.Tensor) -> None:
+        """Write from `start` on, and end there."""
         if not self.is_initialized:
-            batch, heads, _, width = key_states.shape
-            self.keys: torch.Tensor = key_states.new_empty(batch, heads, self.capacity, width)
+            batch, heads, _, width = keys.shape
+            self.keys: torch.Tensor = keys.new_empty(batch, heads, self.capacity, width)
             self.values: torch.Tensor = torch.empty_like(self.keys)
             self.is_initialized = True
-        end = self.length + key_states.shape[-2]
+        end = start + keys.shape[-2]
         assert end <= self.capacity, f"{end} tokens in a buffer of {self.capacity}"
-        self.keys[:, :, self.length : end] = key_states
-        self.values[:, :, self.length : end] = value_states
+        self.keys[:, :, start:end] = keys
+        self.values[:, :, start:end] = values
         self.length = end
-        return self.keys[:, :, :end], self.values[:, :, :end]
 
     def get_seq_length(self) -> int:
         return self.length
@@ -149,11 +156,22 @@ class BufferCache(Cache):
         self.buffers = [_Buffer(capacity) for _ in range(layers)]
         super().__init__(layers=list(self.buffers))
 
+    def begin(self, state: KeyValues, entries: int) -> None:
+        """Copy in the first entries of a memory, to go on from there."""
+        for buffer, keys, values in zip(self.buffers, state.keys, state.values, strict=True):
+            buffer.put(0, keys[:, :, :entries], values[:, :, :entries])
+
     def key_values(self, next_position: int) -> KeyValues:
-        """What batch-size-one prefill left here, as a memory; no copy."""
-        return KeyValues(
-            tuple(layer.keys for layer in self.buffers), tuple(layer.values for layer in self.buffers), next_position
-        )
+        """What batch-size-one prefill left here, as a memory; copied only to free what is not in use."""
+        parts = [(buffer.keys[:, :, : buffer.length], buffer.values[:, :, : buffer.length]) for buffer in self.buffers]
+        if any(buffer.length < buffer.capacity for buffer in self.buffers):
+            parts = [(keys.clone(), values.clone()) for keys, values in parts]
+        return KeyValues(tuple(keys for keys, _ in parts), tuple(values for _, values in parts), next_position)
+
+
+def head_width(config: Any) -> int:
+    """The dimension of an attention head, of a configuration that need not name it."""
+    return int(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
 
 
 def register() -> str:

@@ -23,6 +23,8 @@ from transformers.utils.hub import cached_file
 from memorag_core.errors import InputError, ModelUnavailable
 from memorag_core.models.attention import KeyValues
 from memorag_core.models.language_model import load_model
+from memorag_core.models.passing import KeysAndValues, Routed, Where
+from memorag_core.models.rotary import BY_LENGTH
 
 BEACON = -1
 RATIOS = range(2, 33)
@@ -31,7 +33,6 @@ WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 EMBEDDING = "model.beacon_embed_tokens.weight"
 UNDERSTOOD = {"beacon_pos": "interleave", "beacon_attn": "full-coverage", "beacon_attend_prev": True}
-ROTARY_BY_LENGTH = {"dynamic", "longrope"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,30 +102,6 @@ class BeaconState:
     read: int
 
 
-class _Where:
-    """Which entries of the running forward pass are tokens and which are beacons: indices into (rows · new)."""
-
-    tokens: torch.Tensor
-    beacons: torch.Tensor
-
-
-class _Routed(torch.nn.Module):
-    """A projection that sends tokens through the ordinary weights only, and beacons through their own only."""
-
-    def __init__(self, ordinary: torch.nn.Module, beacon: torch.nn.Module, where: _Where) -> None:
-        super().__init__()
-        self.ordinary, self.beacon, self.where = ordinary, beacon, where
-
-    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        """(rows, new, in) to (rows, new, out)."""
-        flat = hidden.flatten(0, 1)
-        ordinary: torch.Tensor = self.ordinary(flat[self.where.tokens])
-        out = ordinary.new_empty(len(flat), ordinary.shape[-1])
-        out[self.where.tokens] = ordinary
-        out[self.where.beacons] = self.beacon(flat[self.where.beacons])
-        return out.view(*hidden.shape[:2], -1)
-
-
 class BeaconModel:
     """A causal language model with beacon weights beside it. The model itself stays the plain model.
 
@@ -136,7 +113,7 @@ class BeaconModel:
         self.model = model
         self.layout = layout
         self.embedding = _take(weights, EMBEDDING)[0].to(model.device, model.dtype)
-        self._where = _Where()
+        self._where = Where()
         self._routed = [
             (layer.self_attn, name, self._route(layer.self_attn, number, name, weights))
             for number, layer in enumerate(model.base_model.layers)  # type: ignore[arg-type]  # untyped
@@ -201,15 +178,27 @@ class BeaconModel:
                 setattr(attention, name, routed)
             yield
         finally:
+            self._where.forget()
             for attention, name, routed in self._routed:
                 setattr(attention, name, routed.ordinary)
+
+    @contextmanager
+    def only_remembering(self) -> Iterator[None]:
+        """Leave out of the last layer what no memory keeps; hidden states mean nothing then. It is back afterwards."""
+        layers: Any = self.model.base_model.layers
+        last = layers[-1]
+        try:
+            layers[-1] = KeysAndValues(last)
+            yield
+        finally:
+            layers[-1] = last
 
     def _passed(self, embedded: torch.Tensor, inputs: dict[str, Any]) -> torch.Tensor:
         passed = self.model.base_model(inputs_embeds=embedded, use_cache=True, **inputs)
         states: torch.Tensor = passed.last_hidden_state
         return states
 
-    def _route(self, attention: Any, layer: int, name: str, weights: Mapping[str, torch.Tensor]) -> _Routed:
+    def _route(self, attention: Any, layer: int, name: str, weights: Mapping[str, torch.Tensor]) -> Routed:
         prefix = f"model.layers.{layer}.self_attn.beacon_{name}."
         weight = _take(weights, prefix + "weight")
         with torch.device("meta"):
@@ -217,7 +206,7 @@ class BeaconModel:
         own = {key.removeprefix(prefix): tensor for key, tensor in weights.items() if key.startswith(prefix)}
         beacon.load_state_dict(own, assign=True)
         beacon.requires_grad_(False).to(self.model.device, self.model.dtype)
-        return _Routed(getattr(attention, name), beacon, self._where)
+        return Routed(getattr(attention, name), beacon, self._where)
 
 
 def read_weights(source: str | Path) -> dict[str, torch.Tensor]:
@@ -272,7 +261,7 @@ def _layout(config: Any, ratio: int | None) -> Layout:
     expected = UNDERSTOOD | {"beacon_stride": window, "beacon_parallel_window": 1}
     differing = {name: getattr(config, name, value) for name, value in expected.items()}
     differing = {name: value for name, value in differing.items() if value != expected[name]}
-    if differing or config.rope_parameters.get("rope_type") in ROTARY_BY_LENGTH:
+    if differing or config.rope_parameters.get("rope_type") in BY_LENGTH:
         raise ModelUnavailable(
             f"This beacon checkpoint is of another kind ({differing or config.rope_parameters}). Understood are "
             f"{expected}, and rotary angles that do not depend on the length."

@@ -9,15 +9,16 @@ rotated again at a token; at the end of a window, its beacons are, once.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from transformers.cache_utils import Cache, DynamicLayer
-from transformers.models.llama.modeling_llama import rotate_half
 
-from memorag_core.models.attention import KeyValues
+from memorag_core.models.attention import KeyValues, head_width, lower_right
 from memorag_core.models.beacon import BEACON, BeaconModel, BeaconState
 from memorag_core.models.decoding import TOKENS_A_FORWARD, Greedy
+from memorag_core.models.rotary import turned, turns
 from memorag_core.stopping import check
 
 PADDING = 0
@@ -38,7 +39,7 @@ def read(
     rows = Continuation(model, None, 1, before + len(ids), lambda: on_step(rows.read[0] - before, len(ids)))
     if after:
         rows.resume(after)
-    rows.feed([ids])
+    rows.feed([ids], only_remember=True)
     return rows.state()
 
 
@@ -98,8 +99,11 @@ class Continuation:
             slots[:, :, : self.used[0]] = part
 
     @torch.inference_mode()
-    def feed(self, tokens: Sequence[Sequence[int]]) -> torch.Tensor:
+    def feed(self, tokens: Sequence[Sequence[int]], only_remember: bool = False) -> torch.Tensor:
         """Go on by these tokens, any number a row.
+
+        Args:
+            only_remember: leave out what only the logits need.
 
         Returns:
             The logits (rows, vocabulary) that follow each row's last token; of a row that got none, zeros.
@@ -111,7 +115,10 @@ class Continuation:
             starts = [len(tokens[row]) - (goals[row] - self.read[row]) for row in rows]
             parts = [tokens[row][at : at + self._width(row)] for row, at in zip(rows, starts, strict=True)]
             going = [row for row in rows if parts[row]]
-            logits[going] = self._forward(parts)[going].to(logits.dtype)
+            with self.model.only_remembering() if only_remember else nullcontext():
+                hidden = self._forward(parts)
+            if not only_remember:
+                logits[going] = self.model.logits(hidden)[going].to(logits.dtype)
             for row in going:
                 if self.model.layout.room(self.read[row]) == self.model.layout.window:
                     self._fold(row)
@@ -138,11 +145,11 @@ class Continuation:
         return self._columns if room is None else min(self._columns, room)
 
     def _forward(self, parts: Sequence[Sequence[int]]) -> torch.Tensor:
-        """One pass; rows of fewer entries are filled up on the right. Logits (rows, vocabulary)."""
+        """One pass; rows of fewer entries are filled up on the right. The last hidden states (rows, hidden)."""
         entries = [self.model.layout.interleaved(part, at) for part, at in zip(parts, self.read, strict=True)]
         width = max(map(len, entries))
         ids = [row + [PADDING] * (width - len(row)) for row in entries]
-        memory, visible = self._visible()
+        memory = self._visible()
         slots, mask = self._own.place(self.used, [len(row) for row in entries])
         hidden = self.model.hidden(
             ids,
@@ -150,24 +157,20 @@ class Continuation:
             attention_mask=mask,
             past_key_values=self._own.cache,
             memory=memory,
-            visible=visible,
+            seen=None if min(self.seen) == max(self.seen) else self.seen,
         )
         last = [len(row) - 1 - (row[-1:] == [BEACON]) for row in entries]
         for row, part in enumerate(parts):
             self.read[row] += len(part)
             self.used[row] += len(entries[row])
-        return self.model.logits(hidden[list(range(len(last))), last])
+        return hidden[list(range(len(last))), last]
 
-    def _visible(self) -> tuple[KeyValues | None, torch.Tensor | None]:
-        """The part of the memory that any row sees, and who sees what of it: (rows, entries), None where all do."""
+    def _visible(self) -> KeyValues | None:
+        """The part of the memory that any row sees."""
         most = max(self.seen)
         if self.memory is None or most == 0:
-            return None, None
-        memory = self.memory if most == self.memory.tokens else self.memory.first(most)
-        if min(self.seen) == most:
-            return memory, None
-        device = memory.keys[0].device
-        return memory, torch.arange(most, device=device) < torch.tensor(self.seen, device=device)[:, None]
+            return None
+        return self.memory if most == self.memory.tokens else self.memory.first(most)
 
     def _fold(self, row: int) -> None:
         """Keep the beacons of the window that a row has just filled, where the window began."""
@@ -176,29 +179,26 @@ class Continuation:
         here = max(0, began - self.seen[row])
         shared = max(0, self.seen[row] - began)
         kept = layout.kept(self.read[row])
-        in_memory = [began + entry for entry in kept if entry < shared]
-        in_slots = [here + entry - shared for entry in kept if entry >= shared]
-        cos, sin = self._turned([place - entry for place, entry in enumerate(kept)])
+        in_memory, in_slots = (
+            torch.tensor(places, dtype=torch.long, device=self.model.model.device)
+            for places in (
+                [began + entry for entry in kept if entry < shared],
+                [here + entry - shared for entry in kept if entry >= shared],
+            )
+        )
+        moves = torch.tensor([place - entry for place, entry in enumerate(kept)], device=self.model.model.device)
+        cos, sin = turns(self.model.model, moves)
         end = here + len(kept)
         for layer, (keys, values) in enumerate(zip(self._own.keys, self._own.values, strict=True)):
             staying = keys[row, :, in_slots], values[row, :, in_slots]
-            if in_memory:
+            if len(in_memory):
                 assert self.memory is not None, "a row sees no memory where there is none"
                 past = self.memory.keys[layer][0, :, in_memory], self.memory.values[layer][0, :, in_memory]
                 staying = torch.cat([past[0], staying[0]], dim=1), torch.cat([past[1], staying[1]], dim=1)
-            as_float = staying[0].float()
-            keys[row, :, here:end] = (as_float * cos + rotate_half(as_float) * sin).to(keys.dtype)
+            keys[row, :, here:end] = turned(staying[0], cos, sin)
             values[row, :, here:end] = staying[1]
         self.seen[row] = min(self.seen[row], began)
         self.used[row] = end
-
-    def _turned(self, by: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Cosine and sine, float32 (entries, head dimension), that move rotated keys on by so many positions."""
-        rotary: Any = self.model.model.base_model.rotary_emb
-        positions = torch.tensor([by], device=self.model.model.device)
-        cos, sin = rotary(positions.new_empty(0, dtype=torch.float32), positions)
-        # the keys carry the scaling already
-        return cos[0] / rotary.attention_scaling, sin[0] / rotary.attention_scaling
 
 
 class _Slots:
@@ -209,37 +209,34 @@ class _Slots:
 
     def __init__(self, model: Any, rows: int, capacity: int) -> None:
         config = model.config
-        width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        shape = (rows, config.num_key_value_heads, capacity + 1, width)
+        shape = (rows, config.num_key_value_heads, capacity + 1, head_width(config))
         layers = range(config.num_hidden_layers)
         self.keys = [torch.zeros(shape, dtype=model.dtype, device=model.device) for _ in layers]
         self.values = [torch.zeros_like(keys) for keys in self.keys]
         self.capacity = capacity
         self.rows = torch.arange(rows, device=model.device)[:, None]
-        self.slots = self.rows
-        self.end = 0
+        self.slots: torch.Tensor | None = None
+        self.end = self.new = 0
         self.cache = Cache(layers=[_Layer(self, number) for number in layers])
 
-    def place(self, used: Sequence[int], new: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor | None]:
+    def place(self, used: Sequence[int], new: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
         """Say where the next pass writes: `new` entries a row after the `used` ones.
 
         Returns:
             The slots (rows, widest), and the boolean mask (rows, 1, widest, end) of what each entry sees of its own
-            row; None where every row sees all of it.
+            row, or the one of `lower_right` where rows are alike.
         """
-        width = max(new)
-        at = torch.tensor(used, device=self.rows.device)[:, None] + torch.arange(width, device=self.rows.device)
+        device, width = self.rows.device, max(new)
+        at = torch.tensor(used, device=device)[:, None] + torch.arange(width, device=device)
         self.end = max(start + count for start, count in zip(used, new, strict=True))
         assert self.end <= self.capacity, f"{self.end} entries in {self.capacity} slots"
-        if min(new) == width:
-            self.slots = at
-            alike = width == 1 and min(used) == max(used)
-        else:
-            ends = at[:, :1] + torch.tensor(new, device=at.device)[:, None]
-            self.slots = torch.where(at < ends, at, self.capacity)
-            alike = False
-        mask = None if alike else torch.arange(self.end, device=at.device) <= at[:, None, :, None]
-        return at, mask
+        self.new = width
+        self.slots = None
+        if min(new) == width and min(used) == max(used):
+            return at, lower_right(device)
+        ends = at[:, :1] + torch.tensor(new, device=device)[:, None]
+        self.slots = torch.where(at < ends, at, self.capacity)
+        return at, torch.arange(self.end, device=device) <= at[:, None, :, None]
 
 
 class _Layer(DynamicLayer):
@@ -254,9 +251,13 @@ class _Layer(DynamicLayer):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         own = self.own
         keys, values = own.keys[self.number], own.values[self.number]
-        keys[own.rows, :, own.slots] = key_states.transpose(1, 2)
-        values[own.rows, :, own.slots] = value_states.transpose(1, 2)
+        if own.slots is None:
+            keys[:, :, own.end - own.new : own.end] = key_states
+            values[:, :, own.end - own.new : own.end] = value_states
+        else:
+            keys[own.rows, :, own.slots] = key_states.transpose(1, 2)
+            values[own.rows, :, own.slots] = value_states.transpose(1, 2)
         return keys[:, :, : own.end], values[:, :, : own.end]
 
     def get_seq_length(self) -> int:
-        return self.own.end - self.own.slots.shape[1]
+        return self.own.end - self.own.new

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from transformers import PreTrainedModel
 
-from memorag_core.models.attention import BufferCache, KeyValues
+from memorag_core.models.attention import BufferCache, KeyValues, lower_right
 from memorag_core.stopping import check
 
 TOKENS_A_FORWARD = 2048
@@ -106,8 +106,8 @@ def _pad_left(prompts: Sequence[Sequence[int]], device: torch.device) -> tuple[t
 
 def _mask(real: torch.Tensor, new: int, past: int, padded: bool) -> torch.Tensor | None:
     """Boolean (rows, 1, new, past + new): earlier real tokens, and always oneself (a padded row must not be empty)."""
-    if not padded and new == 1:
-        return None
+    if not padded:
+        return None if new == 1 else lower_right(real.device)
     end = past + new
     at = torch.arange(past, end, device=real.device)[:, None]
     columns = torch.arange(end, device=real.device)

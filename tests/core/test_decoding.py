@@ -67,7 +67,7 @@ def test_a_memory_asked_a_hundred_times_is_bit_for_bit_what_it_was(lm: LanguageM
 def test_prefilling_in_windows_equals_prefilling_at_once(lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = ids_of(lm, STORY)
     whole = lm.prefill(ids, nothing)
-    monkeypatch.setattr("memorag_core.models.language_model.PREFILL_WINDOW", 7)
+    monkeypatch.setattr("memorag_core.models.segments.STEP", 7)
     steps: list[int] = []
     pieces = lm.prefill(ids, lambda done, total: steps.append(done))
     assert steps == [*range(7, len(ids), 7), len(ids)]
@@ -85,7 +85,7 @@ def test_a_long_batch_read_in_windows_equals_one_pass(lm: LanguageModel, monkeyp
 def test_attention_in_blocks_equals_attention_at_once(lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
     memory = lm.remember(STORY, nothing)
     whole = lm.generate(QUESTIONS, 12, memory)
-    monkeypatch.setattr("memorag_core.models.attention.SCORES_AT_ONCE", 1)
+    monkeypatch.setattr("memorag_core.models.kernels.SCORES_AT_ONCE", 1)
     assert lm.generate(QUESTIONS, 12, memory) == whole
 
 

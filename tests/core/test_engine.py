@@ -358,3 +358,20 @@ def test_only_the_contexts_used_last_are_kept_in_memory_within_its_budget(settin
     assert engine.context(mill) is first
     engine.context(light)
     assert engine.context(mill) is not first
+
+
+def test_a_long_memory_kept_in_int8_is_another_context_that_answers_too(settings: Settings) -> None:
+    half, int8 = (
+        MemoRAG(settings.model_copy(update={"memory": "long", "storage": storage})) for storage in ("half", "int8")
+    )
+    sizes = [engine.info(engine.memorize([from_text(STORY, "mill")]).id).bytes for engine in (half, int8)]
+    assert sizes[1] < sizes[0]
+    [_, stored] = MemoRAG(int8.settings).contexts()
+    assert MemoRAG(int8.settings).answer(stored.id, QUESTION).evidence
+    with pytest.raises(IncompatibleContext, match="int8"):
+        half.answer(stored.id, QUESTION)
+
+
+def test_an_unknown_kind_of_memory_is_refused_with_those_there_are(settings: Settings) -> None:
+    with pytest.raises(InputError, match=r"no memory 'elephant'\. Choose one of: lite, beacon, long"):
+        MemoRAG(settings.model_copy(update={"memory": "elephant"})).memorize([from_text(STORY, "mill")])

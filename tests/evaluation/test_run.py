@@ -21,7 +21,7 @@ from memorag_core.evaluation.records import RECORDS, Ledger, Record
 from memorag_core.evaluation.run import Plan, evaluate
 from memorag_core.evaluation.systems import SYSTEMS, Evidence
 from memorag_core.prompts import ENGLISH, render_answer
-from memorag_core.types import Citation, Clue, Progress
+from memorag_core.types import Citation, Clue, Place, Progress
 from memorag_mcp import cli
 from memorag_mcp.options import engine_flags
 
@@ -150,8 +150,8 @@ def test_progress_rises_to_the_whole(shared: MemoRAG, tmp_path: Path) -> None:
 def test_canned_clues_echoes_and_wrong_citations_are_counted(shared: MemoRAG) -> None:
     case = Case(Bench(shared), "mill", TEXT)
     clues = [
-        Clue("Its gates were hung in May 1963.", "span", verified=True),
-        Clue("Amos kept every day the gate book.", "span", verified=True),
+        Clue("Its gates were hung in May 1963.", "span", Place("text", *SPAN)),
+        Clue("Amos kept every day the gate book.", "span", Place("text", 1, 9)),
         Clue("As an AI I cannot know about gates.", "span"),
         Clue("When were the gates of the mill hung?", "question"),
     ]

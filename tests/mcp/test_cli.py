@@ -31,6 +31,7 @@ from memorag_core.types import (
     Document,
     DocumentInfo,
     Passage,
+    Place,
     Progress,
     ignore_text,
 )
@@ -40,9 +41,9 @@ from memorag_mcp.options import engine_flags
 
 TEXT = "The ferry sank in 1953. [bold]Nobody[/bold] drowned."
 QUOTE = Citation("harrow", "Harrow Sound", 0, 23, TEXT[:23])
-CLUE = Clue("The ferry sank", "span", verified=True)
+CLUE = Clue("The ferry sank", "span", Place("harrow", 0, 14))
 PASSAGE = Passage(Chunk("harrow", 0, 52, TEXT), 0.0325, ("When did it sink?",))
-ANSWER = Answer("In 1953.", "memorag", (QUOTE,), (CLUE,), (PASSAGE,))
+ANSWER = Answer("In 1953.", "memorag", (QUOTE,), (CLUE,), (PASSAGE,), supported=True)
 DAMAGED = {"old": "a file is missing"}
 FILE = DocumentInfo("harrow", "Harrow Sound", "harrow.md", 52)
 INFO = ContextInfo("harrow", "Harrow Sound", (FILE,), "2026-11-21T02:00:59+00:00", {}, 1, 9, 6_145_716, 1.5)
@@ -80,7 +81,7 @@ class FakeEngine:
 
     def answer(self, *asked: Any) -> Any:
         for piece in ("In", " \x071953."):
-            asked[-1](piece)
+            next(filter(callable, asked))(piece)
         return self._ask(asked, ANSWER)
 
     summarize = answer
@@ -206,8 +207,9 @@ def test_interrupting_says_that_nothing_was_kept(engine: FakeEngine, invoke: Inv
 @pytest.mark.parametrize(
     ("line", "asked"),
     [
-        ("ask c Q?", [("c", "Q?", "memorag", ignore_text)]),
-        ("ask c Q? --from-memory", [("c", "Q?", "qa", ignore_text)]),
+        ("ask c Q?", [("c", "Q?", "memorag", ignore_text, False)]),
+        ("ask c Q? --from-memory", [("c", "Q?", "qa", ignore_text, False)]),
+        ("ask c Q? --use-memory-answer", [("c", "Q?", "memorag", ignore_text, True)]),
         ("clues c Q?", [("c", "Q?")]),
         ("evidence c Q?", [("c", "Q?"), ("c", "Q?", (CLUE,), None, None)]),
         ("evidence c Q? --no-clues --tokens 9", [("c", "Q?", (), None, 9)]),
@@ -228,7 +230,7 @@ def test_a_command_asks_the_engine_what_it_was_told(
     ("line", "shown"),
     [
         ("ask c Q?", "In 1953. [1] Harrow Sound (harrow, characters 0 to 23) The ferry sank in 1953."),
-        ("clues c Q?", "span yes The ferry sank"),
+        ("clues c Q?", "span harrow, characters 0 to 14 The ferry sank"),
         ("evidence c Q?", f"[1] harrow, characters 0 to 52, score 0.0325 {TEXT} found by: When did it sink?"),
         ("list", "harrow Harrow Sound 1 52 6.1 MB 2026-11-21 old: a file is missing"),
     ],
@@ -252,6 +254,16 @@ def test_json_is_all_there_is_on_standard_output(engine: FakeEngine, invoke: Inv
     }
     expected = results.get(line.split()[0], ANSWER)
     assert json.loads(invoke(f"{line} --json", stdin="text").stdout) == json.loads(json.dumps(expected, default=asdict))
+
+
+@pytest.mark.parametrize(
+    ("supported", "note"), [(False, "Note: The evidence found does not"), (None, "Note: This is from")]
+)
+def test_an_answer_that_is_not_borne_out_says_so(
+    engine: FakeEngine, invoke: Invoke, monkeypatch: pytest.MonkeyPatch, supported: bool | None, note: str
+) -> None:
+    monkeypatch.setattr(engine, "_ask", lambda asked, reply: replace(reply, supported=supported))
+    assert note in words(invoke("ask c Q?").stdout)
 
 
 @pytest.mark.parametrize("line", ["ask c Q?", "summarize c"])
@@ -425,7 +437,18 @@ def test_demo_runs_with_the_settings(served: dict[str, Any], invoke: Invoke) -> 
 
 @pytest.mark.parametrize(
     "option",
-    ["store", "profile", "device", "models_dir", "memory_model", "embedder", "generator", "retriever", "prompts"],
+    [
+        "store",
+        "profile",
+        "device",
+        "models_dir",
+        "memory",
+        "memory_model",
+        "embedder",
+        "generator",
+        "retriever",
+        "prompts",
+    ],
 )
 def test_an_engine_option_is_a_flag_and_a_variable(
     engine: FakeEngine, invoke: Invoke, monkeypatch: pytest.MonkeyPatch, option: str

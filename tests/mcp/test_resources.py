@@ -157,6 +157,8 @@ def test_all_lists_and_results_are_of_the_published_schema_and_of_the_tools_own(
         "summarize": {"context_id": "mill"},
         "cancel_memorize": {"job_id": "0" * 32},
         "memorize_status": {"job_id": "0" * 32},
+        "add_documents": {"context_id": "mill", "text": "At noon.", "title": "Noon", "wait_seconds": 600},
+        "remove_document": {"context_id": "mill", "document_id": "noon", "wait_seconds": 600},
         "forget_context": {"context_id": "mill"},
     }
     with speaking(settings) as ask:

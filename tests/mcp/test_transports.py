@@ -31,7 +31,7 @@ def http_port(tiny_models: Path, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 async def whole_job(client: Client) -> None:
-    assert len((await client.list_tools()).tools) == 9
+    assert len((await client.list_tools()).tools) == 11
     context = await ok(client, "memorize_context", text=STORY, name="mill")
     assert context["context_id"] == "mill"
     assert "mill" in {resource.name for resource in (await client.list_resources()).resources}

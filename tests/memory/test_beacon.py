@@ -110,6 +110,17 @@ def test_the_model_gives_the_plain_output_to_the_bit_after_beacons_and_after_an_
     assert torch.equal(model.model(ids).logits, plain)
 
 
+def test_reading_only_to_remember_leaves_the_state_of_reading_with_logits(checkpoint: Path) -> None:
+    for ratio in (0, 4):
+        model = BeaconModel.load(checkpoint, ratio=ratio)
+        rows = Continuation(model, None, 1, len(IDS))
+        rows.feed([IDS])
+        expected, found = rows.state(), read(model, IDS)
+        assert found.read == expected.read
+        torch.testing.assert_close(found.key_values.keys, expected.key_values.keys, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(found.key_values.values, expected.key_values.values, atol=1e-5, rtol=1e-5)
+
+
 def test_the_ratio_is_the_checkpoint_s_or_the_one_chosen_at_load(checkpoint: Path, tiny_models: Path) -> None:
     assert BeaconModel.load(checkpoint).layout.ratio == 4
     sizes = [read(BeaconModel.load(checkpoint, ratio=ratio), IDS[:64]).key_values.tokens for ratio in (2, 8, 32)]

@@ -26,7 +26,7 @@ def test_a_context_is_found_in_by_the_retriever_it_was_made_with(settings: Setti
 
 
 def test_an_unknown_retriever_is_refused_with_those_there_are(settings: Settings) -> None:
-    with pytest.raises(InputError, match=r"no retriever 'bm52'\. Choose one of: dense, bge-m3, bm25"):
+    with pytest.raises(InputError, match=r"no retriever 'bm52'\. Choose one of: hybrid, dense, bge-m3, bm25"):
         with_retriever(settings, "bm52").memorize([from_text(STORY, "The mill")])
 
 

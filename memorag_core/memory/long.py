@@ -1,0 +1,127 @@
+"""Long-LLM memory: any language model reads the text as it is, and keeps of it what its window holds.
+
+Exact as far as the window goes. Beyond it, or on request, compressed without training and without knowing what will
+be asked, a segment at a time (`models.segments`, `models.compression`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import takewhile
+from typing import Any, Self
+
+from memorag_core.config import Prefill, Profile
+from memorag_core.errors import InputError
+from memorag_core.memory.base import KeyValueMemory, Memory
+from memorag_core.models.compression import SCORERS
+from memorag_core.models.language_model import LanguageModel
+from memorag_core.models.minference import sparse_attention
+from memorag_core.models.registry import Weights
+from memorag_core.models.rotary import movable
+from memorag_core.models.segments import Progress, Reading, read
+from memorag_core.types import Document, OnStep
+
+BETWEEN = "\n\n"
+RATIOS = (1, 2, 4, 8, 16, 32, 64)
+SEGMENT = 4096
+FOR_QUESTIONS = 1024
+BEST = "expected_attention"
+
+
+class LongMemory(KeyValueMemory):
+    """One of `compression` entries for every token, or fewer where more would not fit into the window.
+
+    >>> from memorag_core import from_text
+    >>> model = LongMemory(LanguageModel.load(folder, "cpu"))
+    >>> memory = model.memorize([from_text("It rained in Oslo on Monday.")], lambda done, total: None)
+    >>> memory.notes["ratio"]
+    1
+    >>> answer = model.answer(memory, "Where did it rain?")
+    """
+
+    kind = "long"
+
+    def __init__(
+        self,
+        lm: LanguageModel,
+        compression: int = 1,
+        method: str = BEST,
+        segment: int = SEGMENT,
+        prefill: Prefill = "dense",
+    ) -> None:
+        """Make a memory model of any language model.
+
+        Args:
+            compression: the least ratio to compress by; 1 keeps all while it fits.
+            method: the name of one of `compression.SCORERS`.
+            segment: tokens compressed at a time, at most; a power of two, and at most a quarter of the window.
+            prefill: how to read what is not compressed.
+        """
+        super().__init__(lm)
+        self.compression = compression
+        self.method = method
+        self.prefill = prefill
+        self.segment = 1 << (min(segment, lm.window // 4).bit_length() - 1)
+        self._entries = lm.window - min(FOR_QUESTIONS, lm.window // 4)
+        self._sparse = sparse_attention(lm.model.device) if prefill == "minference" else None
+
+    @classmethod
+    def open(cls, profile: Profile, weights: Weights) -> Self:
+        lm = weights.language_model(profile.memory_model)
+        return cls(lm, profile.compression, prefill=profile.prefill)
+
+    def settings(self) -> dict[str, Any]:
+        return {
+            "compression": self.compression,
+            "method": self.method,
+            "segment": self.segment,
+            "prefill": self.prefill,
+        }
+
+    def memorize(self, documents: Sequence[Document], on_step: OnStep) -> Memory:
+        ids = self._ids(documents)
+        return self._memory(ids, self._reading(len(ids)), on_step)
+
+    def update(self, memory: Memory, old: Sequence[Document], new: Sequence[Document], on_step: OnStep) -> Memory:
+        """The memory of `new`, given that `memory` is that of `old`: only what lies behind their common beginning is
+        read again. All is, where `new` needs another ratio than `old`; `notes["ratio"]` says which it has.
+        """
+        ids = self._ids(new)
+        how = self._reading(len(ids))
+        if how.ratio != memory.notes["ratio"]:
+            return self._memory(ids, how, on_step)
+        alike = takewhile(lambda pair: pair[0] == pair[1], zip(self._ids(old), ids, strict=False))
+        known = how.resume(sum(1 for _ in alike), memory.notes["read"])
+        return self._memory(ids, replace(how, sparse=None), on_step, Progress(memory.state, known))
+
+    def _ids(self, documents: Sequence[Document]) -> list[int]:
+        """Each document is tokenized alone, so that appending it later gives the same tokens."""
+        first, *others = [document.text for document in documents]
+        texts = [self.lm.chat_head + first, *(BETWEEN + text for text in others)]
+        return [token for encoded in self.lm.encode(texts) for token in encoded]
+
+    def _reading(self, tokens: int) -> Reading:
+        """The least ratio that is asked for and lets a text fit into the window beside a question."""
+        ratios = [ratio for ratio in RATIOS if self.compression <= ratio <= self.segment]
+        ways = (Reading(self.segment, ratio, SCORERS[self.method]) for ratio in ratios)
+        how = next((how for how in ways if how.most(tokens) <= self._entries), None)
+        if how is None:
+            raise InputError(
+                f"The text has {tokens:,} tokens; {self.lm.model_id} has a window of {self.lm.window:,}, too small "
+                f"for it even when compressed {ratios[-1]} to 1. Memorize less of it, or choose a memory model with a "
+                "larger window (--memory-model)."
+            )
+        if how.ratio == 1:
+            return replace(how, sparse=self._sparse)
+        if not movable(self.lm.model):
+            raise InputError(
+                f"{self.lm.model_id} cannot compress its memory, because its rotary positions cannot be moved. "
+                f"Memorize at most {self._entries:,} tokens without compression (this text has {tokens:,}), or choose "
+                "another memory model, such as a Llama, Qwen2 or Mistral."
+            )
+        return how
+
+    def _memory(self, ids: Sequence[int], how: Reading, on_step: OnStep, after: Progress | None = None) -> Memory:
+        state = read(self.lm.model, ids, on_step, how, after)
+        return Memory(state, {"read": len(ids), "ratio": how.ratio})

@@ -1,0 +1,61 @@
+"""Text to words in any script: `terms` as they are written, `stems` for what may be inflected otherwise."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from functools import lru_cache
+
+import regex
+
+_TERM = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W_\u3040-\u30ff\u3400-\u9fff]+")
+_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+_WORD = regex.compile(
+    rf"(?V1)(?P<unspaced>[{_UNSPACED}][{_UNSPACED}\p{{M}}]*)|[[\p{{L}}\p{{N}}]--[{_UNSPACED}]][[\p{{L}}\p{{M}}\p{{N}}]--[{_UNSPACED}]]*"
+)
+_ACCENT = regex.compile("[\u0300-\u036f]")
+_FUNCTION_WORDS = """
+a an the of in on at to for and or but not is are was were be by with from as that this it its s t
+who what when where which how do does did has have had
+"""
+
+
+def terms(text: str) -> list[str]:
+    """Lower-case words; every Han character and kana is one, so that scripts without spaces count alike."""
+    return _TERM.findall(unicodedata.normalize("NFKC", text).lower())
+
+
+def stems(text: str) -> list[str]:
+    """Stems of lower-case words without accents; of scripts without spaces (and Korean), characters and their pairs."""
+    plain = _ACCENT.sub("", unicodedata.normalize("NFKD", text).casefold())
+    return list(_stems(unicodedata.normalize("NFC", plain)))
+
+
+def content(text: str) -> frozenset[str]:
+    """The stems of a text that are not in every text."""
+    return frozenset(stems(text)) - function_words()
+
+
+@lru_cache(maxsize=1)
+def function_words() -> frozenset[str]:
+    """Stems of English words that are in every text."""
+    return frozenset(stems(_FUNCTION_WORDS))
+
+
+def _stems(text: str) -> Iterator[str]:
+    for match in _WORD.finditer(text):
+        word = match.group()
+        if match["unspaced"]:
+            yield from word
+            yield from (word[at : at + 2] for at in range(len(word) - 1))
+        else:
+            yield _stem(word)
+
+
+@lru_cache(maxsize=1 << 17)
+def _stem(word: str) -> str:
+    """Snowball's English stem; a stemmer holds the word it works on, so threads do not share one."""
+    from snowballstemmer.english_stemmer import EnglishStemmer
+
+    return str(EnglishStemmer().stemWord(word))
