@@ -43,7 +43,7 @@ def main() -> None:
     asked = parser.parse_args()
     engine = MemoRAG(Settings.of(profile="tiny"), lambda text: print(text, file=sys.stderr))
     context = engine.context(engine.memorize(from_path(asked.file, engine.settings.max_characters)).id)
-    memory = engine._parts.memory
+    memory = engine.shared.parts.memory
     questions = [json.loads(line)["question"] for line in asked.questions.read_text(encoding="utf-8").splitlines()]
     looked_at(context, questions[0])
     attended: list[float] = []

@@ -175,7 +175,9 @@ class Settings(BaseModel):
     evidence_tokens: int = Field(700, ge=16, le=MAX_EVIDENCE_TOKENS, description="evidence shown to the generator")
     max_characters: int = Field(50_000_000, ge=1, description="the largest context accepted, in characters")
     allow_url: bool = Field(False, description="documents may be fetched from public web servers")
-    warm_contexts: int = Field(8, ge=1, description="contexts kept loaded, least recently used dropped first")
+    warm_mib: int = Field(2048, ge=1, description="memory for contexts kept loaded, least recently used dropped first")
+    queue: int = Field(64, ge=1, description="questions that may wait for the models; more are told that they are busy")
+    patience: float = Field(45.0, gt=0, description="seconds a question waits before it is told so")
 
     @field_validator("store", "models_dir", "prompts", mode="after")
     @classmethod

@@ -6,11 +6,9 @@ question and clues retrieve evidence from the raw text; a generator answers from
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
 
 from memorag_core.config import MAX_EVIDENCE_TOKENS, MAX_HITS, Profile, Settings
@@ -29,12 +27,8 @@ from memorag_core.errors import MemoRAGError, UnknownContext
 from memorag_core.ingest import check_size
 from memorag_core.inquiry import MAX_WORDS, Inquiry, check_question, check_range
 from memorag_core.manifest import Manifest
-from memorag_core.models.registry import Weights, choose_profile
-from memorag_core.parts import Parts, open_parts
-from memorag_core.recent import Recent
-from memorag_core.stopping import check, wait_for
+from memorag_core.shared import Shared
 from memorag_core.store import ContextStore
-from memorag_core.templates import read_templates
 from memorag_core.types import (
     Answer,
     Chunk,
@@ -50,13 +44,12 @@ from memorag_core.types import (
     ignore_text,
 )
 
-KEPT_RECALLS = 256
-
 
 class MemoRAG:
     """Long-document memory over one store. Cheap to make: models load when first needed, contexts when first asked.
 
-    Safe to share between threads; model work is done one piece at a time, and can be stopped (`stopping`).
+    Safe to share between threads; model work is done one piece at a time, in turns (`turns`), and can be stopped
+    (`stopping`). Engines of several stores can share their models.
 
     >>> engine = MemoRAG(Settings.of(profile="tiny"))                                # doctest: +SKIP
     >>> info = engine.memorize([from_text("It rained in Oslo on Monday.")])          # doctest: +SKIP
@@ -64,16 +57,17 @@ class MemoRAG:
     'It rained in Oslo on Monday.'
     """
 
-    def __init__(self, settings: Settings | None = None, say: Callable[[str], None] = lambda _: None) -> None:
-        """Take settings, and a function that hears what takes long (loading, fetching)."""
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        say: Callable[[str], None] = lambda _: None,
+        shared: Shared | None = None,
+    ) -> None:
+        """Take settings, a function that hears what takes long (loading, fetching), and another engine's `shared`."""
         self.settings = settings or Settings.of()
         self.store = ContextStore(self.settings.store)
-        self.weights = Weights(self.settings, say)
-        self._templates = read_templates(self.settings.prompts)
-        self._say = say
-        self._warm: Recent[str, Context] = Recent(self.settings.warm_contexts)
-        self._recalled: Recent[tuple[str, str], tuple[Clue, ...]] = Recent(KEPT_RECALLS)
-        self._working = threading.RLock()
+        self.shared = shared or Shared(self.settings, say)
+        self.weights = self.shared.weights
 
     def memorize(
         self,
@@ -95,13 +89,12 @@ class MemoRAG:
         """
         check_size(documents, self.settings.max_characters)
         on_progress(Progress("loading models", 0, 1, 0.0))
-        with self._turn():
-            key = key_of(documents, self._parts.recipe)
+        with self.shared.turns.turn(patient=True, on_wait=_told(on_progress)):
+            key = key_of(documents, self.shared.parts.recipe)
         with self.store.writing(key) as draft:  # another process may hold this for minutes; questions go on
             if (stored := self._already(key, name)) is not None:
                 return stored
-            with self._turn():
-                manifest = encode(documents, self._parts, draft, on_progress)
+            manifest = self._encoded(documents, draft, on_progress)
             context_id = self.store.publish(draft, manifest, name)
         return self.info(context_id)
 
@@ -195,8 +188,7 @@ class MemoRAG:
     def forget(self, context_id: str) -> None:
         """Remove a context, damaged or not. Questions under way end with the texts they began with."""
         self.store.forget(context_id)
-        with self._turn():
-            self._warm.drop(context_id)
+        self.shared.warm.drop((self.store.root, context_id))
 
     def documents(self, context_id: str) -> tuple[Document, ...]:
         """The texts of a context, verified, without loading any model."""
@@ -213,37 +205,38 @@ class MemoRAG:
             UnknownContext: there is none of that id.
             DamagedContext, IncompatibleContext: what is wrong and what to do.
         """
-        with self._turn():
+        with self.shared.turns.turn():
             manifest = self.store.manifest(context_id)
-            context = self._warm.get(context_id)
+            context = self.shared.warm.get((self.store.root, context_id))
             if context is None or context.manifest != manifest:
-                context = self._warm.put(context_id, self.store.reading(context_id, self._loaded))
+                context = self.store.reading(context_id, self._loaded)
+                self.shared.warm.put((self.store.root, context_id), context)
             return context
 
-    @cached_property
+    @property
     def profile(self) -> Profile:
         """The models in use."""
-        return choose_profile(self.settings)
-
-    @cached_property
-    def _parts(self) -> Parts:
-        return open_parts(self.profile, self.weights, self._templates)
-
-    @contextmanager
-    def _turn(self) -> Iterator[None]:
-        """This thread's turn at the models; whoever waits can be stopped."""
-        wait_for(lambda seconds: self._working.acquire(timeout=seconds))
-        try:
-            check()
-            yield
-        finally:
-            self._working.release()
+        return self.shared.profile
 
     @contextmanager
     def _asking(self, context_id: str, on_text: OnText = ignore_text) -> Iterator[Inquiry]:
-        with self._turn():
+        shared = self.shared
+        with shared.turns.turn():
             context = self.context(context_id)
-            yield Inquiry(context, self._parts, self.profile, self.settings, self._recalled, on_text)
+            yield Inquiry(context, shared.parts, self.profile, self.settings, shared.recalled, on_text)
+
+    def _encoded(
+        self, documents: Sequence[Document], draft: Path, on_progress: OnProgress, before: Context | None = None
+    ) -> Manifest:
+        """Encode, one at a time; between the steps, questions that wait are answered."""
+        turns, on_wait = self.shared.turns, _told(on_progress)
+
+        def step(progress: Progress) -> None:
+            on_progress(progress)
+            turns.give_way()
+
+        with self.shared.encodings.turn(patient=True, on_wait=on_wait), turns.turn(patient=True, on_wait=on_wait):
+            return encode(documents, self.shared.parts, draft, step, before)
 
     def _changed(
         self,
@@ -259,20 +252,20 @@ class MemoRAG:
             check_size(documents, self.settings.max_characters)
             if documents == held:
                 return info_of(context_id, self.store.manifest(context_id), cached=True)
-            before = self.context(context_id)
+            with self.shared.turns.turn(patient=True, on_wait=_told(on_progress)):
+                before = self.context(context_id)
             documents = change(before.documents)  # it may have been forgotten and memorized anew
             with self.store.writing(key_of(documents, before.manifest.recipe)) as draft:
-                with self._turn():
-                    manifest = encode(documents, self._parts, draft, on_progress, before)
+                manifest = self._encoded(documents, draft, on_progress, before)
                 self.store.replace(context_id, draft, manifest, before.manifest)
         return self.info(context_id)
 
     def _loaded(self, folder: Path, manifest: Manifest) -> Context:
-        parts = self._parts
+        parts = self.shared.parts
         started = time.monotonic()
         context = load(folder, manifest, parts)
         seconds = time.monotonic() - started
-        self._say(f"loaded {context.id} in {seconds:.3f} s; encoding it took {manifest.encode_seconds:.1f} s")
+        self.shared.say(f"loaded {context.id} in {seconds:.3f} s; encoding it took {manifest.encode_seconds:.1f} s")
         return context
 
     def _already(self, key: str, name: str | None) -> ContextInfo | None:
@@ -297,3 +290,8 @@ class MemoRAG:
             return None
         except MemoRAGError as error:
             return str(error)
+
+
+def _told(on_progress: OnProgress) -> Callable[[int], None]:
+    """The position in a queue, as progress."""
+    return lambda position: on_progress(Progress(f"waiting as number {position}", 0, 1, 0.0))

@@ -11,6 +11,7 @@ MemoRAGError
 ├── ModelUnavailable        weights that cannot be found, fetched or loaded
 │   └── MissingExtra        an optional package is needed; the message names the extra to install
 ├── GenerationError         a generator gave no answer (an API refused, timed out, or broke off)
+├── Busy                    too many wait for the models; tells the position in the queue
 └── Cancelled               the caller stopped the work; nothing was kept
 """
 
@@ -62,6 +63,10 @@ class MissingExtra(ModelUnavailable):
 
 class GenerationError(MemoRAGError):
     """A generator gave no answer."""
+
+
+class Busy(MemoRAGError):
+    """Too many wait for the models; nothing was done."""
 
 
 class Cancelled(MemoRAGError):

@@ -229,7 +229,8 @@ class ContextStore:
 
     def _is_context(self, name: str) -> bool:
         marks = (self.root / name / MANIFEST, self.root / name / DOCUMENTS)
-        return name != WORK and any(map(os.path.exists, marks))  # false, no error, in a folder that cannot be searched
+        known = any(map(os.path.exists, marks))  # false, no error, in a folder that cannot be searched
+        return known and not name.startswith(".")
 
     def _free_id(self, name: str | None, title: str) -> str:
         base = slug(name) if name else slug_or(title, "context")

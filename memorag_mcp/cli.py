@@ -23,9 +23,12 @@ from memorag_core.engine import MemoRAG
 from memorag_core.errors import InputError, MemoRAGError
 from memorag_core.types import ContextInfo, Document, OnProgress, Task
 from memorag_mcp import show
+from memorag_mcp.address import Address
 from memorag_mcp.evaluate import evaluate
 from memorag_mcp.given import documents_at
 from memorag_mcp.options import ENGINE_OPTIONS
+from memorag_mcp.token_command import TOKENS, token
+from memorag_mcp.tokens import tokens_file
 
 INTERRUPTED = 130
 Encode = Callable[[MemoRAG, list[Document], OnProgress], ContextInfo]
@@ -45,8 +48,15 @@ Include = Annotated[
     list[str] | None,
     typer.Option(metavar="PATTERN", help="Of a folder, the files that match, such as '*.pdf'; repeatable."),
 ]
-ALLOWED_HOST = typer.Option(metavar="HOST", help="A Host header to accept, as of a proxy; repeatable.")
+ALLOWED_HOST = typer.Option(
+    metavar="HOST",
+    envvar="MEMORAG_ALLOWED_HOST",
+    help="A Host header to accept, as it stands in the URL that clients use; repeatable.",
+)
 ALLOWED_ORIGIN = typer.Option(metavar="ORIGIN", help="An Origin header to accept, of browsers; repeatable.")
+UNLOAD_AFTER = typer.Option(
+    metavar="SECONDS", min=0.1, help="Unload the models once nobody used them for so long. Default: never."
+)
 
 app = typer.Typer(
     help="Memorize long documents once, and ask them often, on your own machine.",
@@ -104,21 +114,16 @@ def serve(
     allow: Annotated[list[Path] | None, ALLOW] = None,
     allowed_host: Annotated[list[str] | None, ALLOWED_HOST] = None,
     allowed_origin: Annotated[list[str] | None, ALLOWED_ORIGIN] = None,
+    tokens: Annotated[Path | None, TOKENS] = None,
+    unload_after: Annotated[float | None, UNLOAD_AFTER] = None,
 ) -> None:
     """Run the MCP server."""
     gc.disable()  # importing the SDK makes many objects and little garbage: a tenth of the time to the first reply
     from memorag_mcp.server import run
 
     gc.enable()
-    run(
-        settings,
-        transport=transport,
-        host=host,
-        port=port,
-        allow=allow or _default_allowed(),
-        allowed_hosts=allowed_host or [],
-        allowed_origins=allowed_origin or [],
-    )
+    address = Address(tokens_file(settings.store, tokens), host, port, allowed_host or [], allowed_origin or [])
+    run(settings, transport, address, allow=allow or _default_allowed(), unload_after=unload_after)
 
 
 @command("memorize")
@@ -253,6 +258,7 @@ def demo(settings: Settings) -> None:
 
 
 command("eval")(evaluate)
+command("token")(token)
 
 
 def main() -> None:

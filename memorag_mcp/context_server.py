@@ -30,7 +30,7 @@ from memorag_mcp.resources import listed, uris_of
 from memorag_mcp.results import JobResult, context_of
 from memorag_mcp.stdio import serve_stdio
 from memorag_mcp.tasks import Tasks
-from memorag_mcp.work import Ctx, cancels_jobs, run, run_job
+from memorag_mcp.work import Ctx, cancels_jobs, run, run_job, takes_turns_for
 
 RESOURCES_A_PAGE = 100
 UNCHANGING = CacheHint(ttl_ms=3_600_000, scope="public")
@@ -41,13 +41,14 @@ HELD = CacheHint(ttl_ms=10_000, scope="private")
 class ContextServer(MCPServer[Any]):
     """An MCP server whose list of resources is what the store holds at that moment, and whose long work is jobs."""
 
-    def __init__(self, engine: MemoRAG, **options: Any) -> None:
+    def __init__(self, engine: MemoRAG, owner: str = "", **options: Any) -> None:
+        """Take the engine, who owns all that is in its store, if anybody does, and the SDK's options."""
         self.engine = engine
         self.jobs = Jobs(engine.store.root / WORK / "jobs")
         self.changes = Changes()
         super().__init__(
             extensions=[Tasks(self.jobs, result_of)],
-            middleware=[self.changes.middleware, cancels_jobs(self.jobs)],
+            middleware=[self.changes.middleware, cancels_jobs(self.jobs), takes_turns_for(owner)],
             subscriptions=self.changes.bus,
             cache_hints={
                 "tools/list": UNCHANGING,

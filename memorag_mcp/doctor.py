@@ -21,11 +21,13 @@ from memorag_core.models import embedded
 from memorag_core.models.endpoints import ENDPOINTS, is_remote
 from memorag_core.models.registry import GIB, choose_device, choose_profile, model_is_here
 from memorag_core.store import ContextStore
+from memorag_mcp.tokens import Tokens, tokens_file
 
 PYTHONS = ((3, 11), (3, 14))
 PACKAGES = {"transformers": "transformers", "sentence_transformers": "sentence-transformers", "mcp": "mcp"}
 EXTRAS = {"gpu": ("FlagEmbedding", "minference", "bitsandbytes"), "api": ("openai",)}
 LITTLE_SPACE = GIB
+OTHERS = 0o077
 
 State = Literal["ok", "note", "problem"]
 
@@ -55,6 +57,7 @@ def examine(settings: Settings) -> list[Check]:
         *([_device(settings, torch)] if torch else []),
         *_profile_and_models(settings, torch is not None),
         *_store(ContextStore(settings.store)),
+        *_owners(settings.store),
     ]
 
 
@@ -176,11 +179,31 @@ def _store(store: ContextStore) -> Iterator[Check]:
         yield Check("store", "note", found, "Free some space, or choose another folder with --store FOLDER.")
     else:
         yield Check("store", "ok", found)
+    yield from _damage(store)
+
+
+def _damage(store: ContextStore) -> Iterator[Check]:
     for context_id in store.ids():
         try:
             store.manifest(context_id).verify(store.root / context_id)
         except MemoRAGError as error:
             yield Check(f"context {context_id}", "note", "cannot be used", str(error))
+
+
+def _owners(store: Path) -> Iterator[Check]:
+    """The tokens of a server that listens, and what their owners memorized, where there is any of it."""
+    tokens = Tokens(tokens_file(store, None))
+    try:
+        names = {name for name, _ in tokens.entries()}
+    except InputError as error:
+        yield Check("tokens", "problem", "cannot be used", str(error))
+        names = set()
+    if names and os.name != "nt" and tokens.path.stat().st_mode & OTHERS:
+        yield Check("tokens", "note", f"{tokens.path} may be read by others", f"chmod 600 {tokens.path}")
+    elif names:
+        yield Check("tokens", "ok", f"of {len(names)} owner(s); clients over HTTP and SSE need one")
+    for folder in sorted(tokens.path.parent.glob("of=*")):
+        yield from _damage(ContextStore(folder))
 
 
 def _version(name: str) -> str:

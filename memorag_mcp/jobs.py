@@ -71,6 +71,11 @@ class Jobs:
         thread.start()
         return job
 
+    @property
+    def at_work(self) -> int:
+        """How many are under way."""
+        return len(self._live)
+
     def find(self, job_id: str) -> Job | None:
         """A job of this server that is under way."""
         return self._live.get(job_id)
@@ -131,6 +136,8 @@ class Jobs:
         until = time.monotonic() + JOIN_SECONDS
         for thread in threads:
             thread.join(max(0.0, until - time.monotonic()))
+        for job in list(self._live.values()):  # in the middle of a step that is longer than we wait
+            self._save(interrupted(job.record))
         self._lock.release(force=True)
 
     def _run(self, job: Job, work: Work, on_end: OnEnd) -> None:
@@ -177,8 +184,7 @@ class Jobs:
         except (OSError, ValueError):
             return None
         if record.status in AT_WORK and not self._alive(record.server):
-            change = {"status": "interrupted", "reason": REASONS["interrupted"], "updated": now()}
-            record = record.model_copy(update=change)
+            record = interrupted(record)
             self._save(record)
         return record
 
@@ -204,6 +210,12 @@ class Jobs:
 
     def _path(self, job_id: str) -> Path:
         return self.folder / f"{job_id}.json"
+
+
+def interrupted(record: Record) -> Record:
+    """What is known of a job whose server ended before it did."""
+    change = {"status": "interrupted", "reason": REASONS["interrupted"], "updated": now()}
+    return record.model_copy(update=change)
 
 
 REASONS: dict[Status, str] = {

@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 import importlib.metadata
-import ipaddress
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import anyio
-from mcp.server.transport_security import TransportSecuritySettings
+import anyio.to_thread
 
 from memorag_core.config import Settings
 from memorag_core.engine import MemoRAG
-from memorag_core.errors import InputError
+from memorag_core.shared import Shared
+from memorag_mcp.address import Address
 from memorag_mcp.context_server import ContextServer
 from memorag_mcp.given import Reading
+from memorag_mcp.listening import application, listen
 from memorag_mcp.prompts import add_completion, add_prompts
 from memorag_mcp.resources import add_templates
 from memorag_mcp.summaries import add_summaries
+from memorag_mcp.tokens import owner_folder
 from memorag_mcp.tools.contexts import add_document_tools, add_memory_tools
 from memorag_mcp.tools.questions import add_question_tools
 from memorag_mcp.waiting import add_job_tools
 
 Transport = Literal["stdio", "sse", "http"]
 
-MAX_REQUEST_BYTES = 64 << 20
-LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+LEAST_WAIT = 0.05
 INSTRUCTIONS = (
     "Long-document memory. Call memorize_context once with a text, a file or a folder that is too long for your "
     "window; then ask it as often as you like: answer (with citations), retrieve_evidence (verbatim passages), "
@@ -37,10 +38,11 @@ INSTRUCTIONS = (
 )
 
 
-def build_server(engine: MemoRAG, allow: Sequence[Path] = ()) -> ContextServer:
-    """The server over an engine; files are read from the folders in `allow` only."""
+def build_server(engine: MemoRAG, allow: Sequence[Path] = (), owner: str = "") -> ContextServer:
+    """The server over an engine; files are read from the folders in `allow` only. `owner` is who all of it is for."""
     server = ContextServer(
         engine,
+        owner,
         name="memorag",
         title="MemoRAG",
         instructions=INSTRUCTIONS,
@@ -63,58 +65,55 @@ def build_server(engine: MemoRAG, allow: Sequence[Path] = ()) -> ContextServer:
 def run(
     settings: Settings,
     transport: Transport,
+    address: Address,
     *,
-    host: str = "127.0.0.1",
-    port: int = 8365,
     allow: Sequence[Path] = (),
-    allowed_hosts: Sequence[str] = (),
-    allowed_origins: Sequence[str] = (),
+    unload_after: float | None = None,
 ) -> None:
     """Serve until told to stop.
 
+    Args:
+        address: where to listen, for the transports that do.
+        allow: files are read from these folders only.
+        unload_after: drop the models once nobody used them for so many seconds.
+
     Raises:
-        InputError: a host that is not of this machine; the server has no authentication of its own.
+        InputError: an address that others can reach, without tokens to tell who they are.
     """
-    engine = MemoRAG(settings, _say)
-    server = build_server(engine, allow)
-    engine.store.sweep()
+    shared = Shared(settings, _say)
+
+    def build(owner: str) -> ContextServer:
+        store = owner_folder(settings.store, owner)
+        engine = MemoRAG(settings.model_copy(update={"store": store}), shared=shared)
+        engine.store.sweep()
+        return build_server(engine, allow, owner)
+
     if transport == "stdio":
-        _run(server, server.run_stdio_async)
-        return
-    _check_loopback(host)
-    security = TransportSecuritySettings(
-        allowed_hosts=[*(f"{name}:{port}" for name in LOOPBACK), *allowed_hosts],
-        allowed_origins=[*(f"http://{name}:{port}" for name in LOOPBACK), *allowed_origins],
-    )
-    options: dict[str, Any] = {
-        "host": host,
-        "port": port,
-        "transport_security": security,
-        "max_request_body_size": MAX_REQUEST_BYTES,
-    }
-    serve = server.run_sse_async if transport == "sse" else server.run_streamable_http_async
-    _run(server, lambda: serve(**options))
+        server = build("")
+        try:
+            anyio.run(_unloading, server.run_stdio_async, shared, unload_after)
+        finally:
+            server.jobs.close()
+    else:
+        app = application(build, shared, address, transport)
+        anyio.run(_unloading, lambda: listen(app, address), shared, unload_after)
 
 
-def _run(server: ContextServer, serve: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    try:
-        anyio.run(serve)
-    finally:
-        server.jobs.close()
+async def _unloading(serve: Callable[[], Awaitable[None]], shared: Shared, seconds: float | None) -> None:
+    """Serve, and see now and then whether the models are idle."""
+
+    async def watch(idle: float) -> None:
+        while True:
+            await anyio.sleep(max(idle / 4, LEAST_WAIT))
+            await anyio.to_thread.run_sync(shared.unload, idle)
+
+    async with anyio.create_task_group() as tasks:
+        if seconds is not None:
+            tasks.start_soon(watch, seconds)
+        await serve()
+        tasks.cancel_scope.cancel()
 
 
 def _say(text: str) -> None:
     """To standard error, which hosts keep as the server's log; standard output belongs to the stdio transport."""
     sys.stderr.write(f"memorag: {text}\n")
-
-
-def _check_loopback(host: str) -> None:
-    try:
-        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        loopback = False
-    if not loopback:
-        raise InputError(
-            f"{host} is not an address of this machine alone. The server has no authentication, so it serves "
-            "127.0.0.1 only; put a proxy that authenticates in front of it to serve others."
-        )

@@ -19,6 +19,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from memorag_core.errors import MemoRAGError
 from memorag_core.stopping import stoppable
+from memorag_core.turns import working_for
 from memorag_mcp.job import Asker, Job, Record
 from memorag_mcp.jobs import Jobs, OnEnd, Work
 
@@ -134,6 +135,23 @@ def cancels_jobs(jobs: Jobs) -> ServerMiddleware[Any]:
         return await call_next(ctx)
 
     return middleware
+
+
+def takes_turns_for(owner: str) -> ServerMiddleware[Any]:
+    """Middleware: a call takes its turns at the models for its owner; where all have the same, for its connection."""
+
+    async def middleware(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        with working_for(owner or _connection(ctx)):
+            return await call_next(ctx)
+
+    return middleware
+
+
+def _connection(ctx: ServerRequestContext[Any, Any]) -> str:
+    if ctx.protocol_version not in MODERN_PROTOCOL_VERSIONS and ctx.session.client_params is not None:
+        return str(id(ctx.session.client_params))
+    peer = ctx.request.client if ctx.request else None
+    return f"{peer.host}:{peer.port}" if peer else ""
 
 
 def _patience(ctx: Ctx, wait_seconds: float | None) -> float | None:

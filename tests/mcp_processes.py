@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+import psutil
 from mcp import Client, StdioServerParameters
 from mcp.client.sse import sse_client
 
@@ -48,9 +49,7 @@ async def over_http(
 @contextmanager
 def served(settings: Settings, transport: str, *more: str) -> Iterator[int]:
     """A server process listening on a free port of this machine."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen(
         [sys.executable, *command(settings, "--transport", transport, "--port", str(port), *more)]
     )
@@ -60,6 +59,29 @@ def served(settings: Settings, transport: str, *more: str) -> Iterator[int]:
     finally:
         process.terminate()
         process.wait(20)
+
+
+def free_port() -> int:
+    """A port of this machine on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def listener(port: int) -> psutil.Process:
+    """The process that listens on a port."""
+    [number] = {
+        connection.pid
+        for connection in psutil.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN and tuple(connection.laddr)[1] == port
+    }
+    return psutil.Process(number)
+
+
+def resident(port: int) -> int:
+    """Bytes of memory of the process that listens on a port."""
+    return int(listener(port).memory_info().rss)
 
 
 def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:

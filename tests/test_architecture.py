@@ -14,10 +14,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = [path for package in ("memorag_core", "memorag_mcp") for path in sorted((ROOT / package).rglob("*.py"))]
 HEAVY = ("torch", "transformers", "faiss", "sentence_transformers")
-BASE = {"types", "config", "errors", "names", "recent", "stopping", "pages", "words"}
+BASE = {"types", "config", "errors", "names", "recent", "stopping", "pages", "turns", "words"}
 LOWER = {"models", "chunking", "texts", "links", "documents", "prompts", "templates", "manifest", "disk"}
 SIBLINGS = {"memory", "retrieval", "generation", "store", "ingest", "clues", "citations", "support"}
-MADE_OF_SIBLINGS = {"parts", "context", "summaries", "search", "looked_at", "inquiry"}
+MADE_OF_SIBLINGS = {"parts", "context", "shared", "summaries", "search", "looked_at", "inquiry"}
 LAYERS = [BASE, LOWER, SIBLINGS, MADE_OF_SIBLINGS, {"engine"}, {"evaluation"}]
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 CORE = Path(__file__).resolve().parents[1]
 ROOM_TO_ASK = 512
+NO_MATTER = {"store", "models_dir", "device", "warm_mib", "queue", "patience"}
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Bench:
         profile, settings = asdict(self.engine.profile), self.engine.settings
         sources = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(CORE.rglob("*.py"))))
         models = [self.engine.weights.revision(profile[role]) for role in ("memory_model", "embedder")]
-        chosen = settings.model_dump(mode="json", exclude={"store", "models_dir", "device", "warm_contexts"})
+        chosen = settings.model_dump(mode="json", exclude=NO_MATTER)
         return json.dumps([sources.hexdigest(), profile, models, chosen], sort_keys=True)
 
     @property

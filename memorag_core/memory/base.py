@@ -98,7 +98,11 @@ class MemoryModel(ABC, Generic[M]):
 
     @abstractmethod
     def memorize(self, documents: Sequence[Document], on_step: OnStep) -> M:
-        """Read the documents once. `on_step(done, total)` is called at least at every window; it may raise."""
+        """Read the documents once.
+
+        `on_step(done, total)` is called at least at every window. It may raise, and other threads may use the model
+        while it runs, so that the model must be whole then.
+        """
 
     @abstractmethod
     def update(self, memory: M, old: Sequence[Document], new: Sequence[Document], on_step: OnStep) -> M:

@@ -170,3 +170,7 @@ class Weights:
             lm.revision = self.revision(name) or lm.revision
             self._loaded[name] = lm
         return self._loaded[name]
+
+    def drop(self) -> None:
+        """Forget what is loaded; whoever still uses a model keeps it until then."""
+        self._loaded.clear()

@@ -64,7 +64,9 @@ def test_an_unknown_option_is_refused_by_name() -> None:
         ("evidence_tokens", 15),
         ("evidence_tokens", MAX_EVIDENCE_TOKENS + 1),
         ("max_characters", 0),
-        ("warm_contexts", 0),
+        ("warm_mib", 0),
+        ("queue", 0),
+        ("patience", 0),
         ("device", "tpu"),
         ("device", "cuda:"),
         ("store", 5),
@@ -76,8 +78,8 @@ def test_a_value_out_of_range_is_refused_by_name(name: str, value: object) -> No
 
 
 def test_all_problems_are_told_at_once() -> None:
-    with pytest.raises(InputError, match=r"hits: .*warm_contexts: "):
-        Settings.of(hits=0, warm_contexts=0)
+    with pytest.raises(InputError, match=r"hits: .*warm_mib: "):
+        Settings.of(hits=0, warm_mib=0)
 
 
 def test_settings_do_not_change() -> None:

@@ -195,7 +195,7 @@ def test_nothing_to_memorize_or_too_much_is_refused_before_a_model_is_loaded(set
         small.memorize([])
     with pytest.raises(InputError, match="the limit is 10 characters"):
         small.memorize([from_text(STORY)])
-    assert "_parts" not in vars(small)
+    assert not small.shared.loaded
 
 
 @pytest.mark.parametrize("file", ["memory.safetensors", "vectors.safetensors", "documents/mill.txt", "chunks.json"])
@@ -350,8 +350,9 @@ def test_a_model_folder_whose_weights_changed_is_another_model(settings: Setting
         MemoRAG(changed).answer(info.id, QUESTION)
 
 
-def test_only_the_contexts_used_last_are_kept_in_memory(settings: Settings) -> None:
-    engine = MemoRAG(settings.model_copy(update={"warm_contexts": 1}))
+def test_only_the_contexts_used_last_are_kept_in_memory_within_its_budget(settings: Settings) -> None:
+    engine = MemoRAG(settings.model_copy(update={"warm_mib": 1}))
+    engine.shared.warm.most = 1000  # bytes: less than any context
     mill, light = (engine.memorize([text]).id for text in (from_text(STORY, "mill"), from_text(OTHER, "light")))
     first = engine.context(mill)
     assert engine.context(mill) is first

@@ -123,7 +123,7 @@ def test_what_cannot_be_removed_is_told_before_a_model_is_loaded(
     new = MemoRAG(settings)
     with pytest.raises(error, match=message):
         new.remove(context_id, document_id)
-    assert "_parts" not in vars(new)
+    assert not new.shared.loaded
 
 
 def test_nothing_to_add_or_too_much_is_refused_before_a_model_is_loaded(papers: MemoRAG, settings: Settings) -> None:
@@ -132,7 +132,7 @@ def test_nothing_to_add_or_too_much_is_refused_before_a_model_is_loaded(papers: 
         small.add("papers", [])
     with pytest.raises(InputError, match=r"the limit is \d+ characters"):
         small.add("papers", [from_text(OTHER)])
-    assert "_parts" not in vars(small)
+    assert not small.shared.loaded
 
 
 @pytest.mark.parametrize("stage", ["indexing", "memorizing"])
@@ -165,8 +165,7 @@ def test_progress_of_a_change_goes_forward_to_the_end(papers: MemoRAG) -> None:
 def test_a_question_under_way_ends_with_the_texts_it_began_with(
     papers: MemoRAG, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = MemoRAG(settings)
-    vars(other)["_parts"] = papers._parts
+    other = MemoRAG(settings, shared=papers.shared)
     generate = LocalGenerator.generate
 
     def changed_meanwhile(self: LocalGenerator, prompt: str, max_new_tokens: int, on_text: OnText) -> str:

@@ -29,3 +29,14 @@ def test_a_dropped_key_is_gone_and_a_missing_one_is_no_mistake() -> None:
     recent.drop("a")
     recent.drop("never here")
     assert recent.get("a") is None
+
+
+def test_entries_are_kept_within_a_budget_of_their_sizes_and_the_latest_in_any_case() -> None:
+    recent: Recent[str, str] = Recent(5, len)
+    for key, value in (("a", "xx"), ("b", "xxx"), ("c", "x")):
+        recent.put(key, value)
+    assert (recent.values(), recent.size) == (["xxx", "x"], 4)
+    recent.put("d", "x" * 9)
+    assert (recent.values(), recent.size) == (["x" * 9], 9)
+    recent.clear()
+    assert (recent.values(), recent.size) == ([], 0)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -35,6 +36,7 @@ from memorag_core.types import (
     ignore_text,
 )
 from memorag_mcp import cli, doctor, given, show
+from memorag_mcp.address import Address
 from memorag_mcp.options import engine_flags
 
 TEXT = "The ferry sank in 1953. [bold]Nobody[/bold] drowned."
@@ -377,9 +379,15 @@ def served(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     options: dict[str, Any] = {}
     for name in ("memorag_mcp.server", "memorag_mcp.demo"):
         stub = ModuleType(name)
-        vars(stub)["run"] = lambda settings, **chosen: options.update(settings=settings, **chosen)
+        vars(stub)["run"] = partial(passed_to, options)
         monkeypatch.setitem(sys.modules, name, stub)
     return options
+
+
+def passed_to(
+    options: dict[str, Any], settings: Settings, transport: str = "", address: Address | None = None, **more: Any
+) -> None:
+    options.update(settings=settings, transport=transport, **(vars(address) if address else {}), **more)
 
 
 @pytest.mark.parametrize(
@@ -393,9 +401,18 @@ def served(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 )
 def test_serve_passes_on_its_options(served: dict[str, Any], invoke: Invoke, line: str, passed: list[Any]) -> None:
     invoke(f"serve {line} --max-characters 5 --profile tiny")
-    settings = served.pop("settings")
+    settings = served["settings"]
     assert (settings.max_characters, settings.profile) == (5, "tiny")
     assert [served[k] for k in ("transport", "host", "port", "allow", "allowed_hosts", "allowed_origins")] == passed
+
+
+def test_serve_takes_tokens_and_unloading_and_finds_the_tokens_of_the_store(
+    served: dict[str, Any], invoke: Invoke
+) -> None:
+    invoke("serve --store s")
+    assert (served["tokens"], served["unload_after"]) == (Path("s/.owners/tokens"), None)
+    invoke("serve --tokens t --unload-after 60")
+    assert (served["tokens"], served["unload_after"]) == (Path("t"), 60.0)
 
 
 def test_allowed_folders_come_from_the_environment_too(

@@ -52,9 +52,9 @@ def vectors_of(context: Context) -> Any:
 def assert_same(engine: MemoRAG, context_id: str, documents: list[Document]) -> None:
     """Compare a changed context, read back, with one memorized in a store of its own."""
     whole = MemoRAG(
-        engine.settings.model_copy(update={"store": engine.settings.store / ".work" / f"whole{context_id}"})
+        engine.settings.model_copy(update={"store": engine.settings.store / ".work" / f"whole{context_id}"}),
+        shared=engine.shared,
     )
-    vars(whole)["_parts"] = engine._parts
     expected, context = whole.context(whole.memorize(documents).id), engine.context(context_id)
     assert context.documents == expected.documents
     assert context.chunks == expected.chunks

