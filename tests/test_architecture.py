@@ -18,7 +18,7 @@ BASE = {"types", "config", "errors", "names", "recent", "stopping", "pages"}
 LOWER = {"models", "chunking", "links", "prompts", "templates", "manifest", "disk"}
 SIBLINGS = {"memory", "retrieval", "generation", "store", "ingest", "clues"}
 MADE_OF_SIBLINGS = {"parts", "context", "inquiry"}
-LAYERS = [BASE, LOWER, SIBLINGS, MADE_OF_SIBLINGS, {"engine"}, {"evaluation"}]
+LAYERS = [BASE, LOWER, SIBLINGS, MADE_OF_SIBLINGS, {"engine"}, {"evaluation"}, {"training"}]
 
 
 def imports(path: Path) -> Iterator[str]:

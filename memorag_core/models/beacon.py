@@ -111,7 +111,7 @@ class _Where:
 class _Routed(torch.nn.Module):
     """A projection that sends tokens through the ordinary weights only, and beacons through their own only."""
 
-    def __init__(self, ordinary: torch.nn.Module, beacon: torch.nn.Module, where: _Where) -> None:
+    def __init__(self, ordinary: torch.nn.Module, beacon: torch.nn.Linear, where: _Where) -> None:
         super().__init__()
         self.ordinary, self.beacon, self.where = ordinary, beacon, where
 
@@ -166,6 +166,14 @@ class BeaconModel:
         layout = _layout(model.config, ratio)
         return cls(model, layout, read_weights(source))
 
+    @property
+    def own(self) -> dict[str, torch.nn.Linear]:
+        """The projections that beacons have of their own, by their names in a checkpoint."""
+        return {
+            f"model.layers.{attention.layer_idx}.self_attn.beacon_{name}": routed.beacon
+            for attention, name, routed in self._routed
+        }
+
     def hidden(self, ids: Sequence[Sequence[int]], **inputs: Any) -> torch.Tensor:
         """Pass entries through the model.
 
@@ -184,7 +192,7 @@ class BeaconModel:
             return self._passed(embedded, inputs)
         self._where.beacons = torch.tensor(beacons, device=device)
         self._where.tokens = torch.tensor([at for at, number in enumerate(flat) if number != BEACON], device=device)
-        embedded.flatten(0, 1)[self._where.beacons] = self.embedding
+        embedded.flatten(0, 1)[self._where.beacons] = self.embedding.to(embedded.dtype)
         with self.projections():
             return self._passed(embedded, inputs)
 

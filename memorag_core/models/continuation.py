@@ -9,7 +9,8 @@ rotated again at a token; at the end of a window, its beacons are, once.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import torch
 from transformers.cache_utils import Cache, DynamicLayer
@@ -178,7 +179,7 @@ class Continuation:
         kept = layout.kept(self.read[row])
         in_memory = [began + entry for entry in kept if entry < shared]
         in_slots = [here + entry - shared for entry in kept if entry >= shared]
-        cos, sin = self._turned([place - entry for place, entry in enumerate(kept)])
+        turn = Turn.by(self.model, [place - entry for place, entry in enumerate(kept)])
         end = here + len(kept)
         for layer, (keys, values) in enumerate(zip(self._own.keys, self._own.values, strict=True)):
             staying = keys[row, :, in_slots], values[row, :, in_slots]
@@ -186,19 +187,32 @@ class Continuation:
                 assert self.memory is not None, "a row sees no memory where there is none"
                 past = self.memory.keys[layer][0, :, in_memory], self.memory.values[layer][0, :, in_memory]
                 staying = torch.cat([past[0], staying[0]], dim=1), torch.cat([past[1], staying[1]], dim=1)
-            as_float = staying[0].float()
-            keys[row, :, here:end] = (as_float * cos + rotate_half(as_float) * sin).to(keys.dtype)
+            keys[row, :, here:end] = turn.turned(staying[0])
             values[row, :, here:end] = staying[1]
         self.seen[row] = min(self.seen[row], began)
         self.used[row] = end
 
-    def _turned(self, by: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Cosine and sine, float32 (entries, head dimension), that move rotated keys on by so many positions."""
-        rotary: Any = self.model.model.base_model.rotary_emb
-        positions = torch.tensor([by], device=self.model.model.device)
-        cos, sin = rotary(positions.new_empty(0, dtype=torch.float32), positions)
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Moves rotated keys on by so many positions each: cosine and sine, float32 (entries, head dimension)."""
+
+    cos: torch.Tensor
+    sin: torch.Tensor
+
+    @classmethod
+    def by(cls, model: BeaconModel, positions: Sequence[int]) -> Self:
+        """The turn of as many entries, by positions that may be negative."""
+        rotary: Any = model.model.base_model.rotary_emb
+        places = torch.tensor([positions], device=model.model.device)
+        cos, sin = rotary(places.new_empty(0, dtype=torch.float32), places)
         # the keys carry the scaling already
-        return cos[0] / rotary.attention_scaling, sin[0] / rotary.attention_scaling
+        return cls(cos[0] / rotary.attention_scaling, sin[0] / rotary.attention_scaling)
+
+    def turned(self, keys: torch.Tensor) -> torch.Tensor:
+        """(…, entries, head dimension), at least float32 inside, in the dtype of the keys."""
+        wide = keys.to(torch.promote_types(keys.dtype, torch.float32))
+        return (wide * self.cos + rotate_half(wide) * self.sin).to(keys.dtype)
 
 
 class _Slots:

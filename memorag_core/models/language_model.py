@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from memorag_core.errors import ModelUnavailable
@@ -35,13 +35,18 @@ class LanguageModel:
         self.stop = self._stop_ids()
 
     @classmethod
-    def load(cls, source: str | Path, device: str, model_id: str | None = None) -> LanguageModel:
+    def load(
+        cls, source: str | Path, device: str, model_id: str | None = None, find: Callable[[str], str | Path] = str
+    ) -> LanguageModel:
         """Load a folder or a hub id: bfloat16 on CUDA, float32 on CPU.
+
+        Args:
+            find: from the name of the base model, of a folder that holds beacons alone, to what a loader takes.
 
         Raises:
             ModelUnavailable: where neither the folder nor the hub has it; says how to get it.
         """
-        model = load_model(source, device)
+        model = load_model(source, device, find)
         with loading(source):
             tokenizer = AutoTokenizer.from_pretrained(source)
         return cls(model, tokenizer, model_id or str(source), getattr(model.config, "_commit_hash", None) or "")
@@ -122,10 +127,11 @@ class LanguageModel:
         return frozenset(i for i in (*ids, self.tokenizer.eos_token_id) if i is not None)
 
 
-def load_model(source: str | Path, device: str) -> PreTrainedModel:
+def load_model(source: str | Path, device: str, find: Callable[[str], str | Path] = str) -> PreTrainedModel:
     """The weights of a folder or hub id in transformers' own class: bfloat16 on CUDA, float32 elsewhere.
 
-    No code of the repository is run, and weights the class has no place for (beacons) are left unread.
+    No code of the repository is run, and weights the class has no place for (beacons) are left unread. Where the
+    configuration names a `beacon_base`, the weights are that model's; `find` says where it is.
 
     Raises:
         ModelUnavailable: where neither the folder nor the hub has it, or weights are missing; says how to get it.
@@ -133,8 +139,15 @@ def load_model(source: str | Path, device: str) -> PreTrainedModel:
     transformers_logging.disable_progress_bar()
     dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
     with loading(source), _errors_only():
+        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+        base = getattr(config, "beacon_base", None)
         loaded: Any = AutoModelForCausalLM.from_pretrained(
-            source, dtype=dtype, attn_implementation=register(), trust_remote_code=False, output_loading_info=True
+            find(base) if base else source,
+            config=config,
+            dtype=dtype,
+            attn_implementation=register(),
+            trust_remote_code=False,
+            output_loading_info=True,
         )
     model, report = loaded
     if missing := sorted(report["missing_keys"]):

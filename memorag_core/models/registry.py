@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from memorag_core.config import PROFILES, REMOTE_MEMORY, Profile, Settings
+from memorag_core.config import BEACON_MEMORY, PROFILES, REMOTE_MEMORY, Profile, Settings
 from memorag_core.errors import InputError, ModelUnavailable
 from memorag_core.models import embedded
 from memorag_core.models.endpoints import is_remote
@@ -38,12 +39,21 @@ def choose_profile(settings: Settings) -> Profile:
     memory_model = settings.memory_model or profile.memory_model
     return replace(
         profile,
-        memory=REMOTE_MEMORY if is_remote(memory_model) else profile.memory,
+        memory=_kind(memory_model, profile),
         memory_model=memory_model,
         embedder=settings.embedder or profile.embedder,
         generator=settings.generator or profile.generator,
         retriever=settings.retriever or profile.retriever,
     )
+
+
+def _kind(memory_model: str, profile: Profile) -> str:
+    """The kind of memory: what the model was made for where that is known, else the profile's."""
+    if is_remote(memory_model):
+        return REMOTE_MEMORY
+    config = Path(memory_model) / "config.json"
+    made_for_beacons = config.is_file() and "beacon_window" in json.loads(config.read_text(encoding="utf-8"))
+    return BEACON_MEMORY if made_for_beacons else profile.memory
 
 
 def choose_device(settings: Settings) -> str:
@@ -161,7 +171,9 @@ class Weights:
             self.say(f"loading {name}")
             from memorag_core.models.language_model import LanguageModel
 
-            lm = LanguageModel.load(source, self.device, name)
+            lm = LanguageModel.load(source, self.device, name, self.source)
             lm.revision = self.revision(name) or lm.revision
+            if base := getattr(lm.model.config, "beacon_base", None):
+                lm.revision += f"+{self.revision(base)}"
             self._loaded[name] = lm
         return self._loaded[name]
