@@ -212,7 +212,8 @@ class Turn:
     def turned(self, keys: torch.Tensor) -> torch.Tensor:
         """(…, entries, head dimension), at least float32 inside, in the dtype of the keys."""
         wide = keys.to(torch.promote_types(keys.dtype, torch.float32))
-        return (wide * self.cos + rotate_half(wide) * self.sin).to(keys.dtype)
+        turned: torch.Tensor = wide * self.cos + rotate_half(wide) * self.sin
+        return turned.to(keys.dtype)
 
 
 class _Slots:

@@ -50,7 +50,8 @@ def fresh(model: PreTrainedModel, end_of_text: int, plan: Plan) -> BeaconModel:
         for name, tensor in model.state_dict().items()
         if any(f".self_attn.{letter}_proj." in name for letter in plan.param)
     }
-    weights[EMBEDDING] = model.get_input_embeddings().weight[end_of_text][None].detach().clone()
+    embeddings: Any = model.get_input_embeddings()
+    weights[EMBEDDING] = embeddings.weight[end_of_text][None].detach().clone()
     return BeaconModel(model, Layout(plan.window, plan.ratios[0], 0), weights)
 
 

@@ -32,7 +32,7 @@ STEEPEST = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step that is done: `step` of them are. `loss` is in nats a counted token, `tokens` and `seconds` the run's."""
+    """A step that is done, the `step`th. `loss` is in nats a counted token, `tokens` and `seconds` are the run's."""
 
     step: int
     loss: float
@@ -58,14 +58,18 @@ class Training:
     on, or that has other processes, has the same losses.
     """
 
-    def __init__(self, accelerator: Accelerator, module: BeaconLoss, rows: Sequence[Row], plan: Plan, out: Path) -> None:
+    def __init__(
+        self, accelerator: Accelerator, module: BeaconLoss, rows: Sequence[Row], plan: Plan, out: Path
+    ) -> None:
         """Prepare the run, and load what a stopped one left in `out`.
 
         Raises:
             InputError: fewer rows than a batch, a batch that the processes cannot share, or a run of another plan.
         """
         if plan.batch % accelerator.num_processes:
-            raise InputError(f"{accelerator.num_processes} processes cannot share {plan.batch} rows a step. Set --batch.")
+            raise InputError(
+                f"{accelerator.num_processes} processes cannot share {plan.batch} rows a step. Set --batch."
+            )
         self.accelerator, self.plan, self.out, self.module = accelerator, plan, out, module
         self.batches = Batches(rows, plan.batch, module.beacons.layout.window, plan.seed)
         optimizer = torch.optim.AdamW(module.parameters(), lr=plan.rate, weight_decay=0.0)

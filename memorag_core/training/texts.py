@@ -30,17 +30,13 @@ def texts_at(paths: Sequence[Path], limit: int) -> Iterator[str]:
     """The texts of files and folders, in order: `text` of each line of `.jsonl` files, and every format that is read.
 
     Raises:
-        InputError: nothing is there, or a file cannot be read or has more than `limit` characters.
+        InputError: nothing is there, or it cannot be read or has more than `limit` characters a folder.
     """
-    found = False
-    for path in _files(paths, (".jsonl", *FORMATS)):
-        found = True
-        if path.suffix == ".jsonl":
-            yield from (row["text"] for row in _rows(path, ("text",)))
-        else:
+    for path in paths:
+        lines = list(_files([path], (".jsonl",))) if path.is_dir() or path.suffix == ".jsonl" else []
+        yield from (row["text"] for file in lines for row in _rows(file, ("text",)))
+        if not lines or (path.is_dir() and any(_files([path], tuple(FORMATS)))):
             yield from (document.text for document in from_path(path, limit))
-    if not found:
-        raise InputError(f"No text is in {', '.join(map(str, paths))}. Give folders of text, or .jsonl files.")
 
 
 def text_rows(lm: LanguageModel, texts: Iterable[str], window: int, most: int, cache: Path) -> list[Row]:

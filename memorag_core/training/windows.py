@@ -109,7 +109,7 @@ class BeaconLoss(torch.nn.Module):
 
 
 def _places(past: int, new: int, like: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Positions (1, new) of a window's entries after the memory, and the boolean mask (1, 1, new, all) of what each sees."""
+    """Positions (1, new) of a window's entries after the memory; what each sees, boolean (1, 1, new, all)."""
     at = torch.arange(past, past + new, device=like.device)
     mask = torch.arange(past + new, device=like.device) <= at[:, None]
     return {"position_ids": at[None], "attention_mask": mask[None, None]}

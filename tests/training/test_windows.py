@@ -127,6 +127,6 @@ def _widen(beacons: BeaconModel) -> None:
     beacons.embedding = beacons.embedding.double()
     for name, module in list(beacons.model.named_modules()):
         if name.endswith("norm"):
-            norm = torch.nn.RMSNorm(32, eps=module.variance_epsilon, dtype=torch.float64)  # type: ignore[arg-type]
-            norm.weight.data.copy_(module.weight)  # type: ignore[arg-type]
+            norm = torch.nn.RMSNorm(32, eps=module.variance_epsilon, dtype=torch.float64)
+            norm.weight.data.copy_(module.weight)
             beacons.model.set_submodule(name, norm)

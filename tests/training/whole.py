@@ -6,14 +6,12 @@ window that looks at them, each window's scores are computed from unrotated keys
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from beacon_checkpoints import norm, project, rotated
-
-Tensors = Mapping[str, torch.Tensor]
+from beacon_checkpoints import Tensors, norm, project, rotated
 
 
 @dataclass(frozen=True)
@@ -47,9 +45,7 @@ def loss(config: Any, weights: Tensors, ids: Sequence[int], counted: int, ratios
     tokens = [at for at, entry in enumerate(entries) if entry.token is not None]
     logits = torch.stack([norm(config, hidden[at], weights["model.norm.weight"]) for at in tokens])
     logits = logits @ weights["lm_head.weight"].T
-    return torch.nn.functional.cross_entropy(
-        logits[counted - 1 : -1], torch.tensor(ids[counted:]), reduction="sum"
-    )
+    return torch.nn.functional.cross_entropy(logits[counted - 1 : -1], torch.tensor(ids[counted:]), reduction="sum")
 
 
 def _layer(config: Any, weights: Tensors, prefix: str, entries: Sequence[Entry], hidden: torch.Tensor) -> torch.Tensor:
