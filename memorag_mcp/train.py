@@ -46,6 +46,7 @@ Recompute = Annotated[
     bool, typer.Option("--recompute", help="Hold one window's activations at a time: slower, less memory.")
 ]
 Seed = Annotated[int, typer.Option(help="Decides the order of rows, and the ratios.")]
+SplitOption = Annotated[Split, typer.Option("--split", help="Which half of labelled questions, by their ids.")]
 SaveEvery = Annotated[int, typer.Option(metavar="N", help="Save the run's state every N steps.")]
 BeaconsOnly = Annotated[bool, typer.Option("--beacons-only", help="Write the beacons alone, beside the base model.")]
 Plot = Annotated[Path | None, typer.Option(metavar="FILE", help="Draw it (.png, .svg, .pdf).")]
@@ -130,6 +131,7 @@ def evaluate_memory(
     samples: Annotated[int, typer.Option(min=1, help="Stretches of text to predict.")] = 32,
     windows: Annotated[int, typer.Option(min=1, help="Windows remembered before each.")] = 4,
     lengths: Annotated[str, typer.Option(metavar="N,M…", help="Tokens of the texts that hide needles.")] = "1024,4096",
+    split: SplitOption = "held-out",
     limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="At most N questions of each set.")] = None,
     json_file: Json = None,
     plot: Plot = None,
@@ -142,7 +144,7 @@ def evaluate_memory(
     if plot:
         require("matplotlib", "eval")
     sizes = measure.Sizes(samples, windows, numbers(lengths), numbers(ratios))
-    sets = [choose(one, "all", limit) for folder in questions or [] for one in read_sets(folder)]
+    sets = [choose(one, split, limit) for folder in questions or [] for one in read_sets(folder)]
     with show.progress() as on_progress:
         found = measure.measure(
             measuring(settings, tuple(paths), sizes, show.notice),
@@ -167,7 +169,8 @@ def data_clues(
     ] = False,
     characters: Annotated[int, typer.Option(min=1000, help="The longest context.")] = 24_000,
     questions: Annotated[int, typer.Option(min=1, help="Questions asked of each context of plain text.")] = 4,
-    split: Annotated[Split, typer.Option(help="Which half of labelled questions, by their ids.")] = "calibration",
+    contexts: Annotated[int | None, typer.Option(min=1, help="At most N contexts of plain text, drawn.")] = None,
+    split: SplitOption = "calibration",
     seed: Seed = 0,
 ) -> None:
     """Make fine-tuning data whose clues are in the text: from labelled questions, or from plain text."""
@@ -178,16 +181,10 @@ def data_clues(
     sizes = clue_data.Sizes(characters, questions, seed)
     if from_text:
         with show.progress() as on_progress:
-            texts = list(clue_data.stretches(texts_at(places, settings.max_characters), characters))
-            contexts = count(1)
-            records = list(
-                clue_data.from_texts(
-                    texts,
-                    _generator(settings),
-                    sizes,
-                    lambda: on_progress(_of("contexts", next(contexts), len(texts))),
-                )
-            )
+            texts = clue_data.drawn(texts_at(places, settings.max_characters), sizes, contexts)
+            done = count(1)
+            advance = lambda: on_progress(_of("contexts", next(done), len(texts)))  # noqa: E731  # said where it is used
+            records = list(clue_data.from_texts(texts, _generator(settings), sizes, advance))
     else:
         sets = [choose(one, split, None) for folder in places for one in read_sets(folder)]
         records = list(clue_data.from_sets(sets, sizes))

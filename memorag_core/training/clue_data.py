@@ -68,11 +68,17 @@ def from_sets(sets: Iterable[EvalSet], sizes: Sizes) -> Iterator[Record]:
             yield from _records(context, question.text, clues, question.answers[:1])
 
 
+def drawn(texts: Iterable[str], sizes: Sizes, most: int | None) -> list[str]:
+    """The stretches of the texts, or `most` of them, drawn by the seed."""
+    found = list(stretches(texts, sizes.characters))
+    return random.Random(sizes.seed).sample(found, most) if most and most < len(found) else found  # noqa: S311  # no secret
+
+
 def from_texts(
-    texts: Iterable[str], generator: Generator, sizes: Sizes, on_context: Callable[[], None]
+    contexts: Iterable[str], generator: Generator, sizes: Sizes, on_context: Callable[[], None]
 ) -> Iterator[Record]:
-    """For each stretch of the texts, questions that the generator asks of passages of it, with clues and answers."""
-    for number, context in enumerate(stretches(texts, sizes.characters)):
+    """For each context, questions that the generator asks of passages of it, with clues and answers."""
+    for number, context in enumerate(contexts):
         draw = random.Random(f"{sizes.seed} {number}")  # noqa: S311  # no secret
         starts = [draw.randrange(max(1, len(context) - PASSAGE)) for _ in range(sizes.questions)]
         for start in sorted(starts):

@@ -21,7 +21,7 @@ from memorag_core.memory import BeaconMemory
 from memorag_core.models.beacon import BeaconModel
 from memorag_core.models.continuation import Continuation
 from memorag_core.models.language_model import LanguageModel
-from memorag_core.training.clue_data import Record, Sizes, from_sets, from_texts, in_the_text, stretches
+from memorag_core.training.clue_data import Record, Sizes, drawn, from_sets, from_texts, in_the_text, stretches
 from memorag_core.training.measure import DEPTHS, FULL, NONE, ROUNDS, Measuring, Needle, measure, planted
 from memorag_core.training.measure import Sizes as Amounts
 from memorag_core.training.report import cells, draw
@@ -150,7 +150,12 @@ def test_of_a_generator_s_clues_the_text_s_own_sentences_are_kept_and_inventions
     assert list(from_texts([STORY], Scripted("Who kept the gate book?", "Nobody."), Sizes(questions=1), print)) == []
 
 
-def test_long_texts_become_stretches_cut_at_line_breaks() -> None:
+def test_long_texts_become_stretches_cut_at_line_breaks_and_some_are_drawn() -> None:
+    sizes = Sizes(characters=10)
+    found = drawn(["ab\n" * 10], sizes, 2)
+    assert len(found) == 2
+    assert found == drawn(["ab\n" * 10], sizes, 2)
+    assert len(drawn(["ab\n" * 10], sizes, None)) == 3
     assert list(stretches(["ab\n" * 10, "short"], 10)) == ["ab\nab\nab", "\nab\nab\nab", "\nab\nab\nab", "short"]
 
 
@@ -190,9 +195,22 @@ def test_the_commands_make_clues_train_on_them_and_measure_what_came_of_it(tiny_
     notes = json.loads((tuned / "checkpoint" / "training.json").read_text(encoding="utf-8"))
     assert (notes["task"], notes["done"]["step"]) == ("finetune", 2)
     table = tmp_path / "memory.json"
-    measured = ["--samples", "1", "--windows", "1", "--lengths", "40", "--ratios", "4", "--limit", "1"]
+    measured = [
+        "--samples",
+        "1",
+        "--windows",
+        "1",
+        "--lengths",
+        "40",
+        "--ratios",
+        "4",
+        "--limit",
+        "1",
+        "--split",
+        "all",
+    ]
     memory = ["--memory-model", str(tuned / "checkpoint")]
-    questions = ["--questions", str(tmp_path / "set")]
+    questions = ["--questions", str(tmp_path / "set"), "--limit", "1", "--split", "all"]
     invoke("train", "evaluate", str(text), *measured, *questions, "--json", str(table), *memory)
     assert [row["system"] for row in json.loads(table.read_text(encoding="utf-8"))] == [NONE, FULL, "ratio 4"]
     wrong = run.invoke(cli.app, ["train", "pretrain", str(text), "--out", str(out), "--ratios", "x", *common])

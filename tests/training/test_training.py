@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -87,6 +89,36 @@ def test_a_run_that_was_stopped_has_the_losses_of_one_that_was_not(
     ]
     for name, tensor in run.module.weights().items():
         assert torch.equal(tensor, again.module.weights()[name])
+
+
+@pytest.mark.slow
+def test_two_processes_have_the_losses_of_one(base: Path, tmp_path: Path) -> None:
+    """Through `accelerate launch`, with gradients reduced by gloo."""
+    text = str(SAMPLES / "harrow-sound.md")
+    options = ["--memory-model", str(base), "--device", "cpu", "--window", "32", "--ratios", "2,4", "--batch", "4"]
+    train = ["memorag_mcp.cli", "train", "pretrain", text, "--steps", "3", "--rate", "1e-3", *options]
+    launch = ["accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1", "-m"]
+    for out, how in (("one", []), ("two", launch)):
+        command = [sys.executable, "-m", *how, *train, "--out", str(tmp_path / out)]
+        run = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert run.returncode == 0, run.stderr
+    one, two = ([step.loss for step in losses(tmp_path / out)] for out in ("one", "two"))
+    assert two == pytest.approx(one, rel=1e-5)
+    assert len(one) == 3
+    tensors = [load_file(tmp_path / out / "checkpoint" / "model.safetensors") for out in ("one", "two")]
+    for name, tensor in tensors[0].items():
+        torch.testing.assert_close(tensors[1][name], tensor, atol=1e-4, rtol=0)
+
+
+def test_a_run_of_no_steps_writes_beacons_as_they_begin(base: Path, tmp_path: Path) -> None:
+    _, run = training(base, tmp_path, replace(PLAN, steps=0))
+    run.run(nothing)
+    before = LanguageModel.load(base, "cpu").model.state_dict()
+    for name, tensor in run.module.weights().items():
+        if "embed" in name:
+            assert torch.equal(tensor, before["model.embed_tokens.weight"][:1])
+        else:
+            assert torch.equal(tensor, before[name.replace("beacon_", "")])
 
 
 def test_a_folder_with_a_run_of_another_plan_is_refused(
