@@ -130,3 +130,15 @@ def _widen(beacons: BeaconModel) -> None:
             norm = torch.nn.RMSNorm(32, eps=module.variance_epsilon, dtype=torch.float64)
             norm.weight.data.copy_(module.weight)
             beacons.model.set_submodule(name, norm)
+
+
+def test_in_bfloat16_the_loss_is_about_the_same_and_gradients_are_float32(tmp_path: Path) -> None:
+    exact = BeaconLoss(BeaconModel.load(write(tmp_path)))(*inputs(IDS), [4, 8, 2, 4, 4])
+    beacons = BeaconModel.load(tmp_path)
+    beacons.model.bfloat16()
+    module = BeaconLoss(beacons, recompute=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = module(*inputs(IDS), [4, 8, 2, 4, 4])
+    loss.backward()
+    assert loss.item() == pytest.approx(exact.item(), rel=0.05)
+    assert {parameter.grad.dtype for parameter in module.parameters() if parameter.grad is not None} == {torch.float32}
