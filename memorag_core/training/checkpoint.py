@@ -74,6 +74,7 @@ def write(
     draft.mkdir(parents=True)
     if base is None:
         model = lm.model
+        vars(model.config).pop("beacon_base", None)
         tensors = {name: tensor.to(model.dtype, copy=True) for name, tensor in weights.items()}
         model.save_pretrained(draft, state_dict=model.state_dict() | tensors)
     else:

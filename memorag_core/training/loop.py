@@ -45,8 +45,14 @@ OnStepDone = Callable[[Step], None]
 
 
 def accelerator_for(device: str) -> Accelerator:
-    """The processes and the device that `accelerate launch` gives, or this one; bfloat16 on CUDA."""
+    """The processes and the device that `accelerate launch` gives, or this one; bfloat16 on CUDA.
+
+    Raises:
+        InputError: CUDA is asked for, and there is none.
+    """
     on_cpu = device == "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise InputError("There is no CUDA device here, or no torch that can use it. Train with --device auto or cpu.")
     mixed = "bf16" if torch.cuda.is_available() and not on_cpu else "no"
     return Accelerator(cpu=on_cpu, mixed_precision=mixed)
 

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 
 from memorag_core import MemoRAG, Settings, from_text
 from memorag_core.config import PROFILES
-from memorag_core.errors import InputError
+from memorag_core.errors import InputError, ModelUnavailable
 from memorag_core.memory import BeaconMemory
 from memorag_core.models.beacon import BeaconModel
 from memorag_core.models.language_model import LanguageModel
@@ -213,6 +213,25 @@ def test_training_goes_on_from_a_checkpoint_and_keeps_its_window(
     assert all(torch.equal(tensor, going_on[name]) for name, tensor in run.module.weights().items())
     with pytest.raises(InputError, match="--window 32"):
         begin(again, tmp_path, replace(PLAN, window=64))
+
+
+def test_a_whole_checkpoint_trained_from_beacons_alone_needs_their_base_no_more(base: Path, tmp_path: Path) -> None:
+    (tmp_path / "base").symlink_to(base)
+    lm = LanguageModel.load(base, "cpu")
+    weights = BeaconLoss(begin(lm, base, PLAN)).weights()
+    write(tmp_path / "beacons", lm, weights, {}, str(tmp_path / "base"))
+    again = LanguageModel.load(tmp_path / "beacons", "cpu")
+    write(tmp_path / "whole", again, BeaconLoss(begin(again, tmp_path / "beacons", PLAN)).weights(), {})
+    (tmp_path / "base").unlink()
+    assert BeaconModel.load(tmp_path / "whole").layout.window == 32
+    with pytest.raises(ModelUnavailable, match="base"):
+        BeaconModel.load(tmp_path / "beacons")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is CUDA")
+def test_cuda_that_is_not_there_is_refused() -> None:
+    with pytest.raises(InputError, match="no CUDA device"):
+        accelerator_for("cuda")
 
 
 def test_short_texts_are_packed_and_long_ones_cut_in_whole_windows() -> None:
