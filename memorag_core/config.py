@@ -60,6 +60,7 @@ class Profile:
 
 
 REMOTE_MEMORY = "lite-api"
+BEACON_MEMORY = "beacon"
 TINY_LM = "smollm2-135m-instruct"
 TINY_EMBEDDER = "all-minilm-l6-v2"
 SMALL_QWEN = "Qwen/Qwen2.5-1.5B-Instruct"

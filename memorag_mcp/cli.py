@@ -22,7 +22,7 @@ from memorag_core.config import MAX_EVIDENCE_TOKENS, Settings
 from memorag_core.engine import MemoRAG
 from memorag_core.errors import InputError, MemoRAGError
 from memorag_core.types import ContextInfo, Document, OnProgress, Task
-from memorag_mcp import show
+from memorag_mcp import show, train
 from memorag_mcp.address import Address
 from memorag_mcp.evaluate import evaluate
 from memorag_mcp.given import documents_at
@@ -66,7 +66,7 @@ app = typer.Typer(
 )
 
 
-def command(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def command(name: str, group: typer.Typer = app) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Register a command with the engine's options, which reach it as one `Settings`, its first argument.
 
     What typer reads is the signature, so the shared options are declared once and added to it here.
@@ -84,7 +84,7 @@ def command(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
 
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # functions take attributes
-        return app.command(name)(run)
+        return group.command(name)(run)
 
     return register
 
@@ -259,6 +259,10 @@ def demo(settings: Settings) -> None:
 
 command("eval")(evaluate)
 command("token")(token)
+for group in train.GROUPS:
+    app.add_typer(group.commands, name=group.name)
+    for name, function in group.functions.items():
+        command(name, group.commands)(function)
 
 
 def main() -> None:

@@ -68,9 +68,9 @@ def evaluate(
     for table in report.tables:
         show.scores(render.heading(table), render.cells(table), list(render.checks(table)))
     if json_file:
-        _write(json_file, json.dumps(report.as_json(), indent=2, ensure_ascii=False) + "\n")
+        write(json_file, json.dumps(report.as_json(), indent=2, ensure_ascii=False) + "\n")
     if markdown:
-        _write(markdown, render.markdown(report))
+        write(markdown, render.markdown(report))
     if plot:
         render.plot(report, plot)
 
@@ -110,7 +110,12 @@ def _default_out() -> Path:
     return Path(platformdirs.user_cache_dir(APP, appauthor=False)) / "eval"
 
 
-def _write(path: Path, text: str) -> None:
+def write(path: Path, text: str) -> None:
+    """Write a file that was asked for.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:

@@ -18,7 +18,7 @@ BASE = {"types", "config", "errors", "names", "recent", "stopping", "pages", "tu
 LOWER = {"models", "chunking", "texts", "links", "documents", "prompts", "templates", "manifest", "disk"}
 SIBLINGS = {"memory", "retrieval", "generation", "store", "ingest", "clues", "citations", "support"}
 MADE_OF_SIBLINGS = {"parts", "context", "shared", "summaries", "search", "looked_at", "inquiry"}
-LAYERS = [BASE, LOWER, SIBLINGS, MADE_OF_SIBLINGS, {"engine"}, {"evaluation"}]
+LAYERS = [BASE, LOWER, SIBLINGS, MADE_OF_SIBLINGS, {"engine"}, {"evaluation"}, {"training"}]
 
 
 def imports(path: Path) -> Iterator[str]:

@@ -143,6 +143,14 @@ class BeaconModel:
         layout = _layout(model.config, ratio)
         return cls(model, layout, read_weights(source))
 
+    @property
+    def own(self) -> dict[str, torch.nn.Linear]:
+        """The projections that beacons have of their own, by their names in a checkpoint."""
+        return {
+            f"model.layers.{attention.layer_idx}.self_attn.beacon_{name}": routed.beacon
+            for attention, name, routed in self._routed
+        }
+
     def hidden(self, ids: Sequence[Sequence[int]], **inputs: Any) -> torch.Tensor:
         """Pass entries through the model.
 
@@ -161,7 +169,7 @@ class BeaconModel:
             return self._passed(embedded, inputs)
         self._where.beacons = torch.tensor(beacons, device=device)
         self._where.tokens = torch.tensor([at for at, number in enumerate(flat) if number != BEACON], device=device)
-        embedded.flatten(0, 1)[self._where.beacons] = self.embedding
+        embedded.flatten(0, 1)[self._where.beacons] = self.embedding.to(embedded.dtype)
         with self.projections():
             return self._passed(embedded, inputs)
 

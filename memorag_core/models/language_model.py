@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from memorag_core.config import Precision
@@ -36,10 +36,15 @@ class LanguageModel:
 
     @classmethod
     def load(
-        cls, source: str | Path, device: str, model_id: str | None = None, weights: Precision = "full"
+        cls,
+        source: str | Path,
+        device: str,
+        model_id: str | None = None,
+        weights: Precision = "full",
+        find: Callable[[str], str | Path] = str,
     ) -> LanguageModel:
-        """Load a folder or a hub id; raises what `load_model` raises."""
-        model = load_model(source, device, weights)
+        """Load a folder or a hub id; arguments and errors are those of `load_model`."""
+        model = load_model(source, device, weights, find)
         with loading(source):
             tokenizer = AutoTokenizer.from_pretrained(source)
         return cls(model, tokenizer, model_id or str(source), getattr(model.config, "_commit_hash", None) or "")
@@ -125,10 +130,13 @@ class LanguageModel:
         return frozenset(i for i in (*ids, self.tokenizer.eos_token_id) if i is not None)
 
 
-def load_model(source: str | Path, device: str, weights: Precision = "full") -> PreTrainedModel:
+def load_model(
+    source: str | Path, device: str, weights: Precision = "full", find: Callable[[str], str | Path] = str
+) -> PreTrainedModel:
     """The weights of a folder or hub id in transformers' own class: bfloat16 on CUDA, float32 elsewhere.
 
-    No code of the repository is run, and weights the class has no place for (beacons) are left unread.
+    No code of the repository is run, and weights the class has no place for (beacons) are left unread. Where the
+    configuration names a `beacon_base`, the weights are that model's; `find` says where it is.
 
     Args:
         weights: `4bit` keeps the matrices in four bits (bitsandbytes NF4) and computes as before.
@@ -142,8 +150,11 @@ def load_model(source: str | Path, device: str, weights: Precision = "full") -> 
     dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
     options = {"quantization_config": _four_bits(device, dtype)} if weights == "4bit" else {}
     with loading(source), _errors_only():
+        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+        base = getattr(config, "beacon_base", None)
         loaded: Any = AutoModelForCausalLM.from_pretrained(
-            source,
+            find(base) if base else source,
+            config=config,
             dtype=dtype,
             device_map={"": device},
             attn_implementation=register(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from memorag_core.config import PROFILES, REMOTE_MEMORY, Profile, Settings
+from memorag_core.config import BEACON_MEMORY, PROFILES, REMOTE_MEMORY, Profile, Settings
 from memorag_core.errors import InputError, ModelUnavailable
 from memorag_core.models import embedded
 from memorag_core.models.endpoints import is_remote
@@ -38,7 +39,7 @@ def choose_profile(settings: Settings) -> Profile:
     memory_model = settings.memory_model or profile.memory_model
     return replace(
         profile,
-        memory=REMOTE_MEMORY if is_remote(memory_model) else settings.memory or profile.memory,
+        memory=_kind(memory_model, settings.memory, profile),
         memory_model=memory_model,
         recall=settings.recall or profile.recall,
         heads=profile.heads if memory_model == profile.memory_model else (),
@@ -49,6 +50,17 @@ def choose_profile(settings: Settings) -> Profile:
         prefill=settings.prefill or profile.prefill,
         storage=settings.storage or profile.storage,
     )
+
+
+def _kind(memory_model: str, wanted: str | None, profile: Profile) -> str:
+    """The kind of memory: the one wanted, else what the model was made for where that is known, else the profile's."""
+    if is_remote(memory_model):
+        return REMOTE_MEMORY
+    if wanted:
+        return wanted
+    config = Path(memory_model) / "config.json"
+    made_for_beacons = config.is_file() and "beacon_window" in json.loads(config.read_text(encoding="utf-8"))
+    return BEACON_MEMORY if made_for_beacons else profile.memory
 
 
 def choose_device(settings: Settings) -> str:
@@ -166,8 +178,10 @@ class Weights:
             self.say(f"loading {name}")
             from memorag_core.models.language_model import LanguageModel
 
-            lm = LanguageModel.load(source, self.device, name, self.settings.weights)
+            lm = LanguageModel.load(source, self.device, name, self.settings.weights, self.source)
             lm.revision = self.revision(name) or lm.revision
+            if base := getattr(lm.model.config, "beacon_base", None):
+                lm.revision += f"+{self.revision(base)}"
             self._loaded[name] = lm
         return self._loaded[name]
 

@@ -23,9 +23,9 @@ def turns(model: Any, by: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def turned(rotated: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-    """Keys or queries (…, head dimension) at their new positions, computed in float32."""
-    as_float = rotated.float()
-    moved: torch.Tensor = as_float * cos + rotate_half(as_float) * sin
+    """Keys or queries (…, head dimension) at their new positions, computed in float32 or wider."""
+    wide = rotated.to(torch.promote_types(rotated.dtype, torch.float32))
+    moved: torch.Tensor = wide * cos + rotate_half(wide) * sin
     return moved.to(rotated.dtype)
 
 

@@ -70,31 +70,31 @@ def _entry(
     """One token (`kind` is empty) or beacon through all layers; adds its unrotated keys and its values to `past`."""
     for number, (keys, values) in enumerate(past):
         prefix = f"model.layers.{number}."
-        normed = _norm(config, hidden, weights[prefix + "input_layernorm.weight"])
-        query, key, value = (_project(weights, prefix, f"{letter}_proj", kind, normed).view(-1, 8) for letter in "qkv")
+        normed = norm(config, hidden, weights[prefix + "input_layernorm.weight"])
+        query, key, value = (project(weights, prefix, f"{letter}_proj", kind, normed).view(-1, 8) for letter in "qkv")
         keys.append(key)
         values.append(value)
-        turned = _rotated(torch.stack(keys), torch.arange(len(keys)))
-        at_end = _rotated(query[None], torch.tensor([len(keys) - 1]))[0]
+        turned = rotated(torch.stack(keys), torch.arange(len(keys)))
+        at_end = rotated(query[None], torch.tensor([len(keys) - 1]))[0]
         scores = torch.einsum("hd,nhd->hn", at_end, turned.repeat_interleave(2, 1)) / 8**0.5
         mixed = torch.einsum("hn,nhd->hd", scores.softmax(-1), torch.stack(values).repeat_interleave(2, 1))
-        hidden = hidden + _project(weights, prefix, "o_proj", kind, mixed.flatten())
-        normed = _norm(config, hidden, weights[prefix + "post_attention_layernorm.weight"])
+        hidden = hidden + project(weights, prefix, "o_proj", kind, mixed.flatten())
+        normed = norm(config, hidden, weights[prefix + "post_attention_layernorm.weight"])
         gate, up, down = (weights[f"{prefix}mlp.{name}_proj.weight"] for name in ("gate", "up", "down"))
         hidden = hidden + down @ (torch.nn.functional.silu(gate @ normed) * (up @ normed))
-    return weights["lm_head.weight"] @ _norm(config, hidden, weights["model.norm.weight"])
+    return weights["lm_head.weight"] @ norm(config, hidden, weights["model.norm.weight"])
 
 
-def _project(weights: Tensors, prefix: str, name: str, kind: str, hidden: torch.Tensor) -> torch.Tensor:
+def project(weights: Tensors, prefix: str, name: str, kind: str, hidden: torch.Tensor) -> torch.Tensor:
     ordinary = weights[f"{prefix}self_attn.{name}.weight"]
     return weights.get(f"{prefix}self_attn.{kind}{name}.weight", ordinary) @ hidden
 
 
-def _norm(config: LlamaConfig, hidden: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+def norm(config: LlamaConfig, hidden: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     return weight * hidden * torch.rsqrt(hidden.pow(2).mean() + config.rms_norm_eps)
 
 
-def _rotated(parts: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
+def rotated(parts: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
     """(entries, heads, 8) turned by their positions, base 10,000."""
     angles = (at[:, None] / 10_000 ** (torch.arange(4) / 4))[:, None]
     left, right = parts[..., :4], parts[..., 4:]

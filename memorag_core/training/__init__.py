@@ -1,0 +1,1 @@
+"""Training memories: beacons from a folder of text, fine-tuned on clues, and measured."""

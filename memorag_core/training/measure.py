@@ -1,0 +1,216 @@
+"""What a memory model keeps: how well it predicts what follows, finds a needle, and recalls clues."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from memorag_core.evaluation.datasets import EvalSet, Question
+from memorag_core.evaluation.metrics import answer_tokens
+from memorag_core.memory import BeaconMemory
+from memorag_core.models.beacon import BeaconModel
+from memorag_core.models.language_model import LanguageModel
+from memorag_core.prompts import language_of
+from memorag_core.stopping import check
+from memorag_core.training.windows import UNCOUNTED, BeaconLoss
+from memorag_core.types import Document
+
+RATIOS = (2, 4, 8, 16, 32)
+DEPTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
+NONE, FULL = "no memory", "full attention"
+NEEDLE = "\nThe number of the locker at {place} is {number}.\n"
+NEEDLE_ASKED = "What is the number of the locker at {place}? Reply with the number only."
+PLACES = ("the north pier", "the old mill", "the glass hall", "the east gate", "the lower lock", "the salt house")
+REPLY = 16
+ROUNDS = 3
+CLUES = 64
+
+Advance = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One system's numbers: `perplexity` of the next window, `needles` by (tokens, depth), `clues` a share of words."""
+
+    system: str
+    perplexity: float
+    needles: dict[tuple[int, float], float]
+    clues: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Needle:
+    """A number that a text says of a place, at a depth from 0, its beginning, to 1."""
+
+    depth: float
+    place: str
+    number: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much is measured: `samples` stretches of text, `windows` of them remembered; needles at `lengths` tokens."""
+
+    samples: int = 32
+    windows: int = 4
+    lengths: tuple[int, ...] = (1024, 4096)
+    ratios: tuple[int, ...] = RATIOS
+
+
+class Measuring:
+    """A memory model beside held-out text."""
+
+    def __init__(self, lm: LanguageModel, beacons: BeaconModel, tokens: Sequence[int], sizes: Sizes) -> None:
+        """Take the tokens of the held-out text, of which as many samples are read as there are, at most."""
+        self.lm, self.beacons, self.tokens, self.sizes = lm, beacons, tokens, sizes
+
+    def systems(self) -> list[str]:
+        """No memory, full attention, and the memory at each ratio."""
+        return [NONE, FULL, *(f"ratio {ratio}" for ratio in self.sizes.ratios)]
+
+    def perplexities(self, advance: Advance) -> dict[str, float]:
+        """Of a window's tokens but its first, given what comes before it as each system has it.
+
+        Every system predicts the same tokens, so that the numbers compare.
+        """
+        losses: dict[str, list[float]] = {name: [] for name in self.systems()}
+        module = BeaconLoss(self.beacons)
+        window, counted = self.beacons.layout.window, 0
+        for ids in self._samples():
+            counted += window - 1
+            with torch.no_grad():
+                losses[NONE].append(_plain_loss(self.lm, ids[-window:], window))
+                losses[FULL].append(_plain_loss(self.lm, ids, window))
+                for ratio in self.sizes.ratios:
+                    losses[f"ratio {ratio}"].append(_memory_loss(module, ids, ratio))
+            check()
+            advance()
+        return {name: math.exp(sum(found) / counted) for name, found in losses.items()}
+
+    def needles(self, ratio: int, advance: Advance) -> dict[tuple[int, float], float]:
+        """The share of planted numbers that are said when asked for, by the text's tokens and the needle's depth.
+
+        A text holds one needle at every depth, each of another place, and is asked for all of them.
+        """
+        memory = self._memory(ratio)
+        found: Counter[tuple[int, float]] = Counter()
+        for length in self.sizes.lengths:
+            for number in range(ROUNDS):
+                draw = random.Random(f"{length} {number}")  # noqa: S311  # no secret
+                start = draw.randrange(max(1, len(self.tokens) - length))
+                hay = self.lm.tokenizer.decode(self.tokens[start : start + length])
+                needles = [
+                    Needle(depth, place, str(draw.randrange(10_000, 100_000)))
+                    for depth, place in zip(DEPTHS, draw.sample(PLACES, len(DEPTHS)), strict=True)
+                ]
+                for needle in _said_of(memory, planted(hay, needles), needles):
+                    found[length, needle.depth] += 1
+                advance()
+        return {(length, depth): found[length, depth] / ROUNDS for length in self.sizes.lengths for depth in DEPTHS}
+
+    def clues(self, ratio: int, sets: Sequence[EvalSet], advance: Advance) -> float | None:
+        """The share of the words of gold evidence that recall says, over all questions that have evidence."""
+        memory = self._memory(ratio)
+        shares = []
+        for one in sets:
+            for name, questions in _by_context(one):
+                kept = memory.memorize([Document(name, name, one.contexts[name])], lambda done, total: check())
+                for question in questions:
+                    recalled = " ".join(memory.recall(kept, question.text, CLUES))
+                    shares.append(_said(recalled, one.contexts[name], question))
+                    advance()
+        return sum(shares) / len(shares) if shares else None
+
+    def _samples(self) -> Iterator[list[int]]:
+        """Stretches of remembered windows and the one that follows, spread over the text."""
+        size = (self.sizes.windows + 1) * self.beacons.layout.window
+        fitting = len(self.tokens) // size
+        count = min(self.sizes.samples, fitting)
+        for number in range(count):
+            start = number * fitting // count * size
+            yield list(self.tokens[start : start + size])
+
+    def _memory(self, ratio: int) -> BeaconMemory:
+        memory = BeaconMemory(self.lm, self.beacons)
+        self.beacons.layout = replace(self.beacons.layout, ratio=ratio)
+        return memory
+
+
+def planted(hay: str, needles: Sequence[Needle]) -> str:
+    """The text with every needle between its words, at its depth."""
+    parts, behind = [], 0
+    for needle in needles:
+        at = max(behind, hay.rfind(" ", 0, round(needle.depth * len(hay)) + 1)) if needle.depth < 1 else len(hay)
+        parts += [hay[behind:at], NEEDLE.format(place=needle.place, number=needle.number)]
+        behind = at
+    return "".join([*parts, hay[behind:]])
+
+
+def _said_of(memory: BeaconMemory, text: str, needles: Sequence[Needle]) -> list[Needle]:
+    """Those whose number is said when asked for."""
+    kept = memory.memorize([Document("hay", "hay", text)], lambda done, total: check())
+    replies = memory.ask(kept, [NEEDLE_ASKED.format(place=needle.place) for needle in needles], REPLY)
+    return [needle for needle, reply in zip(needles, replies, strict=True) if needle.number in reply]
+
+
+def _plain_loss(lm: LanguageModel, ids: Sequence[int], window: int) -> float:
+    """The summed loss of the last window but its first token, by the model without beacons."""
+    given = torch.tensor([ids], device=lm.model.device)
+    logits = lm.model(given, logits_to_keep=window).logits[0, :-1].float()
+    return float(torch.nn.functional.cross_entropy(logits, given[0, 1 - window :], reduction="sum"))
+
+
+def _memory_loss(module: BeaconLoss, ids: Sequence[int], ratio: int) -> float:
+    window = module.beacons.layout.window
+    given = torch.tensor([ids], device=module.beacons.model.device)
+    targets = torch.full_like(given, UNCOUNTED)
+    targets[:, -window:-1] = given[:, 1 - window :]
+    loss: Any = module(given, targets, [ratio] * (len(ids) // window))
+    return float(loss)
+
+
+def _by_context(one: EvalSet) -> Iterator[tuple[str, list[Question]]]:
+    for name in one.contexts:
+        questions = [question for question in one.questions if question.context == name and question.evidence]
+        if questions:
+            yield name, questions
+
+
+def _said(recalled: str, text: str, question: Question) -> float:
+    chinese = language_of(text[:2000]) == "zh"
+    said = set(answer_tokens(recalled, chinese))
+    gold = {word for start, end in question.evidence for word in answer_tokens(text[start:end], chinese)}
+    return len(gold & said) / len(gold) if gold else 1.0
+
+
+def measure(
+    measuring: Measuring, sets: Sequence[EvalSet], on_step: Callable[[int, int], None] = lambda done, total: None
+) -> list[Measured]:
+    """Every system's numbers; the layout of the beacons is afterwards what it was."""
+    sizes, layout = measuring.sizes, measuring.beacons.layout
+    asked = sum(bool(question.evidence) for one in sets for question in one.questions)
+    needles = ROUNDS * len(sizes.lengths)
+    total = sizes.samples + len(sizes.ratios) * (needles + asked)
+    done = 0
+
+    def advance() -> None:
+        nonlocal done
+        done += 1
+        on_step(min(done, total), total)
+
+    try:
+        perplexities = measuring.perplexities(advance)
+        found = [Measured(name, perplexities[name], {}, None) for name in (NONE, FULL)]
+        for ratio in sizes.ratios:
+            name = f"ratio {ratio}"
+            planted = measuring.needles(ratio, advance)
+            found.append(Measured(name, perplexities[name], planted, measuring.clues(ratio, sets, advance)))
+        return found
+    finally:
+        measuring.beacons.layout = layout

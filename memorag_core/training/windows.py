@@ -1,0 +1,137 @@
+"""The loss of next tokens over windows with beacons: what `Continuation` computes, kept in one graph.
+
+Windows are read in order, and the beacons of those before stay in the graph, so that a window's loss reaches the
+weights through all of its memory. Zhang et al., arXiv 2401.03462, section 3.3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch.utils.checkpoint import checkpoint
+from transformers.cache_utils import Cache, DynamicLayer
+
+from memorag_core.models.beacon import BEACON, EMBEDDING, BeaconModel, Layout
+from memorag_core.models.rotary import turned, turns
+
+UNCOUNTED = -100
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """What is kept of the windows read: one tensor a layer, (rows, key-value heads, entries, head dimension)."""
+
+    keys: tuple[torch.Tensor, ...] = ()
+    values: tuple[torch.Tensor, ...] = ()
+
+    @property
+    def entries(self) -> int:
+        """Entries kept, the same in every layer."""
+        return int(self.keys[0].shape[-2]) if self.keys else 0
+
+
+class BeaconLoss(torch.nn.Module):
+    """The trainable weights of a beacon model, in float32 or wider, and the loss that trains them.
+
+    The model beneath is frozen and no part of this module: what is prepared, reduced and saved is the beacons' alone.
+    """
+
+    def __init__(self, beacons: BeaconModel, recompute: bool = False) -> None:
+        """Take a model; with `recompute`, the activations of one window at a time are held in the backward pass."""
+        super().__init__()
+        beacons.model.requires_grad_(False)
+        self.wide = torch.promote_types(beacons.model.dtype, torch.float32)
+        self.projections = torch.nn.ModuleList(beacons.own.values()).to(self.wide).requires_grad_(True)
+        self.embedding = torch.nn.Parameter(beacons.embedding.to(self.wide))
+        beacons.embedding = self.embedding
+        self.beacons = beacons
+        self.recompute = recompute
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """The beacon tensors by their published names, detached."""
+        named = {
+            f"{name}.{part}": tensor.detach()
+            for name, projection in self.beacons.own.items()
+            for part, tensor in projection.named_parameters()
+        }
+        return named | {EMBEDDING: self.embedding.detach()[None]}
+
+    def forward(self, ids: torch.Tensor, targets: torch.Tensor, ratios: Sequence[int]) -> torch.Tensor:
+        """The summed negative log-likelihood, in nats, of all targets that count.
+
+        Args:
+            ids: (rows, tokens).
+            targets: (rows, tokens), the token that follows each, or `UNCOUNTED`.
+            ratios: one a window, each a divisor of the window.
+        """
+        window = self.beacons.layout.window
+        loss, folded = torch.zeros((), dtype=self.wide, device=targets.device), Folded()
+        for number, ratio in enumerate(ratios):
+            at = slice(number * window, (number + 1) * window)
+            given = (ids[:, at].tolist(), targets[:, at], number, ratio, folded)
+            more, folded = (
+                checkpoint(self._window, *given, use_reentrant=False) if self.recompute else self._window(*given)
+            )
+            loss = loss + more
+        return loss
+
+    def _window(
+        self, ids: Sequence[Sequence[int]], targets: torch.Tensor, number: int, ratio: int, folded: Folded
+    ) -> tuple[torch.Tensor, Folded]:
+        """The loss of one window, and the memory with its beacons where it is full."""
+        layout = replace(self.beacons.layout, ratio=ratio)
+        rows = [layout.interleaved(row, number * layout.window) for row in ids]
+        cache = Cache(layers=[_Layer(layer, folded) for layer in range(self.beacons.model.config.num_hidden_layers)])
+        hidden = self.beacons.hidden(rows, past_key_values=cache, **_places(folded.entries, len(rows[0]), targets))
+        tokens = [at for at, entry in enumerate(rows[0]) if entry != BEACON]
+        counted = targets != UNCOUNTED
+        loss = torch.zeros((), dtype=self.wide, device=targets.device)
+        if counted.any():
+            logits = self.beacons.logits(hidden[:, tokens][counted]).to(self.wide)
+            loss = torch.nn.functional.cross_entropy(logits, targets[counted], reduction="sum")
+        full = len(ids[0]) == layout.window
+        return loss, self._fold(layout, (number + 1) * layout.window, folded, cache) if full else folded
+
+    def _fold(self, layout: Layout, read: int, folded: Folded, cache: Cache) -> Folded:
+        """The memory with the entries that stay of the window just read, turned to their places."""
+        kept = layout.kept(read)
+        moves = torch.tensor([place - entry for place, entry in enumerate(kept)], device=self.beacons.model.device)
+        cos, sin = turns(self.beacons.model, moves)
+        layers: Any = cache.layers
+        keys = [turned(layer.new_keys[:, :, kept], cos, sin) for layer in layers]
+        values = [layer.new_values[:, :, kept] for layer in layers]
+        if folded.entries:
+            keys = [torch.cat(pair, dim=2) for pair in zip(folded.keys, keys, strict=True)]
+            values = [torch.cat(pair, dim=2) for pair in zip(folded.values, values, strict=True)]
+        return Folded(tuple(keys), tuple(values))
+
+
+def _places(past: int, new: int, like: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Positions (1, new) of a window's entries after the memory; what each sees, boolean (1, 1, new, all)."""
+    at = torch.arange(past, past + new, device=like.device)
+    mask = torch.arange(past + new, device=like.device) <= at[:, None]
+    return {"position_ids": at[None], "attention_mask": mask[None, None]}
+
+
+class _Layer(DynamicLayer):
+    """One layer of a window's entries behind the memory: read once, nothing written in place."""
+
+    def __init__(self, number: int, folded: Folded) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # transformers' cache layers are untyped
+        self.past = (folded.keys[number], folded.values[number]) if folded.entries else None
+        self.new_keys: torch.Tensor
+        self.new_values: torch.Tensor
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        self.new_keys, self.new_values = key_states, value_states
+        if self.past is None:
+            return key_states, value_states
+        return torch.cat([self.past[0], key_states], dim=2), torch.cat([self.past[1], value_states], dim=2)
+
+    def get_seq_length(self) -> int:
+        return 0 if self.past is None else int(self.past[0].shape[-2])
