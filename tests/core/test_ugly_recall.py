@@ -27,8 +27,8 @@ TEXT = (
 SPOKEN = """
 sorry|apolog|as an ai|language model|i cannot|i can't|i don't|i am unable|let me know|feel free|here are|here is|sure|
 certainly|of course|does not mention|doesn't mention|no information|not mentioned|not provided|the question|
-this question|each on a line|nothing else|on a line of|hope this|please provide|<|im_start|inst]|
-clue:|clues:|answer:|question:|
+this question|each on a line|nothing else|on a line of|hope this|please provide|<|im_start|inst]|clue:|clues:|answer:|
+question:|
 抱歉|对不起|無法|无法|没有提到|未提及|以下是|作为一|好的|当然|希望|不要写|线索：|问题：|答案：|申し訳|わかりません|記載|以下の|
 もちろん|承知|手がかり：|質問：
 """
