@@ -25,6 +25,7 @@ from memorag_core.errors import (
 )
 from memorag_core.generation import LocalGenerator
 from memorag_core.manifest import MANIFEST, Manifest, digest
+from memorag_core.memory import MemoryModel
 from memorag_core.pages import page_of
 from memorag_core.stopping import stoppable
 from memorag_core.types import OnText
@@ -155,6 +156,35 @@ def test_a_summary_rests_on_passages_with_citations(engine: MemoRAG) -> None:
     summary = engine.summarize(info.id, focus="the gates", words=20)
     assert summary.task == "summarize"
     assert summary.evidence
+
+
+def test_a_summary_of_more_words_rests_on_more_evidence_than_is_shown_at_once(settings: Settings) -> None:
+    engine = MemoRAG(settings.model_copy(update={"evidence_tokens": 60}))
+    info = engine.memorize([from_text(STORY * 20, "mill")])
+    short, long = (engine.summarize(info.id, words=words) for words in (10, 60))
+    assert len(long.evidence) > len(short.evidence)
+    assert len({passage.chunk for passage in long.evidence}) == len(long.evidence)
+
+
+def test_the_memorys_own_answer_is_searched_with_on_request(engine: MemoRAG, monkeypatch: pytest.MonkeyPatch) -> None:
+    info = engine.memorize([from_text(STORY, "mill")])
+    own = "Amos, who kept the gate book"
+    monkeypatch.setattr(MemoryModel, "answer", lambda *_: own)
+    assert "answer" not in {clue.kind for clue in engine.answer(info.id, QUESTION).clues}
+    answer = engine.answer(info.id, QUESTION, use_memory_answer=True)
+    [clue] = [clue for clue in answer.clues if clue.kind == "answer"]
+    assert clue.place
+    assert clue.text == STORY[clue.place.start : clue.place.end] == "Amos kept the gate book every day."
+    assert any(clue.text in passage.found_by for passage in answer.evidence)
+
+
+def test_an_answer_says_whether_the_evidence_bears_it_out(engine: MemoRAG, monkeypatch: pytest.MonkeyPatch) -> None:
+    info = engine.memorize([from_text(STORY, "mill")])
+    for text, supported in [("In May 1963.", True), ("In June 1871.", False), ("", False)]:
+        monkeypatch.setattr(LocalGenerator, "generate", lambda *_, text=text: text)
+        answer = engine.answer(info.id, QUESTION)
+        assert (answer.supported, answer.unsupported) == (supported, () if supported or not text else (text,))
+    assert engine.answer(info.id, QUESTION, "qa").supported is None
 
 
 def test_evidence_keeps_to_k_and_to_the_token_budget_but_shows_at_least_one(engine: MemoRAG) -> None:
