@@ -16,7 +16,7 @@ from memorag_core.types import Clue
 if TYPE_CHECKING:
     from memorag_core.context import Context
 
-ASKED, PLACED, NAMED, UNPLACED = 1.0, 1.0, 1.0, 0.35
+ASKED, PLACED, NAMED, UNPLACED = 1.0, 0.5, 1.0, 0.35
 """What the question weighs, all clues with a place together, all names together, and all other clues together."""
 LOOKED_AT = 3
 

@@ -38,7 +38,7 @@ def context_of(text: str) -> Context:
 @pytest.fixture
 def engine(settings: Settings) -> MemoRAG:
     engine = MemoRAG(settings)
-    vars(engine)["profile"] = replace(engine.profile, heads=HEADS, recall="attended")
+    vars(engine.shared)["profile"] = replace(engine.profile, heads=HEADS, recall="attended")
     return engine
 
 
@@ -59,7 +59,7 @@ def test_attention_survives_a_restart_and_a_change_of_documents(engine: MemoRAG,
     info = engine.memorize([from_text(TOWN, "town")])
     engine.add(info.id, [from_text(FILM, "film")])
     again = MemoRAG(settings)
-    vars(again)["profile"] = engine.profile
+    vars(again.shared)["profile"] = engine.profile
     assert again.recall(info.id, QUESTION) == engine.recall(info.id, QUESTION)
     assert {clue.place.document_id for clue in again.recall(info.id, QUESTION) if clue.place} == {"town", "film"}
 
