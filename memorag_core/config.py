@@ -78,6 +78,7 @@ TINY = Profile(
     budget=2048,
     chunk=160,
     heads=((17, 3), (18, 6), (18, 7)),
+    recall="attended",
     answer=48,
 )
 PROFILES = {
