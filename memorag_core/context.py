@@ -19,6 +19,7 @@ from memorag_core.chunking import Count, Section, passages, sections
 from memorag_core.errors import IncompatibleContext
 from memorag_core.links import Titles
 from memorag_core.manifest import DOCUMENTS, DocumentEntry, Manifest, damage
+from memorag_core.retrieval.base import share_of
 from memorag_core.texts import Texts
 from memorag_core.types import Chunk, ContextInfo, Document, DocumentInfo, OnProgress, OnStep, Place, Progress
 
@@ -214,7 +215,7 @@ def _indexes(
     """An index of each reader, one after the other; what was read before is not read again."""
     old = [chunk.indexed for chunk in before.chunks] if before else []
     for number, reader in enumerate(readers):
-        step = _part(number, len(readers), on_step)
+        step = share_of(number, len(readers), on_step)
         yield reader.update(before.indexes[number], old, texts, step) if before else reader.index(texts, step)
 
 
@@ -282,10 +283,6 @@ def _stage(name: str, on_progress: OnProgress, start: float, end: float) -> OnSt
         on_progress(Progress(name, done, total, start + (end - start) * done / max(total, 1)))
 
     return on_step
-
-
-def _part(number: int, parts: int, on_step: OnStep) -> OnStep:
-    return lambda done, total: on_step(number * total + done, parts * total)
 
 
 def _mismatch(context_id: str, stored: dict[str, Any], used: dict[str, Any]) -> str:

@@ -41,8 +41,7 @@ class Ranking:
 def search(context: Context, question: str, clues: Sequence[Clue], depth: int) -> list[Found]:
     """Chunks that bear on a question, best first; `depth` is how many each search brings."""
     rankings = [*_asked(context, question, clues, depth), _placed(context, clues)]
-    first = [found.chunk for found in _fused(rankings)[:LOOKED_AT]]
-    return _fused([*rankings, _named(context, question, first, _fused(rankings))])
+    return _fused([*rankings, _named(context, question, _fused(rankings))])
 
 
 def _asked(context: Context, question: str, clues: Sequence[Clue], depth: int) -> Iterator[Ranking]:
@@ -63,11 +62,11 @@ def _placed(context: Context, clues: Sequence[Clue]) -> Ranking:
     return Ranking(chunks, PLACED)
 
 
-def _named(context: Context, question: str, first: Sequence[int], ranked: Sequence[Found]) -> Ranking:
+def _named(context: Context, question: str, ranked: Sequence[Found]) -> Ranking:
     """The sections that the question and the first evidence name, those found already first."""
     chunks, titles = context.chunks, context.titles
     named = {link.chunk: link.name for link in titles.named_in(question)}
-    for passage in (chunks[number] for number in first):
+    for passage in (chunks[found.chunk] for found in ranked[:LOOKED_AT]):
         for link in titles.named_in(passage.text):
             if not passage.beside(chunks[link.chunk]):
                 named.setdefault(link.chunk, link.name)

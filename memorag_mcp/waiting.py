@@ -9,13 +9,13 @@ from pydantic import Field
 
 from memorag_mcp.context_server import ContextServer
 from memorag_mcp.results import JobResult
+from memorag_mcp.tools.fields import READS
 from memorag_mcp.work import Ctx, follow, run
 
 MAX_WAIT = 50.0
 SECONDS_TO_STOP = 10.0
 
 JobId = Annotated[str, Field(max_length=64, description="The job_id that a tool returned with status working")]
-READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 STOPS = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False)
 
 

@@ -22,7 +22,7 @@ from memorag_core.config import Head
 from memorag_core.models.attention import head_width
 from memorag_core.models.language_model import LanguageModel
 from memorag_core.models.looking import keys_of, queries_of
-from memorag_core.retrieval.base import Hit, Index, Retriever
+from memorag_core.retrieval.base import Hit, Index, Retriever, reusing
 from memorag_core.stopping import check
 from memorag_core.types import OnStep
 
@@ -67,9 +67,7 @@ class AttendedRetriever(Retriever):
         """Reads only the texts that are not among the old ones."""
         assert isinstance(index, AttendedIndex)
         known = dict(zip(old, index.split(), strict=True))
-        missing = [text for text in dict.fromkeys(new) if text not in known]
-        known |= zip(missing, self._read(missing, on_step), strict=True)
-        return self._indexed([known[text] for text in new])
+        return self._indexed(reusing(known, new, lambda missing: self._read(missing, on_step)))
 
     def load(self, folder: Path) -> AttendedIndex:
         tensors = load_file(folder / KEYS)

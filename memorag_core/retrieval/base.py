@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from memorag_core.types import OnStep
 
+Row = TypeVar("Row")
 RRF_K = 10
 """Small, as few of the rankings that are fused here are wrong at the top (measured in docs/log.md)."""
 
@@ -73,6 +74,20 @@ class Retriever(ABC):
     def settings(self) -> dict[str, Any]:
         """What besides the weights decides the index; part of a context's identity."""
         return {}
+
+
+def reusing(
+    known: Mapping[str, Row], texts: Sequence[str], read: Callable[[Sequence[str]], Sequence[Row]]
+) -> list[Row]:
+    """The row of each text: those known, and of all others what `read` gives for them, each read once."""
+    missing = [text for text in dict.fromkeys(texts) if text not in known]
+    rows = {**known, **dict(zip(missing, read(missing), strict=True))}
+    return [rows[text] for text in texts]
+
+
+def share_of(number: int, readers: int, on_step: OnStep) -> OnStep:
+    """The steps of one of several readers that come one after the other, as steps of all of them."""
+    return lambda done, total: on_step(number * total + done, readers * total)
 
 
 @dataclass(frozen=True, slots=True)

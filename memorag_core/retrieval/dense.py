@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 
 from memorag_core.errors import require
 from memorag_core.models.registry import loading
-from memorag_core.retrieval.base import Hit, Index, Retriever
+from memorag_core.retrieval.base import Hit, Index, Retriever, reusing
 from memorag_core.retrieval.nearest import Nearest, Vectors
 from memorag_core.retrieval.windows import windows
 from memorag_core.stopping import check
@@ -72,9 +72,7 @@ class DenseRetriever(Retriever):
         known: dict[str, NDArray[Any]] = dict(
             zip(old, cast(DenseIndex, index).nearest.tensors()["vectors"], strict=True)
         )
-        missing = [text for text in dict.fromkeys(new) if text not in known]
-        known |= zip(missing, self._rows(missing, on_step), strict=True)
-        return self._indexed([known[text] for text in new])
+        return self._indexed(reusing(known, new, lambda missing: self._rows(missing, on_step)))
 
     def load(self, folder: Path) -> DenseIndex:
         return DenseIndex(self, Nearest.of(load_file(folder / VECTORS), self.device))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from memorag_core.retrieval.base import Hit, Index, Retriever, fuse
+from memorag_core.retrieval.base import Hit, Index, Retriever, fuse, share_of
 from memorag_core.types import OnStep
 
 DEPTH = 100
@@ -46,7 +46,7 @@ class HybridRetriever(Retriever):
 
     def _staged(self, on_step: OnStep) -> list[tuple[Retriever, OnStep]]:
         """Each member with its share of the steps."""
-        return [(member, _share(number, len(self.members), on_step)) for number, member in enumerate(self.members)]
+        return [(member, share_of(number, len(self.members), on_step)) for number, member in enumerate(self.members)]
 
 
 class HybridIndex(Index):
@@ -63,7 +63,3 @@ class HybridIndex(Index):
     def save(self, folder: Path) -> None:
         for member in self.members:
             member.save(folder)
-
-
-def _share(number: int, members: int, on_step: OnStep) -> OnStep:
-    return lambda done, total: on_step(number * total + done, members * total)
