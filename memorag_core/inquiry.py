@@ -16,6 +16,7 @@ from memorag_core.errors import InputError
 from memorag_core.looked_at import looked_at
 from memorag_core.pages import page_of
 from memorag_core.prompts import prompts_for, render_answer
+from memorag_core.reranking import reranked
 from memorag_core.search import Found, search
 from memorag_core.summaries import TOKENS_A_WORD, Wanted, condensed, in_turn
 from memorag_core.support import unsupported
@@ -60,6 +61,8 @@ class Inquiry:
     ) -> tuple[Passage, ...]:
         """Passages found by the question and its clues, best first."""
         found = search(self.context, question, clues, max(k or 0, self.settings.hits))
+        if self.parts.reranker:
+            found = reranked(found, question, self.context.chunks, self.parts.reranker)
         return self._within_budget(found[:k], tokens or self.settings.evidence_tokens)
 
     def answer(self, question: str, task: Task = "memorag", use_memory_answer: bool = False) -> Answer:

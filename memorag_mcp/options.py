@@ -33,6 +33,7 @@ ENGINE_OPTIONS = [
     _engine_option("memory_model", str, "MODEL", "The memory model: a hub id, a folder, or openai:MODEL."),
     _engine_option("embedder", str, "MODEL", "The embedder: a hub id or a folder."),
     _engine_option("retriever", str, "KIND", "How texts are found: hybrid (dense and BM25), dense, bge-m3, bm25."),
+    _engine_option("reranker", str, "MODEL", "A cross-encoder to read the best hits again: a hub id or a folder."),
     _engine_option("max_characters", int, "N", "The largest context to accept, in characters."),
     _engine_option("warm_mib", int, "N", "Memory for contexts that are kept loaded, in MiB."),
     _engine_option("queue", int, "N", "How many questions may wait for the models; more are told that they are busy."),

@@ -46,6 +46,7 @@ def choose_profile(settings: Settings) -> Profile:
         embedder=settings.embedder or profile.embedder,
         generator=settings.generator or profile.generator,
         retriever=settings.retriever or profile.retriever,
+        reranker=settings.reranker or profile.reranker,
         compression=settings.compression or profile.compression,
         prefill=settings.prefill or profile.prefill,
         storage=settings.storage or profile.storage,
