@@ -151,9 +151,9 @@ def default_models_dir() -> Path:
 class Settings(BaseModel):
     """Everything a user can choose. An unknown option or a value out of range is an `InputError`.
 
-    `memory_model`, `embedder`, `reranker` and `generator` override the profile's: an id on the hub or a folder. The generator
-    `memory` is the memory model itself. Memory model and generator may be behind an API: `openai:MODEL`, or another
-    kind of `models.endpoints`.
+    `memory_model`, `embedder`, `reranker` and `generator` override the profile's: an id on the hub or a folder. The
+    generator `memory` is the memory model itself. Memory model and generator may be behind an API: `openai:MODEL`, or
+    another kind of `models.endpoints`.
     `memory` as a kind, `compression`, `prefill` and `storage` override the profile's too; `weights` holds for every
     language model.
     """

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from memorag_core.retrieval.base import Hit, Index, Retriever, fuse, share_of
+from memorag_core.retrieval.base import Finder, Hit, Index, Retriever, fuse, share_of
 from memorag_core.types import OnStep
 
 DEPTH = 100
@@ -39,6 +39,10 @@ class HybridRetriever(Retriever):
     def load(self, folder: Path) -> HybridIndex:
         return HybridIndex([member.load(folder) for member in self.members])
 
+    def united(self, indexes: Sequence[Index], sizes: Sequence[int]) -> Fusion:
+        held = zip(*(cast(HybridIndex, index).members for index in indexes), strict=True)
+        return Fusion([member.united(those, sizes) for member, those in zip(self.members, held, strict=True)])
+
     def settings(self) -> dict[str, Any]:
         first, *others = self.members
         with_others = [{"model": other.model_id, "revision": other.revision} | other.settings() for other in others]
@@ -49,16 +53,24 @@ class HybridRetriever(Retriever):
         return [(member, share_of(number, len(self.members), on_step)) for number, member in enumerate(self.members)]
 
 
-class HybridIndex(Index):
+class Fusion(Finder):
+    """What several find in the same texts, fused."""
+
+    def __init__(self, finders: Sequence[Finder]) -> None:
+        self.finders = finders
+
+    def search(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
+        found = zip(*(finder.search(queries, max(k, DEPTH)) for finder in self.finders), strict=True)
+        fused = (fuse(rankings, [1.0] * len(rankings)) for rankings in found)
+        return [[Hit(item.chunk, item.score) for item in ranking[:k]] for ranking in fused]
+
+
+class HybridIndex(Fusion, Index):
     """One index of each member, of the same texts."""
 
     def __init__(self, members: Sequence[Index]) -> None:
+        super().__init__(members)
         self.members = members
-
-    def search(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
-        found = zip(*(member.search(queries, max(k, DEPTH)) for member in self.members), strict=True)
-        fused = (fuse(rankings, [1.0] * len(rankings)) for rankings in found)
-        return [[Hit(item.chunk, item.score) for item in ranking[:k]] for ranking in fused]
 
     def save(self, folder: Path) -> None:
         for member in self.members:

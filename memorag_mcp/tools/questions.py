@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -9,39 +10,49 @@ from pydantic import Field
 from memorag_core.config import MAX_HITS
 from memorag_core.engine import MemoRAG
 from memorag_core.inquiry import MAX_QUESTION
+from memorag_mcp.answers import AnswerResult, ClueResult, CluesResult, EvidenceResult, PassageResult
 from memorag_mcp.context_server import ContextServer
-from memorag_mcp.results import AnswerResult, ClueResult, CluesResult, EvidenceResult, PassageResult
-from memorag_mcp.tools.fields import READS, ContextId, Question
+from memorag_mcp.tools.fields import READS, ContextId, MoreContexts, Question
 from memorag_mcp.work import run as run_work
 
 MAX_RESULT_TOKENS = 16_000
 
 
+def each(context_id: str, more_contexts: Sequence[str] | None) -> list[str]:
+    """The contexts to ask, each once."""
+    return list(dict.fromkeys([context_id, *(more_contexts or ())]))
+
+
 def add_question_tools(server: ContextServer, engine: MemoRAG) -> None:
     @server.tool(title="Recall clues", annotations=READS)
-    async def recall_clues(context_id: ContextId, question: Question) -> CluesResult:
+    async def recall_clues(
+        context_id: ContextId, question: Question, more_contexts: MoreContexts = None
+    ) -> CluesResult:
         """Recall from memory what may bear on a question: spans of the text and follow-up questions. Clues are leads
         to search with, not evidence; each says whether the text bears it out."""
-        clues = await run_work(lambda: engine.recall(context_id, question))
-        return CluesResult(context_id=context_id, question=question, clues=[ClueResult.of(clue) for clue in clues])
+        asked = each(context_id, more_contexts)
+        clues = [ClueResult.of(clue) for clue in await run_work(lambda: engine.recall(asked, question))]
+        return CluesResult(context_id=context_id, more_contexts=asked[1:], question=question, clues=clues)
 
     @server.tool(title="Retrieve evidence", annotations=READS)
     async def retrieve_evidence(
         context_id: ContextId,
         question: Question,
+        more_contexts: MoreContexts = None,
         k: Annotated[int | None, Field(ge=1, le=MAX_HITS, description="The most passages to return")] = None,
         tokens: Annotated[int | None, Field(ge=16, le=MAX_RESULT_TOKENS, description="The most tokens of text")] = None,
         use_clues: Annotated[bool, Field(description="Recall clues first and search with them too")] = True,
     ) -> EvidenceResult:
-        """Find the passages of a context that bear on a question, verbatim, with document and character offsets,
-        best first. Searches with the question and with the clues that memory recalls for it."""
-        budget = tokens or (MAX_RESULT_TOKENS if k else None)
+        """Find the passages of a context, or of several at once, that bear on a question, verbatim, with document and
+        character offsets, best first. Searches with the question and with the clues that memory recalls for it."""
+        budget, asked = tokens or (MAX_RESULT_TOKENS if k else None), each(context_id, more_contexts)
 
         def work() -> EvidenceResult:
-            clues = engine.recall(context_id, question) if use_clues else ()
-            passages = engine.retrieve(context_id, question, clues, k, budget)
+            clues = engine.recall(asked, question) if use_clues else ()
+            passages = engine.retrieve(asked, question, clues, k, budget)
             return EvidenceResult(
                 context_id=context_id,
+                more_contexts=asked[1:],
                 question=question,
                 clues=[ClueResult.of(clue) for clue in clues],
                 passages=[PassageResult.of(passage) for passage in passages],
@@ -53,6 +64,7 @@ def add_question_tools(server: ContextServer, engine: MemoRAG) -> None:
     async def answer(
         context_id: ContextId,
         question: Question,
+        more_contexts: MoreContexts = None,
         task: Annotated[
             Literal["memorag", "qa"],
             Field(description="memorag: clues, evidence, then an answer with citations; qa: from memory alone, faster"),
@@ -61,12 +73,11 @@ def add_question_tools(server: ContextServer, engine: MemoRAG) -> None:
             bool, Field(description="By memorag: search with the memory's own answer too; slower")
         ] = False,
     ) -> AnswerResult:
-        """Answer a question about a memorized context, with verbatim citations (document, offsets, quote). `supported`
-        tells whether the evidence bears the answer out; where it does not, say so to the user."""
-        answered = await run_work(
-            lambda: engine.answer(context_id, question, task, use_memory_answer=use_memory_answer)
-        )
-        return AnswerResult.of(context_id, answered)
+        """Answer a question about a memorized context, or several at once, with verbatim citations (document, offsets,
+        quote). `supported` tells whether the evidence bears the answer out; where it does not, say so to the user."""
+        asked = each(context_id, more_contexts)
+        answered = await run_work(lambda: engine.answer(asked, question, task, use_memory_answer=use_memory_answer))
+        return AnswerResult.of(asked, answered)
 
     @server.tool(title="Summarize a context", annotations=READS)
     async def summarize(
@@ -75,4 +86,4 @@ def add_question_tools(server: ContextServer, engine: MemoRAG) -> None:
         words: Annotated[int, Field(ge=20, le=2000, description="About how long")] = 80,
     ) -> AnswerResult:
         """Summarize a memorized context, whole or on one topic, with verbatim citations."""
-        return AnswerResult.of(context_id, await run_work(lambda: engine.summarize(context_id, focus, words)))
+        return AnswerResult.of([context_id], await run_work(lambda: engine.summarize(context_id, focus, words)))
