@@ -8,8 +8,8 @@ from collections.abc import Callable
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError
 
 from memorag_core.recent import Recent
-from memorag_mcp.answers import AnswerResult
 from memorag_mcp.context_server import ContextServer
+from memorag_mcp.findings import AnswerResult
 from memorag_mcp.job import Job, Record
 from memorag_mcp.resources import JSON
 from memorag_mcp.results import SCHEME, context_uri

@@ -10,8 +10,8 @@ from pydantic import Field
 from memorag_core.config import MAX_HITS
 from memorag_core.engine import MemoRAG
 from memorag_core.inquiry import MAX_QUESTION
-from memorag_mcp.answers import AnswerResult, ClueResult, CluesResult, EvidenceResult, PassageResult
 from memorag_mcp.context_server import ContextServer
+from memorag_mcp.findings import AnswerResult, ClueResult, CluesResult, EvidenceResult, PassageResult
 from memorag_mcp.tools.fields import READS, ContextId, MoreContexts, Question
 from memorag_mcp.work import run as run_work
 
@@ -32,7 +32,7 @@ def add_question_tools(server: ContextServer, engine: MemoRAG) -> None:
         to search with, not evidence; each says whether the text bears it out."""
         asked = each(context_id, more_contexts)
         clues = [ClueResult.of(clue) for clue in await run_work(lambda: engine.recall(asked, question))]
-        return CluesResult(context_id=context_id, more_contexts=asked[1:], question=question, clues=clues)
+        return CluesResult(context_id=context_id, more_contexts=asked[1:] or None, question=question, clues=clues)
 
     @server.tool(title="Retrieve evidence", annotations=READS)
     async def retrieve_evidence(
@@ -52,7 +52,7 @@ def add_question_tools(server: ContextServer, engine: MemoRAG) -> None:
             passages = engine.retrieve(asked, question, clues, k, budget)
             return EvidenceResult(
                 context_id=context_id,
-                more_contexts=asked[1:],
+                more_contexts=asked[1:] or None,
                 question=question,
                 clues=[ClueResult.of(clue) for clue in clues],
                 passages=[PassageResult.of(passage) for passage in passages],
