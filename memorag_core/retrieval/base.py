@@ -78,34 +78,20 @@ class Retriever(ABC):
     def load(self, folder: Path) -> Index:
         """Read back what `Index.save` wrote."""
 
+    @abstractmethod
     def united(self, indexes: Sequence[Index], sizes: Sequence[int]) -> Finder:
-        """Finds in the texts of several of its indexes, of so many texts each, numbered one index after the other.
-
-        This one compares hits by their scores; a retriever whose scores depend on the other texts has its own way.
-        """
-        return ByScore(indexes, sizes)
+        """What finds as the index of all texts of several indexes would, of so many texts each, one after the other."""
 
     def settings(self) -> dict[str, Any]:
         """What besides the weights decides the index; part of a context's identity."""
         return {}
 
 
-class ByScore(Finder):
-    """The best hits of several indexes together, by their scores."""
-
-    def __init__(self, indexes: Sequence[Index], sizes: Sequence[int]) -> None:
-        self.indexes = indexes
-        self.firsts = [0, *accumulate(sizes)][:-1]
-
-    def search(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
-        found = zip(*(index.search(queries, k) for index in self.indexes), strict=True)
-        return [self._best(rankings, k) for rankings in found]
-
-    def _best(self, rankings: Sequence[Sequence[Hit]], k: int) -> list[Hit]:
-        hits = (
-            Hit(first + hit.chunk, hit.score) for first, hits in zip(self.firsts, rankings, strict=True) for hit in hits
-        )
-        return sorted(hits, key=lambda hit: (-hit.score, hit.chunk))[:k]
+def by_score(rankings: Sequence[Sequence[Hit]], sizes: Sequence[int], k: int) -> list[Hit]:
+    """The best hits of several indexes, of so many texts each, whose scores do not depend on the other texts."""
+    firsts = [0, *accumulate(sizes)][:-1]
+    hits = [Hit(first + hit.chunk, hit.score) for first, hits in zip(firsts, rankings, strict=True) for hit in hits]
+    return sorted(hits, key=lambda hit: (-hit.score, hit.chunk))[:k]
 
 
 def reusing(
