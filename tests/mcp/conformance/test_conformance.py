@@ -12,13 +12,15 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import anyio
 import platformdirs
 import pytest
 from conftest import ROOT
 from mcp_processes import LOOPBACK, served, wait_for
 
-from memorag_core import Settings
+from memorag_core import MemoRAG, Settings
 from memorag_mcp.options import engine_flags
+from memorag_mcp.server import build_server
 
 pytestmark = pytest.mark.slow
 HERE = Path(__file__).parent
@@ -117,7 +119,8 @@ def test_the_scanner_finds_nothing(settings: Settings) -> None:
     command = [scanner, "--analyzers", "yara", "--format", "summary", "stdio", *server, *environment]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "Unsafe items: 0" in run.stdout, run.stdout + run.stderr
-    assert "Safe items: 9" in run.stdout
+    tools = anyio.run(build_server(MemoRAG(settings)).list_tools)
+    assert f"Safe items: {len(tools)}" in run.stdout
 
 
 def test_the_bundle_is_valid_and_can_be_packed(tmp_path: Path) -> None:
