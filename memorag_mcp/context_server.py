@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from mcp import MCPError
@@ -23,15 +25,16 @@ from mcp.types import (
 from memorag_core.engine import MemoRAG
 from memorag_core.store import WORK
 from memorag_mcp.changes import Changes
-from memorag_mcp.job import Record
-from memorag_mcp.jobs import Jobs, OnEnd, Work
+from memorag_mcp.job import Call, Job, Record
+from memorag_mcp.jobs import Jobs, OnEnd
 from memorag_mcp.outline import links, outline, shortened
 from memorag_mcp.resources import listed, uris_of
-from memorag_mcp.results import JobResult, context_of
+from memorag_mcp.results import ContextResult, JobResult, context_of
 from memorag_mcp.stdio import serve_stdio
 from memorag_mcp.tasks import Tasks
 from memorag_mcp.work import Ctx, cancels_jobs, run, run_job, takes_turns_for
 
+LongWork = Callable[..., ContextResult]
 RESOURCES_A_PAGE = 100
 UNCHANGING = CacheHint(ttl_ms=3_600_000, scope="public")
 CHANGING = CacheHint(ttl_ms=0, scope="private")
@@ -46,6 +49,7 @@ class ContextServer(MCPServer[Any]):
         self.engine = engine
         self.jobs = Jobs(engine.store.root / WORK / "jobs")
         self.changes = Changes()
+        self._long_works: dict[str, LongWork] = {}
         super().__init__(
             extensions=[Tasks(self.jobs, result_of)],
             middleware=[self.changes.middleware, cancels_jobs(self.jobs), takes_turns_for(owner)],
@@ -62,14 +66,28 @@ class ContextServer(MCPServer[Any]):
         # the SDK's own handler knows no pages; its documentation names this object for what MCPServer lacks
         self._lowlevel_server.add_request_handler("resources/list", PaginatedRequestParams, self._resources_page)
 
-    async def long_work(self, ctx: Ctx, what: str, work: Work, wait_seconds: float | None = None) -> JobResult:
-        """Do work that makes or changes a context and returns a `ContextResult`: every such tool is this one call.
+    def does(self, tool: str) -> Callable[[LongWork], LongWork]:
+        """Register what a tool's jobs do, by the tool's name, under which an interrupted one is found again."""
+
+        def register(work: LongWork) -> LongWork:
+            self._long_works[tool] = work
+            return work
+
+        return register
+
+    async def long_work(self, ctx: Ctx, what: str, call: Call, wait_seconds: float | None = None) -> JobResult:
+        """Do work that makes or changes a context: every such tool is this one call.
 
         Raises:
             ToolError: it failed before a handle was returned.
         """
-        record = await run_job(self.jobs, ctx, what, work, on_end=self._told_at_the_end(), wait_seconds=wait_seconds)
-        return JobResult.of(record)
+        begin = partial(self.jobs.start_call, what, call, self._do, self._told_at_the_end())
+        return JobResult.of(await run_job(self.jobs, ctx, begin, wait_seconds))
+
+    async def resume(self, ctx: Ctx, job_id: str, wait_seconds: float | None = None) -> JobResult:
+        """Do interrupted work again. Raises what `long_work` raises."""
+        begin = partial(self.jobs.resume, job_id, self._do, self._told_at_the_end())
+        return JobResult.of(await run_job(self.jobs, ctx, begin, wait_seconds))
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Ctx | None = None
@@ -97,6 +115,9 @@ class ContextServer(MCPServer[Any]):
         page = resources[first : first + RESOURCES_A_PAGE]
         more = first + RESOURCES_A_PAGE < len(resources)
         return ListResourcesResult(resources=page, next_cursor=_cursor(page[-1].uri) if more else None)
+
+    def _do(self, call: Call, job: Job) -> ContextResult:
+        return self._long_works[call.tool](job, **call.arguments)
 
     def _told_at_the_end(self) -> OnEnd:
         tell = self.changes.teller()

@@ -27,7 +27,10 @@ def now() -> str:
 
 
 class Record(BaseModel):
-    """What is known of a job, as it is kept on disk. `fraction` only ever grows; times are ISO 8601 in UTC."""
+    """What is known of a job, as it is kept on disk. `fraction` only ever grows; times are ISO 8601 in UTC.
+
+    `resumable`: its call is kept too.
+    """
 
     id: str
     server: str
@@ -41,7 +44,15 @@ class Record(BaseModel):
     seconds_left: float | None = None
     reason: str | None = None
     broken: bool = False
+    resumable: bool = False
     result: dict[str, Any] | None = None
+
+
+class Call(BaseModel):
+    """The tool call that a job does, kept until it is done, so that it can be begun again."""
+
+    tool: str
+    arguments: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ pytestmark = pytest.mark.anyio
 TOOLS = {
     "memorize_context",
     "memorize_status",
+    "resume_memorize",
     "cancel_memorize",
     "list_contexts",
     "add_documents",
