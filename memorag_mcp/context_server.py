@@ -21,6 +21,7 @@ from mcp.types import (
     Resource,
     TextContent,
 )
+from pydantic import BaseModel
 
 from memorag_core.engine import MemoRAG
 from memorag_core.store import WORK
@@ -29,12 +30,12 @@ from memorag_mcp.job import Call, Job, Record
 from memorag_mcp.jobs import Jobs, OnEnd
 from memorag_mcp.outline import links, outline, shortened
 from memorag_mcp.resources import listed, uris_of
-from memorag_mcp.results import ContextResult, JobResult, context_of
+from memorag_mcp.results import JobResult, context_of
 from memorag_mcp.stdio import serve_stdio
 from memorag_mcp.tasks import Tasks
 from memorag_mcp.work import Ctx, cancels_jobs, run, run_job, takes_turns_for
 
-LongWork = Callable[..., ContextResult]
+LongWork = Callable[..., BaseModel]
 RESOURCES_A_PAGE = 100
 UNCHANGING = CacheHint(ttl_ms=3_600_000, scope="public")
 CHANGING = CacheHint(ttl_ms=0, scope="private")
@@ -116,7 +117,7 @@ class ContextServer(MCPServer[Any]):
         more = first + RESOURCES_A_PAGE < len(resources)
         return ListResourcesResult(resources=page, next_cursor=_cursor(page[-1].uri) if more else None)
 
-    def _do(self, call: Call, job: Job) -> ContextResult:
+    def _do(self, call: Call, job: Job) -> BaseModel:
         return self._long_works[call.tool](job, **call.arguments)
 
     def _told_at_the_end(self) -> OnEnd:

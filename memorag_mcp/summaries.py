@@ -9,9 +9,10 @@ from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 
 from memorag_core.recent import Recent
 from memorag_mcp.context_server import ContextServer
+from memorag_mcp.findings import AnswerResult
 from memorag_mcp.job import Job, Record
 from memorag_mcp.resources import JSON
-from memorag_mcp.results import SCHEME, AnswerResult, context_uri
+from memorag_mcp.results import SCHEME, context_uri
 from memorag_mcp.work import Ctx, follow, progress_text, run
 
 KEPT = 64

@@ -10,7 +10,7 @@ from memorag_core.config import MAX_HITS
 from memorag_core.engine import MemoRAG
 from memorag_core.inquiry import MAX_QUESTION
 from memorag_mcp.context_server import ContextServer
-from memorag_mcp.results import AnswerResult, ClueResult, CluesResult, EvidenceResult, PassageResult
+from memorag_mcp.findings import AnswerResult, ClueResult, CluesResult, EvidenceResult, PassageResult
 from memorag_mcp.tools.fields import READS, ContextId, Question
 from memorag_mcp.work import run as run_work
 

@@ -14,8 +14,7 @@ import pytest
 from conftest import STORY
 from mcp import Client
 from mcp.shared.subscriptions import ResourcesListChanged, ResourceUpdated
-from mcp_processes import Era, command, ok
-from test_server import TOOLS
+from mcp_processes import TOOLS, Era, command, ok
 
 from memorag_core import MemoRAG, Settings, from_text
 from memorag_mcp.server import build_server

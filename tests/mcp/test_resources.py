@@ -136,8 +136,8 @@ async def test_a_context_of_many_documents_shows_the_first_and_counts_all(engine
 
 
 def test_an_outline_keeps_labels_sets_long_text_in_and_says_where_it_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    text = outline({"id": "a", "none": None, "passages": [{"text": "one\ntwo", "at": {"start": 1}}, "three"]})
-    assert text == "id: a\npassages:\n- text:\n    | one\n    | two\n  at:\n    start: 1\n- three"
+    text = outline({"id": "a", "x": None, "passages": [{"text": "one\ntwo", "at": {"start": 1}}, "three"], "jobs": []})
+    assert text == "id: a\npassages:\n- text:\n    | one\n    | two\n  at:\n    start: 1\n- three\njobs: none"
     monkeypatch.setattr("memorag_mcp.outline.CHARACTERS", 5)
     assert shortened(text).startswith("id: a\n… cut here")
 

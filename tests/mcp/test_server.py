@@ -14,26 +14,12 @@ from conftest import STORY
 from documents import write_pdf
 from mcp import Client, MCPError
 from mcp.types import CallToolResult
-from mcp_processes import ok
+from mcp_processes import TOOLS, ok
 
 from memorag_core import MemoRAG, from_text
 from memorag_mcp.server import build_server
 
 pytestmark = pytest.mark.anyio
-TOOLS = {
-    "memorize_context",
-    "memorize_status",
-    "resume_memorize",
-    "cancel_memorize",
-    "list_contexts",
-    "add_documents",
-    "remove_document",
-    "forget_context",
-    "recall_clues",
-    "retrieve_evidence",
-    "answer",
-    "summarize",
-}
 QUESTION = "When were the gates hung?"
 
 
@@ -270,6 +256,7 @@ async def test_a_resource_that_is_not_there_is_told_with_what_is(engine: MemoRAG
         ({"path": "../outside.txt"}, "outside the folders"),
         ({"path": "link.txt"}, "outside the folders"),
         ({"path": "/etc/passwd"}, "outside the folders"),
+        ({"path": "mill.md\0.txt"}, "give a plain path"),
         ({"text": "a b c", "name": "///"}, "holds no letter or digit"),
     ],
 )

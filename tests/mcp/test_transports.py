@@ -14,8 +14,7 @@ import httpx
 import pytest
 from conftest import STORY, tiny_settings
 from mcp import Client
-from mcp_processes import LOOPBACK, Era, command, ok, over_http, over_stdio, served, whole_answer
-from test_server import TOOLS
+from mcp_processes import LOOPBACK, TOOLS, Era, command, ok, over_http, over_stdio, served, whole_answer
 
 from memorag_core import MemoRAG, Settings, from_text
 
