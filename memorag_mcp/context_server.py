@@ -18,8 +18,10 @@ from mcp.types import (
     InputRequiredResult,
     ListResourcesResult,
     PaginatedRequestParams,
+    Prompt,
     Resource,
     TextContent,
+    Tool,
 )
 from pydantic import BaseModel
 
@@ -99,6 +101,24 @@ class ContextServer(MCPServer[Any]):
             return result
         return shown(result.structured_content)
 
+    async def list_tools(self) -> list[Tool]:
+        """Every tool, told without the margins of docstrings and without titles that only repeat names."""
+        return [
+            tool.model_copy(
+                update={
+                    "description": " ".join((tool.description or "").split()),
+                    "input_schema": untitled(tool.input_schema),
+                    "output_schema": untitled(tool.output_schema),
+                }
+            )
+            for tool in await super().list_tools()
+        ]
+
+    async def list_prompts(self) -> list[Prompt]:
+        """Every prompt, told likewise."""
+        prompts = await super().list_prompts()
+        return [one.model_copy(update={"description": " ".join((one.description or "").split())}) for one in prompts]
+
     async def list_resources(self) -> list[Resource]:
         """Every context, its documents, its chunks and its summary; those of the SDK's own kind first."""
         return [*await super().list_resources(), *listed(await run(self.engine.contexts))]
@@ -140,6 +160,18 @@ def result_of(record: Record) -> CallToolResult:
     """What the tool that began a job returns, now that it is done."""
     result = JobResult.of(record)
     return shown(result.model_dump(mode="json") if result.context else record.result or {})
+
+
+def untitled(schema: Any) -> Any:
+    """A JSON schema without the titles that Pydantic makes of names: a third of what a host's model would have to read.
+
+    A property that is called `title` is a schema, not a text, and stays.
+    """
+    if isinstance(schema, list):
+        return [untitled(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {key: untitled(item) for key, item in schema.items() if key != "title" or not isinstance(item, str)}
 
 
 def _cursor(uri: str) -> str:

@@ -36,9 +36,10 @@ def add_memory_tools(server: ContextServer, engine: MemoRAG, may: Reading) -> No
         include: Annotated[list[str] | None, Field(description=INCLUDE)] = None,
         wait_seconds: Wait = None,
     ) -> JobResult:
-        """Read a long text, file or folder once into memory, and keep it for questions. Takes minutes for a long
-        text on a CPU: if it is not done soon, this returns status "working" and a job_id for memorize_status while
-        the work goes on. The same content again is returned at once. Other tools take the context_id."""
+        """Read a long text, file or folder once into memory, and keep it for questions; for what is too long to read
+        here, or will be asked about again. Takes minutes for a long text on a CPU: if it is not done soon, this
+        returns status "working" and a job_id for memorize_status while the work goes on. The same content again is
+        returned at once. Give a path rather than the text of a file. The other tools take the context_id."""
         given = {"text": text, "path": from_here(path), "title": title, "include": include, "name": name}
         call = Call(tool="memorize_context", arguments=given)
         return await server.long_work(ctx, f"memorize {name or title or path or 'a text'}", call, wait_seconds)
@@ -51,8 +52,8 @@ def add_memory_tools(server: ContextServer, engine: MemoRAG, may: Reading) -> No
     async def list_contexts(
         after: Annotated[str | None, Field(description="The `next` of the page before, where there was one")] = None,
     ) -> ContextsResult:
-        """List memorized contexts: ids, titles, documents, sizes, models and when they were memorized; also what is
-        being memorized right now."""
+        """List memorized contexts, to see whether something has been memorized already: ids, titles, documents, sizes,
+        models and dates; also what is being memorized now, and what failed or was interrupted, with what to do."""
         contexts, jobs = await run_work(engine.contexts), await run_work(server.jobs.unfinished)
         page = page_of(contexts, after)
         return ContextsResult(
