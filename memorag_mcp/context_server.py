@@ -163,7 +163,7 @@ def result_of(record: Record) -> CallToolResult:
 
 
 def untitled(schema: Any) -> Any:
-    """A JSON schema without the titles that Pydantic makes of names: a third of what a host's model would have to read.
+    """A JSON schema without the titles that Pydantic makes of names, which tell a host's model nothing.
 
     A property that is called `title` is a schema, not a text, and stays.
     """

@@ -66,9 +66,8 @@ def _where(allow: Sequence[Path]) -> str:
     """What a model has to know before it gives a path."""
     if not allow:
         return "No folder may be read here: give texts, not paths."
-    return (
-        f"Files are read below these folders only: {', '.join(str(folder.expanduser().resolve()) for folder in allow)}."
-    )
+    folders = ", ".join(str(folder.expanduser().resolve()) for folder in allow)
+    return f"Files are read below these folders only: {folders}."
 
 
 def run(

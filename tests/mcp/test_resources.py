@@ -176,10 +176,23 @@ def test_all_lists_and_results_are_of_the_published_schema_and_of_the_tools_own(
 
         tools = {tool["name"]: tool for tool in checked("tools/list")["tools"]}
         results = {name: checked("tools/call", name=name, arguments=given) for name, given in calls.items()}
-        checked("resources/list")
+        long = {"text": STORY * 100, "name": "long", "wait_seconds": 0}
+        begun = checked("tools/call", name="memorize_context", arguments=long)
+        job = {"job_id": begun["structuredContent"]["job_id"]}
+        of_jobs = [checked("tools/call", name=name, arguments=job) for name in ("memorize_status", "cancel_memorize")]
+        checked("tools/call", name="memorize_context", arguments=calls["memorize_context"])
+        for resource in checked("resources/list")["resources"]:
+            assert checked("resources/read", uri=resource["uri"])["contents"]
         checked("resources/templates/list")
-        checked("prompts/list")
+        for prompt in checked("prompts/list")["prompts"]:
+            given = {argument["name"]: "mill" for argument in prompt["arguments"]}
+            assert checked("prompts/get", name=prompt["name"], arguments=given)["messages"]
+            argument = {"name": prompt["arguments"][0]["name"], "value": "m"}
+            reference = {"type": "ref/prompt", "name": prompt["name"]}
+            checked("completion/complete", ref=reference, argument=argument)
     assert set(tools) == set(calls)
+    for result in (begun, *of_jobs):
+        jsonschema.validate(result["structuredContent"], tools["memorize_status"]["outputSchema"])
     for name, result in results.items():
         for schema in (tools[name]["inputSchema"], tools[name]["outputSchema"]):
             jsonschema.Draft202012Validator.check_schema(schema)
