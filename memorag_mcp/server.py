@@ -86,7 +86,7 @@ def run(
         unload_after: drop the models once nobody used them for so many seconds.
 
     Raises:
-        InputError: an address that others can reach, without tokens to tell who they are.
+        InputError: an address that is taken, or that others can reach without tokens to tell who they are.
     """
     shared = Shared(settings, _say)
 
@@ -103,6 +103,7 @@ def run(
         finally:
             server.jobs.close()
     else:
+        address.check_free()
         app = application(build, shared, address, transport)
         anyio.run(_unloading, lambda: listen(app, address), shared, unload_after)
 

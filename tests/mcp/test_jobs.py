@@ -318,6 +318,16 @@ def test_two_servers_on_one_store_tell_each_others_jobs_and_cancel_their_own_onl
     assert [record.status for record in other.unfinished()] == ["interrupted", "working"]
 
 
+async def test_a_server_waits_for_the_end_of_anothers_job_too(gated: Gated, settings: Settings) -> None:
+    async with Client(build_server(gated)) as client, Client(build_server(MemoRAG(settings))) as other:
+        begun = await ok(client, "memorize_context", text=STORY, name="mill", wait_seconds=0)
+        await reached(gated.reached)
+        working = await ok(other, "memorize_status", job_id=begun["job_id"], wait_seconds=0)
+        gated.gate.set()
+        done = await ok(other, "memorize_status", job_id=begun["job_id"], wait_seconds=50)
+    assert (working["status"], done["status"], done["context_id"]) == ("working", "completed", "mill")
+
+
 def test_of_two_servers_that_resume_a_job_at_once_one_does(tmp_path: Path) -> None:
     call, gate = Call(tool="wait", arguments={}), Event()
 

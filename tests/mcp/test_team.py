@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from memorag_core.errors import InputError
 from memorag_mcp import cli
 from memorag_mcp.address import EVERY_ADDRESS, Address
 from memorag_mcp.doctor import examine
+from memorag_mcp.server import run
 from memorag_mcp.tokens import Tokens, owner_folder, tokens_file
 
 pytestmark = pytest.mark.anyio
@@ -337,6 +339,21 @@ def test_an_address_that_others_reach_needs_tokens_and_a_name(
         tokens_in(settings)
     with pytest.raises(InputError, match=message):
         Address(tokens_file(settings.store, None), host, 80, names).required()
+
+
+def test_a_port_that_is_taken_is_told_before_anything_starts_and_by_the_doctor(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server((LOOPBACK, 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setattr("memorag_mcp.doctor.Address", partial(Address, port=port))
+        with pytest.raises(InputError, match=f"{LOOPBACK}, port {port}.*--port"):
+            run(settings, "http", Address(tokens_file(settings.store, None), port=port))
+        before = {check.what: check for check in examine(settings)}[f"port {port}"]
+    after = {check.what: check for check in examine(settings)}[f"port {port}"]
+    assert (before.state, "--port" in before.todo, after.state) == ("note", True, "ok")
+    with pytest.raises(InputError, match="--host"):
+        Address(tokens_file(settings.store, None), "192.0.2.7").check_free()
 
 
 @pytest.mark.parametrize("line", ["ann", "ann:abc", f"../ann:{'0' * 64}", f"Ann:{'0' * 64}", f":{'0' * 64}"])
