@@ -131,6 +131,8 @@ def _next(record: Record, context: ContextResult | None) -> str:
         )
     if _resumable(record):
         return f"Call resume_memorize with job_id '{record.id}' to begin it again, or cancel_memorize to give it up."
+    if record.status == "cancelled":
+        return "Nothing was kept. If it is wanted after all, call the tool again."
     return "Nothing was kept. See the reason, then call the tool again."
 
 

@@ -129,7 +129,7 @@ async def test_a_cancelled_request_stops_its_job_and_leaves_no_record(gated: Gat
             tasks.cancel_scope.cancel()
         while server.jobs._live:
             await anyio.lowlevel.checkpoint()
-    assert list(server.jobs.folder.glob("*.json")) == []
+    assert list(server.jobs.records.folder.glob("*.json")) == []
     assert gated.contexts() == []
 
 
@@ -392,7 +392,7 @@ def test_there_is_a_most_of_jobs_and_their_ids_cannot_be_guessed(
 def test_old_records_and_locks_of_dead_servers_are_dropped(
     tmp_path: Path, begin: Callable[[Jobs], tuple[Job, Event]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("memorag_mcp.jobs.KEPT", 3)
+    monkeypatch.setattr("memorag_mcp.records.KEPT", 3)
     old = tmp_path / f"{'0' * 32}.json"
     for number in range(5):
         path = tmp_path / f"{number:032}.json"

@@ -96,7 +96,9 @@ async def test_a_summary_that_takes_long_says_so_and_is_there_later(
             released = True
             await anext(changes)
         later = await read()
+        jobs = (await ok(client, "list_contexts"))["jobs"]
     assert first["status"] == "working"
+    assert (jobs, list(engine.settings.store.glob(".work/jobs/*.json"))) == ([], [])
     assert (later["text"], len(asked)) == ("Gates.", 1)
 
 
