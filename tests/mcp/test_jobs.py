@@ -1,52 +1,34 @@
-"""Long work as jobs: handles, status, failure, cancelling, lost clients, restarts, two servers on one store, Tasks."""
+"""Long work as jobs: handles, status, failure, cancelling, lost clients, two servers on one store, Tasks."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event
 from typing import Any
 
 import anyio
 import pytest
 from conftest import STORY
+from gated import Gated, Told, ignore, reached
 from mcp import Client, MCPError, types
 from mcp.client import advertise
 from mcp.shared.message import SessionMessage
-from mcp_processes import Era, ok, over_stdio
-from pydantic import BaseModel, ConfigDict
+from mcp_processes import Era, ok
+from pydantic import ConfigDict
 
 from memorag_core import MemoRAG, Settings
 from memorag_core.errors import InputError
 from memorag_core.stopping import wait_for
-from memorag_core.types import ContextInfo, Document, OnProgress, Progress, ignore_progress
-from memorag_mcp.job import Call, Job, Record
+from memorag_core.types import Progress
+from memorag_mcp.job import Job, Record
 from memorag_mcp.jobs import Jobs, UnknownJob
 from memorag_mcp.server import build_server
 from memorag_mcp.tasks import IDENTIFIER
 
 pytestmark = pytest.mark.anyio
-
-
-class Gated(MemoRAG):
-    """An engine that tells a third of its progress and then waits to be let through."""
-
-    def __init__(self, settings: Settings) -> None:
-        super().__init__(settings)
-        self.reached, self.gate = Event(), Event()
-        self.error: Exception | None = None
-
-    def memorize(
-        self, documents: Sequence[Document], name: str | None = None, on_progress: OnProgress = ignore_progress
-    ) -> ContextInfo:
-        on_progress(Progress("encoding", 1, 3, 1 / 3))
-        self.reached.set()
-        wait_for(self.gate.wait)
-        if self.error:
-            raise self.error
-        return super().memorize(documents, name, on_progress)
 
 
 @pytest.fixture
@@ -60,10 +42,6 @@ def gated(settings: Settings) -> Iterator[Gated]:
 def mode(request: pytest.FixtureRequest) -> Era:
     era: Era = request.param
     return era
-
-
-async def reached(event: Event) -> None:
-    await anyio.to_thread.run_sync(event.wait)
 
 
 async def test_work_that_takes_long_returns_a_handle_that_tells_progress_and_then_the_result(
@@ -199,91 +177,6 @@ def message(number: int | None, method: str, params: dict[str, Any] | None = Non
     return SessionMessage(types.JSONRPCRequest(jsonrpc="2.0", id=number, method=method, params=params))
 
 
-async def test_a_job_of_a_killed_server_is_told_as_interrupted_by_the_next_and_resumed_there(
-    settings: Settings,
-) -> None:
-    text = STORY * 100
-    with anyio.CancelScope() as scope:
-        async with over_stdio(settings) as client:
-            begun = await ok(client, "memorize_context", text=text, name="long", wait_seconds=0)
-            while not (record := recorded(settings, begun["job_id"])).resumable:
-                await anyio.lowlevel.checkpoint()
-            os.kill(record.pid, 9)
-            scope.cancel()
-    async with over_stdio(settings) as client:
-        told = await ok(client, "memorize_status", job_id=begun["job_id"])
-        listed = await ok(client, "list_contexts")
-        resumed = await ok(client, "resume_memorize", job_id=told["job_id"])
-        after = await ok(client, "list_contexts")
-    assert told["status"] == "interrupted"
-    assert "resume_memorize" in told["reason"]
-    assert "resume_memorize" in told["next"]
-    assert [(job["status"], job["job_id"]) for job in listed["jobs"]] == [("interrupted", begun["job_id"])]
-    assert listed["contexts"] == []
-    assert (resumed["status"], resumed["context"]["documents"][0]["characters"]) == ("completed", len(text))
-    assert ([context["context_id"] for context in after["contexts"]], after["jobs"]) == (["long"], [])
-    assert list(jobs_folder(settings).glob("*.call")) == []
-
-
-def jobs_folder(settings: Settings) -> Path:
-    return settings.store / ".work" / "jobs"
-
-
-def recorded(settings: Settings, job_id: str) -> Record:
-    return Record.model_validate_json((jobs_folder(settings) / f"{job_id}.json").read_bytes())
-
-
-async def interrupted(gated: Gated, allow: Path, **arguments: Any) -> str:
-    """A job whose server ended while it was at work; its id."""
-    server = build_server(gated, [allow])
-    async with Client(server) as client:
-        begun = await ok(client, "memorize_context", **arguments, wait_seconds=0)
-        await reached(gated.reached)
-        await anyio.to_thread.run_sync(server.jobs.close)
-    return str(begun["job_id"])
-
-
-async def test_what_is_resumed_is_read_again_within_what_the_new_server_may_read(
-    gated: Gated, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "mill.md").write_text(STORY, encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
-    job = await interrupted(gated, tmp_path, path="mill.md")
-    monkeypatch.chdir("/")
-    async with Client(build_server(MemoRAG(settings), [tmp_path / "other"])) as client:
-        refused = await client.call_tool("resume_memorize", {"job_id": job})
-    job = await interrupted(gated, tmp_path, path=str(tmp_path / "mill.md"))
-    async with Client(build_server(MemoRAG(settings), [tmp_path])) as client:
-        resumed = await ok(client, "resume_memorize", job_id=job)
-    assert "outside the folders" in str(refused.content)
-    assert resumed["context_id"] == "mill"
-
-
-async def test_an_interrupted_job_is_given_up_with_what_was_kept_of_it(
-    gated: Gated, settings: Settings, tmp_path: Path
-) -> None:
-    job = await interrupted(gated, tmp_path, text=STORY)
-    kept = [path.stem for path in jobs_folder(settings).glob("*.call")]
-    async with Client(build_server(MemoRAG(settings))) as client:
-        cancelled = await ok(client, "cancel_memorize", job_id=job)
-        again = await client.call_tool("resume_memorize", {"job_id": job})
-        listed = await ok(client, "list_contexts")
-    assert kept == [job]
-    assert list(jobs_folder(settings).glob("*.call")) == []
-    assert (cancelled["status"], cancelled["job_id"], listed["jobs"]) == ("cancelled", None, [])
-    assert "only what was interrupted can be resumed" in str(again.content)
-
-
-class Told(BaseModel):
-    """A result."""
-
-    text: str = "told"
-
-
-def ignore(_: Record) -> None:
-    """An `on_end` that does nothing."""
-
-
 @pytest.fixture
 def begin(tmp_path: Path) -> Iterator[Callable[[Jobs], tuple[Job, Event]]]:
     """Starts a job that waits for its gate; all gates open in the end."""
@@ -328,54 +221,12 @@ async def test_a_server_waits_for_the_end_of_anothers_job_too(gated: Gated, sett
     assert (working["status"], done["status"], done["context_id"]) == ("working", "completed", "mill")
 
 
-def test_of_two_servers_that_resume_a_job_at_once_one_does(tmp_path: Path) -> None:
-    call, gate = Call(tool="wait", arguments={}), Event()
-
-    def do(call: Call, job: Job) -> Told:
-        wait_for(gate.wait)
-        return Told(text=call.tool)
-
-    dead = Jobs(tmp_path)
-    job = dead.start_call("wait", call, do, ignore)
-    while not job.record.resumable:
-        pass
-    dead.close()
-    answers: list[Job | InputError] = []
-
-    def resume(jobs: Jobs) -> None:
-        try:
-            answers.append(jobs.resume(job.record.id, do, ignore))
-        except InputError as error:
-            answers.append(error)
-
-    threads = [Thread(target=resume, args=(Jobs(tmp_path),)) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    gate.set()
-    [resumed] = [answer for answer in answers if isinstance(answer, Job)]
-    assert resumed.record.id == job.record.id
-    assert {str(answer) for answer in answers if answer is not resumed} == {
-        "The job is working; only what was interrupted can be resumed."
-    }
-
-
 @pytest.mark.parametrize("job_id", ["", "../../etc/passwd", "0" * 32, "é" * 32, "a" * 10_000])
 def test_an_unknown_job_is_told_with_what_to_do(tmp_path: Path, job_id: str) -> None:
     with pytest.raises(UnknownJob, match="list_contexts shows"):
         Jobs(tmp_path).record(job_id)
     with pytest.raises(UnknownJob, match="list_contexts shows"):
         Jobs(tmp_path / "new").resume(job_id, lambda call, job: Told(), ignore)
-
-
-def test_a_job_whose_call_is_not_kept_says_so(tmp_path: Path, begin: Callable[[Jobs], tuple[Job, Event]]) -> None:
-    dead = Jobs(tmp_path)
-    job, _ = begin(dead)
-    dead.close()
-    assert "Call the tool again" in (job.record.reason or "")
-    with pytest.raises(InputError, match="not kept"):
-        Jobs(tmp_path).resume(job.record.id, lambda call, job: Told(), ignore)
 
 
 def test_there_is_a_most_of_jobs_and_their_ids_cannot_be_guessed(
