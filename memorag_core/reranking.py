@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 READ_AGAIN = 40
 """How many candidates are read again; those behind them stay behind them."""
-REREAD = 1.0
+REREAD = 0.5
 """What the cross-encoder's order weighs, beside the question's 1."""
 
 

@@ -87,7 +87,10 @@ class JobResult(BaseModel):
     next: str = Field(description="What to do now")
     context_id: str | None = Field(description="Pass this to the other tools, once it is completed")
     context: ContextResult | None = Field(description="The context, once it is completed")
-    job_id: str | None = Field(description="While it is working: what memorize_status and cancel_memorize take")
+    job_id: str | None = Field(
+        description="While it is working: what memorize_status and cancel_memorize take; "
+        "where it was interrupted: what resume_memorize takes"
+    )
     what: str = Field(description="What was asked for")
     stage: str = Field(description="What is being done")
     progress: float = Field(ge=0, le=1, description="The share of the work that is done")
@@ -103,7 +106,7 @@ class JobResult(BaseModel):
             next=_next(record, context),
             context_id=context.context_id if context else None,
             context=context,
-            job_id=record.id if record.status in AT_WORK else None,
+            job_id=record.id if record.status in AT_WORK or _resumable(record) else None,
             what=record.what,
             stage=record.stage,
             progress=round(record.fraction, 4),
@@ -126,7 +129,15 @@ def _next(record: Record, context: ContextResult | None) -> str:
             f"Not done yet; it goes on by itself. Call memorize_status with job_id '{record.id}' to wait for it or to "
             "see how far it is, or cancel_memorize to stop it. Other tools and contexts work meanwhile."
         )
+    if _resumable(record):
+        return f"Call resume_memorize with job_id '{record.id}' to begin it again, or cancel_memorize to give it up."
+    if record.status == "cancelled":
+        return "Nothing was kept. If it is wanted after all, call the tool again."
     return "Nothing was kept. See the reason, then call the tool again."
+
+
+def _resumable(record: Record) -> bool:
+    return record.status == "interrupted" and record.resumable
 
 
 class ContextsResult(BaseModel):

@@ -51,7 +51,7 @@ class Summaries:
         def work(_: Job) -> AnswerResult:
             return AnswerResult.of([context_id], engine.summarize(context_id))
 
-        return self._jobs.put(key, self._server.jobs.start(f"summarize {context_id}", work, on_end))
+        return self._jobs.put(key, self._server.jobs.start(f"summarize {context_id}", work, on_end, recorded=False))
 
 
 def add_summaries(server: ContextServer) -> None:
