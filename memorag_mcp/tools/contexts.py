@@ -40,7 +40,7 @@ def add_memory_tools(server: ContextServer, engine: MemoRAG, may: Reading) -> No
         here, or will be asked about again. Takes minutes for a long text on a CPU: if it is not done soon, this
         returns status "working" and a job_id for memorize_status while the work goes on. The same content again is
         returned at once. Give a path rather than the text of a file. The other tools take the context_id."""
-        given = {"text": text, "path": from_here(path), "title": title, "include": include, "name": name}
+        given = {"text": text, "path": from_here(path, may), "title": title, "include": include, "name": name}
         call = Call(tool="memorize_context", arguments=given)
         return await server.long_work(ctx, f"memorize {name or title or path or 'a text'}", call, wait_seconds)
 
@@ -84,7 +84,13 @@ def add_document_tools(server: ContextServer, engine: MemoRAG, may: Reading) -> 
     ) -> JobResult:
         """Add a text, file or folder to a memorized context, which keeps its context_id. What it holds is not read
         again, and a text that it holds already is not added again."""
-        given = {"text": text, "path": from_here(path), "title": title, "include": include, "context_id": context_id}
+        given = {
+            "text": text,
+            "path": from_here(path, may),
+            "title": title,
+            "include": include,
+            "context_id": context_id,
+        }
         call = Call(tool="add_documents", arguments=given)
         return await server.long_work(ctx, f"add to {context_id}", call, wait_seconds)
 
