@@ -17,8 +17,8 @@ from memorag_mcp.work import run as run_work
 
 LISTED_JOBS = 10
 PATH = (
-    "A file (plain text, Markdown, HTML, PDF, DOCX, PPTX or EPUB) or a folder of such files, in a folder that the server "
-    "may read; a URL only where the server allows it"
+    "A file (plain text, Markdown, HTML, PDF, DOCX, PPTX or EPUB) or a folder of such files, where the server "
+    "may read; a URL only where it allows that"
 )
 INCLUDE = "Where path is a folder: read only files that match one of these patterns, such as '*.pdf' or 'notes/**/*.md'"
 
