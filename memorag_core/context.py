@@ -20,6 +20,7 @@ from memorag_core.errors import IncompatibleContext
 from memorag_core.links import Titles
 from memorag_core.manifest import DOCUMENTS, DocumentEntry, Manifest, damage
 from memorag_core.retrieval.base import share_of
+from memorag_core.retrieval.surroundings import Surroundings
 from memorag_core.texts import Texts
 from memorag_core.types import Chunk, ContextInfo, Document, DocumentInfo, OnProgress, OnStep, Place, Progress
 
@@ -64,6 +65,11 @@ class Context:
     def titles(self) -> Titles:
         """The titled sections."""
         return Titles(self.chunks)
+
+    @cached_property
+    def surroundings(self) -> Surroundings:
+        """Which chunks stand near each other."""
+        return Surroundings(self.chunks)
 
     def chunk_at(self, place: Place) -> int | None:
         """The number of the chunk in which a place begins; None where none of the chunks has it."""

@@ -38,7 +38,7 @@ class Reply:
 
 
 class System(ABC):
-    """One way to answer questions of a context. `recalls` says whether finding evidence runs a language model."""
+    """One way to answer questions of a context. `recalls` says whether finding evidence recalls clues."""
 
     name: ClassVar[str]
     finds: ClassVar[bool] = False
