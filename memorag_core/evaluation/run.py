@@ -56,8 +56,9 @@ class Plan:
         ]
 
     def remembers(self, profile: Profile) -> bool:
-        """Whether a memory is asked: for answers, and for clues where these are generated."""
-        return self.answers or (_generates(profile) and any(system.recalls for system in self.chosen(profile)))
+        """Whether a memory is asked: for answers from it alone, and for clues where these are generated."""
+        generates = _generates(profile)
+        return any(system.remembers or (generates and system.recalls) for system in self.chosen(profile))
 
 
 def _generates(profile: Profile) -> bool:

@@ -189,6 +189,7 @@ def test_by_default_retrieval_generates_nothing(profile: Profile, last: list[str
 
 def test_a_memory_is_asked_for_answers_and_for_generated_clues() -> None:
     assert Plan().remembers(TINY)
+    assert not Plan(("dense", "memorag")).remembers(TINY)
     assert Plan(("memorag",), answers=False).remembers(PROFILES["lite"])
     assert not Plan(("memorag",), answers=False).remembers(TINY)
 
@@ -202,8 +203,10 @@ def test_evidence_by_attention_is_the_same_without_a_memory(
     found = evaluate(MemoRAG(settings), SETS, plan, tmp_path / "evidence")
     assert [context.models["memory"] for context in MemoRAG(settings).contexts()] == [settings.memory_model]
     assert [context.memory_tokens for context in MemoRAG(settings).contexts()] == [0]
-    answered = evaluate(MemoRAG(settings), SETS, replace(plan, answers=True), tmp_path / "answers")
+    remembering = replace(plan, systems=("question", "memorag", "memory"), answers=True)
+    answered = evaluate(MemoRAG(settings), SETS, remembering, tmp_path / "answers")[:4]
     assert [(record.evidence, record.clues) for record in found] == [(r.evidence, r.clues) for r in answered]
+    assert max(context.memory_tokens for context in MemoRAG(settings).contexts()) > 0
     assert any(record.clues for record in found)
 
 
