@@ -62,6 +62,7 @@ class Profile:
 
 
 REMOTE_MEMORY = "lite-api"
+NO_MEMORY = "none"
 BEACON_MEMORY = "beacon"
 TINY_LM = "smollm2-135m-instruct"
 TINY_EMBEDDER = "all-minilm-l6-v2"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from memorag_core.links import Titles
 from memorag_core.names import qualified
+from memorag_core.retrieval.surroundings import Surroundings
 from memorag_core.texts import Texts
 from memorag_core.types import Chunk, Document, Place
 
@@ -47,6 +48,11 @@ class Corpus:
     def titles(self) -> Titles:
         """The titled sections."""
         return Titles(self.chunks)
+
+    @cached_property
+    def surroundings(self) -> Surroundings:
+        """Which chunks stand near each other."""
+        return Surroundings(self.chunks)
 
     def chunk_at(self, place: Place) -> int | None:
         """The number of the chunk in which a place begins; None where none of the chunks has it."""

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 ASKED, PLACED, NAMED, UNPLACED = 1.0, 0.5, 1.0, 0.35
 """What the question weighs, all clues with a place together, all names together, and all other clues together."""
 LOOKED_AT = 3
+JUDGED = 1000
+"""How many hits of a search are judged with what stands around them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +51,8 @@ def _asked(context: Corpus, question: str, clues: Sequence[Clue], depth: int) ->
     others = [clue.text for clue in clues if clue.place is None]
     weights = [ASKED, *(UNPLACED / len(others) for _ in others)]
     queries = [question, *others]
-    for query, hits, weight in zip(queries, context.index.search(queries, depth), weights, strict=True):
-        yield Ranking({hit.chunk: query for hit in hits}, weight)
+    for query, hits, weight in zip(queries, context.index.search(queries, max(depth, JUDGED)), weights, strict=True):
+        yield Ranking({hit.chunk: query for hit in context.surroundings.judged(hits)[:depth]}, weight)
 
 
 def _placed(context: Corpus, clues: Sequence[Clue]) -> Ranking:

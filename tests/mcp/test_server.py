@@ -321,12 +321,21 @@ async def test_bad_input_gets_a_message_that_says_what_to_do(
     assert engine.contexts() == []
 
 
+async def test_a_relative_path_is_looked_for_in_the_folders_that_may_be_read(engine: MemoRAG, allowed: Path) -> None:
+    async with connected(engine, allowed) as client:
+        memorized = await ok(client, "memorize_context", path="mill.md")
+        missing = await client.call_tool("memorize_context", {"path": "none.md"})
+    assert memorized["context"]["documents"][0]["source"] == str(allowed / "mill.md")
+    assert "outside the folders" in said(missing)
+
+
 @pytest.mark.parametrize("k", [0, 1_000_000])
 async def test_a_k_out_of_range_is_refused(engine: MemoRAG, allowed: Path, k: int) -> None:
     async with connected(engine, allowed) as client:
         result = await client.call_tool("retrieve_evidence", {"context_id": "a", "question": "b", "k": k})
     assert result.is_error
-    assert ("less than or equal to 1000" if k else "greater than or equal to 1") in said(result)
+    limit = "less than or equal to 1000" if k else "greater than or equal to 1"
+    assert said(result) == f"These arguments cannot be used: k: Input should be {limit}."
 
 
 async def test_an_unknown_context_is_told_with_the_ids_there_are(engine: MemoRAG, allowed: Path) -> None:
@@ -334,7 +343,7 @@ async def test_an_unknown_context_is_told_with_the_ids_there_are(engine: MemoRAG
     async with connected(engine, allowed) as client:
         for tool in ("recall_clues", "retrieve_evidence", "answer"):
             result = await client.call_tool(tool, {"context_id": "nope", "question": QUESTION})
-            assert "The contexts here are: mill" in said(result)
+            assert said(result) == "There is no context 'nope'. The contexts here are: mill."
 
 
 async def test_a_damaged_context_is_listed_apart_with_what_to_do(engine: MemoRAG, allowed: Path) -> None:
