@@ -13,7 +13,7 @@ import pytest
 from conftest import STORY
 from documents import write_pdf
 from mcp import Client, MCPError
-from mcp.types import CallToolResult
+from mcp.types import CallToolResult, ResourceLink
 from mcp_processes import TOOLS, ok
 
 from memorag_core import MemoRAG, from_text
@@ -92,6 +92,33 @@ async def test_a_text_is_memorized_asked_and_forgotten(
     assert all(STORY[c["start"] : c["end"]] == c["quote"] for a in (answer, summary) for c in a["citations"])
     assert [entry["context_id"] for entry in listed["contexts"]] == ["mill"]
     assert empty["contexts"] == []
+
+
+async def test_several_contexts_are_asked_at_once_and_each_quote_names_its_own(
+    engine: MemoRAG, allowed: Path, mode: Literal["auto", "legacy"]
+) -> None:
+    texts = {"mill": STORY, "hill": "Nobody kept a gate book on the hill.\n\nThe snow lay there until May."}
+    for name, text in texts.items():
+        engine.memorize([from_text(text, "notes")], name=name)
+    asked = {"context_id": "mill", "more_contexts": ["hill", "mill"], "question": "Who kept the gate book?"}
+    async with connected(engine, allowed, mode) as client:
+        clues = await ok(client, "recall_clues", **asked)
+        evidence = await ok(client, "retrieve_evidence", **asked, k=9)
+        answer = await ok(client, "answer", **asked)
+        shown = await client.call_tool("answer", asked)
+        alone = await ok(client, "retrieve_evidence", context_id="mill", question="Who kept the gate book?")
+        from_memory = await client.call_tool("answer", asked | {"task": "qa"})
+    assert clues["more_contexts"] == evidence["more_contexts"] == answer["more_contexts"] == ["hill"]
+    assert {passage["context_id"] for passage in evidence["passages"]} == {"mill", "hill"}
+    assert all(texts[p["context_id"]][p["start"] : p["end"]] == p["text"] for p in evidence["passages"])
+    assert answer["citations"]
+    assert all(texts[c["context_id"]][c["start"] : c["end"]] == c["quote"] for c in answer["citations"])
+    places = [clue["place"] for clue in clues["clues"] if clue["place"]]
+    assert all(place["context_id"] in texts for place in places)
+    linked = {str(link.uri) for link in shown.content if isinstance(link, ResourceLink)}
+    assert linked == {f"memorag://contexts/{c['context_id']}/documents/notes" for c in answer["citations"]}
+    assert {passage["context_id"] for passage in alone["passages"]} == {None}
+    assert "for one context" in said(from_memory)
 
 
 async def test_a_folder_of_documents_is_memorized_by_patterns_and_told_with_pages_and_notices(
