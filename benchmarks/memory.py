@@ -52,7 +52,7 @@ class Plain:
             for at in range(0, len(ids), self.window):
                 self.model(
                     input_ids=torch.tensor([ids[at : at + self.window]], device=self.model.device),
-                    cache=cache,
+                    past_key_values=cache,
                     logits_to_keep=1,
                 )
         return cache
@@ -63,7 +63,7 @@ class Plain:
         given = torch.tensor([list(ids)], device=self.model.device)
         lengths = {"max_new_tokens": new, "min_new_tokens": new, "do_sample": False}
         with torch.inference_mode(), self._attention():
-            taken: float = seconds(lambda: self.model.generate(given, cache=cache, **lengths))
+            taken: float = seconds(lambda: self.model.generate(given, past_key_values=cache, **lengths))
         return taken
 
     def _attention(self) -> Any:

@@ -155,7 +155,7 @@ class Continuation:
             ids,
             position_ids=slots + torch.tensor(self.seen, device=slots.device)[:, None],
             attention_mask=mask,
-            cache=self._own.cache,
+            past_key_values=self._own.cache,
             memory=memory,
             seen=None if min(self.seen) == max(self.seen) else self.seen,
         )

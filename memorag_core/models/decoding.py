@@ -52,7 +52,7 @@ def decode(
                 input_ids=new,
                 attention_mask=_mask(real, new.shape[1], cache.get_seq_length(), padded),
                 position_ids=positions[:, first : first + columns],
-                cache=cache,
+                past_key_values=cache,
                 use_cache=True,
                 logits_to_keep=1,
                 memory=memory,

@@ -44,7 +44,7 @@ def keys_of(lm: LanguageModel, ids: Sequence[Sequence[int]], groups: Sequence[He
     padded = [[*head, *row, *[PADDING] * (longest - len(row))] for row in ids]
     cache: Any = DynamicCache()
     with shallow(lm.model, 1 + max(layer for layer, _ in groups)) as body:
-        body(input_ids=torch.tensor(padded, device=lm.model.device), cache=cache, use_cache=True)
+        body(input_ids=torch.tensor(padded, device=lm.model.device), past_key_values=cache, use_cache=True)
     kept = torch.stack([cache.layers[layer].keys[:, group] for layer, group in groups], dim=2)
     return [row[len(head) : len(head) + len(own)] for row, own in zip(kept, ids, strict=True)]
 

@@ -56,7 +56,7 @@ class KeysAndValues(torch.nn.Module):
         self,
         hidden: torch.Tensor,
         position_embeddings: tuple[torch.Tensor, torch.Tensor],
-        cache: Any,
+        past_key_values: Any,
         **_: Any,
     ) -> torch.Tensor:
         """(rows, new, hidden size) to the same."""
@@ -66,5 +66,5 @@ class KeysAndValues(torch.nn.Module):
             for project in (self.attention.k_proj, self.attention.v_proj)
         )
         turned = keys * cos[:, None] + rotate_half(keys) * sin[:, None]
-        cache.update(turned, values, self.attention.layer_idx)
+        past_key_values.update(turned, values, self.attention.layer_idx)
         return hidden

@@ -38,7 +38,7 @@ def movable(model: PreTrainedModel) -> bool:
     ids = torch.arange(1, PROBE + 1, device=model.device)[None]
     at = torch.arange(PROBE, device=model.device)[None]
     here, there = (
-        model(ids, position_ids=places, use_cache=True, logits_to_keep=1).cache.layers
+        model(ids, position_ids=places, use_cache=True, logits_to_keep=1).past_key_values.layers
         for places in (at, at + MOVED)
     )
     try:

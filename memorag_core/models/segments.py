@@ -94,7 +94,7 @@ def read(model: Any, ids: Sequence[int], on_step: OnStep, how: Reading, after: P
         closes = how.ratio > 1 and end % how.segment == 0
         queries: list[torch.Tensor] | None = [] if closes else None
         part = torch.tensor([ids[at:end]], device=model.device)
-        model(part, cache=cache, use_cache=True, logits_to_keep=1, queries=queries, sparse=how.sparse)
+        model(part, past_key_values=cache, use_cache=True, logits_to_keep=1, queries=queries, sparse=how.sparse)
         if queries:
             _compress(model, cache, how, queries)
         on_step(end - start, len(ids) - start)

@@ -85,7 +85,7 @@ class BeaconLoss(torch.nn.Module):
         layout = replace(self.beacons.layout, ratio=ratio)
         rows = [layout.interleaved(row, number * layout.window) for row in ids]
         cache = Cache(layers=[_Layer(layer, folded) for layer in range(self.beacons.model.config.num_hidden_layers)])
-        hidden = self.beacons.hidden(rows, cache=cache, **_places(folded.entries, len(rows[0]), targets))
+        hidden = self.beacons.hidden(rows, past_key_values=cache, **_places(folded.entries, len(rows[0]), targets))
         tokens = [at for at, entry in enumerate(rows[0]) if entry != BEACON]
         counted = targets != UNCOUNTED
         loss = torch.zeros((), dtype=self.wide, device=targets.device)
