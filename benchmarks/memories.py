@@ -97,8 +97,8 @@ class Records:
         if self.path and self.path.is_file():
             for line in self.path.read_text(encoding="utf-8").splitlines():
                 record = json.loads(line)
-                outcomes = [Outcome(**outcome) for outcome in record.pop("outcomes")]
-                self.done[record.pop("key")] = Asked(outcomes, **record)
+                key, outcomes = record.pop("key"), [Outcome(**outcome) for outcome in record.pop("outcomes")]
+                self.done[key] = Asked(outcomes, **record)
 
     def get(self, key: str, measure: Callable[[], Asked]) -> Asked:
         """What is known of `key`, else what is measured now."""
