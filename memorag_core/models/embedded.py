@@ -135,7 +135,10 @@ def _unpack(archive: Path, member: str, target: Path) -> None:
 
 
 def convert(gguf: Path) -> None:
-    """GGUF to the ordinary layout (safetensors, float32; tokenizer.json) in the same folder, in its place."""
+    """GGUF to the ordinary layout (safetensors, float16; tokenizer.json) in the same folder, in its place.
+
+    What was quantized to a few bits loses nothing that matters in float16, and is read twice as fast.
+    """
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
     from transformers.utils import logging
 
@@ -145,6 +148,6 @@ def convert(gguf: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(
         folder, gguf_file=gguf.name, quantization_config=GgufConfig(dequantize=True)
     )
-    model.save_pretrained(folder)
+    model.half().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     gguf.unlink()

@@ -39,13 +39,16 @@ class Halves(torch.nn.Module):
 
 
 def pack(model: torch.nn.Module) -> None:
-    """Put `Halves` in the place of linear layers in float32 on the CPU whose weights are halves, if there are kernels."""
-    if not _kernels():
-        return
+    """Put `Halves` in the place of linear layers of a model where `packed` would."""
     for parent in list(model.modules()):
         for name, child in parent.named_children():
-            if type(child) is torch.nn.Linear and _is_half(child.weight.detach()):
-                setattr(parent, name, Halves(child))
+            if type(child) is torch.nn.Linear:
+                setattr(parent, name, packed(child))
+
+
+def packed(linear: torch.nn.Linear) -> torch.nn.Module:
+    """As `Halves`, if there are kernels and it is in float32 on the CPU and its weights are halves; else as it is."""
+    return Halves(linear) if _kernels() and _is_half(linear.weight.detach()) else linear
 
 
 def unpack(model: torch.nn.Module) -> None:
