@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+import os
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +12,7 @@ from pathlib import Path
 from memorag_core.errors import InputError
 from memorag_mcp.tokens import Tokens
 
+PORT = 8365
 EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104  # what is refused unless a name is given
 
 
@@ -19,7 +22,7 @@ class Address:
 
     tokens: Path
     host: str = "127.0.0.1"
-    port: int = 8365
+    port: int = PORT
     allowed_hosts: Sequence[str] = ()
     allowed_origins: Sequence[str] = ()
 
@@ -30,6 +33,24 @@ class Address:
             return self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return False
+
+    def check_free(self) -> None:
+        """See that one can listen there.
+
+        Raises:
+            InputError: another program does, or it is no address of this machine.
+        """
+        try:
+            for family, kind, protocol, _, place in socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM):
+                with socket.socket(family, kind, protocol) as probe:
+                    if os.name == "posix":  # what has just been closed is free
+                        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    probe.bind(place)
+        except OSError as error:
+            raise InputError(
+                f"Nothing can listen at {self.host}, port {self.port} ({error.strerror}). Choose another port with "
+                "--port, or another address with --host; or end what listens there, perhaps another memorag."
+            ) from error
 
     def required(self) -> Tokens | None:
         """The tokens of which each request needs one; None on this machine alone, where there are none.

@@ -23,7 +23,7 @@ from memorag_core.engine import MemoRAG
 from memorag_core.errors import InputError, MemoRAGError
 from memorag_core.types import ContextInfo, Document, OnProgress, Task
 from memorag_mcp import show, train
-from memorag_mcp.address import Address
+from memorag_mcp.address import PORT, Address
 from memorag_mcp.evaluate import evaluate
 from memorag_mcp.given import documents_at
 from memorag_mcp.options import ENGINE_OPTIONS
@@ -110,7 +110,7 @@ def serve(
     settings: Settings,
     transport: Annotated[Transport, typer.Option(help="How clients connect.")] = "stdio",
     host: Annotated[str, typer.Option(help="The address to listen on, for sse and http.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="The port to listen on, for sse and http.")] = 8365,
+    port: Annotated[int, typer.Option(help="The port to listen on, for sse and http.")] = PORT,
     allow: Annotated[list[Path] | None, ALLOW] = None,
     allowed_host: Annotated[list[str] | None, ALLOWED_HOST] = None,
     allowed_origin: Annotated[list[str] | None, ALLOWED_ORIGIN] = None,

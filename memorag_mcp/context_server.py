@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from mcp import MCPError
@@ -16,15 +18,18 @@ from mcp.types import (
     InputRequiredResult,
     ListResourcesResult,
     PaginatedRequestParams,
+    Prompt,
     Resource,
     TextContent,
+    Tool,
 )
+from pydantic import BaseModel
 
 from memorag_core.engine import MemoRAG
 from memorag_core.store import WORK
 from memorag_mcp.changes import Changes
-from memorag_mcp.job import Record
-from memorag_mcp.jobs import Jobs, OnEnd, Work
+from memorag_mcp.job import Call, Job, Record
+from memorag_mcp.jobs import Jobs, OnEnd
 from memorag_mcp.outline import links, outline, shortened
 from memorag_mcp.resources import listed, uris_of
 from memorag_mcp.results import JobResult, context_of
@@ -32,6 +37,7 @@ from memorag_mcp.stdio import serve_stdio
 from memorag_mcp.tasks import Tasks
 from memorag_mcp.work import Ctx, cancels_jobs, run, run_job, takes_turns_for
 
+LongWork = Callable[..., BaseModel]
 RESOURCES_A_PAGE = 100
 UNCHANGING = CacheHint(ttl_ms=3_600_000, scope="public")
 CHANGING = CacheHint(ttl_ms=0, scope="private")
@@ -46,6 +52,7 @@ class ContextServer(MCPServer[Any]):
         self.engine = engine
         self.jobs = Jobs(engine.store.root / WORK / "jobs")
         self.changes = Changes()
+        self._long_works: dict[str, LongWork] = {}
         super().__init__(
             extensions=[Tasks(self.jobs, result_of)],
             middleware=[self.changes.middleware, cancels_jobs(self.jobs), takes_turns_for(owner)],
@@ -62,14 +69,28 @@ class ContextServer(MCPServer[Any]):
         # the SDK's own handler knows no pages; its documentation names this object for what MCPServer lacks
         self._lowlevel_server.add_request_handler("resources/list", PaginatedRequestParams, self._resources_page)
 
-    async def long_work(self, ctx: Ctx, what: str, work: Work, wait_seconds: float | None = None) -> JobResult:
-        """Do work that makes or changes a context and returns a `ContextResult`: every such tool is this one call.
+    def does(self, tool: str) -> Callable[[LongWork], LongWork]:
+        """Register what a tool's jobs do, by the tool's name, under which an interrupted one is found again."""
+
+        def register(work: LongWork) -> LongWork:
+            self._long_works[tool] = work
+            return work
+
+        return register
+
+    async def long_work(self, ctx: Ctx, what: str, call: Call, wait_seconds: float | None = None) -> JobResult:
+        """Do work that makes or changes a context: every such tool is this one call.
 
         Raises:
             ToolError: it failed before a handle was returned.
         """
-        record = await run_job(self.jobs, ctx, what, work, on_end=self._told_at_the_end(), wait_seconds=wait_seconds)
-        return JobResult.of(record)
+        begin = partial(self.jobs.start_call, what, call, self._do, self._told_at_the_end())
+        return JobResult.of(await run_job(self.jobs, ctx, begin, wait_seconds))
+
+    async def resume(self, ctx: Ctx, job_id: str, wait_seconds: float | None = None) -> JobResult:
+        """Do interrupted work again. Raises what `long_work` raises."""
+        begin = partial(self.jobs.resume, job_id, self._do, self._told_at_the_end())
+        return JobResult.of(await run_job(self.jobs, ctx, begin, wait_seconds))
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Ctx | None = None
@@ -79,6 +100,24 @@ class ContextServer(MCPServer[Any]):
         if isinstance(result, InputRequiredResult) or result.structured_content is None or result.is_error:
             return result
         return shown(result.structured_content)
+
+    async def list_tools(self) -> list[Tool]:
+        """Every tool, told without the margins of docstrings and without titles that only repeat names."""
+        return [
+            tool.model_copy(
+                update={
+                    "description": " ".join((tool.description or "").split()),
+                    "input_schema": untitled(tool.input_schema),
+                    "output_schema": untitled(tool.output_schema),
+                }
+            )
+            for tool in await super().list_tools()
+        ]
+
+    async def list_prompts(self) -> list[Prompt]:
+        """Every prompt, told likewise."""
+        prompts = await super().list_prompts()
+        return [one.model_copy(update={"description": " ".join((one.description or "").split())}) for one in prompts]
 
     async def list_resources(self) -> list[Resource]:
         """Every context, its documents, its chunks and its summary; those of the SDK's own kind first."""
@@ -97,6 +136,9 @@ class ContextServer(MCPServer[Any]):
         page = resources[first : first + RESOURCES_A_PAGE]
         more = first + RESOURCES_A_PAGE < len(resources)
         return ListResourcesResult(resources=page, next_cursor=_cursor(page[-1].uri) if more else None)
+
+    def _do(self, call: Call, job: Job) -> BaseModel:
+        return self._long_works[call.tool](job, **call.arguments)
 
     def _told_at_the_end(self) -> OnEnd:
         tell = self.changes.teller()
@@ -118,6 +160,18 @@ def result_of(record: Record) -> CallToolResult:
     """What the tool that began a job returns, now that it is done."""
     result = JobResult.of(record)
     return shown(result.model_dump(mode="json") if result.context else record.result or {})
+
+
+def untitled(schema: Any) -> Any:
+    """A JSON schema without the titles that Pydantic makes of names, which tell a host's model nothing.
+
+    A property that is called `title` is a schema, not a text, and stays.
+    """
+    if isinstance(schema, list):
+        return [untitled(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {key: untitled(item) for key, item in schema.items() if key != "title" or not isinstance(item, str)}
 
 
 def _cursor(uri: str) -> str:

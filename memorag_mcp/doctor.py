@@ -21,6 +21,7 @@ from memorag_core.models import embedded
 from memorag_core.models.endpoints import ENDPOINTS, is_remote
 from memorag_core.models.registry import GIB, choose_device, choose_profile, model_is_here
 from memorag_core.store import ContextStore
+from memorag_mcp.address import Address
 from memorag_mcp.tokens import Tokens, tokens_file
 
 PYTHONS = ((3, 11), (3, 14))
@@ -58,6 +59,7 @@ def examine(settings: Settings) -> list[Check]:
         *_profile_and_models(settings, torch is not None),
         *_store(ContextStore(settings.store)),
         *_owners(settings.store),
+        _port(Address(tokens_file(settings.store, None))),
     ]
 
 
@@ -204,6 +206,17 @@ def _owners(store: Path) -> Iterator[Check]:
         yield Check("tokens", "ok", f"of {len(names)} owner(s); clients over HTTP and SSE need one")
     for folder in sorted(tokens.path.parent.glob("of=*")):
         yield from _damage(ContextStore(folder))
+
+
+def _port(address: Address) -> Check:
+    """Whether a server may listen where it does by default; one over stdio does not."""
+    what = f"port {address.port}"
+    try:
+        address.check_free()
+    except InputError:
+        todo = "If that is not memorag itself, serve elsewhere: --port NUMBER. Over stdio no port is needed."
+        return Check(what, "note", f"something listens at {address.host} already", todo)
+    return Check(what, "ok", f"free at {address.host}, for --transport http and sse")
 
 
 def _version(name: str) -> str:

@@ -41,8 +41,15 @@ class Reading:
     allow: Sequence[Path]
 
 
+def from_here(path: str | None) -> str | None:
+    """A path that leads to the same place from any folder; not cleaned up, for `..` behind a link counts as it is."""
+    if path is None or is_url(path) or path.startswith("~"):
+        return path
+    return str(Path.cwd() / path)
+
+
 def documents_of(
-    text: str | None, path: str | None, title: str | None, include: Sequence[str], may: Reading
+    text: str | None, path: str | None, title: str | None, include: Sequence[str] | None, may: Reading
 ) -> list[Document]:
     """The documents that a tool was given: a text, or what is at a path.
 
@@ -57,4 +64,4 @@ def documents_of(
         return [from_text(text or "", title)]
     if is_url(path):
         return [from_url(path, may.settings.max_characters, may.settings.allow_url)]
-    return from_path(inside(Path(path), may.allow), may.settings.max_characters, include)
+    return from_path(inside(Path(path), may.allow), may.settings.max_characters, include or ())

@@ -27,7 +27,10 @@ def now() -> str:
 
 
 class Record(BaseModel):
-    """What is known of a job, as it is kept on disk. `fraction` only ever grows; times are ISO 8601 in UTC."""
+    """What is known of a job, as it is kept on disk. `fraction` only ever grows; times are ISO 8601 in UTC.
+
+    `resumable`: its call is kept too.
+    """
 
     id: str
     server: str
@@ -41,7 +44,29 @@ class Record(BaseModel):
     seconds_left: float | None = None
     reason: str | None = None
     broken: bool = False
+    resumable: bool = False
     result: dict[str, Any] | None = None
+
+
+def ended(record: Record, status: Status) -> Record:
+    """What is known of a job that ended as `status` without its own doing."""
+    change = {"status": status, "reason": reason_of(record, status), "updated": now(), "seconds_left": None}
+    return record.model_copy(update=change)
+
+
+def reason_of(record: Record, status: Status) -> str:
+    """Why a job ended that was cancelled or interrupted, and how to begin it again."""
+    if status == "cancelled":
+        return "It was cancelled; nothing of it was kept."
+    again = f"Call resume_memorize with job_id '{record.id}'." if record.resumable else "Call the tool again."
+    return f"The server ended before it was done; no context came of it. {again}"
+
+
+class Call(BaseModel):
+    """The tool call that a job does, kept until it is done, so that it can be begun again."""
+
+    tool: str
+    arguments: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,18 +107,22 @@ class Job:
         if not due or progress.fraction < self.record.fraction:
             return
         self._reported_at = at
-        self._note(stage=progress.stage, fraction=progress.fraction, seconds_left=self._left(at, progress.fraction))
+        self.note(stage=progress.stage, fraction=progress.fraction, seconds_left=self._left(at, progress.fraction))
         if at - self._saved_at >= SECONDS_BETWEEN_SAVES:
             self._saved_at = at
             self._save(self.record)
+
+    def save(self) -> None:
+        """Have what is known of it now recorded."""
+        self._save(self.record)
 
     def ask(self, questions: Mapping[str, Any]) -> dict[str, Any]:
         """Wait for the client's answers to requests of the protocol, by key. Clients with Tasks only."""
         self._answers, self.questions = {}, dict(questions)
         self._answered.clear()
-        self._note(status="input_required")
+        self.note(status="input_required")
         wait_for(self._answered.wait)
-        self._note(status="working")
+        self.note(status="working")
         return self._answers
 
     def answer(self, answers: Mapping[str, Any]) -> None:
@@ -127,7 +156,8 @@ class Job:
         finally:
             self._watchers.remove(wake)
 
-    def _note(self, **change: Any) -> None:
+    def note(self, **change: Any) -> None:
+        """Take note of what is known now, and wake who waits for it."""
         self.record = self.record.model_copy(update={**change, "updated": now()})
         self._wake()
 

@@ -1,39 +1,30 @@
 """Long work that belongs to the server, not to the request that began it: it outlives its client, and is told about.
 
-    STORE/.work/jobs/
-      SERVER.lock      held by a server with jobs for as long as it lives
-      JOB.json         what is known of a job; written aside and renamed
-
-A job whose record says that it is at work, and whose server's lock nobody holds, was interrupted. Any number of
-servers share the folder: each changes the records of its own jobs only, and of those that a dead one left behind.
+What outlives the server too are its records. A job that was interrupted with its server is not begun again by itself:
+it may be what the server died of, and nobody may want it any more. It is told, and resumed when that is asked for.
 """
 
 from __future__ import annotations
 
 import contextvars
 import logging
-import os
-import secrets
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
-from filelock import FileLock
 from pydantic import BaseModel
 
 from memorag_core.errors import Cancelled, InputError, MemoRAGError
 from memorag_core.stopping import stoppable
-from memorag_mcp.job import AT_WORK, Job, Record, Status, now
+from memorag_mcp.job import AT_WORK, Call, Job, Record, ended, reason_of
+from memorag_mcp.records import ID_BYTES, Records
 
 AT_ONCE = 64
-KEPT = 1000
-KEPT_SECONDS = 7 * 24 * 3600
 JOIN_SECONDS = 10.0
-ID_BYTES = 16
 
 Work = Callable[[Job], BaseModel]
+Do = Callable[[Call, Job], BaseModel]
 OnEnd = Callable[[Record], None]
 log = logging.getLogger(__name__)
 
@@ -46,30 +37,48 @@ class Jobs:
     """The jobs of one server, over the records that all servers of a store share. Safe between threads."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.server = secrets.token_hex(8)
+        self.records = Records(folder)
         self._guard = threading.Lock()
         self._live: dict[str, Job] = {}
         self._threads: dict[str, threading.Thread] = {}
-        self._lock = FileLock(folder / f"{self.server}.lock", thread_local=False)
 
-    def start(self, what: str, work: Work, on_end: OnEnd) -> Job:
+    def start(self, what: str, work: Work, on_end: OnEnd, recorded: bool = True) -> Job:
         """Begin work in a thread of its own, with the caller's context variables; `on_end` is called there last.
+
+        What is not recorded is known to who began it only, and forgotten with its server.
 
         Raises:
             InputError: too many jobs are under way.
         """
-        record = Record(id=secrets.token_hex(ID_BYTES), server=self.server, pid=os.getpid(), what=what)
-        job = Job(record, self._save)
-        arguments = (self._run, job, work, on_end)
-        thread = threading.Thread(target=contextvars.copy_context().run, args=arguments, daemon=True)
-        with self._guard:
-            if len(self._live) >= AT_ONCE:
-                raise InputError(f"{AT_ONCE} jobs are under way. Wait until one is done, or cancel one.")
-            self._live[record.id], self._threads[record.id] = job, thread
-        self._save(record)
-        thread.start()
-        return job
+        save = self.records.save if recorded else ignore_record
+        return self._begin(Job(self.records.new(what), save), work, on_end)
+
+    def start_call(self, what: str, call: Call, do: Do, on_end: OnEnd) -> Job:
+        """`start` for work that can be resumed: its call is kept until it is done. Raises what `start` raises."""
+
+        def work(job: Job) -> BaseModel:
+            job.note(resumable=self.records.keep_call(job.record.id, call))
+            job.save()
+            return do(call, job)
+
+        return self.start(what, work, on_end)
+
+    def resume(self, job_id: str, do: Do, on_end: OnEnd) -> Job:
+        """Begin an interrupted job again, from its start, under its id. Of several servers at once, one does.
+
+        Raises:
+            UnknownJob: there is none of that id.
+            InputError: it is not interrupted, or what it was asked is not kept; or too many jobs are under way.
+            StoreError: the store cannot be written.
+        """
+        with self.records.taking_over():
+            before = self.record(job_id)
+            if before.status != "interrupted":
+                raise InputError(f"The job is {before.status}; only what was interrupted can be resumed.")
+            if not self.records.has_call(job_id):
+                raise InputError("What this job was asked to do is not kept. Call the tool that began it again.")
+            job = Job(self.records.again(before), self.records.save)
+            return self._begin(job, lambda job: do(self.records.call(job_id), job), on_end)
 
     @property
     def at_work(self) -> int:
@@ -87,7 +96,7 @@ class Jobs:
             UnknownJob: there is none of that id.
         """
         job = self.find(job_id)
-        record = job.record if job else self._read(job_id)
+        record = job.record if job else self.records.read(job_id)
         if record is None:
             raise UnknownJob(
                 f"There is no job '{job_id[: 2 * ID_BYTES]}': its id is wrong, or its result was delivered or dropped. "
@@ -97,13 +106,13 @@ class Jobs:
 
     def unfinished(self) -> list[Record]:
         """What is at work, failed or was interrupted, of all servers, the latest first."""
-        names = [path.stem for path in self.folder.glob("*.json")] if self.folder.is_dir() else []
-        records = [self._live[name].record if name in self._live else self._read(name) for name in names]
+        names = self.records.ids()
+        records = [self._live[name].record if name in self._live else self.records.read(name) for name in names]
         told = [record for record in records if record and record.status not in {"completed", "cancelled"}]
         return sorted(told, key=lambda record: record.updated, reverse=True)
 
     def cancel(self, job_id: str) -> Record:
-        """Stop a job; it ends within a window of its work. One that has ended is let be.
+        """Stop a job; it ends within a window of its work. An interrupted one is given up, one that has ended let be.
 
         Raises:
             UnknownJob: there is none of that id.
@@ -115,6 +124,10 @@ class Jobs:
         record = self.record(job_id)
         if record.status in AT_WORK:
             raise InputError(f"The job is another server's on this store (process {record.pid}). Cancel it there.")
+        if record.status == "interrupted":
+            record = ended(record, "cancelled")
+            self.records.save(record)
+            self.records.drop_call(job_id)
         return record
 
     def cancel_asked_by(self, asker: object, request: object) -> None:
@@ -125,8 +138,7 @@ class Jobs:
 
     def drop(self, job: Job) -> None:
         """Forget a job whose result was delivered."""
-        with suppress(OSError):
-            self._path(job.record.id).unlink(missing_ok=True)
+        self.records.drop(job.record.id)
 
     def close(self) -> None:
         """Stop all jobs, told as interrupted, and wait a while for them to end."""
@@ -137,8 +149,20 @@ class Jobs:
         for thread in threads:
             thread.join(max(0.0, until - time.monotonic()))
         for job in list(self._live.values()):  # in the middle of a step that is longer than we wait
-            self._save(interrupted(job.record))
-        self._lock.release(force=True)
+            job.record = ended(job.record, "interrupted")
+            job.save()
+        self.records.close()
+
+    def _begin(self, job: Job, work: Work, on_end: OnEnd) -> Job:
+        arguments = (self._run, job, work, on_end)
+        thread = threading.Thread(target=contextvars.copy_context().run, args=arguments, daemon=True)
+        with self._guard:
+            if len(self._live) >= AT_ONCE:
+                raise InputError(f"{AT_ONCE} jobs are under way. Wait until one is done, or cancel one.")
+            self._live[job.record.id], self._threads[job.record.id] = job, thread
+        job.save()
+        thread.start()
+        return job
 
     def _run(self, job: Job, work: Work, on_end: OnEnd) -> None:
         try:
@@ -146,7 +170,7 @@ class Jobs:
                 result = work(job)
             job.end("completed", result=result.model_dump(mode="json"))
         except Cancelled:
-            job.end(job.stopped_as, reason=REASONS[job.stopped_as])
+            job.end(job.stopped_as, reason=reason_of(job.record, job.stopped_as))
         except MemoRAGError as error:
             job.end("failed", reason=str(error))
         except OSError as error:
@@ -162,63 +186,11 @@ class Jobs:
     def _ended(self, job: Job) -> None:
         if job.record.status == "cancelled" and not job.told:
             self.drop(job)  # who cancelled it never had its id
+        elif job.record.status != "interrupted":
+            self.records.drop_call(job.record.id)
         with self._guard:
             del self._live[job.record.id], self._threads[job.record.id]
 
-    def _save(self, record: Record) -> None:
-        """Write a record. Where the store cannot be written the work itself will say so."""
-        with suppress(OSError):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            if not self._lock.is_locked:
-                self._lock.acquire(timeout=0)
-                self._prune()
-            draft = self.folder / f"{record.id}.tmp"
-            draft.write_text(record.model_dump_json(), encoding="utf-8")
-            os.replace(draft, self._path(record.id))
 
-    def _read(self, job_id: str) -> Record | None:
-        if len(job_id) != 2 * ID_BYTES or not job_id.isalnum():
-            return None
-        try:
-            record = Record.model_validate_json(self._path(job_id).read_bytes())
-        except (OSError, ValueError):
-            return None
-        if record.status in AT_WORK and not self._alive(record.server):
-            record = interrupted(record)
-            self._save(record)
-        return record
-
-    def _alive(self, server: str) -> bool:
-        lock = self.folder / f"{server}.lock"
-        if server == self.server or not lock.exists():
-            return False  # ours is not among the live ones, or it left no lock
-        try:
-            with FileLock(lock, timeout=0):
-                return False
-        except OSError:
-            return True  # Timeout is one: somebody holds it
-
-    def _prune(self) -> None:
-        """Drop records that are old or too many, and locks of dead servers."""
-        oldest_last = sorted(self.folder.glob("*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
-        for number, path in enumerate(oldest_last):
-            if number >= KEPT or time.time() - path.stat().st_mtime > KEPT_SECONDS:
-                path.unlink(missing_ok=True)
-        for lock in self.folder.glob("*.lock"):
-            if lock.stem != self.server and not self._alive(lock.stem):
-                lock.unlink(missing_ok=True)
-
-    def _path(self, job_id: str) -> Path:
-        return self.folder / f"{job_id}.json"
-
-
-def interrupted(record: Record) -> Record:
-    """What is known of a job whose server ended before it did."""
-    change = {"status": "interrupted", "reason": REASONS["interrupted"], "updated": now()}
-    return record.model_copy(update=change)
-
-
-REASONS: dict[Status, str] = {
-    "cancelled": "It was cancelled; nothing of it was kept.",
-    "interrupted": "The server ended before it was done; nothing of it was kept. Call the tool again.",
-}
+def ignore_record(_: Record) -> None:
+    """For jobs that are not recorded."""

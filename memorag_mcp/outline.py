@@ -15,7 +15,7 @@ INDENT = "  "
 
 
 def outline(value: Mapping[str, Any], depth: int = 0) -> str:
-    """Labels and values, one a line; long texts are set in below their label; what is empty is left out."""
+    """Labels and values, one a line; long texts are set in below their label; what has no value is left out."""
     return "\n".join(line for label, item in value.items() for line in _lines(label, item, INDENT * depth, depth))
 
 
@@ -35,16 +35,18 @@ def links(result: Mapping[str, Any]) -> list[ResourceLink]:
 
 
 def _lines(label: str, item: Any, margin: str, depth: int) -> Iterator[str]:
-    if item is None or item in ("", [], {}):
+    if item is None or item in ("", {}):
         return
-    if isinstance(item, Mapping):
+    if item == []:
+        yield f"{margin}{label}: none"
+    elif isinstance(item, Mapping):
         yield f"{margin}{label}:"
         yield outline(item, depth + 1)
     elif isinstance(item, list):
         yield f"{margin}{label}:"
         for entry in item:
             yield f"{margin}- {_entry(entry, depth + 1)}"
-    elif isinstance(item, str) and "\n" in item:
+    elif isinstance(item, str) and len(item.splitlines()) > 1:
         yield f"{margin}{label}:"
         yield from (f"{margin}{INDENT}| {line}" for line in item.splitlines())
     else:
@@ -52,7 +54,8 @@ def _lines(label: str, item: Any, margin: str, depth: int) -> Iterator[str]:
 
 
 def _entry(entry: Any, depth: int) -> str:
-    return outline(entry, depth).lstrip() if isinstance(entry, Mapping) else str(entry)
+    """A text is one line, so that no line of a document stands where a label of ours could."""
+    return outline(entry, depth).lstrip() if isinstance(entry, Mapping) else " ".join(str(entry).splitlines())
 
 
 def _links(value: Any, context_id: str | None) -> Iterator[ResourceLink]:

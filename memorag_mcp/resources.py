@@ -35,7 +35,7 @@ def uris_of(context: ContextResult) -> list[str]:
 def _resources_of(info: ContextInfo) -> list[Resource]:
     size = sum(document.characters for document in info.documents)
     about = (
-        f"Memorized context '{info.title}': {len(info.documents)} document(s), {size:,} characters, "
+        f"Memorized context '{info.id}': {len(info.documents)} document(s), {size:,} characters, "
         f"{info.chunks} chunks, {info.memory_tokens:,} tokens of memory; memory model {info.models['memory']}, "
         f"embedder {info.models['embedder']}; memorized {info.created}."
     )
@@ -45,7 +45,7 @@ def _resources_of(info: ContextInfo) -> list[Resource]:
             uri=context_uri(info.id, "documents", document.id),
             name=f"{info.id}/{document.id}",
             title=document.title,
-            description=f"Full text of '{document.title}' ({document.characters:,} characters) in context '{info.id}'.",
+            description=f"Full text of '{document.id}' ({document.characters:,} characters) in context '{info.id}'.",
             mime_type=TEXT,
         )
         for document in info.documents

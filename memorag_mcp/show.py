@@ -24,7 +24,7 @@ from memorag_core.models.embedded import WHEELS
 from memorag_core.models.endpoints import is_remote
 from memorag_core.types import Answer, Clue, ContextInfo, OnProgress, OnText, Passage, Progress, ignore_text
 from memorag_mcp.doctor import Check
-from memorag_mcp.results import note_on
+from memorag_mcp.findings import note_on
 
 STATES = {"ok": ("ok", "green"), "note": ("note", "yellow"), "problem": ("problem", "bold red")}
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")

@@ -9,9 +9,10 @@ from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 
 from memorag_core.recent import Recent
 from memorag_mcp.context_server import ContextServer
+from memorag_mcp.findings import AnswerResult
 from memorag_mcp.job import Job, Record
 from memorag_mcp.resources import JSON
-from memorag_mcp.results import SCHEME, AnswerResult, context_uri
+from memorag_mcp.results import SCHEME, context_uri
 from memorag_mcp.work import Ctx, follow, progress_text, run
 
 KEPT = 64
@@ -50,7 +51,7 @@ class Summaries:
         def work(_: Job) -> AnswerResult:
             return AnswerResult.of(context_id, engine.summarize(context_id))
 
-        return self._jobs.put(key, self._server.jobs.start(f"summarize {context_id}", work, on_end))
+        return self._jobs.put(key, self._server.jobs.start(f"summarize {context_id}", work, on_end, recorded=False))
 
 
 def add_summaries(server: ContextServer) -> None:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import anyio
 from mcp.types import ToolAnnotations
 from pydantic import Field
 
 from memorag_mcp.context_server import ContextServer
+from memorag_mcp.job import AT_WORK
 from memorag_mcp.results import JobResult
-from memorag_mcp.tools.fields import READS
+from memorag_mcp.tools.fields import READS, WRITES, Wait
 from memorag_mcp.work import Ctx, follow, run
 
 MAX_WAIT = 50.0
 SECONDS_TO_STOP = 10.0
+SECONDS_BETWEEN_LOOKS = 0.5
 
-JobId = Annotated[str, Field(max_length=64, description="The job_id that a tool returned with status working")]
+JobId = Annotated[str, Field(max_length=64, description="The job_id that a tool returned or list_contexts shows")]
 STOPS = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False)
 
 
@@ -36,12 +39,21 @@ def add_job_tools(server: ContextServer) -> None:
         if job := jobs.find(job_id):
             await follow(job, ctx, wait_seconds)
             return JobResult.of(job.record)
-        return JobResult.of(await run(lambda: jobs.record(job_id)))
+        until = anyio.current_time() + wait_seconds
+        while (record := await run(lambda: jobs.record(job_id))).status in AT_WORK and anyio.current_time() < until:
+            await anyio.sleep(SECONDS_BETWEEN_LOOKS)  # it is another server's on this store, which tells us nothing
+        return JobResult.of(record)
+
+    @server.tool(title="Resume long work", annotations=WRITES)
+    async def resume_memorize(ctx: Ctx, job_id: JobId, wait_seconds: Wait = None) -> JobResult:
+        """Begin memorizing again that was interrupted because the server ended; list_contexts and memorize_status name
+        it. The server has kept what it was asked, a text too; a path is read again. It begins from the start."""
+        return await server.resume(ctx, job_id, wait_seconds)
 
     @server.tool(title="Cancel long work", annotations=STOPS)
     async def cancel_memorize(ctx: Ctx, job_id: JobId) -> JobResult:
-        """Stop memorizing. Nothing of it is kept: the context is there whole or not at all. What is done already is
-        not undone; forget_context does that."""
+        """Stop memorizing, or give up what was interrupted. Nothing of it is kept: the context is there whole or not
+        at all. What is done already is not undone; forget_context does that."""
         job = jobs.find(job_id)
         record = await run(lambda: jobs.cancel(job_id))
         if job:

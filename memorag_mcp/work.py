@@ -21,7 +21,7 @@ from memorag_core.errors import MemoRAGError
 from memorag_core.stopping import stoppable
 from memorag_core.turns import working_for
 from memorag_mcp.job import Asker, Job, Record
-from memorag_mcp.jobs import Jobs, OnEnd, Work
+from memorag_mcp.jobs import Jobs
 
 T = TypeVar("T")
 Ctx = Context[Any, Any]
@@ -56,9 +56,7 @@ async def run(work: Callable[[], T]) -> T:
         raise
 
 
-async def run_job(
-    jobs: Jobs, ctx: Ctx, what: str, work: Work, *, on_end: OnEnd, wait_seconds: float | None = None
-) -> Record:
+async def run_job(jobs: Jobs, ctx: Ctx, begin: Callable[[], Job], wait_seconds: float | None = None) -> Record:
     """Do long work as a job: its end where that comes soon, else its state so far, to be asked about by its id.
 
     A client with Tasks gets a task; one that asked for progress waits as long as it likes; all others get the state
@@ -69,7 +67,7 @@ async def run_job(
     """
     request = ctx.request_context
     try:
-        job = jobs.start(what, work, on_end)  # without a pause before `asker`, or a cancel could find no job to stop
+        job = begin()  # without a pause before `asker`, or a cancel could find no job to stop
     except MemoRAGError as error:
         raise ToolError(str(error)) from error
     job.asker = Asker(request.session.client_params, request.request_id)

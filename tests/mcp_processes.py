@@ -20,6 +20,20 @@ from memorag_mcp.options import engine_flags
 
 Era = Literal["auto", "legacy"]
 LOOPBACK = "127.0.0.1"
+TOOLS = {
+    "memorize_context",
+    "memorize_status",
+    "resume_memorize",
+    "cancel_memorize",
+    "list_contexts",
+    "add_documents",
+    "remove_document",
+    "forget_context",
+    "recall_clues",
+    "retrieve_evidence",
+    "answer",
+    "summarize",
+}
 
 
 def command(settings: Settings, *more: str) -> list[str]:

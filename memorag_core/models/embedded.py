@@ -9,9 +9,11 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 
@@ -140,14 +142,33 @@ def convert(gguf: Path) -> None:
     What was quantized to a few bits loses nothing that matters in float16, and is read twice as fast.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
-    from transformers.utils import logging
 
-    logging.disable_progress_bar()
     folder = gguf.parent
-    tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=gguf.name)
-    model = AutoModelForCausalLM.from_pretrained(
-        folder, gguf_file=gguf.name, quantization_config=GgufConfig(dequantize=True)
-    )
-    model.half().save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    with no_bars():
+        tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=gguf.name)
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, gguf_file=gguf.name, quantization_config=GgufConfig(dequantize=True)
+        )
+        model.half().save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
     gguf.unlink()
+
+
+@contextmanager
+def no_bars() -> Iterator[None]:
+    """Nothing inside draws a progress bar on standard error, which has our own lines.
+
+    Transformers reads GGUF files with a bar of tqdm's own, which none of its switches turns off; so tqdm is told.
+    """
+    from tqdm import tqdm
+
+    begin = tqdm.__init__
+
+    def begin_without(bar: Any, *given: Any, **named: Any) -> None:
+        begin(bar, *given, **{**named, "disable": True})
+
+    tqdm.__init__ = begin_without
+    try:
+        yield
+    finally:
+        tqdm.__init__ = begin

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -36,10 +36,15 @@ Advance = Callable[[], None]
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One system's numbers: `perplexity` of the next window, `needles` by (tokens, depth), `clues` a share of words."""
+    """One system's numbers: `perplexity` of the next window, `needles` by (tokens, depth), `clues` a share of words.
+
+    `of_another` is the perplexity with the memory of another stretch of the text: a memory that says something of its
+    own text is better than that, one that only sets the tone is not.
+    """
 
     system: str
     perplexity: float
+    of_another: float | None
     needles: dict[tuple[int, float], float]
     clues: float | None
 
@@ -70,28 +75,24 @@ class Measuring:
         """Take the tokens of the held-out text, of which as many samples are read as there are, at most."""
         self.lm, self.beacons, self.tokens, self.sizes = lm, beacons, tokens, sizes
 
-    def systems(self) -> list[str]:
-        """No memory, full attention, and the memory at each ratio."""
-        return [NONE, FULL, *(f"ratio {ratio}" for ratio in self.sizes.ratios)]
-
     def perplexities(self, advance: Advance) -> dict[str, float]:
         """Of a window's tokens but its first, given what comes before it as each system has it.
 
-        Every system predicts the same tokens, so that the numbers compare.
+        Every system predicts the same tokens, so that the numbers compare. Each memory is also had `of_another` sample.
         """
-        losses: dict[str, list[float]] = {name: [] for name in self.systems()}
+        losses: dict[str, float] = defaultdict(float)
         module = BeaconLoss(self.beacons)
-        window, counted = self.beacons.layout.window, 0
-        for ids in self._samples():
-            counted += window - 1
+        window, samples = self.beacons.layout.window, list(self._samples())
+        for ids, other in zip(samples, [*samples[1:], samples[0]], strict=True):
             with torch.no_grad():
-                losses[NONE].append(_plain_loss(self.lm, ids[-window:], window))
-                losses[FULL].append(_plain_loss(self.lm, ids, window))
+                losses[NONE] += _plain_loss(self.lm, ids[-window:], window)
+                losses[FULL] += _plain_loss(self.lm, ids, window)
                 for ratio in self.sizes.ratios:
-                    losses[f"ratio {ratio}"].append(_memory_loss(module, ids, ratio))
+                    losses[name := f"ratio {ratio}"] += _memory_loss(module, ids, ratio)
+                    losses[of_another(name)] += _memory_loss(module, other[:-window] + ids[-window:], ratio)
             check()
             advance()
-        return {name: math.exp(sum(found) / counted) for name, found in losses.items()}
+        return {name: math.exp(loss / (len(samples) * (window - 1))) for name, loss in losses.items()}
 
     def needles(self, ratio: int, advance: Advance) -> dict[tuple[int, float], float]:
         """The share of planted numbers that are said when asked for, by the text's tokens and the needle's depth.
@@ -140,6 +141,11 @@ class Measuring:
         memory = BeaconMemory(self.lm, self.beacons)
         self.beacons.layout = replace(self.beacons.layout, ratio=ratio)
         return memory
+
+
+def of_another(system: str) -> str:
+    """A system with the memory of another text."""
+    return f"{system} of another text"
 
 
 def planted(hay: str, needles: Sequence[Needle]) -> str:
@@ -206,11 +212,12 @@ def measure(
 
     try:
         perplexities = measuring.perplexities(advance)
-        found = [Measured(name, perplexities[name], {}, None) for name in (NONE, FULL)]
+        found = [Measured(name, perplexities[name], None, {}, None) for name in (NONE, FULL)]
         for ratio in sizes.ratios:
             name = f"ratio {ratio}"
             planted = measuring.needles(ratio, advance)
-            found.append(Measured(name, perplexities[name], planted, measuring.clues(ratio, sets, advance)))
+            clues = measuring.clues(ratio, sets, advance)
+            found.append(Measured(name, perplexities[name], perplexities[of_another(name)], planted, clues))
         return found
     finally:
         measuring.beacons.layout = layout

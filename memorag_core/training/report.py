@@ -17,8 +17,8 @@ INCHES = (11.0, 3.6)
 
 def cells(measured: Sequence[Measured]) -> list[list[str]]:
     """The header, then a line a system."""
-    header = ["system", "perplexity", "needles found", "clue recall"]
-    return [header, *([m.system, f"{m.perplexity:.2f}", _share(_mean(m)), _share(m.clues)] for m in measured)]
+    header = ["system", "perplexity", "of another text", "needles found", "clue recall"]
+    return [header, *([m.system, *_perplexities(m), _share(_mean(m)), _share(m.clues)] for m in measured)]
 
 
 def as_json(measured: Sequence[Measured]) -> list[dict[str, Any]]:
@@ -27,6 +27,7 @@ def as_json(measured: Sequence[Measured]) -> list[dict[str, Any]]:
         {
             "system": m.system,
             "perplexity": m.perplexity,
+            "perplexity_of_another": m.of_another,
             "needles": [{"tokens": t, "depth": d, "found": share} for (t, d), share in m.needles.items()],
             "clue_recall": m.clues,
         }
@@ -63,6 +64,10 @@ def draw(measured: Sequence[Measured], place: Path) -> None:
         needles.set_xlabel("tokens")
         needles.set_ylabel("depth")
     figure.savefig(place)
+
+
+def _perplexities(one: Measured) -> list[str]:
+    return [NOTHING if value is None else f"{value:.2f}" for value in (one.perplexity, one.of_another)]
 
 
 def _mean(one: Measured) -> float | None:

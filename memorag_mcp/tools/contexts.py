@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from memorag_core.engine import MemoRAG
 from memorag_mcp.context_server import ContextServer
-from memorag_mcp.given import Reading, documents_of
-from memorag_mcp.job import Job
+from memorag_mcp.given import Reading, documents_of, from_here
+from memorag_mcp.job import Call, Job
 from memorag_mcp.results import ContextResult, ContextsResult, ForgottenResult, JobResult, context_uri, page_of
 from memorag_mcp.tools.fields import READS, REMOVES, WRITES, ContextId, Wait
 from memorag_mcp.work import Ctx
@@ -36,22 +36,24 @@ def add_memory_tools(server: ContextServer, engine: MemoRAG, may: Reading) -> No
         include: Annotated[list[str] | None, Field(description=INCLUDE)] = None,
         wait_seconds: Wait = None,
     ) -> JobResult:
-        """Read a long text, file or folder once into memory, and keep it for questions. Takes minutes for a long
-        text on a CPU: if it is not done soon, this returns status "working" and a job_id for memorize_status while
-        the work goes on. The same content again is returned at once. Other tools take the context_id."""
+        """Read a long text, file or folder once into memory, and keep it for questions; for what is too long to read
+        here, or will be asked about again. Takes minutes for a long text on a CPU: if it is not done soon, this
+        returns status "working" and a job_id for memorize_status while the work goes on. The same content again is
+        returned at once. Give a path rather than the text of a file. The other tools take the context_id."""
+        given = {"text": text, "path": from_here(path), "title": title, "include": include, "name": name}
+        call = Call(tool="memorize_context", arguments=given)
+        return await server.long_work(ctx, f"memorize {name or title or path or 'a text'}", call, wait_seconds)
 
-        def work(job: Job) -> ContextResult:
-            documents = documents_of(text, path, title, include or (), may)
-            return ContextResult.of(engine.memorize(documents, name, job.report))
-
-        return await server.long_work(ctx, f"memorize {name or title or path or 'a text'}", work, wait_seconds)
+    @server.does("memorize_context")
+    def memorize(job: Job, name: str | None, **given: Any) -> ContextResult:
+        return ContextResult.of(engine.memorize(documents_of(**given, may=may), name, job.report))
 
     @server.tool(title="List contexts", annotations=READS)
     async def list_contexts(
         after: Annotated[str | None, Field(description="The `next` of the page before, where there was one")] = None,
     ) -> ContextsResult:
-        """List memorized contexts: ids, titles, documents, sizes, models and when they were memorized; also what is
-        being memorized right now."""
+        """List memorized contexts, to see whether something has been memorized already: ids, titles, documents, sizes,
+        models and dates; also what is being memorized now, and what failed or was interrupted, with what to do."""
         contexts, jobs = await run_work(engine.contexts), await run_work(server.jobs.unfinished)
         page = page_of(contexts, after)
         return ContextsResult(
@@ -82,12 +84,13 @@ def add_document_tools(server: ContextServer, engine: MemoRAG, may: Reading) -> 
     ) -> JobResult:
         """Add a text, file or folder to a memorized context, which keeps its context_id. What it holds is not read
         again, and a text that it holds already is not added again."""
+        given = {"text": text, "path": from_here(path), "title": title, "include": include, "context_id": context_id}
+        call = Call(tool="add_documents", arguments=given)
+        return await server.long_work(ctx, f"add to {context_id}", call, wait_seconds)
 
-        def work(job: Job) -> ContextResult:
-            documents = documents_of(text, path, title, include or (), may)
-            return ContextResult.of(engine.add(context_id, documents, job.report))
-
-        return await server.long_work(ctx, f"add to {context_id}", work, wait_seconds)
+    @server.does("add_documents")
+    def add(job: Job, context_id: str, **given: Any) -> ContextResult:
+        return ContextResult.of(engine.add(context_id, documents_of(**given, may=may), job.report))
 
     @server.tool(title="Remove a document from a context", annotations=REMOVES)
     async def remove_document(
@@ -98,8 +101,9 @@ def add_document_tools(server: ContextServer, engine: MemoRAG, may: Reading) -> 
     ) -> JobResult:
         """Remove one document from a memorized context, which keeps its context_id. What stands behind the document
         is read again; the original file is not touched. To remove all, use forget_context."""
+        call = Call(tool="remove_document", arguments={"context_id": context_id, "document_id": document_id})
+        return await server.long_work(ctx, f"remove {document_id} from {context_id}", call, wait_seconds)
 
-        def work(job: Job) -> ContextResult:
-            return ContextResult.of(engine.remove(context_id, document_id, job.report))
-
-        return await server.long_work(ctx, f"remove {document_id} from {context_id}", work, wait_seconds)
+    @server.does("remove_document")
+    def remove(job: Job, context_id: str, document_id: str) -> ContextResult:
+        return ContextResult.of(engine.remove(context_id, document_id, job.report))

@@ -10,11 +10,13 @@ from memorag_core.config import MAX_HITS
 from memorag_core.engine import MemoRAG
 from memorag_core.inquiry import MAX_QUESTION
 from memorag_mcp.context_server import ContextServer
-from memorag_mcp.results import AnswerResult, ClueResult, CluesResult, EvidenceResult, PassageResult
+from memorag_mcp.findings import AnswerResult, ClueResult, CluesResult, EvidenceResult, PassageResult
 from memorag_mcp.tools.fields import READS, ContextId, Question
 from memorag_mcp.work import run as run_work
 
 MAX_RESULT_TOKENS = 16_000
+MOST_PASSAGES = "The most passages to return; left out, as many as fit into `tokens`"
+MOST_TOKENS = "The most tokens of text; left out, about as much as one answer needs, or with k, room for all of them"
 
 
 def add_question_tools(server: ContextServer, engine: MemoRAG) -> None:
@@ -29,12 +31,13 @@ def add_question_tools(server: ContextServer, engine: MemoRAG) -> None:
     async def retrieve_evidence(
         context_id: ContextId,
         question: Question,
-        k: Annotated[int | None, Field(ge=1, le=MAX_HITS, description="The most passages to return")] = None,
-        tokens: Annotated[int | None, Field(ge=16, le=MAX_RESULT_TOKENS, description="The most tokens of text")] = None,
+        k: Annotated[int | None, Field(ge=1, le=MAX_HITS, description=MOST_PASSAGES)] = None,
+        tokens: Annotated[int | None, Field(ge=16, le=MAX_RESULT_TOKENS, description=MOST_TOKENS)] = None,
         use_clues: Annotated[bool, Field(description="Recall clues first and search with them too")] = True,
     ) -> EvidenceResult:
-        """Find the passages of a context that bear on a question, verbatim, with document and character offsets,
-        best first. Searches with the question and with the clues that memory recalls for it."""
+        """Find the passages of a context that bear on a question, verbatim, with document, page and character offsets,
+        best first. Searches with the question and with the clues that memory recalls for it. The tool to use where you
+        write the answer yourself; ask again in other words where the passages do not settle it."""
         budget = tokens or (MAX_RESULT_TOKENS if k else None)
 
         def work() -> EvidenceResult:
@@ -61,8 +64,9 @@ def add_question_tools(server: ContextServer, engine: MemoRAG) -> None:
             bool, Field(description="By memorag: search with the memory's own answer too; slower")
         ] = False,
     ) -> AnswerResult:
-        """Answer a question about a memorized context, with verbatim citations (document, offsets, quote). `supported`
-        tells whether the evidence bears the answer out; where it does not, say so to the user."""
+        """Answer a question about a memorized context, with verbatim citations (document, page, offsets, quote). The
+        text is written by the server's own model, which may be a small one: trust the quotes more. `supported` tells
+        whether the evidence bears it out; where it does not, say so to the user."""
         answered = await run_work(
             lambda: engine.answer(context_id, question, task, use_memory_answer=use_memory_answer)
         )

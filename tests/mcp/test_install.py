@@ -56,6 +56,7 @@ def test_versions_and_names_agree() -> None:
     versions = {PROJECT["version"], MANIFEST["version"], SERVER["version"], package["version"]}
     assert versions == {PROJECT["version"]}
     assert package["identifier"] == MANIFEST["name"] == PROJECT["name"]
+    assert f"<!-- mcp-name: {SERVER['name']} -->" in (ROOT / PROJECT["readme"]).read_text(encoding="utf-8")
     assert package["runtimeArguments"][0]["value"] == f"{PROJECT['name']}[cpu]=={PROJECT['version']}"
     assert PROJECT["name"] in PROJECT["scripts"]
     assert package["environmentVariables"][1]["choices"] == ["auto", *PROFILES]

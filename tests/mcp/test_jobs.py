@@ -1,10 +1,10 @@
-"""Long work as jobs: handles, status, failure, cancelling, lost clients, restarts, two servers on one store, Tasks."""
+"""Long work as jobs: handles, status, failure, cancelling, lost clients, two servers on one store, Tasks."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -12,41 +12,23 @@ from typing import Any
 import anyio
 import pytest
 from conftest import STORY
+from gated import Gated, Told, ignore, reached
 from mcp import Client, MCPError, types
 from mcp.client import advertise
 from mcp.shared.message import SessionMessage
-from mcp_processes import Era, ok, over_stdio
-from pydantic import BaseModel, ConfigDict
+from mcp_processes import Era, ok
+from pydantic import ConfigDict
 
 from memorag_core import MemoRAG, Settings
 from memorag_core.errors import InputError
 from memorag_core.stopping import wait_for
-from memorag_core.types import ContextInfo, Document, OnProgress, Progress, ignore_progress
+from memorag_core.types import Progress
 from memorag_mcp.job import Job, Record
 from memorag_mcp.jobs import Jobs, UnknownJob
 from memorag_mcp.server import build_server
 from memorag_mcp.tasks import IDENTIFIER
 
 pytestmark = pytest.mark.anyio
-
-
-class Gated(MemoRAG):
-    """An engine that tells a third of its progress and then waits to be let through."""
-
-    def __init__(self, settings: Settings) -> None:
-        super().__init__(settings)
-        self.reached, self.gate = Event(), Event()
-        self.error: Exception | None = None
-
-    def memorize(
-        self, documents: Sequence[Document], name: str | None = None, on_progress: OnProgress = ignore_progress
-    ) -> ContextInfo:
-        on_progress(Progress("encoding", 1, 3, 1 / 3))
-        self.reached.set()
-        wait_for(self.gate.wait)
-        if self.error:
-            raise self.error
-        return super().memorize(documents, name, on_progress)
 
 
 @pytest.fixture
@@ -60,10 +42,6 @@ def gated(settings: Settings) -> Iterator[Gated]:
 def mode(request: pytest.FixtureRequest) -> Era:
     era: Era = request.param
     return era
-
-
-async def reached(event: Event) -> None:
-    await anyio.to_thread.run_sync(event.wait)
 
 
 async def test_work_that_takes_long_returns_a_handle_that_tells_progress_and_then_the_result(
@@ -129,7 +107,7 @@ async def test_a_cancelled_request_stops_its_job_and_leaves_no_record(gated: Gat
             tasks.cancel_scope.cancel()
         while server.jobs._live:
             await anyio.lowlevel.checkpoint()
-    assert list(server.jobs.folder.glob("*.json")) == []
+    assert list(server.jobs.records.folder.glob("*.json")) == []
     assert gated.contexts() == []
 
 
@@ -199,37 +177,6 @@ def message(number: int | None, method: str, params: dict[str, Any] | None = Non
     return SessionMessage(types.JSONRPCRequest(jsonrpc="2.0", id=number, method=method, params=params))
 
 
-async def test_a_job_of_a_killed_server_is_told_as_interrupted_by_the_next(settings: Settings) -> None:
-    code: dict[str, Any] = {}
-    with anyio.CancelScope() as scope:
-        async with over_stdio(settings) as client:
-            code = await ok(client, "memorize_context", text=STORY * 3000, name="long", wait_seconds=0)
-            records = [Record.model_validate_json(p.read_bytes()) for p in jobs_folder(settings).glob("*.json")]
-            os.kill(records[0].pid, 9)
-            scope.cancel()
-    async with over_stdio(settings) as client:
-        told = await ok(client, "memorize_status", job_id=code["job_id"])
-        listed = await ok(client, "list_contexts")
-    assert told["status"] == "interrupted"
-    assert "Call the tool again" in told["reason"]
-    assert [job["status"] for job in listed["jobs"]] == ["interrupted"]
-    assert listed["contexts"] == []
-
-
-def jobs_folder(settings: Settings) -> Path:
-    return settings.store / ".work" / "jobs"
-
-
-class Told(BaseModel):
-    """A result."""
-
-    text: str = "told"
-
-
-def ignore(_: Record) -> None:
-    """An `on_end` that does nothing."""
-
-
 @pytest.fixture
 def begin(tmp_path: Path) -> Iterator[Callable[[Jobs], tuple[Job, Event]]]:
     """Starts a job that waits for its gate; all gates open in the end."""
@@ -264,10 +211,22 @@ def test_two_servers_on_one_store_tell_each_others_jobs_and_cancel_their_own_onl
     assert [record.status for record in other.unfinished()] == ["interrupted", "working"]
 
 
+async def test_a_server_waits_for_the_end_of_anothers_job_too(gated: Gated, settings: Settings) -> None:
+    async with Client(build_server(gated)) as client, Client(build_server(MemoRAG(settings))) as other:
+        begun = await ok(client, "memorize_context", text=STORY, name="mill", wait_seconds=0)
+        await reached(gated.reached)
+        working = await ok(other, "memorize_status", job_id=begun["job_id"], wait_seconds=0)
+        gated.gate.set()
+        done = await ok(other, "memorize_status", job_id=begun["job_id"], wait_seconds=50)
+    assert (working["status"], done["status"], done["context_id"]) == ("working", "completed", "mill")
+
+
 @pytest.mark.parametrize("job_id", ["", "../../etc/passwd", "0" * 32, "é" * 32, "a" * 10_000])
 def test_an_unknown_job_is_told_with_what_to_do(tmp_path: Path, job_id: str) -> None:
     with pytest.raises(UnknownJob, match="list_contexts shows"):
         Jobs(tmp_path).record(job_id)
+    with pytest.raises(UnknownJob, match="list_contexts shows"):
+        Jobs(tmp_path / "new").resume(job_id, lambda call, job: Told(), ignore)
 
 
 def test_there_is_a_most_of_jobs_and_their_ids_cannot_be_guessed(
@@ -284,7 +243,7 @@ def test_there_is_a_most_of_jobs_and_their_ids_cannot_be_guessed(
 def test_old_records_and_locks_of_dead_servers_are_dropped(
     tmp_path: Path, begin: Callable[[Jobs], tuple[Job, Event]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("memorag_mcp.jobs.KEPT", 3)
+    monkeypatch.setattr("memorag_mcp.records.KEPT", 3)
     old = tmp_path / f"{'0' * 32}.json"
     for number in range(5):
         path = tmp_path / f"{number:032}.json"

@@ -96,7 +96,9 @@ async def test_a_summary_that_takes_long_says_so_and_is_there_later(
             released = True
             await anext(changes)
         later = await read()
+        jobs = (await ok(client, "list_contexts"))["jobs"]
     assert first["status"] == "working"
+    assert (jobs, list(engine.settings.store.glob(".work/jobs/*.json"))) == ([], [])
     assert (later["text"], len(asked)) == ("Gates.", 1)
 
 
@@ -136,8 +138,8 @@ async def test_a_context_of_many_documents_shows_the_first_and_counts_all(engine
 
 
 def test_an_outline_keeps_labels_sets_long_text_in_and_says_where_it_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    text = outline({"id": "a", "none": None, "passages": [{"text": "one\ntwo", "at": {"start": 1}}, "three"]})
-    assert text == "id: a\npassages:\n- text:\n    | one\n    | two\n  at:\n    start: 1\n- three"
+    text = outline({"id": "a", "x": None, "passages": [{"text": "one\ntwo", "at": {"start": 1}}, "three"], "jobs": []})
+    assert text == "id: a\npassages:\n- text:\n    | one\n    | two\n  at:\n    start: 1\n- three\njobs: none"
     monkeypatch.setattr("memorag_mcp.outline.CHARACTERS", 5)
     assert shortened(text).startswith("id: a\n… cut here")
 
@@ -157,6 +159,7 @@ def test_all_lists_and_results_are_of_the_published_schema_and_of_the_tools_own(
         "summarize": {"context_id": "mill"},
         "cancel_memorize": {"job_id": "0" * 32},
         "memorize_status": {"job_id": "0" * 32},
+        "resume_memorize": {"job_id": "0" * 32},
         "add_documents": {"context_id": "mill", "text": "At noon.", "title": "Noon", "wait_seconds": 600},
         "remove_document": {"context_id": "mill", "document_id": "noon", "wait_seconds": 600},
         "forget_context": {"context_id": "mill"},
@@ -175,14 +178,28 @@ def test_all_lists_and_results_are_of_the_published_schema_and_of_the_tools_own(
 
         tools = {tool["name"]: tool for tool in checked("tools/list")["tools"]}
         results = {name: checked("tools/call", name=name, arguments=given) for name, given in calls.items()}
-        checked("resources/list")
+        long = {"text": STORY * 100, "name": "long", "wait_seconds": 0}
+        begun = checked("tools/call", name="memorize_context", arguments=long)
+        job = {"job_id": begun["structuredContent"]["job_id"]}
+        of_jobs = [checked("tools/call", name=name, arguments=job) for name in ("memorize_status", "cancel_memorize")]
+        checked("tools/call", name="memorize_context", arguments=calls["memorize_context"])
+        for resource in checked("resources/list")["resources"]:
+            assert checked("resources/read", uri=resource["uri"])["contents"]
         checked("resources/templates/list")
-        checked("prompts/list")
+        for prompt in checked("prompts/list")["prompts"]:
+            given = {argument["name"]: "mill" for argument in prompt["arguments"]}
+            assert checked("prompts/get", name=prompt["name"], arguments=given)["messages"]
+            argument = {"name": prompt["arguments"][0]["name"], "value": "m"}
+            reference = {"type": "ref/prompt", "name": prompt["name"]}
+            checked("completion/complete", ref=reference, argument=argument)
     assert set(tools) == set(calls)
+    for result in (begun, *of_jobs):
+        jsonschema.validate(result["structuredContent"], tools["memorize_status"]["outputSchema"])
     for name, result in results.items():
         for schema in (tools[name]["inputSchema"], tools[name]["outputSchema"]):
             jsonschema.Draft202012Validator.check_schema(schema)
         jsonschema.validate(calls[name], tools[name]["inputSchema"])
         if not result.get("isError"):
             jsonschema.validate(result["structuredContent"], tools[name]["outputSchema"])
-    assert [name for name, result in results.items() if result.get("isError")] == ["cancel_memorize", "memorize_status"]
+    refused = [name for name, result in results.items() if result.get("isError")]
+    assert refused == ["cancel_memorize", "memorize_status", "resume_memorize"]

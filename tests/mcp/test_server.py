@@ -14,26 +14,14 @@ from conftest import STORY
 from documents import write_pdf
 from mcp import Client, MCPError
 from mcp.types import CallToolResult
-from mcp_processes import ok
+from mcp_processes import TOOLS, ok
 
 from memorag_core import MemoRAG, from_text
 from memorag_mcp.server import build_server
 
 pytestmark = pytest.mark.anyio
-TOOLS = {
-    "memorize_context",
-    "memorize_status",
-    "cancel_memorize",
-    "list_contexts",
-    "add_documents",
-    "remove_document",
-    "forget_context",
-    "recall_clues",
-    "retrieve_evidence",
-    "answer",
-    "summarize",
-}
 QUESTION = "When were the gates hung?"
+MOST_TOLD = 12_000  # characters of all tools, without what they return: some 3,000 tokens in every conversation
 
 
 @pytest.fixture
@@ -69,8 +57,20 @@ async def test_every_tool_has_a_description_annotations_and_an_output_schema(
     for tool in tools:
         assert tool.title
         assert len(tool.description or "") > 40
+        assert "  " not in (tool.description or "")
+        assert "\n" not in (tool.description or "")
         assert tool.annotations is not None
         assert tool.output_schema is not None
+        for name, field in tool.input_schema["properties"].items():
+            assert len(field["description"]) > 10
+            assert isinstance(field.get("title", {}), dict), name
+    assert sum(len(tool.model_dump_json(exclude={"output_schema"})) for tool in tools) < MOST_TOLD
+
+
+async def test_a_model_is_told_which_folders_may_be_read(engine: MemoRAG, allowed: Path) -> None:
+    async with connected(engine, allowed, "legacy") as client, Client(build_server(engine)) as other:
+        assert f"below these folders only: {allowed}." in (client.instructions or "")
+        assert "No folder may be read here" in (other.instructions or "")
 
 
 async def test_a_text_is_memorized_asked_and_forgotten(
@@ -269,6 +269,7 @@ async def test_a_resource_that_is_not_there_is_told_with_what_is(engine: MemoRAG
         ({"path": "../outside.txt"}, "outside the folders"),
         ({"path": "link.txt"}, "outside the folders"),
         ({"path": "/etc/passwd"}, "outside the folders"),
+        ({"path": "mill.md\0.txt"}, "give a plain path"),
         ({"text": "a b c", "name": "///"}, "holds no letter or digit"),
     ],
 )

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,9 @@ from typer.testing import CliRunner
 from memorag_core import Settings
 from memorag_core.errors import InputError
 from memorag_mcp import cli
-from memorag_mcp.address import Address
+from memorag_mcp.address import EVERY_ADDRESS, Address
 from memorag_mcp.doctor import examine
+from memorag_mcp.server import run
 from memorag_mcp.tokens import Tokens, owner_folder, tokens_file
 
 pytestmark = pytest.mark.anyio
@@ -80,7 +82,7 @@ async def test_each_owner_sees_and_touches_own_contexts_and_jobs_only(team: Team
             assert "no context 'diary'" in await refused(bob, tool, context_id="diary", question="What?")
         for tool in ("summarize", "forget_context"):
             assert "no context 'diary'" in await refused(bob, tool, context_id="diary")
-        for tool in ("memorize_status", "cancel_memorize"):
+        for tool in ("memorize_status", "cancel_memorize", "resume_memorize"):
             assert "no job" in await refused(bob, tool, job_id=job["job_id"])
         assert "memorag://contexts/diary" not in {str(one.uri) for one in (await bob.list_resources()).resources}
         for uri in ("memorag://contexts/diary", "memorag://contexts/diary/documents/diary"):
@@ -165,14 +167,16 @@ def test_the_name_that_was_allowed_is_accepted(team: Team) -> None:
     assert reply.status_code == 200
 
 
-@pytest.mark.parametrize("host", [LOOPBACK, "localhost", "::1"])
+@pytest.mark.parametrize("host", [LOOPBACK, "localhost", "::1", EVERYWHERE, "::"])
 @pytest.mark.parametrize("transport", ["http", "sse"])
 @pytest.mark.parametrize("header", FORGED, ids=str)
-def test_a_forged_host_or_origin_is_refused_on_every_bind_of_this_machine(
+def test_a_forged_host_or_origin_is_refused_on_every_bind(
     bound: Callable[[str, str], str], host: str, transport: str, header: dict[str, str]
 ) -> None:
     for path in ("/mcp", "/sse", "/messages/?session_id=" + "0" * 32, "/metrics"):
-        reply = httpx.post(f"{bound(transport, host)}{path}", json=PING, headers=header)
+        reply = httpx.post(
+            f"{bound(transport, host)}{path}", json=PING, headers=header
+        )  # before any token is asked for
         assert reply.status_code in {400, 403, 421}
 
 
@@ -187,18 +191,22 @@ def bound(tiny_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     from memorag_mcp.listening import application
 
     running: dict[tuple[str, str], tuple[uvicorn.Server, threading.Thread, str]] = {}
-    shared = Shared(tiny_settings(tiny_models, tmp_path_factory.mktemp("bound")), print)
+    settings = tiny_settings(tiny_models, tmp_path_factory.mktemp("bound"))
+    shared = Shared(settings, print)
+    tokens_in(settings)
 
     def at(transport: Any, host: str) -> str:
         if (transport, host) not in running:
             port = free_port()
-            app = application(no_server, shared, Address(Path("none"), host, port), transport)
+            tokens = tokens_file(settings.store, None if host in EVERY_ADDRESS else Path("none"))
+            app = application(no_server, shared, Address(tokens, host, port, [NAME]), transport)
             server = uvicorn.Server(uvicorn.Config(app, host=host, port=port, log_level="error", ws="none"))
             thread = threading.Thread(target=server.run)
             thread.start()
             while not server.started:
                 thread.join(0.01)
-            running[transport, host] = (server, thread, f"http://{f'[{host}]' if ':' in host else host}:{port}")
+            reached = {EVERYWHERE: LOOPBACK, "::": "[::1]", "::1": "[::1]"}.get(host, host)
+            running[transport, host] = (server, thread, f"http://{reached}:{port}")
         return running[transport, host][2]
 
     yield at
@@ -331,6 +339,21 @@ def test_an_address_that_others_reach_needs_tokens_and_a_name(
         tokens_in(settings)
     with pytest.raises(InputError, match=message):
         Address(tokens_file(settings.store, None), host, 80, names).required()
+
+
+def test_a_port_that_is_taken_is_told_before_anything_starts_and_by_the_doctor(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server((LOOPBACK, 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setattr("memorag_mcp.doctor.Address", partial(Address, port=port))
+        with pytest.raises(InputError, match=f"{LOOPBACK}, port {port}.*--port"):
+            run(settings, "http", Address(tokens_file(settings.store, None), port=port))
+        before = {check.what: check for check in examine(settings)}[f"port {port}"]
+    after = {check.what: check for check in examine(settings)}[f"port {port}"]
+    assert (before.state, "--port" in before.todo, after.state) == ("note", True, "ok")
+    with pytest.raises(InputError, match="--host"):
+        Address(tokens_file(settings.store, None), "192.0.2.7").check_free()
 
 
 @pytest.mark.parametrize("line", ["ann", "ann:abc", f"../ann:{'0' * 64}", f"Ann:{'0' * 64}", f":{'0' * 64}"])

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from conftest import STORY, tiny_settings
 from mcp import Client
-from mcp_processes import LOOPBACK, Era, command, ok, over_http, over_stdio, served, whole_answer
+from mcp_processes import LOOPBACK, TOOLS, Era, command, ok, over_http, over_stdio, served, whole_answer
 
 from memorag_core import MemoRAG, Settings, from_text
 
@@ -31,7 +31,7 @@ def http_port(tiny_models: Path, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 async def whole_job(client: Client) -> None:
-    assert len((await client.list_tools()).tools) == 11
+    assert {tool.name for tool in (await client.list_tools()).tools} == TOOLS
     context = await ok(client, "memorize_context", text=STORY, name="mill")
     assert context["context_id"] == "mill"
     assert "mill" in {resource.name for resource in (await client.list_resources()).resources}

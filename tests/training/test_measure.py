@@ -22,7 +22,7 @@ from memorag_core.models.beacon import BeaconModel
 from memorag_core.models.continuation import Continuation
 from memorag_core.models.language_model import LanguageModel
 from memorag_core.training.clue_data import Record, Sizes, drawn, from_sets, from_texts, in_the_text, stretches
-from memorag_core.training.measure import DEPTHS, FULL, NONE, ROUNDS, Measuring, Needle, measure, planted
+from memorag_core.training.measure import DEPTHS, FULL, NONE, ROUNDS, Measuring, Needle, measure, of_another, planted
 from memorag_core.training.measure import Sizes as Amounts
 from memorag_core.training.report import cells, draw
 from memorag_core.types import OnText, ignore_text
@@ -64,9 +64,11 @@ def test_perplexities_are_those_of_the_plain_model_and_of_the_path_that_answers(
             expected[name] += cross_entropy(logits, gold, reduction="sum").item()
         for ratio in AMOUNTS.ratios:
             model = BeaconModel.load(measuring.lm.model_id, ratio=ratio)
-            rows = Continuation(model, None, 1, len(ids))
-            logits = torch.cat([rows.feed([[token]]) for token in ids])[-32:-1]
-            expected[f"ratio {ratio}"] += cross_entropy(logits, gold, reduction="sum").item()
+            [other] = [list(sample) for sample in samples if sample != ids]
+            for name, read in ((f"ratio {ratio}", ids), (of_another(f"ratio {ratio}"), [*other[:-32], *ids[-32:]])):
+                rows = Continuation(model, None, 1, len(read))
+                logits = torch.cat([rows.feed([[token]]) for token in read])[-32:-1]
+                expected[name] += cross_entropy(logits, gold, reduction="sum").item()
     assert found == pytest.approx({name: math.exp(loss / 62) for name, loss in expected.items()}, rel=1e-4)
 
 
@@ -78,10 +80,11 @@ def test_everything_is_measured_once_and_the_layout_is_left_as_it_was(measuring:
     assert measuring.beacons.layout == layout
     assert [one.system for one in found] == [NONE, FULL, "ratio 2", "ratio 8"]
     assert set(found[2].needles) == {(length, depth) for length in AMOUNTS.lengths for depth in DEPTHS}
+    assert [one.of_another is None for one in found] == [True, True, False, False]
     assert [one.clues is None for one in found] == [True, True, False, False]
     header, *lines = cells(found)
     assert len(lines) == 4
-    assert lines[0][2:] == ["–", "–"]
+    assert lines[0][2:] == ["–", "–", "–"]
     assert len(header) == len(lines[-1])
     pytest.importorskip("matplotlib")
     draw(found, tmp_path / "memory.svg")

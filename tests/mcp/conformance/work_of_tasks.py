@@ -14,7 +14,7 @@ from rounds import filled, form, need
 from memorag_core.errors import InputError
 from memorag_core.stopping import wait_for
 from memorag_mcp.context_server import ContextServer
-from memorag_mcp.job import Job
+from memorag_mcp.job import Call, Job
 from memorag_mcp.results import JobResult
 from memorag_mcp.tasks import IDENTIFIER
 from memorag_mcp.work import Ctx
@@ -46,57 +46,63 @@ def _add_plain(server: ContextServer) -> None:
         """At once."""
         return words(f"Hello, {name}!")
 
+    @server.does("slow_compute")
+    def compute(job: Job, seconds: float, label: str) -> Said:
+        wait(seconds)
+        return Said(text=f"computed {label}")
+
     @server.tool()
     async def slow_compute(ctx: Ctx, seconds: float = 0, label: str = "") -> JobResult:
         """After a while."""
+        call = Call(tool="slow_compute", arguments={"seconds": seconds, "label": label})
+        return await server.long_work(ctx, "compute", call)
 
-        def work(job: Job) -> Said:
-            wait(seconds)
-            return Said(text=f"computed {label}")
-
-        return await server.long_work(ctx, "compute", work)
+    @server.does("failing_job")
+    def fail(job: Job) -> Said:
+        wait(1)
+        raise InputError("This job fails on purpose.")
 
     @server.tool()
     async def failing_job(ctx: Ctx) -> JobResult:
         """Fails, and for clients with Tasks only."""
         require_client_extension(ctx.request_context, IDENTIFIER)
+        return await server.long_work(ctx, "fail", Call(tool="failing_job", arguments={}))
 
-        def work(job: Job) -> Said:
-            wait(1)
-            raise InputError("This job fails on purpose.")
-
-        return await server.long_work(ctx, "fail", work)
+    @server.does("protocol_error_job")
+    def break_down(job: Job) -> Said:
+        wait(1)
+        raise ZeroDivisionError
 
     @server.tool()
     async def protocol_error_job(ctx: Ctx) -> JobResult:
         """Breaks."""
-
-        def work(job: Job) -> Said:
-            wait(1)
-            raise ZeroDivisionError
-
-        return await server.long_work(ctx, "break", work)
+        return await server.long_work(ctx, "break", Call(tool="protocol_error_job", arguments={}))
 
 
 def _add_asking(server: ContextServer) -> None:
+    @server.does("confirm_delete")
+    def delete(job: Job, filename: str) -> Said:
+        return Said(text=str(job.ask({"confirm": wire(form(f"Delete {filename}?", "confirm", "boolean"))})))
+
     @server.tool()
     async def confirm_delete(ctx: Ctx, filename: str) -> JobResult:
         """Asks one thing while it works."""
+        return await server.long_work(ctx, "delete", Call(tool="confirm_delete", arguments={"filename": filename}))
 
-        def work(job: Job) -> Said:
-            return Said(text=str(job.ask({"confirm": wire(form(f"Delete {filename}?", "confirm", "boolean"))})))
-
-        return await server.long_work(ctx, "delete", work)
+    @server.does("multi_input")
+    def ask_twice(job: Job) -> Said:
+        questions = {key: wire(form(f"What is your {key}?", key)) for key in ("name", "color")}
+        return Said(text=str(job.ask(questions)))
 
     @server.tool()
     async def multi_input(ctx: Ctx) -> JobResult:
         """Asks two things while it works."""
+        return await server.long_work(ctx, "ask twice", Call(tool="multi_input", arguments={}))
 
-        def work(job: Job) -> Said:
-            questions = {key: wire(form(f"What is your {key}?", key)) for key in ("name", "color")}
-            return Said(text=str(job.ask(questions)))
-
-        return await server.long_work(ctx, "ask twice", work)
+    @server.does("test_tool_with_task")
+    def greet_later(job: Job, name: str) -> Said:
+        wait(1)
+        return Said(text=f"Hello, {name}!")
 
     @server.tool()
     async def test_tool_with_task(ctx: Ctx) -> InputRequiredResult | JobResult:
@@ -105,12 +111,9 @@ def _add_asking(server: ContextServer) -> None:
         if answer is None:
             return need(user_name=form("What is your name?", "name"))
         require_client_extension(ctx.request_context, IDENTIFIER)
-
-        def work(job: Job) -> Said:
-            wait(1)
-            return Said(text=f"Hello, {answer['name']}!")
-
-        return await server.long_work(ctx, "greet", work)
+        return await server.long_work(
+            ctx, "greet", Call(tool="test_tool_with_task", arguments={"name": answer["name"]})
+        )
 
 
 def wire(request: BaseModel) -> dict[str, object]:

@@ -1,0 +1,47 @@
+"""An engine that waits in the middle of memorizing, and what tests of jobs share besides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from threading import Event
+
+import anyio.to_thread
+from pydantic import BaseModel
+
+from memorag_core import MemoRAG, Settings
+from memorag_core.stopping import wait_for
+from memorag_core.types import ContextInfo, Document, OnProgress, Progress, ignore_progress
+from memorag_mcp.job import Record
+
+
+class Gated(MemoRAG):
+    """An engine that tells a third of its progress and then waits to be let through."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.reached, self.gate = Event(), Event()
+        self.error: Exception | None = None
+
+    def memorize(
+        self, documents: Sequence[Document], name: str | None = None, on_progress: OnProgress = ignore_progress
+    ) -> ContextInfo:
+        on_progress(Progress("encoding", 1, 3, 1 / 3))
+        self.reached.set()
+        wait_for(self.gate.wait)
+        if self.error:
+            raise self.error
+        return super().memorize(documents, name, on_progress)
+
+
+async def reached(event: Event) -> None:
+    await anyio.to_thread.run_sync(event.wait)
+
+
+class Told(BaseModel):
+    """A result."""
+
+    text: str = "told"
+
+
+def ignore(_: Record) -> None:
+    """An `on_end` that does nothing."""
