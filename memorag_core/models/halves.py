@@ -25,7 +25,7 @@ class Halves(torch.nn.Module):
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         """(…, in) to (…, out), float32."""
-        out: torch.Tensor = torch.ops.quantized.linear_dynamic_fp16(hidden, self.packed)
+        out: torch.Tensor = torch.ops.quantized.linear_dynamic_fp16.default(hidden, self.packed)
         return out
 
     def whole(self) -> torch.nn.Linear:

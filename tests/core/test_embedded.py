@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 from tqdm import tqdm
 
 from memorag_core.errors import ModelUnavailable
@@ -86,7 +88,7 @@ def test_a_conversion_draws_no_bar_and_leaves_those_of_others_as_they_were(
     converted, drawn = capfd.readouterr().err, len(list(tqdm(range(3), desc="others")))
     assert converted == ""
     assert (drawn, "others" in capfd.readouterr().err) == (3, True)
-    assert (tmp_path / "model.safetensors").is_file()
+    assert {tensor.dtype for tensor in load_file(tmp_path / "model.safetensors").values()} == {torch.float16}
 
 
 def test_only_the_models_own_files_are_kept(archive: Path, models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
