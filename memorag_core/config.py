@@ -36,7 +36,8 @@ class Profile:
     `compression` is the least ratio that long-LLM memory compresses by (1: none while the text fits into the window),
     `prefill` how it reads what it does not compress; `storage` how any memory is kept on disk. `heads` are the heads of
     the memory model that look at what answers a question (`benchmarks/heads.py` finds them); without any, recall is
-    generated only. `recall` says whether clues are generated beside those that the heads find.
+    generated only. `recall` says whether clues are generated beside those that the heads find. `reranker` is a
+    cross-encoder that reads the first candidates again; none is fine.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Profile:
     embedder: str
     generator: str
     retriever: str = "hybrid"
+    reranker: str | None = None
     gist_chunk: int = 4096
     gist: int = 256
     budget: int = 8192
@@ -60,6 +62,7 @@ class Profile:
 
 
 REMOTE_MEMORY = "lite-api"
+NO_MEMORY = "none"
 BEACON_MEMORY = "beacon"
 TINY_LM = "smollm2-135m-instruct"
 TINY_EMBEDDER = "all-minilm-l6-v2"
@@ -149,9 +152,9 @@ def default_models_dir() -> Path:
 class Settings(BaseModel):
     """Everything a user can choose. An unknown option or a value out of range is an `InputError`.
 
-    `memory_model`, `embedder` and `generator` override the profile's: an id on the hub or a folder. The generator
-    `memory` is the memory model itself. Memory model and generator may be behind an API: `openai:MODEL`, or another
-    kind of `models.endpoints`.
+    `memory_model`, `embedder`, `reranker` and `generator` override the profile's: an id on the hub or a folder. The
+    generator `memory` is the memory model itself. Memory model and generator may be behind an API: `openai:MODEL`, or
+    another kind of `models.endpoints`.
     `memory` as a kind, `compression`, `prefill` and `storage` override the profile's too; `weights` holds for every
     language model.
     """
@@ -167,6 +170,7 @@ class Settings(BaseModel):
     embedder: str | None = None
     generator: str | None = None
     retriever: str | None = Field(None, description="hybrid, dense, bge-m3 or bm25")
+    reranker: str | None = Field(None, description="a cross-encoder to read the first candidates again; none without")
     prompts: Path | None = Field(None, description="a folder of templates that replace the built-in ones")
     recall: Recall | None = Field(None, description="both, or attended: no clue is generated where heads find some")
     compression: int | None = Field(None, ge=1, le=64)

@@ -9,25 +9,22 @@ from bisect import bisect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
 
 from memorag_core.chunking import Count, Section, passages, sections
+from memorag_core.corpus import Corpus
 from memorag_core.errors import IncompatibleContext
-from memorag_core.links import Titles
 from memorag_core.manifest import DOCUMENTS, DocumentEntry, Manifest, damage
 from memorag_core.retrieval.base import share_of
-from memorag_core.texts import Texts
-from memorag_core.types import Chunk, ContextInfo, Document, DocumentInfo, OnProgress, OnStep, Place, Progress
+from memorag_core.types import Chunk, ContextInfo, Document, DocumentInfo, OnProgress, OnStep, Progress
 
 if TYPE_CHECKING:
     from memorag_core.memory import Kept
     from memorag_core.parts import Parts
     from memorag_core.retrieval import Index, Retriever
-    from memorag_core.retrieval.attended import AttendedIndex
 
 CHUNKS = "chunks.json"
 LOADED_SHARE = 0.02
@@ -35,49 +32,13 @@ INDEX_SHARE = 0.35
 
 
 @dataclass(frozen=True)
-class Context:
+class Context(Corpus):
     """Everything a question is asked of. Read only: any number of questions may use one at once."""
 
+    indexes: tuple[Index, ...]
     id: str
     manifest: Manifest
-    documents: tuple[Document, ...]
-    chunks: tuple[Chunk, ...]
-    indexes: tuple[Index, ...]
     memory: Kept
-
-    @property
-    def index(self) -> Index:
-        """Finds chunks by what is asked for."""
-        return self.indexes[0]
-
-    @property
-    def attention(self) -> AttendedIndex | None:
-        """Finds chunks by what the memory model looks at."""
-        return cast("AttendedIndex", self.indexes[1]) if len(self.indexes) > 1 else None
-
-    @cached_property
-    def texts(self) -> Texts:
-        """The documents and chunks, to look words up in."""
-        return Texts(self.documents, self.chunks)
-
-    @cached_property
-    def titles(self) -> Titles:
-        """The titled sections."""
-        return Titles(self.chunks)
-
-    def chunk_at(self, place: Place) -> int | None:
-        """The number of the chunk in which a place begins; None where none of the chunks has it."""
-        starts = self._starts[place.document_id]
-        at = bisect(starts, (place.start, len(self.chunks))) - 1
-        return starts[at][1] if at >= 0 and place.start < self.chunks[starts[at][1]].end else None
-
-    @cached_property
-    def _starts(self) -> dict[str, list[tuple[int, int]]]:
-        """Where the chunks of each document begin, and their numbers, in order."""
-        starts: dict[str, list[tuple[int, int]]] = {document.id: [] for document in self.documents}
-        for number, chunk in enumerate(self.chunks):
-            starts[chunk.document_id].append((chunk.start, number))
-        return starts
 
 
 def key_of(documents: Sequence[Document], recipe: dict[str, Any]) -> str:
@@ -142,7 +103,7 @@ def load(folder: Path, manifest: Manifest, parts: Parts) -> Context:
         indexes, memory = tuple(reader.load(folder) for reader in parts.readers), parts.memory.load(folder)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise damage(folder, f"it cannot be read ({error})") from error
-    return Context(folder.name, manifest, documents, chunks, indexes, memory)
+    return Context(documents, chunks, indexes, folder.name, manifest, memory)
 
 
 def info_of(context_id: str, manifest: Manifest, cached: bool = False) -> ContextInfo:

@@ -25,7 +25,7 @@ from memorag_core.context import (
 from memorag_core.documents import joined, without
 from memorag_core.errors import MemoRAGError, UnknownContext
 from memorag_core.ingest import check_size
-from memorag_core.inquiry import MAX_WORDS, Inquiry, check_question, check_range
+from memorag_core.inquiry import MAX_WORDS, Inquiry, check_question, check_range, contexts_in
 from memorag_core.manifest import Manifest
 from memorag_core.shared import Shared
 from memorag_core.store import ContextStore
@@ -117,15 +117,18 @@ class MemoRAG:
         """Remove a document from a context; only what stands behind it is read again. Raises what `add` raises."""
         return self._changed(context_id, lambda held: without(held, document_id, context_id), on_progress)
 
-    def recall(self, context_id: str, question: str) -> tuple[Clue, ...]:
-        """Clues from memory, cleaned and checked against the text: spans of it, and questions to look up."""
+    def recall(self, context_id: str | Sequence[str], question: str) -> tuple[Clue, ...]:
+        """Clues from memory, cleaned and checked against the text: spans of it, and questions to look up.
+
+        `context_id` may be several, here and below: asked as one, with documents' ids of the form `CONTEXT/DOCUMENT`.
+        """
         check_question(question)
         with self._asking(context_id) as inquiry:
             return inquiry.recall(question)
 
     def retrieve(
         self,
-        context_id: str,
+        context_id: str | Sequence[str],
         question: str,
         clues: Sequence[Clue] = (),
         k: int | None = None,
@@ -146,13 +149,13 @@ class MemoRAG:
 
     def answer(
         self,
-        context_id: str,
+        context_id: str | Sequence[str],
         question: str,
         task: Task = "memorag",
         on_text: OnText = ignore_text,
         use_memory_answer: bool = False,
     ) -> Answer:
-        """Answer a question, by `memorag` (clues, evidence, answer) or `qa` (from memory alone, without evidence).
+        """Answer a question, by `memorag` (clues, evidence, answer) or `qa` (from one memory alone, without evidence).
 
         `on_text` gets the text in pieces; `use_memory_answer` looks for evidence with the memory's own answer too.
         """
@@ -219,11 +222,11 @@ class MemoRAG:
         return self.shared.profile
 
     @contextmanager
-    def _asking(self, context_id: str, on_text: OnText = ignore_text) -> Iterator[Inquiry]:
-        shared = self.shared
+    def _asking(self, context_id: str | Sequence[str], on_text: OnText = ignore_text) -> Iterator[Inquiry]:
+        shared, ids = self.shared, contexts_in(context_id)
         with shared.turns.turn():
-            context = self.context(context_id)
-            yield Inquiry(context, shared.parts, self.profile, self.settings, shared.recalled, on_text)
+            contexts = tuple(map(self.context, ids))
+            yield Inquiry(contexts, shared.parts, self.profile, self.settings, shared.recalled, on_text)
 
     def _encoded(
         self, documents: Sequence[Document], draft: Path, on_progress: OnProgress, before: Context | None = None

@@ -1,21 +1,24 @@
-"""One question's path over one context: recall → retrieve → answer | summarize.
+"""One question's path over one context, or several: recall → retrieve → answer | summarize.
 
-The context is fixed when the inquiry begins, so whatever others memorize or forget meanwhile, clues, passages and
+The contexts are fixed when the inquiry begins, so whatever others memorize or forget meanwhile, clues, passages and
 citations of one answer come from the same texts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from memorag_core.citations import cite
 from memorag_core.clues import clean, merged
+from memorag_core.corpus import Corpus, united
 from memorag_core.errors import InputError
 from memorag_core.looked_at import looked_at
 from memorag_core.pages import page_of
 from memorag_core.prompts import prompts_for, render_answer
+from memorag_core.reranking import reranked
 from memorag_core.search import Found, search
 from memorag_core.summaries import TOKENS_A_WORD, Wanted, condensed, in_turn
 from memorag_core.support import unsupported
@@ -26,40 +29,52 @@ if TYPE_CHECKING:
     from memorag_core.context import Context
     from memorag_core.parts import Parts
     from memorag_core.recent import Recent
+    from memorag_core.shared import Recalled
 
 MAX_QUESTION = 2000
 MAX_WORDS = 2000
+MAX_CONTEXTS = 16
 
 
 @dataclass(frozen=True)
 class Inquiry:
-    """What is needed to ask one context; used by one thread at a time."""
+    """What is needed to ask one context, or several as one; used by one thread at a time."""
 
-    context: Context
+    contexts: tuple[Context, ...]
     parts: Parts
     profile: Profile
     settings: Settings
-    recalled: Recent[tuple[str, str], tuple[Clue, ...]]
+    recalled: Recent[Recalled, tuple[Clue, ...]]
     on_text: OnText = ignore_text
+
+    @cached_property
+    def corpus(self) -> Corpus:
+        """What is searched."""
+        return united(self.contexts, self.parts.readers)
 
     def recall(self, question: str) -> tuple[Clue, ...]:
         """What the memory model looks at and what it says, checked; what was recalled for a question before is kept."""
-        key = (self.context.manifest.key, question)
+        key = question, tuple((context.id, context.manifest.seal) for context in self.contexts)
         if (known := self.recalled.get(key)) is not None:
             return known
-        seen = looked_at(self.context, question)
+        seen = looked_at(self.corpus, question)
         said = self._generated(question) if self.profile.recall == "both" or not seen else ()
         return self.recalled.put(key, merged(seen, said))
 
     def _generated(self, question: str) -> tuple[Clue, ...]:
-        spans, questions = self.parts.memory.recall(self.context.memory, question)
-        return clean({"span": spans, "question": questions}, question, self.context.texts)
+        clues: tuple[Clue, ...] = ()
+        for context in self.contexts:
+            spans, questions = self.parts.memory.recall(context.memory, question)
+            clues = merged(clues, clean({"span": spans, "question": questions}, question, self.corpus.texts))
+        return clues
 
     def retrieve(
         self, question: str, clues: Sequence[Clue], k: int | None = None, tokens: int | None = None
     ) -> tuple[Passage, ...]:
         """Passages found by the question and its clues, best first."""
-        found = search(self.context, question, clues, max(k or 0, self.settings.hits))
+        found = search(self.corpus, question, clues, max(k or 0, self.settings.hits))
+        if self.parts.reranker:
+            found = reranked(found, question, self.corpus.chunks, self.parts.reranker)
         return self._within_budget(found[:k], tokens or self.settings.evidence_tokens)
 
     def answer(self, question: str, task: Task = "memorag", use_memory_answer: bool = False) -> Answer:
@@ -71,27 +86,36 @@ class Inquiry:
             return self._from_memory(question)
         clues = self.recall(question)
         if use_memory_answer:
-            guess = self.parts.memory.answer(self.context.memory, question, self.profile.answer)
-            clues = (*clean({"answer": guess}, question, self.context.texts), *clues)
+            clues = (*self._guesses(question), *clues)
         evidence = self.retrieve(question, clues)
         prompts = prompts_for(question, self.parts.templates)
         prompt = render_answer(prompts, question, [passage.chunk.text for passage in evidence])
         return self._written(prompt, "memorag", self.profile.answer, question, (clues, evidence))
 
+    def _guesses(self, question: str) -> Iterator[Clue]:
+        """What each memory answers by itself, to search with."""
+        for context in self.contexts:
+            guess = self.parts.memory.answer(context.memory, question, self.profile.answer)
+            yield from clean({"answer": guess}, question, self.corpus.texts)
+
     def _from_memory(self, question: str) -> Answer:
         """The memory model's own answer, without evidence."""
-        text = self.parts.memory.answer(self.context.memory, question, self.profile.answer)
+        if len(self.contexts) > 1:
+            raise InputError("Memory alone answers for one context: name one, or let evidence be looked for in all.")
+        [context] = self.contexts
+        text = self.parts.memory.answer(context.memory, question, self.profile.answer)
         self.on_text(text)
         return Answer(text, "qa")
 
     def summarize(self, focus: str | None, words: int) -> Answer:
         """Key points recalled from memory, evidence for each, and one text about them."""
-        prompts = prompts_for(self.context.chunks[0].text, self.parts.templates)
-        points = self.parts.memory.key_points(self.context.memory, prompts, focus)
-        clues = clean({"span": points}, focus or "", self.context.texts)
-        topics = [*filter(None, [focus]), *(clue.text for clue in clues)] or [self.context.manifest.title]
+        [context] = self.contexts
+        prompts = prompts_for(context.chunks[0].text, self.parts.templates)
+        points = self.parts.memory.key_points(context.memory, prompts, focus)
+        clues = clean({"span": points}, focus or "", context.texts)
+        topics = [*filter(None, [focus]), *(clue.text for clue in clues)] or [context.manifest.title]
         wanted = Wanted(prompts, focus, words, self.settings.evidence_tokens)
-        tokens = wanted.room * wanted.parts(sum(len(document.text) for document in self.context.documents))
+        tokens = wanted.room * wanted.parts(sum(len(document.text) for document in context.documents))
         found = [self.retrieve(topic, (), tokens=tokens) for topic in topics]
         evidence = in_turn(found, tokens, self.parts.generator)
         texts = condensed([chunk.text for chunk in self._in_order(evidence)], wanted, self.parts.generator)
@@ -100,14 +124,14 @@ class Inquiry:
 
     def _in_order(self, passages: Sequence[Passage]) -> list[Chunk]:
         """Their chunks as they stand in the documents."""
-        order = {document.id: number for number, document in enumerate(self.context.documents)}
+        order = {document.id: number for number, document in enumerate(self.corpus.documents)}
         chunks = (passage.chunk for passage in passages)
         return sorted(chunks, key=lambda chunk: (order[chunk.document_id], chunk.start))
 
     def _within_budget(self, found: Sequence[Found], tokens: int) -> tuple[Passage, ...]:
         """The best passages that fit, at least one."""
-        pages = {document.id: document.pages for document in self.context.documents}
-        chunks = [self.context.chunks[item.chunk] for item in found]
+        pages = {document.id: document.pages for document in self.corpus.documents}
+        chunks = [self.corpus.chunks[item.chunk] for item in found]
         kept: list[Passage] = []
         used = 0
         counts = self.parts.generator.count([chunk.text for chunk in chunks])
@@ -129,11 +153,19 @@ class Inquiry:
         """The generator's text, with citations from the evidence, checked against it."""
         clues, evidence = ground
         text = self.parts.generator.generate(prompt, max_new_tokens, self.on_text)
-        citations = cite(text, question, evidence, self.context.texts)
-        assert all(self.context.texts.at(citation.place) == citation.quote for citation in citations)
+        citations = cite(text, question, evidence, self.corpus.texts)
+        assert all(self.corpus.texts.at(citation.place) == citation.quote for citation in citations)
         open_claims = unsupported(text, question, [passage.chunk.text for passage in evidence])
         supported = bool(text.strip()) and not open_claims
         return Answer(text, task, citations, clues, evidence, supported, open_claims)
+
+
+def contexts_in(context_id: str | Sequence[str]) -> list[str]:
+    """The ids of the contexts to ask, each once. Raises `InputError` where they are none or too many."""
+    ids = [context_id] if isinstance(context_id, str) else list(dict.fromkeys(context_id))
+    if not 1 <= len(ids) <= MAX_CONTEXTS:
+        raise InputError(f"{len(ids)} contexts were named; ask 1 to {MAX_CONTEXTS} of them at once.")
+    return ids
 
 
 def check_question(question: str) -> None:

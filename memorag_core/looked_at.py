@@ -11,19 +11,19 @@ from memorag_core.types import Chunk, Clue, Place
 from memorag_core.words import terms
 
 if TYPE_CHECKING:
-    from memorag_core.context import Context
+    from memorag_core.corpus import Corpus
     from memorag_core.retrieval.attended import Look
 
 MOST = 6
 SHORTEST = 3
 
 
-def looked_at(context: Context, question: str) -> list[Clue]:
+def looked_at(corpus: Corpus, question: str) -> list[Clue]:
     """The sentence looked at most in each of the passages looked at most, best first; none without attention."""
-    if context.attention is None:
+    if corpus.attention is None:
         return []
-    look = context.attention.look(question)
-    clues = (_clue(context.chunks[hit.chunk], hit.chunk, look, question) for hit in look.best(MOST))
+    look = corpus.attention.look(question)
+    clues = (_clue(corpus.chunks[hit.chunk], hit.chunk, look, question) for hit in look.best(MOST))
     return [clue for clue in clues if clue]
 
 

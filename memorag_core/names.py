@@ -38,6 +38,17 @@ def unique(base: str, taken: Container[str]) -> str:
     return name
 
 
+def qualified(context_id: str, document_id: str) -> str:
+    """The id of a document among those of several contexts; neither id holds a slash."""
+    return f"{context_id}/{document_id}"
+
+
+def apart(document_id: str) -> tuple[str | None, str]:
+    """The context's id, where a document's id is qualified by it, and the document's own."""
+    context_id, slash, own = document_id.rpartition("/")
+    return (context_id if slash else None), own
+
+
 def slug_or(name: str, other: str) -> str:
     """The slug of a name, or `other` where the name holds no letter or digit."""
     try:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from memorag_core.prompts import Templates
     from memorag_core.retrieval import Retriever
     from memorag_core.retrieval.attended import AttendedRetriever
+    from memorag_core.retrieval.rerank import Reranker
 
 
 CHUNKING = "sections"
@@ -22,11 +23,15 @@ CHUNKING = "sections"
 
 @dataclass(frozen=True)
 class Parts:
-    """One of each: what remembers, what finds, what writes. `recipe` is JSON, and part of a context's key."""
+    """One of each: what remembers, what finds, what writes. `recipe` is JSON, and part of a context's key.
+
+    The reranker is no part of the recipe: it reads at question time only, so any context can be asked with or without.
+    """
 
     memory: MemoryModel[Any]
     retriever: Retriever
     attention: AttendedRetriever | None
+    reranker: Reranker | None
     generator: Generator
     recipe: dict[str, Any]
     templates: Templates
@@ -51,7 +56,7 @@ def open_parts(profile: Profile, weights: Weights, templates: Templates) -> Part
     """
     from memorag_core.generation import open_generator
     from memorag_core.memory import MEMORIES
-    from memorag_core.retrieval import open_attention, open_retriever
+    from memorag_core.retrieval import open_attention, open_reranker, open_retriever
 
     if profile.memory not in MEMORIES:
         raise InputError(f"There is no memory '{profile.memory}'. Choose one of: {', '.join(MEMORIES)}.")
@@ -67,4 +72,4 @@ def open_parts(profile: Profile, weights: Weights, templates: Templates) -> Part
         "chunk_tokens": min(profile.chunk, retriever.longest_passage),
         "chunking": CHUNKING,
     } | ({"attention": attention.settings()} if attention else {})
-    return Parts(memory, retriever, attention, generator, recipe, templates)
+    return Parts(memory, retriever, attention, open_reranker(profile, weights), generator, recipe, templates)

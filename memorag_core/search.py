@@ -14,11 +14,13 @@ from memorag_core.retrieval.base import Hit, fuse
 from memorag_core.types import Clue
 
 if TYPE_CHECKING:
-    from memorag_core.context import Context
+    from memorag_core.corpus import Corpus
 
 ASKED, PLACED, NAMED, UNPLACED = 1.0, 0.5, 1.0, 0.35
 """What the question weighs, all clues with a place together, all names together, and all other clues together."""
 LOOKED_AT = 3
+JUDGED = 1000
+"""How many hits of a search are judged with what stands around them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,22 +40,22 @@ class Ranking:
     weight: float
 
 
-def search(context: Context, question: str, clues: Sequence[Clue], depth: int) -> list[Found]:
+def search(context: Corpus, question: str, clues: Sequence[Clue], depth: int) -> list[Found]:
     """Chunks that bear on a question, best first; `depth` is how many each search brings."""
     rankings = [*_asked(context, question, clues, depth), _placed(context, clues)]
     return _fused([*rankings, _named(context, question, _fused(rankings))])
 
 
-def _asked(context: Context, question: str, clues: Sequence[Clue], depth: int) -> Iterator[Ranking]:
+def _asked(context: Corpus, question: str, clues: Sequence[Clue], depth: int) -> Iterator[Ranking]:
     """What is found by the words of the question, and of each clue that stands nowhere."""
     others = [clue.text for clue in clues if clue.place is None]
     weights = [ASKED, *(UNPLACED / len(others) for _ in others)]
     queries = [question, *others]
-    for query, hits, weight in zip(queries, context.index.search(queries, depth), weights, strict=True):
-        yield Ranking({hit.chunk: query for hit in hits}, weight)
+    for query, hits, weight in zip(queries, context.index.search(queries, max(depth, JUDGED)), weights, strict=True):
+        yield Ranking({hit.chunk: query for hit in context.surroundings.judged(hits)[:depth]}, weight)
 
 
-def _placed(context: Context, clues: Sequence[Clue]) -> Ranking:
+def _placed(context: Corpus, clues: Sequence[Clue]) -> Ranking:
     """The chunks that clues stand in."""
     chunks: dict[int, str] = {}
     for clue in clues:
@@ -62,7 +64,7 @@ def _placed(context: Context, clues: Sequence[Clue]) -> Ranking:
     return Ranking(chunks, PLACED)
 
 
-def _named(context: Context, question: str, ranked: Sequence[Found]) -> Ranking:
+def _named(context: Corpus, question: str, ranked: Sequence[Found]) -> Ranking:
     """The sections that the question and the first evidence name, those found already first."""
     chunks, titles = context.chunks, context.titles
     named = {link.chunk: link.name for link in titles.named_in(question)}

@@ -19,6 +19,8 @@ from memorag_core.types import Clue
 
 KEPT_RECALLS = 256
 MIB = 1 << 20
+Recalled = tuple[str, tuple[tuple[str, str], ...]]
+"""A question, and who was asked: of each context its id, and the seal of its manifest, which no other text has."""
 BYTES_A_CHARACTER = 16
 
 
@@ -36,7 +38,7 @@ class Shared:
         self.turns = Turns(settings.queue, settings.patience)
         self.encodings = Turns(settings.queue, settings.patience)
         self.warm: Recent[tuple[Path, str], Context] = Recent(settings.warm_mib * MIB, size_of)
-        self.recalled: Recent[tuple[str, str], tuple[Clue, ...]] = Recent(KEPT_RECALLS)
+        self.recalled: Recent[Recalled, tuple[Clue, ...]] = Recent(KEPT_RECALLS)
         self._templates = read_templates(settings.prompts)
         self._parts: Parts | None = None
 

@@ -40,6 +40,11 @@ class Chunk:
     title: str = ""
 
     @property
+    def place(self) -> Place:
+        """Where it stands."""
+        return Place(self.document_id, self.start, self.end)
+
+    @property
     def indexed(self) -> str:
         """What retrievers read: the text, under its title where that is not in it."""
         return f"{self.title}\n{self.text}" if self.title and self.title not in self.text else self.text

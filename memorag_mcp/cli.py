@@ -1,6 +1,6 @@
 """The command line `memorag`: one short function for each command, over one engine.
 
-Results go to standard output, everything else to standard error. Nothing heavy is imported before it is needed.
+Results go to standard output, everything else to standard error; nothing heavy is imported before it is needed.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from memorag_core.errors import InputError, MemoRAGError
 from memorag_core.types import ContextInfo, Document, OnProgress, Task
 from memorag_mcp import show, train
 from memorag_mcp.address import PORT, Address
-from memorag_mcp.evaluate import evaluate
+from memorag_mcp.evaluate import INTERRUPTED, evaluate
 from memorag_mcp.given import documents_at
 from memorag_mcp.options import ENGINE_OPTIONS
 from memorag_mcp.token_command import TOKENS, token
 from memorag_mcp.tokens import tokens_file
 
-INTERRUPTED = 130
 Encode = Callable[[MemoRAG, list[Document], OnProgress], ContextInfo]
 
 Transport = Literal["stdio", "sse", "http"]
 ContextId = Annotated[str, typer.Argument(metavar="CONTEXT", help="The id of a context; `memorag list` shows them.")]
+Contexts = Annotated[str, typer.Argument(metavar="CONTEXT[,…]", help="The id of a context, or ids of several: A,B.")]
 Paths = Annotated[list[str], typer.Argument(metavar="PATH", help="Files, folders, URLs, or - for standard input.")]
 DocumentId = Annotated[str, typer.Argument(metavar="DOCUMENT", help="The id of a document; `list --json` shows them.")]
 Question = Annotated[str, typer.Argument(metavar="QUESTION", help="A question, in the language of the text.")]
@@ -153,7 +153,7 @@ def remove(settings: Settings, context: ContextId, document: DocumentId, as_json
 @command("ask")
 def ask(
     settings: Settings,
-    context: ContextId,
+    context: Contexts,
     question: Question,
     from_memory: Annotated[bool, typer.Option("--from-memory", help="Answer from memory alone, uncited.")] = False,
     use_memory_answer: Annotated[
@@ -161,23 +161,23 @@ def ask(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Answer a question about a context, with citations."""
+    """Answer a question about one context or several, with citations."""
     engine = open_engine(settings)
     task: Task = "qa" if from_memory else "memorag"
-    show.answer(lambda on_text: engine.answer(context, question, task, on_text, use_memory_answer), as_json)
+    show.answer(lambda on_text: engine.answer(context.split(","), question, task, on_text, use_memory_answer), as_json)
 
 
 @command("clues")
-def clues(settings: Settings, context: ContextId, question: Question, as_json: AsJson = False) -> None:
+def clues(settings: Settings, context: Contexts, question: Question, as_json: AsJson = False) -> None:
     """Show what memory recalls for a question."""
-    recalled = open_engine(settings).recall(context, question)
+    recalled = open_engine(settings).recall(context.split(","), question)
     show.as_json(recalled) if as_json else show.clues(recalled)
 
 
 @command("evidence")
 def evidence(
     settings: Settings,
-    context: ContextId,
+    context: Contexts,
     question: Question,
     k: Annotated[int | None, typer.Option("-k", help="The most passages to show.")] = None,
     tokens: Annotated[int | None, typer.Option(help="The most tokens of text to show.")] = None,
@@ -185,11 +185,11 @@ def evidence(
     as_json: AsJson = False,
 ) -> None:
     """Show the passages that bear on a question, verbatim."""
-    engine = open_engine(settings)
-    recalled = () if no_clues else engine.recall(context, question)
+    engine, asked = open_engine(settings), context.split(",")
+    recalled = () if no_clues else engine.recall(asked, question)
     if tokens is None and k is not None:
         tokens = MAX_EVIDENCE_TOKENS  # who asks for k passages wants them all, not what fits a prompt
-    passages = engine.retrieve(context, question, recalled, k, tokens)
+    passages = engine.retrieve(asked, question, recalled, k, tokens)
     show.as_json(passages) if as_json else show.passages(passages)
 
 

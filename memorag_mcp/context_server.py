@@ -12,6 +12,7 @@ from mcp import MCPError
 from mcp.server import MCPServer
 from mcp.server.caching import CacheHint
 from mcp.server.context import ServerRequestContext
+from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import (
     INVALID_PARAMS,
     CallToolResult,
@@ -23,7 +24,7 @@ from mcp.types import (
     TextContent,
     Tool,
 )
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from memorag_core.engine import MemoRAG
 from memorag_core.store import WORK
@@ -95,8 +96,11 @@ class ContextServer(MCPServer[Any]):
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Ctx | None = None
     ) -> CallToolResult | InputRequiredResult:
-        """A tool's result, with its text for people and links to what it names."""
-        result = await super().call_tool(name, arguments, context)
+        """A tool's result, with its text for people and links to what it names; its error in our own words alone."""
+        try:
+            result = await super().call_tool(name, arguments, context)
+        except ToolError as error:
+            raise _plain(error) from error
         if isinstance(result, InputRequiredResult) or result.structured_content is None or result.is_error:
             return result
         return shown(result.structured_content)
@@ -172,6 +176,15 @@ def untitled(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     return {key: untitled(item) for key, item in schema.items() if key != "title" or not isinstance(item, str)}
+
+
+def _plain(error: ToolError) -> ToolError:
+    """An error without what the SDK puts before it; of arguments, what is wrong with each."""
+    cause = error.__cause__
+    if isinstance(cause, ValidationError):
+        wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in cause.errors())
+        return ToolError(f"These arguments cannot be used: {wrong}.")
+    return ToolError(str(cause)) if isinstance(cause, ToolError) else error
 
 
 def _cursor(uri: str) -> str:

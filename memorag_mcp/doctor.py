@@ -147,8 +147,8 @@ def _profile_and_models(settings: Settings, has_torch: bool) -> Iterator[Check]:
 
 def _names(profile: Profile) -> list[str]:
     """The models of a profile, each once; the generator `memory` is the memory model."""
-    names = (profile.memory_model, profile.embedder, profile.generator)
-    return [name for name in dict.fromkeys(names) if name != "memory"]
+    names = (profile.memory_model, profile.embedder, profile.reranker, profile.generator)
+    return [name for name in dict.fromkeys(names) if name and name != "memory"]
 
 
 def _model(name: str, models_dir: Path) -> Check:

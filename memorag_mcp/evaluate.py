@@ -88,6 +88,7 @@ def _made_with(engine: MemoRAG, plan: Plan, split: Split) -> dict[str, Any]:
         "profile": profile.name,
         "memory_model": profile.memory_model,
         "embedder": profile.embedder,
+        "reranker": profile.reranker,
         "generator": profile.generator,
         "evidence_tokens": engine.settings.evidence_tokens,
         "budgets": list(plan.budgets),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -41,11 +42,15 @@ class Reading:
     allow: Sequence[Path]
 
 
-def from_here(path: str | None) -> str | None:
-    """A path that leads to the same place from any folder; not cleaned up, for `..` behind a link counts as it is."""
+def from_here(path: str | None, may: Reading) -> str | None:
+    """A path that leads to the same place from any folder; not cleaned up, for `..` behind a link counts as it is.
+
+    A relative one is looked for here, then in the folders that may be read: hosts start servers wherever they like.
+    """
     if path is None or is_url(path) or path.startswith("~"):
         return path
-    return str(Path.cwd() / path)
+    here, *others = (str(folder.expanduser().absolute() / path) for folder in (Path.cwd(), *may.allow))
+    return next((place for place in (here, *others) if os.path.exists(place)), here)  # noqa: PTH110  # never raises
 
 
 def documents_of(

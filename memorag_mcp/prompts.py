@@ -42,7 +42,7 @@ def add_prompts(server: ContextServer) -> None:
         """Compare what two memorized contexts say on a topic, with citations from both."""
         return (
             f"Compare what the contexts '{first}' and '{second}' say on this: {topic}\n\n"
-            f"1. Call retrieve_evidence on '{first}' and on '{second}', with the topic as the question.\n"
+            f"1. Call retrieve_evidence on '{first}' and on '{second}' alone, with the topic as the question.\n"
             "2. For each point that both touch, check both sides with a second, narrower retrieve_evidence.\n"
             "3. Write a table: the point, what the first says, what the second says, whether they agree. Each cell "
             "quotes its passage with document_id, start and end; where one is silent, say so.\n\n"

@@ -49,7 +49,7 @@ class Summaries:
             return job
 
         def work(_: Job) -> AnswerResult:
-            return AnswerResult.of(context_id, engine.summarize(context_id))
+            return AnswerResult.of([context_id], engine.summarize(context_id))
 
         return self._jobs.put(key, self._server.jobs.start(f"summarize {context_id}", work, on_end, recorded=False))
 

@@ -49,7 +49,7 @@ class Tokens:
             state = (status.st_mtime_ns, status.st_size, status.st_ino)
             if state != self._read[0]:
                 self._read = (state, [_parsed(line) for line in self.path.read_text("utf-8").split("\n") if line])
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             self._read = (None, [])
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"The tokens in {self.path} cannot be read ({error}). Check its permissions.") from error

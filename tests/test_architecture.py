@@ -17,7 +17,7 @@ HEAVY = ("torch", "transformers", "faiss", "sentence_transformers")
 BASE = {"types", "config", "errors", "names", "recent", "stopping", "pages", "turns", "words"}
 LOWER = {"models", "chunking", "texts", "links", "documents", "prompts", "templates", "manifest", "disk"}
 SIBLINGS = {"memory", "retrieval", "generation", "store", "ingest", "clues", "citations", "support"}
-MADE_OF_SIBLINGS = {"parts", "context", "shared", "summaries", "search", "looked_at", "inquiry"}
+MADE_OF_SIBLINGS = {"parts", "corpus", "context", "shared", "summaries", "search", "reranking", "looked_at", "inquiry"}
 LAYERS = [BASE, LOWER, SIBLINGS, MADE_OF_SIBLINGS, {"engine"}, {"evaluation"}, {"training"}]
 
 

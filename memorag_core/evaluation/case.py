@@ -55,7 +55,8 @@ class Bench:
         """Code, models and settings: all that decides what comes of a question, but the question and its context."""
         profile, settings = asdict(self.engine.profile), self.engine.settings
         sources = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(CORE.rglob("*.py"))))
-        models = [self.engine.weights.revision(profile[role]) for role in ("memory_model", "embedder")]
+        names = filter(None, (profile[role] for role in ("memory_model", "embedder", "reranker")))
+        models = list(map(self.engine.weights.revision, names))
         chosen = settings.model_dump(mode="json", exclude=NO_MATTER)
         return json.dumps([sources.hexdigest(), profile, models, chosen], sort_keys=True)
 

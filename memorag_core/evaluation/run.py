@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from memorag_core.config import MAX_EVIDENCE_TOKENS
+from memorag_core.config import MAX_EVIDENCE_TOKENS, NO_MEMORY, Profile
 from memorag_core.engine import MemoRAG
 from memorag_core.errors import InputError
 from memorag_core.evaluation.case import Bench, Case
@@ -28,8 +28,8 @@ SMALLEST_BUDGET = 16
 class Plan:
     """What to measure. Without `answers` only evidence is looked for; budgets are in the generator's tokens.
 
-    `systems` are names of `SYSTEMS`; by default all that the plan has a use for, but without answers none that runs
-    a language model to find evidence.
+    `systems` are names of `SYSTEMS`; by default all that the plan has a use for, but without answers none that
+    generates text to find evidence.
     """
 
     systems: tuple[str, ...] = ()
@@ -45,11 +45,25 @@ class Plan:
         if not self.answers and (idle := [name for name in self.systems if not SYSTEMS[name].finds]):
             raise InputError(f"'{idle[0]}' finds no evidence, so there is nothing to measure of it without answers.")
 
-    def chosen(self) -> list[type[System]]:
-        """The systems to run, in the order of the table."""
+    def chosen(self, profile: Profile) -> list[type[System]]:
+        """The systems to run with the models of a profile, in the order of the table."""
         if self.systems:
             return [system for name, system in SYSTEMS.items() if name in self.systems]
-        return [system for system in SYSTEMS.values() if self.answers or (system.finds and not system.recalls)]
+        return [
+            system
+            for system in SYSTEMS.values()
+            if self.answers or (system.finds and not (system.recalls and _generates(profile)))
+        ]
+
+    def remembers(self, profile: Profile) -> bool:
+        """Whether a memory is asked: for answers from it alone, and for clues where these are generated."""
+        generates = _generates(profile)
+        return any(system.remembers or (generates and system.recalls) for system in self.chosen(profile))
+
+
+def _generates(profile: Profile) -> bool:
+    """Whether recall of clues runs a language model word by word."""
+    return profile.recall == "both" or not profile.heads
 
 
 def evaluate(
@@ -57,12 +71,16 @@ def evaluate(
 ) -> list[Record]:
     """Records of all questions; those that `out` keeps from an earlier run are taken from there.
 
+    Where no memory is asked, contexts are indexed and not memorized, which takes most of the time.
+
     Raises:
         InputError: none of the questions is left to ask.
         StoreError: `out` cannot be written.
         Cancelled: from `on_progress`; what was done by then is kept.
     """
-    total = len(plan.chosen()) * sum(len(questions.questions) for questions in sets)
+    if not plan.remembers(engine.profile):
+        engine = MemoRAG(engine.settings.model_copy(update={"memory": NO_MEMORY}), engine.shared.say)
+    total = len(plan.chosen(engine.profile)) * sum(len(questions.questions) for questions in sets)
     if not total:
         raise InputError("There is no question to ask. Choose another folder, split or limit.")
     on_progress(Progress("loading models", 0, total, 0.0))
@@ -89,7 +107,7 @@ class _Run:
         for name, text in questions.contexts.items():
             asked = [question for question in questions.questions if question.context == name]
             case = Case(self.bench, f"{questions.name} {name}", text, self._told)
-            for system in self.plan.chosen() if asked else ():
+            for system in self.plan.chosen(self.bench.engine.profile) if asked else ():
                 self._ask(questions.name, system(case), asked)
 
     def _ask(self, name: str, system: System, asked: Iterable[Question]) -> None:

@@ -38,12 +38,16 @@ class Reply:
 
 
 class System(ABC):
-    """One way to answer questions of a context. `recalls` says whether finding evidence runs a language model."""
+    """One way to answer questions of a context.
+
+    `recalls` says whether it recalls clues, `remembers` whether it asks the memory for more than clues.
+    """
 
     name: ClassVar[str]
     finds: ClassVar[bool] = False
     answers: ClassVar[bool] = False
     recalls: ClassVar[bool] = False
+    remembers: ClassVar[bool] = False
 
     def __init__(self, case: Case) -> None:
         self.case = case
@@ -154,7 +158,7 @@ class MemoryAlone(QuestionOnly):
 
     name = "memory"
     finds = False
-    answers = True
+    answers = remembers = True
 
     def answer(self, question: str, evidence: Evidence) -> Reply:
         engine = self.case.bench.engine

@@ -6,9 +6,10 @@ from memorag_core.memory.base import Kept, KeyValueMemory, Memory, MemoryModel
 from memorag_core.memory.beacon import BeaconMemory
 from memorag_core.memory.lite import LiteMemory
 from memorag_core.memory.long import LongMemory
+from memorag_core.memory.none import NoMemory
 from memorag_core.memory.remote import RemoteMemory
 
-KINDS: tuple[type[MemoryModel[Any]], ...] = (LiteMemory, BeaconMemory, LongMemory, RemoteMemory)
+KINDS: tuple[type[MemoryModel[Any]], ...] = (LiteMemory, BeaconMemory, LongMemory, RemoteMemory, NoMemory)
 MEMORIES = {model.kind: model for model in KINDS}
 
 __all__ = [
@@ -20,5 +21,6 @@ __all__ = [
     "LongMemory",
     "Memory",
     "MemoryModel",
+    "NoMemory",
     "RemoteMemory",
 ]

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from memorag_core.config import BEACON_MEMORY, PROFILES, REMOTE_MEMORY, Profile, Settings
+from memorag_core.config import BEACON_MEMORY, NO_MEMORY, PROFILES, REMOTE_MEMORY, Profile, Settings
 from memorag_core.errors import InputError, ModelUnavailable
 from memorag_core.models import embedded
 from memorag_core.models.endpoints import is_remote
@@ -46,6 +46,7 @@ def choose_profile(settings: Settings) -> Profile:
         embedder=settings.embedder or profile.embedder,
         generator=settings.generator or profile.generator,
         retriever=settings.retriever or profile.retriever,
+        reranker=settings.reranker or profile.reranker,
         compression=settings.compression or profile.compression,
         prefill=settings.prefill or profile.prefill,
         storage=settings.storage or profile.storage,
@@ -54,7 +55,7 @@ def choose_profile(settings: Settings) -> Profile:
 
 def _kind(memory_model: str, wanted: str | None, profile: Profile) -> str:
     """The kind of memory: the one wanted, else what the model was made for where that is known, else the profile's."""
-    if is_remote(memory_model):
+    if is_remote(memory_model) and wanted != NO_MEMORY:
         return REMOTE_MEMORY
     if wanted:
         return wanted

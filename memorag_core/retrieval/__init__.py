@@ -12,6 +12,7 @@ from memorag_core.retrieval.base import Index, Retriever
 
 if TYPE_CHECKING:
     from memorag_core.retrieval.attended import AttendedRetriever
+    from memorag_core.retrieval.rerank import Reranker
 
 
 def open_retriever(profile: Profile, weights: Weights) -> Retriever:
@@ -69,4 +70,13 @@ def open_attention(profile: Profile, weights: Weights) -> AttendedRetriever | No
     return AttendedRetriever(weights.language_model(profile.memory_model), profile.heads)
 
 
-__all__ = ["RETRIEVERS", "Index", "Retriever", "open_attention", "open_retriever"]
+def open_reranker(profile: Profile, weights: Weights) -> Reranker | None:
+    """The cross-encoder of the profile; None where it has none. Raises `ModelUnavailable` as `open_retriever` does."""
+    if profile.reranker is None:
+        return None
+    from memorag_core.retrieval.rerank import Reranker
+
+    return Reranker(weights.source(profile.reranker), weights.device)
+
+
+__all__ = ["RETRIEVERS", "Index", "Retriever", "open_attention", "open_reranker", "open_retriever"]

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -65,13 +65,16 @@ class AttendedRetriever(Retriever):
 
     def update(self, index: Index, old: Sequence[str], new: Sequence[str], on_step: OnStep) -> AttendedIndex:
         """Reads only the texts that are not among the old ones."""
-        assert isinstance(index, AttendedIndex)
-        known = dict(zip(old, index.split(), strict=True))
+        known = dict(zip(old, cast(AttendedIndex, index).split(), strict=True))
         return self._indexed(reusing(known, new, lambda missing: self._read(missing, on_step)))
 
     def load(self, folder: Path) -> AttendedIndex:
         tensors = load_file(folder / KEYS)
         return AttendedIndex(self, Keys(tensors["keys"], tensors["scales"]), tensors["lengths"])
+
+    def united(self, indexes: Sequence[Index], sizes: Sequence[int]) -> AttendedIndex:
+        """What the keys of all texts together are: a question's attention is shared among all of them."""
+        return self._indexed([keys for index in indexes for keys in cast(AttendedIndex, index).split()])
 
     def settings(self) -> dict[str, Any]:
         return {"heads": [list(head) for head in self.heads]}

@@ -1,5 +1,7 @@
 """The one interface of retrievers: texts in, an index out, ranked hits for queries; and the fusion of rankings.
 
+Indexes of several contexts are searched as one (`Retriever.united`), so that hits in different contexts compare.
+
 A new retriever is one file that subclasses `Retriever` and `Index`.
 """
 
@@ -9,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,12 +30,16 @@ class Hit:
     score: float
 
 
-class Index(ABC):
-    """The searchable form of some texts."""
+class Finder(ABC):
+    """What finds texts among those it was made of."""
 
     @abstractmethod
     def search(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
-        """The best `k` hits of each query, best first; fewer where the index holds fewer."""
+        """The best `k` hits of each query, best first; fewer where it holds fewer texts."""
+
+
+class Index(Finder):
+    """The searchable form of some texts, which can be kept."""
 
     @abstractmethod
     def save(self, folder: Path) -> None:
@@ -71,9 +78,20 @@ class Retriever(ABC):
     def load(self, folder: Path) -> Index:
         """Read back what `Index.save` wrote."""
 
+    @abstractmethod
+    def united(self, indexes: Sequence[Index], sizes: Sequence[int]) -> Finder:
+        """What finds as the index of all texts of several indexes would, of so many texts each, one after the other."""
+
     def settings(self) -> dict[str, Any]:
         """What besides the weights decides the index; part of a context's identity."""
         return {}
+
+
+def by_score(rankings: Sequence[Sequence[Hit]], sizes: Sequence[int], k: int) -> list[Hit]:
+    """The best hits of several indexes, of so many texts each, whose scores do not depend on the other texts."""
+    firsts = [0, *accumulate(sizes)][:-1]
+    hits = [Hit(first + hit.chunk, hit.score) for first, hits in zip(firsts, rankings, strict=True) for hit in hits]
+    return sorted(hits, key=lambda hit: (-hit.score, hit.chunk))[:k]
 
 
 def reusing(

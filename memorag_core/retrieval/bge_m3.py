@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from scipy.sparse import csr_array, vstack
 
 from memorag_core.errors import ModelUnavailable, require
 from memorag_core.models.registry import loading
-from memorag_core.retrieval.base import Hit, Index, Retriever
+from memorag_core.retrieval.base import Finder, Hit, Index, Retriever, by_score
 from memorag_core.retrieval.nearest import Nearest, Vectors
 from memorag_core.retrieval.windows import windows
 from memorag_core.stopping import check
@@ -88,6 +88,9 @@ class BgeM3Retriever(Retriever):
     def load(self, folder: Path) -> BgeM3Index:
         return BgeM3Index(self, load_file(folder / FILE))
 
+    def united(self, indexes: Sequence[Index], sizes: Sequence[int]) -> UnitedBgeM3:
+        return UnitedBgeM3(self, [cast(BgeM3Index, index) for index in indexes], sizes)
+
     def settings(self) -> dict[str, Any]:
         return {"outputs": ["dense", "lexical", "multi"]}
 
@@ -154,12 +157,13 @@ class BgeM3Index(Index):
         )
 
     def search(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
-        return [self._search(self.retriever.encode_query(query), k) for query in queries]
+        return [self.find(self.retriever.encode_query(query), k) for query in queries]
 
     def save(self, folder: Path) -> None:
         save_file(self.tensors, folder / FILE)
 
-    def _search(self, query: Encoded, k: int) -> list[Hit]:
+    def find(self, query: Encoded, k: int) -> list[Hit]:
+        """The best `k` texts for a query that is encoded."""
         most = max(k, RESCORED)
         lexical = (self.lexical @ query.lexical.T).toarray()[:, 0]
         best = np.argsort(-lexical, kind="stable")[:most]
@@ -176,3 +180,16 @@ class BgeM3Index(Index):
         start, end = self.tensors["borders"][text : text + 2]
         tokens = self.tensors["tokens"][start:end] * self.tensors["scales"][start:end]
         return float((query @ tokens.T).max(axis=1).mean())
+
+
+class UnitedBgeM3(Finder):
+    """Several indexes; a query is encoded once."""
+
+    def __init__(self, retriever: BgeM3Retriever, indexes: Sequence[BgeM3Index], sizes: Sequence[int]) -> None:
+        self.retriever = retriever
+        self.indexes = indexes
+        self.sizes = sizes
+
+    def search(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
+        encoded = map(self.retriever.encode_query, queries)
+        return [by_score([index.find(query, k) for index in self.indexes], self.sizes, k) for query in encoded]

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from math import log
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
-from memorag_core.retrieval.base import Hit, Index, Retriever
+from memorag_core.retrieval.base import Finder, Hit, Index, Retriever
 from memorag_core.stopping import check
 from memorag_core.types import OnStep
 from memorag_core.words import function_words, stems
@@ -51,6 +52,9 @@ class Bm25Retriever(Retriever):
         vocabulary = {word: number for number, word in enumerate(stored["words"])}
         return Bm25Index(vocabulary, load_file(folder / POSTINGS), stored["texts"])
 
+    def united(self, indexes: Sequence[Index], sizes: Sequence[int]) -> UnitedBm25:
+        return UnitedBm25([cast(Bm25Index, index) for index in indexes])
+
     def settings(self) -> dict[str, Any]:
         return {"k1": K1, "b": B}
 
@@ -75,16 +79,66 @@ class Bm25Index(Index):
         stored = {"texts": self.texts, "words": list(self.vocabulary)}
         (folder / VOCABULARY).write_text(json.dumps(stored, ensure_ascii=False), encoding="utf-8")
 
+    def having(self, word: str) -> int:
+        """How many texts have a word."""
+        return len(self._having(word))
+
+    def scores(self, weights: Sequence[tuple[str, float]]) -> NDArray[np.float32]:
+        """The score of each text for some words, each of which is so many times as rare as it is in these texts."""
+        scores = np.zeros(self.texts, np.float32)
+        for word, weight in weights:
+            at = self._having(word)
+            scores[self.postings["indices"][at.start : at.stop]] += weight * self.postings["data"][at.start : at.stop]
+        return scores
+
+    def _having(self, word: str) -> range:
+        """Where the postings of a word are."""
+        if (number := self.vocabulary.get(word)) is None:
+            return range(0)
+        return range(*map(int, self.postings["indptr"][number : number + 2]))
+
     def _search(self, query: str, k: int) -> list[Hit]:
-        asked = stems(query)
-        content = [word for word in asked if word not in function_words()]
-        known = [self.vocabulary[word] for word in content or asked if word in self.vocabulary]
-        if not known:
-            return []
-        scores = self._bm25.get_scores_from_ids(known)
-        found = np.flatnonzero(scores)
-        best = found[np.argsort(-scores[found], kind="stable")][:k]
-        return [Hit(int(text), float(scores[text])) for text in best]
+        known = [self.vocabulary[word] for word in _asked(query) if word in self.vocabulary]
+        return _best(self._bm25.get_scores_from_ids(known), k) if known else []
+
+
+class UnitedBm25(Finder):
+    """Several indexes, in all of which a word is as rare as in all their texts together.
+
+    Lengths of texts still compare with the mean of their own index.
+    """
+
+    def __init__(self, indexes: Sequence[Bm25Index]) -> None:
+        self.indexes = indexes
+        self.texts = sum(index.texts for index in indexes)
+
+    def search(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
+        return [self._search(query, k) for query in queries]
+
+    def _search(self, query: str, k: int) -> list[Hit]:
+        rarities = [(word, _rarity(self.texts, sum(i.having(word) for i in self.indexes))) for word in _asked(query)]
+        scores = [
+            index.scores([(word, rarity / _rarity(index.texts, index.having(word))) for word, rarity in rarities])
+            for index in self.indexes
+        ]
+        return _best(np.concatenate(scores), k)
+
+
+def _asked(query: str) -> list[str]:
+    """The words of a query to look for: without function words, unless there are no others."""
+    words = stems(query)
+    return [word for word in words if word not in function_words()] or words
+
+
+def _best(scores: NDArray[np.float32], k: int) -> list[Hit]:
+    found = np.flatnonzero(scores)
+    best = found[np.argsort(-scores[found], kind="stable")][:k]
+    return [Hit(int(text), float(scores[text])) for text in best]
+
+
+def _rarity(texts: int, having: int) -> float:
+    """The inverse document frequency, in Lucene's variant."""
+    return log(1 + (texts - having + 0.5) / (having + 0.5))
 
 
 def _bm25() -> Any:

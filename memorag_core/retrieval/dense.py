@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 
 from memorag_core.errors import require
 from memorag_core.models.registry import loading
-from memorag_core.retrieval.base import Hit, Index, Retriever, reusing
+from memorag_core.retrieval.base import Finder, Hit, Index, Retriever, by_score, reusing
 from memorag_core.retrieval.nearest import Nearest, Vectors
 from memorag_core.retrieval.windows import windows
 from memorag_core.stopping import check
@@ -77,6 +77,9 @@ class DenseRetriever(Retriever):
     def load(self, folder: Path) -> DenseIndex:
         return DenseIndex(self, Nearest.of(load_file(folder / VECTORS), self.device))
 
+    def united(self, indexes: Sequence[Index], sizes: Sequence[int]) -> UnitedDense:
+        return UnitedDense(self, [cast(DenseIndex, index).nearest for index in indexes], sizes)
+
     def settings(self) -> dict[str, Any]:
         prompt = self._prompt(*DOCUMENT)
         return {"prompt": prompt} if prompt else {}
@@ -135,3 +138,17 @@ class DenseIndex(Index):
 
     def save(self, folder: Path) -> None:
         save_file(self.nearest.tensors(), folder / VECTORS)
+
+
+class UnitedDense(Finder):
+    """The vectors of several indexes; a query is encoded once."""
+
+    def __init__(self, retriever: DenseRetriever, parts: Sequence[Nearest], sizes: Sequence[int]) -> None:
+        self.retriever = retriever
+        self.parts = parts
+        self.sizes = sizes
+
+    def search(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
+        vectors = self.retriever.encode_queries(queries) if queries else np.zeros((0, 1), np.float32)
+        found = zip(*(part.search(vectors, k) for part in self.parts), strict=True)
+        return [by_score(rankings, self.sizes, k) for rankings in found]

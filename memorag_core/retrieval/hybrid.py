@@ -1,4 +1,4 @@
-"""Several retrievers as one: each ranks the texts in its own way, and the rankings are fused."""
+"""Several retrievers as one: each scores the texts in its own way, and the standard scores are added."""
 
 from __future__ import annotations
 
@@ -6,14 +6,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from memorag_core.retrieval.base import Hit, Index, Retriever, fuse, share_of
+import numpy as np
+from numpy.typing import NDArray
+
+from memorag_core.retrieval.base import Finder, Hit, Index, Retriever, share_of
 from memorag_core.types import OnStep
 
-DEPTH = 100
+DEPTH = 1000
+"""How many hits of each member are compared at least."""
 
 
 class HybridRetriever(Retriever):
-    """Reciprocal rank fusion of what its members find; the score of a hit is the fused one."""
+    """The mean of its members' standard scores (zero mean, unit variance: Montague and Aslam, CIKM 2001).
+
+    Ranks would forget how sure a member is. A score far above the others of its query counts for much; where a member
+    cannot tell the texts apart, as an English embedder in a Chinese text, none of its scores stands out, and the other
+    member decides (measured in docs/log.md).
+    """
 
     def __init__(self, members: Sequence[Retriever]) -> None:
         """Take retrievers that write files of different names; the first says how long a text may be."""
@@ -39,6 +48,10 @@ class HybridRetriever(Retriever):
     def load(self, folder: Path) -> HybridIndex:
         return HybridIndex([member.load(folder) for member in self.members])
 
+    def united(self, indexes: Sequence[Index], sizes: Sequence[int]) -> Fusion:
+        held = zip(*(cast(HybridIndex, index).members for index in indexes), strict=True)
+        return Fusion([member.united(those, sizes) for member, those in zip(self.members, held, strict=True)])
+
     def settings(self) -> dict[str, Any]:
         first, *others = self.members
         with_others = [{"model": other.model_id, "revision": other.revision} | other.settings() for other in others]
@@ -49,17 +62,41 @@ class HybridRetriever(Retriever):
         return [(member, share_of(number, len(self.members), on_step)) for number, member in enumerate(self.members)]
 
 
-class HybridIndex(Index):
+class Fusion(Finder):
+    """What several find in the same texts, fused."""
+
+    def __init__(self, finders: Sequence[Finder]) -> None:
+        self.finders = finders
+
+    def search(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
+        found = zip(*(finder.search(queries, max(k, DEPTH)) for finder in self.finders), strict=True)
+        return [blended(rankings)[:k] for rankings in found]
+
+
+class HybridIndex(Fusion, Index):
     """One index of each member, of the same texts."""
 
     def __init__(self, members: Sequence[Index]) -> None:
+        super().__init__(members)
         self.members = members
-
-    def search(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
-        found = zip(*(member.search(queries, max(k, DEPTH)) for member in self.members), strict=True)
-        fused = (fuse(rankings, [1.0] * len(rankings)) for rankings in found)
-        return [[Hit(item.chunk, item.score) for item in ranking[:k]] for ranking in fused]
 
     def save(self, folder: Path) -> None:
         for member in self.members:
             member.save(folder)
+
+
+def blended(rankings: Sequence[Sequence[Hit]]) -> list[Hit]:
+    """All texts of some rankings of one query by the mean of their standard scores, best first."""
+    texts = sorted({hit.chunk for ranking in rankings for hit in ranking})
+    means = np.mean([_standard(ranking, texts) for ranking in rankings], axis=0)
+    hits = [Hit(text, float(score)) for text, score in zip(texts, means, strict=True)]
+    return sorted(hits, key=lambda hit: (-hit.score, hit.chunk))
+
+
+def _standard(ranking: Sequence[Hit], texts: Sequence[int]) -> NDArray[np.float64]:
+    """Scores (texts,) with mean 0 and variance 1; a text that was not found has the lowest, and alike are all 0."""
+    scores = {hit.chunk: hit.score for hit in ranking}
+    lowest = min(scores.values(), default=0.0)
+    values = np.array([scores.get(text, lowest) for text in texts], dtype=np.float64)
+    spread = float(values.std()) if texts else 0.0
+    return (values - values.mean()) / spread if spread else np.zeros(len(texts))

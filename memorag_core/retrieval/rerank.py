@@ -21,7 +21,7 @@ QUERY_SHARE = 0.5
 class Reranker:
     """Any sentence-transformers `CrossEncoder` with one label, from a folder or a hub id."""
 
-    def __init__(self, source: str | Path, device: str, model_id: str | None = None, revision: str = "") -> None:
+    def __init__(self, source: str | Path, device: str) -> None:
         """Load the model.
 
         Raises:
@@ -36,8 +36,6 @@ class Reranker:
                 f"The model '{source}' sorts pairs into {self.encoder.num_labels} classes and cannot rank texts. "
                 "Choose a cross-encoder with one score, such as BAAI/bge-reranker-v2-m3."
             )
-        self.model_id = model_id or str(source)
-        self.revision = revision
 
     @property
     def max_tokens(self) -> int:

@@ -17,8 +17,8 @@ from memorag_mcp.work import run as run_work
 
 LISTED_JOBS = 10
 PATH = (
-    "A file (plain text, Markdown, HTML, PDF, DOCX, PPTX or EPUB) or a folder of such files; a URL only where the "
-    "server allows it"
+    "A file (plain text, Markdown, HTML, PDF, DOCX, PPTX or EPUB) or a folder of such files, where the server "
+    "may read; a URL only where it allows that"
 )
 INCLUDE = "Where path is a folder: read only files that match one of these patterns, such as '*.pdf' or 'notes/**/*.md'"
 
@@ -40,7 +40,7 @@ def add_memory_tools(server: ContextServer, engine: MemoRAG, may: Reading) -> No
         here, or will be asked about again. Takes minutes for a long text on a CPU: if it is not done soon, this
         returns status "working" and a job_id for memorize_status while the work goes on. The same content again is
         returned at once. Give a path rather than the text of a file. The other tools take the context_id."""
-        given = {"text": text, "path": from_here(path), "title": title, "include": include, "name": name}
+        given = {"text": text, "path": from_here(path, may), "title": title, "include": include, "name": name}
         call = Call(tool="memorize_context", arguments=given)
         return await server.long_work(ctx, f"memorize {name or title or path or 'a text'}", call, wait_seconds)
 
@@ -84,8 +84,8 @@ def add_document_tools(server: ContextServer, engine: MemoRAG, may: Reading) -> 
     ) -> JobResult:
         """Add a text, file or folder to a memorized context, which keeps its context_id. What it holds is not read
         again, and a text that it holds already is not added again."""
-        given = {"text": text, "path": from_here(path), "title": title, "include": include, "context_id": context_id}
-        call = Call(tool="add_documents", arguments=given)
+        given = {"text": text, "path": from_here(path, may), "title": title, "include": include}
+        call = Call(tool="add_documents", arguments={"context_id": context_id, **given})
         return await server.long_work(ctx, f"add to {context_id}", call, wait_seconds)
 
     @server.does("add_documents")

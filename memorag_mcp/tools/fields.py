@@ -7,9 +7,13 @@ from typing import Annotated
 from mcp.types import ToolAnnotations
 from pydantic import Field
 
-from memorag_core.inquiry import MAX_QUESTION
+from memorag_core.inquiry import MAX_CONTEXTS, MAX_QUESTION
 
 ContextId = Annotated[str, Field(description="The id of a memorized context, from memorize_context or list_contexts")]
+MoreContexts = Annotated[
+    list[str] | None,
+    Field(max_length=MAX_CONTEXTS - 1, description="Ids of further contexts to ask at once, with one ranking over all"),
+]
 Question = Annotated[
     str, Field(max_length=MAX_QUESTION, description="A question in plain words, in the language of the context")
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -11,7 +12,7 @@ from memorag_core.engine import MemoRAG
 from memorag_core.inquiry import MAX_QUESTION
 from memorag_mcp.context_server import ContextServer
 from memorag_mcp.findings import AnswerResult, ClueResult, CluesResult, EvidenceResult, PassageResult
-from memorag_mcp.tools.fields import READS, ContextId, Question
+from memorag_mcp.tools.fields import READS, ContextId, MoreContexts, Question
 from memorag_mcp.work import run as run_work
 
 MAX_RESULT_TOKENS = 16_000
@@ -19,18 +20,27 @@ MOST_PASSAGES = "The most passages to return; left out, as many as fit into `tok
 MOST_TOKENS = "The most tokens of text; left out, about as much as one answer needs, or with k, room for all of them"
 
 
+def each(context_id: str, more_contexts: Sequence[str] | None) -> list[str]:
+    """The contexts to ask, each once."""
+    return list(dict.fromkeys([context_id, *(more_contexts or ())]))
+
+
 def add_question_tools(server: ContextServer, engine: MemoRAG) -> None:
     @server.tool(title="Recall clues", annotations=READS)
-    async def recall_clues(context_id: ContextId, question: Question) -> CluesResult:
+    async def recall_clues(
+        context_id: ContextId, question: Question, more_contexts: MoreContexts = None
+    ) -> CluesResult:
         """Recall from memory what may bear on a question: spans of the text and follow-up questions. Clues are leads
         to search with, not evidence; each says whether the text bears it out."""
-        clues = await run_work(lambda: engine.recall(context_id, question))
-        return CluesResult(context_id=context_id, question=question, clues=[ClueResult.of(clue) for clue in clues])
+        asked = each(context_id, more_contexts)
+        clues = [ClueResult.of(clue) for clue in await run_work(lambda: engine.recall(asked, question))]
+        return CluesResult(context_id=context_id, more_contexts=asked[1:] or None, question=question, clues=clues)
 
     @server.tool(title="Retrieve evidence", annotations=READS)
     async def retrieve_evidence(
         context_id: ContextId,
         question: Question,
+        more_contexts: MoreContexts = None,
         k: Annotated[int | None, Field(ge=1, le=MAX_HITS, description=MOST_PASSAGES)] = None,
         tokens: Annotated[int | None, Field(ge=16, le=MAX_RESULT_TOKENS, description=MOST_TOKENS)] = None,
         use_clues: Annotated[bool, Field(description="Recall clues first and search with them too")] = True,
@@ -38,13 +48,14 @@ def add_question_tools(server: ContextServer, engine: MemoRAG) -> None:
         """Find the passages of a context that bear on a question, verbatim, with document, page and character offsets,
         best first. Searches with the question and with the clues that memory recalls for it. The tool to use where you
         write the answer yourself; ask again in other words where the passages do not settle it."""
-        budget = tokens or (MAX_RESULT_TOKENS if k else None)
+        budget, asked = tokens or (MAX_RESULT_TOKENS if k else None), each(context_id, more_contexts)
 
         def work() -> EvidenceResult:
-            clues = engine.recall(context_id, question) if use_clues else ()
-            passages = engine.retrieve(context_id, question, clues, k, budget)
+            clues = engine.recall(asked, question) if use_clues else ()
+            passages = engine.retrieve(asked, question, clues, k, budget)
             return EvidenceResult(
                 context_id=context_id,
+                more_contexts=asked[1:] or None,
                 question=question,
                 clues=[ClueResult.of(clue) for clue in clues],
                 passages=[PassageResult.of(passage) for passage in passages],
@@ -56,6 +67,7 @@ def add_question_tools(server: ContextServer, engine: MemoRAG) -> None:
     async def answer(
         context_id: ContextId,
         question: Question,
+        more_contexts: MoreContexts = None,
         task: Annotated[
             Literal["memorag", "qa"],
             Field(description="memorag: clues, evidence, then an answer with citations; qa: from memory alone, faster"),
@@ -67,10 +79,9 @@ def add_question_tools(server: ContextServer, engine: MemoRAG) -> None:
         """Answer a question about a memorized context, with verbatim citations (document, page, offsets, quote). The
         text is written by the server's own model, which may be a small one: trust the quotes more. `supported` tells
         whether the evidence bears it out; where it does not, say so to the user."""
-        answered = await run_work(
-            lambda: engine.answer(context_id, question, task, use_memory_answer=use_memory_answer)
-        )
-        return AnswerResult.of(context_id, answered)
+        asked = each(context_id, more_contexts)
+        answered = await run_work(lambda: engine.answer(asked, question, task, use_memory_answer=use_memory_answer))
+        return AnswerResult.of(asked, answered)
 
     @server.tool(title="Summarize a context", annotations=READS)
     async def summarize(
@@ -79,4 +90,4 @@ def add_question_tools(server: ContextServer, engine: MemoRAG) -> None:
         words: Annotated[int, Field(ge=20, le=2000, description="About how long")] = 80,
     ) -> AnswerResult:
         """Summarize a memorized context, whole or on one topic, with verbatim citations."""
-        return AnswerResult.of(context_id, await run_work(lambda: engine.summarize(context_id, focus, words)))
+        return AnswerResult.of([context_id], await run_work(lambda: engine.summarize(context_id, focus, words)))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from memorag_core import Document, MemoRAG, Settings, from_text
 from memorag_core.chunking import sections
-from memorag_core.context import Context, cut
+from memorag_core.context import cut
+from memorag_core.corpus import Corpus
 from memorag_core.links import Titles
 from memorag_core.retrieval.bm25 import Bm25Retriever
 from memorag_core.search import search
@@ -27,12 +27,12 @@ def words(texts: Any) -> list[int]:
     return [len(text.split()) for text in texts]
 
 
-def context_of(text: str) -> Context:
-    """A context that is searched by words alone."""
+def context_of(text: str) -> Corpus:
+    """A text that is searched by words alone."""
     document = Document("doc", "doc", text)
     chunks = tuple(cut(document, 30, words))
     index = Bm25Retriever().index([chunk.indexed for chunk in chunks], lambda *_: None)
-    return Context("doc", cast(Any, SimpleNamespace()), (document,), chunks, (index,), cast(Any, None))
+    return Corpus((document,), chunks, (index,))
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from conftest import STORY, tiny_settings
 from typer.testing import CliRunner
 
 from memorag_core import MemoRAG, Settings
+from memorag_core.config import PROFILES, TINY, Profile
 from memorag_core.errors import Cancelled, InputError, StoreError
 from memorag_core.evaluation.case import Bench, Case
 from memorag_core.evaluation.checks import checked
@@ -176,8 +177,38 @@ def test_a_plan_that_makes_no_sense_is_refused(plan: Callable[[], Plan], message
         plan()
 
 
-def test_by_default_retrieval_runs_no_language_model() -> None:
-    assert [system.name for system in Plan(answers=False).chosen()] == ["bm25", "dense", "hybrid", "question"]
+@pytest.mark.parametrize(
+    ("profile", "last"),
+    [(TINY, ["question", "memorag"]), (replace(TINY, recall="both"), ["question"]), (PROFILES["lite"], ["question"])],
+)
+def test_by_default_retrieval_generates_nothing(profile: Profile, last: list[str]) -> None:
+    plan = Plan(answers=False)
+    assert [system.name for system in plan.chosen(profile)] == ["bm25", "dense", "hybrid", *last]
+    assert not plan.remembers(profile)
+
+
+def test_a_memory_is_asked_for_answers_and_for_generated_clues() -> None:
+    assert Plan().remembers(TINY)
+    assert not Plan(("dense", "memorag")).remembers(TINY)
+    assert Plan(("memorag",), answers=False).remembers(PROFILES["lite"])
+    assert not Plan(("memorag",), answers=False).remembers(TINY)
+
+
+def test_evidence_by_attention_is_the_same_without_a_memory(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = replace(TINY, heads=((0, 1), (1, 3)))
+    known = replace(known, memory_model=str(settings.memory_model), embedder=str(settings.embedder))
+    monkeypatch.setitem(PROFILES, "tiny", known)
+    plan = Plan(("question", "memorag"), (16, 64), answers=False)
+    found = evaluate(MemoRAG(settings), SETS, plan, tmp_path / "evidence")
+    assert [context.models["memory"] for context in MemoRAG(settings).contexts()] == [settings.memory_model]
+    assert [context.memory_tokens for context in MemoRAG(settings).contexts()] == [0]
+    remembering = replace(plan, systems=("question", "memorag", "memory"), answers=True)
+    answered = evaluate(MemoRAG(settings), SETS, remembering, tmp_path / "answers")[:4]
+    assert [(record.evidence, record.clues) for record in found] == [(r.evidence, r.clues) for r in answered]
+    assert max(context.memory_tokens for context in MemoRAG(settings).contexts()) > 0
+    assert any(record.clues for record in found)
 
 
 def test_no_questions_and_an_unusable_folder_are_told(engine: MemoRAG, tmp_path: Path) -> None:

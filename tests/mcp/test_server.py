@@ -13,7 +13,7 @@ import pytest
 from conftest import STORY
 from documents import write_pdf
 from mcp import Client, MCPError
-from mcp.types import CallToolResult
+from mcp.types import CallToolResult, ResourceLink
 from mcp_processes import TOOLS, ok
 
 from memorag_core import MemoRAG, from_text
@@ -92,6 +92,33 @@ async def test_a_text_is_memorized_asked_and_forgotten(
     assert all(STORY[c["start"] : c["end"]] == c["quote"] for a in (answer, summary) for c in a["citations"])
     assert [entry["context_id"] for entry in listed["contexts"]] == ["mill"]
     assert empty["contexts"] == []
+
+
+async def test_several_contexts_are_asked_at_once_and_each_quote_names_its_own(
+    engine: MemoRAG, allowed: Path, mode: Literal["auto", "legacy"]
+) -> None:
+    texts = {"mill": STORY, "hill": "Nobody kept a gate book on the hill.\n\nThe snow lay there until May."}
+    for name, text in texts.items():
+        engine.memorize([from_text(text, "notes")], name=name)
+    asked = {"context_id": "mill", "more_contexts": ["hill", "mill"], "question": "Who kept the gate book?"}
+    async with connected(engine, allowed, mode) as client:
+        clues = await ok(client, "recall_clues", **asked)
+        evidence = await ok(client, "retrieve_evidence", **asked, k=9)
+        answer = await ok(client, "answer", **asked)
+        shown = await client.call_tool("answer", asked)
+        alone = await ok(client, "retrieve_evidence", context_id="mill", question="Who kept the gate book?")
+        from_memory = await client.call_tool("answer", asked | {"task": "qa"})
+    assert clues["more_contexts"] == evidence["more_contexts"] == answer["more_contexts"] == ["hill"]
+    assert {passage["context_id"] for passage in evidence["passages"]} == {"mill", "hill"}
+    assert all(texts[p["context_id"]][p["start"] : p["end"]] == p["text"] for p in evidence["passages"])
+    assert answer["citations"]
+    assert all(texts[c["context_id"]][c["start"] : c["end"]] == c["quote"] for c in answer["citations"])
+    places = [clue["place"] for clue in clues["clues"] if clue["place"]]
+    assert all(place["context_id"] in texts for place in places)
+    linked = {str(link.uri) for link in shown.content if isinstance(link, ResourceLink)}
+    assert linked == {f"memorag://contexts/{c['context_id']}/documents/notes" for c in answer["citations"]}
+    assert {passage["context_id"] for passage in alone["passages"]} == {None}
+    assert "for one context" in said(from_memory)
 
 
 async def test_a_folder_of_documents_is_memorized_by_patterns_and_told_with_pages_and_notices(
@@ -294,12 +321,21 @@ async def test_bad_input_gets_a_message_that_says_what_to_do(
     assert engine.contexts() == []
 
 
+async def test_a_relative_path_is_looked_for_in_the_folders_that_may_be_read(engine: MemoRAG, allowed: Path) -> None:
+    async with connected(engine, allowed) as client:
+        memorized = await ok(client, "memorize_context", path="mill.md")
+        missing = await client.call_tool("memorize_context", {"path": "none.md"})
+    assert memorized["context"]["documents"][0]["source"] == str(allowed / "mill.md")
+    assert "outside the folders" in said(missing)
+
+
 @pytest.mark.parametrize("k", [0, 1_000_000])
 async def test_a_k_out_of_range_is_refused(engine: MemoRAG, allowed: Path, k: int) -> None:
     async with connected(engine, allowed) as client:
         result = await client.call_tool("retrieve_evidence", {"context_id": "a", "question": "b", "k": k})
     assert result.is_error
-    assert ("less than or equal to 1000" if k else "greater than or equal to 1") in said(result)
+    limit = "less than or equal to 1000" if k else "greater than or equal to 1"
+    assert said(result) == f"These arguments cannot be used: k: Input should be {limit}."
 
 
 async def test_an_unknown_context_is_told_with_the_ids_there_are(engine: MemoRAG, allowed: Path) -> None:
@@ -307,7 +343,7 @@ async def test_an_unknown_context_is_told_with_the_ids_there_are(engine: MemoRAG
     async with connected(engine, allowed) as client:
         for tool in ("recall_clues", "retrieve_evidence", "answer"):
             result = await client.call_tool(tool, {"context_id": "nope", "question": QUESTION})
-            assert "The contexts here are: mill" in said(result)
+            assert said(result) == "There is no context 'nope'. The contexts here are: mill."
 
 
 async def test_a_damaged_context_is_listed_apart_with_what_to_do(engine: MemoRAG, allowed: Path) -> None:

@@ -76,10 +76,14 @@ async def test_each_owner_sees_and_touches_own_contexts_and_jobs_only(team: Team
     async with team.client("ann", era) as ann, team.client("bob", era) as bob:
         await ok(ann, "memorize_context", text=f"{STORY} Of Ann, {era}.", name="diary")
         job = await ok(ann, "memorize_context", text=f"{STORY} Long, {era}. " * 60, name=f"long {era}", wait_seconds=0)
+        await ok(bob, "memorize_context", text="Snow lay on the hill.", name="hill")
         listed = await ok(bob, "list_contexts")
         assert ("diary" in str(listed), job["job_id"] in str(listed)) == (False, False)
         for tool in ("answer", "retrieve_evidence", "recall_clues"):
             assert "no context 'diary'" in await refused(bob, tool, context_id="diary", question="What?")
+            for also in ("diary", "../of=ann/diary"):
+                own = {"context_id": "hill", "question": "Whose?", "more_contexts": [also]}
+                assert f"no context '{also}'" in await refused(bob, tool, **own)
         for tool in ("summarize", "forget_context"):
             assert "no context 'diary'" in await refused(bob, tool, context_id="diary")
         for tool in ("memorize_status", "cancel_memorize", "resume_memorize"):

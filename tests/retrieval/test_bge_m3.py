@@ -80,6 +80,14 @@ def test_an_index_read_back_finds_the_same(retriever: BgeM3Retriever, tmp_path: 
     assert [path.suffix for path in tmp_path.iterdir()] == [".safetensors"]
 
 
+def test_several_indexes_find_together_what_one_of_all_texts_does(retriever: BgeM3Retriever) -> None:
+    united = retriever.united([retriever.index(TEXTS[:2], quiet), retriever.index(TEXTS[2:], quiet)], [2, 3])
+    expected = retriever.index(TEXTS, quiet).search(QUERIES, 3)
+    for hits, whole in zip(united.search(QUERIES, 3), expected, strict=True):
+        assert [hit.chunk for hit in hits] == [hit.chunk for hit in whole]
+        assert [hit.score for hit in hits] == pytest.approx([hit.score for hit in whole], abs=1e-5)
+
+
 def test_texts_in_batches_are_indexed_as_each_alone(retriever: BgeM3Retriever, monkeypatch: pytest.MonkeyPatch) -> None:
     together = retriever.index(TEXTS, quiet).search(QUERIES, 9)
     monkeypatch.setattr("memorag_core.retrieval.bge_m3.BATCH", 1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from conftest import STORY
 
@@ -33,3 +35,14 @@ def test_an_unknown_retriever_is_refused_with_those_there_are(settings: Settings
 def test_an_embedder_that_is_not_bge_m3_is_refused_by_its_retriever(settings: Settings) -> None:
     with pytest.raises(ModelUnavailable, match="not BGE-M3"):
         with_retriever(settings, "bge-m3").memorize([from_text(STORY, "The mill")])
+
+
+@pytest.mark.parametrize("name", ["hybrid", "dense"])
+def test_no_chunk_under_its_title_is_longer_than_the_embedder_reads(settings: Settings, name: str) -> None:
+    engine = with_retriever(settings, name)
+    vars(engine.shared)["profile"] = replace(engine.profile, chunk=512)
+    heading = "Of the gates, the gate book and the pins of the mill, in the order of their weights"
+    info = engine.memorize([from_text("\n\n".join(f"# {heading}\n{'gate pin ' * 300}" for _ in range(3)))])
+    retriever = engine.shared.parts.retriever
+    tokens = retriever.count([chunk.indexed for chunk in engine.chunks(info.id)])
+    assert retriever.max_tokens * 2 / 3 < max(tokens) <= retriever.max_tokens

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import weakref
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
+from memorag_core import MemoRAG, Settings, from_text
 from memorag_core.errors import ModelUnavailable
+from memorag_core.reranking import READ_AGAIN, REREAD, reranked
+from memorag_core.retrieval.base import RRF_K
 from memorag_core.retrieval.rerank import Reranker
 from memorag_core.retrieval.windows import windows
+from memorag_core.search import Found
+from memorag_core.types import Chunk
+from memorag_mcp.doctor import _profile_and_models
 
 TEXTS = ["The horn was sounded.", "Amos kept the gate book every day.", "", "水闸于一九六三年安装。"]
 QUERY = "Who kept the gate book?"
@@ -75,3 +84,50 @@ def test_a_classifier_is_refused_with_what_to_choose_instead(cross_encoder: Path
 def test_a_model_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelUnavailable, match="nowhere"):
         Reranker(tmp_path / "nowhere", "cpu")
+
+
+def test_the_engine_reads_the_best_hits_again_and_keeps_what_found_them(
+    settings: Settings, cross_encoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = MemoRAG(settings)
+    info = plain.memorize([from_text(LONG, "gates")])
+    before = plain.retrieve(info.id, QUERY, tokens=2000)
+    engine = MemoRAG(settings.model_copy(update={"reranker": str(cross_encoder)}))
+    after = engine.retrieve(info.id, QUERY, tokens=2000)
+    assert {passage.chunk: passage.found_by for passage in after} == {p.chunk: p.found_by for p in before}
+    scores = [passage.score for passage in after]
+    assert scores == sorted(scores, reverse=True)
+    reranker = Reranker(cross_encoder, "cpu")
+    read = sorted(after, key=lambda passage: -reranker.scores(QUERY, [passage.chunk.indexed])[0])
+    old = {passage.chunk: passage.score for passage in before}
+    gains = [passage.score - old[passage.chunk] for passage in read]
+    assert len(gains) > 1
+    assert gains == pytest.approx([REREAD / (RRF_K + rank) for rank in range(1, len(gains) + 1)])
+    assert engine.memorize([from_text(LONG, "gates")]).cached  # it is no part of what a context is
+
+
+def test_hits_beyond_those_read_again_stay_behind_them() -> None:
+    found = [Found(number, 1 / (1 + number), ("asked",)) for number in range(READ_AGAIN + 5)]
+    chunks = [Chunk("d", number, number + 1, str(number)) for number in range(len(found))]
+    backwards = cast(Reranker, SimpleNamespace(scores=lambda _, texts: [float(text) for text in texts]))
+    again = reranked(found, QUERY, chunks, backwards)
+    assert again[READ_AGAIN:] == found[READ_AGAIN:]
+    assert {item.chunk for item in again[:READ_AGAIN]} == set(range(READ_AGAIN))
+    gains = {item.chunk: item.score - found[item.chunk].score for item in again}
+    assert gains[READ_AGAIN - 1] == pytest.approx(REREAD / (RRF_K + 1))
+    assert reranked([], QUERY, chunks, backwards) == []
+
+
+def test_models_are_unloaded_with_the_cross_encoder_and_it_is_told_by_the_doctor(
+    settings: Settings, cross_encoder: Path
+) -> None:
+    chosen = settings.model_copy(update={"reranker": str(cross_encoder)})
+    engine = MemoRAG(chosen)
+    engine.memorize([from_text("\n".join(TEXTS))])
+    held = weakref.ref(engine.shared.parts.reranker)
+    assert engine.shared.unload(0.0)
+    assert held() is None
+    assert f"model {cross_encoder}" in {check.what for check in _profile_and_models(chosen, has_torch=True)}
+    nowhere = MemoRAG(settings.model_copy(update={"reranker": "no/where"}))
+    with pytest.raises(ModelUnavailable, match="no/where"):
+        nowhere.memorize([from_text("\n".join(TEXTS))])
