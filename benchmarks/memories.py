@@ -1,16 +1,18 @@
 """What memories answer and recall from themselves alone, on real documents: Lite, and long-LLM at several ratios.
 
 Run: python -m benchmarks.memories MODEL… [--set FOLDER] [--memory lite long] [--ratios 1 2 4 8] [--methods …]
-     [--documents N] [--questions N] [--characters N] [--segment N] [--storage half|int8]
-e.g. python -m benchmarks.memories smollm2-135m-instruct --set ../shared/eval/loogle_shortdep_qa --questions 8
+     [--documents N] [--questions N] [--characters N] [--segment N] [--storage half|int8] [--records FILE]
+e.g. python -m benchmarks.memories smollm2-135m-instruct --set ../shared/eval/loogle_shortdep_qa --documents 3
 
-MODEL is an embedded model, a folder, a hub id, or a GGUF file, which is converted once beside itself. Documents are
-cut to `--characters`, and only questions are asked whose evidence lies within; all questions of a document are asked
-as one batch. Every row reads the documents anew: what is read later attends to what was kept of what came before,
-so no ratio can be had from the memory of another. With `--storage`, what is asked was on disk in that form.
+MODEL is an embedded model, a folder, a hub id, or a GGUF file, which is converted once beside itself. Of every
+document, the `--characters` in a row are read that hold the evidence of most questions, and these questions are asked,
+as one batch. Every row reads the documents anew: what is read later attends to what was kept of what came before, so
+no ratio can be had from the memory of another. With `--storage`, what is asked was on disk in that form. Rows come
+document by document, then over all of them; with `--records`, a run that was stopped goes on where it was.
 
-F1: words shared by answer and gold answer. Clues: cleaned sentences recalled per question; found: the share of them
-with at least 0.8 of their words in the gold evidence; overlap: the mean share of their words that are in it.
+F1: words shared by answer and gold answer. Clues: cleaned sentences recalled per question; none: the share of
+questions without any; found: the share of clues with at least 0.8 of their words in the gold evidence; overlap: the
+mean share of their words that are in it; verbatim: the share that stands in the text to the letter.
 """
 
 from __future__ import annotations
@@ -19,9 +21,9 @@ import argparse
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property, partial
 from pathlib import Path
 from statistics import mean
 from tempfile import TemporaryDirectory
@@ -64,24 +66,75 @@ def _words(texts: Sequence[str]) -> list[int]:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One question over one memory."""
+    """One question over one memory; of clues where there are any, shares."""
 
     f1: float
     clues: int
-    found: float | None
-    overlap: float | None
+    found: float | None = None
+    overlap: float | None = None
+    verbatim: float | None = None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """All questions of a document over one memory, and what that took."""
+
+    outcomes: Sequence[Outcome]
+    kept: int
+    mib: float
+    read: float
+    ask: float
+
+
+@dataclass
+class Records:
+    """What was measured, by model, settings, document and row; in a file, where there is one, a line each."""
+
+    path: Path | None
+    done: dict[str, Asked] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.path and self.path.is_file():
+            for line in self.path.read_text(encoding="utf-8").splitlines():
+                record = json.loads(line)
+                key, outcomes = record.pop("key"), [Outcome(**outcome) for outcome in record.pop("outcomes")]
+                self.done[key] = Asked(outcomes, **record)
+
+    def get(self, key: str, measure: Callable[[], Asked]) -> Asked:
+        """What is known of `key`, else what is measured now."""
+        if key not in self.done:
+            self.done[key] = measure()
+            if self.path:
+                with self.path.open("a", encoding="utf-8") as file:
+                    print(json.dumps({"key": key, **asdict(self.done[key])}), file=file)
+        return self.done[key]
 
 
 def cases(folder: Path, documents: int, questions: int, characters: int) -> list[Case]:
-    """The documents with most questions within their first `characters`."""
+    """The documents with most questions in a stretch of `characters`, cut to it."""
     asked = [json.loads(line) for line in (folder / "questions.jsonl").read_text(encoding="utf-8").splitlines()]
     found = []
     for path in sorted(folder.glob("*.txt")):
-        text = path.read_text(encoding="utf-8")[:characters]
         own = [q for q in asked if q["context"] == path.stem and q["evidence"]]
-        within = [q for q in own if all(end <= len(text) for _, end in q["evidence"])]
+        text, within = stretch(path.read_text(encoding="utf-8"), own, characters)
         found.append(Case(Document(path.stem, path.stem, text), spread(within, questions)))
     return sorted(found, key=lambda case: -len(case.questions))[:documents]
+
+
+def stretch(text: str, questions: Sequence[dict[str, Any]], characters: int) -> tuple[str, list[dict[str, Any]]]:
+    """The `characters` in a row that hold the evidence of most of the questions, and these, moved along."""
+    begins = [min(start for start, _ in question["evidence"]) for question in questions]
+    begins = sorted({min(begin, max(0, len(text) - characters)) for begin in begins} | {0})
+    best = max(begins, key=lambda begin: len(_within(questions, begin, begin + characters)))
+    moved = [
+        question | {"evidence": [[start - best, end - best] for start, end in question["evidence"]]}
+        for question in _within(questions, best, best + characters)
+    ]
+    return text[best : best + characters], moved
+
+
+def _within(questions: Sequence[dict[str, Any]], begin: int, end: int) -> list[dict[str, Any]]:
+    return [q for q in questions if all(begin <= start and stop <= end for start, stop in q["evidence"])]
 
 
 def spread(items: Sequence[dict[str, Any]], most: int) -> list[dict[str, Any]]:
@@ -102,8 +155,8 @@ def memories(lm: LanguageModel, chosen: argparse.Namespace) -> Iterator[tuple[st
             yield name, LongMemory(lm, ratio, method, chosen.segment)
 
 
-def ask(model: KeyValueMemory, case: Case, storage: Storage | None) -> tuple[list[Outcome], str]:
-    """All questions over a memory of the document, or what is left of it on disk; and what it cost."""
+def ask(model: KeyValueMemory, case: Case, storage: Storage | None) -> Asked:
+    """All questions over a memory of the document, or what is left of it on disk."""
     started = time.perf_counter()
     memory = model.memorize([case.document], lambda done, total: None)
     reading = time.perf_counter() - started
@@ -117,25 +170,23 @@ def ask(model: KeyValueMemory, case: Case, storage: Storage | None) -> tuple[lis
     asked = [t.format(question=q["question"]) for q in case.questions for t in templates]
     replies = model.ask(memory, asked, NEW_TOKENS)
     asking = time.perf_counter() - started - reading
-    outcomes = [
-        judge(case, question, *replies[2 * number : 2 * number + 2]) for number, question in enumerate(case.questions)
-    ]
-    return outcomes, f"{memory.state.tokens:>7} {memory.state.nbytes >> 20:>5} {reading:>7.1f} {asking:>7.1f}"
+    pairs = zip(case.questions, replies[::2], replies[1::2], strict=True)
+    outcomes = [judge(case, question, answer, spans) for question, answer, spans in pairs]
+    return Asked(outcomes, memory.state.tokens, memory.size / (1 << 20), reading, asking)
 
 
 def judge(case: Case, question: dict[str, Any], answer: str, spans: str) -> Outcome:
     """One answer against the gold answers, and the clues against the gold evidence."""
     text = case.document.text
     evidence = {word for start, end in question["evidence"] for word in terms(text[start:end])}
-    shares = [
-        len(own & evidence) / len(own)
-        for clue in clean({"span": spans}, question["question"], case.texts)
-        for own in [set(terms(clue.text))]
-    ]
+    clues = clean({"span": spans}, question["question"], case.texts)
+    words = [set(terms(clue.text)) for clue in clues]
+    shares = [len(own & evidence) / len(own) for own in words if own]
     f1 = max(shared_words(answer, gold) for gold in question["answers"])
     if not shares:
-        return Outcome(f1, 0, None, None)
-    return Outcome(f1, len(shares), mean(share >= FOUND for share in shares), mean(shares))
+        return Outcome(f1, 0)
+    verbatim = mean(clue.place is not None for clue in clues)
+    return Outcome(f1, len(shares), mean(share >= FOUND for share in shares), mean(shares), verbatim)
 
 
 def shared_words(one: str, other: str) -> float:
@@ -145,14 +196,41 @@ def shared_words(one: str, other: str) -> float:
     return 2 * shared / (a.total() + b.total()) if shared else 0.0
 
 
-def row(name: str, outcomes: Sequence[Outcome], cost: str) -> str:
-    """One line of the table; found and overlap are means over the questions with clues."""
-    found, overlap = (
-        mean(values) if (values := [v for o in outcomes if (v := getattr(o, field)) is not None]) else 0.0
-        for field in ("found", "overlap")
-    )
-    clues = mean(o.clues for o in outcomes)
-    return f"{name:<28} {mean(o.f1 for o in outcomes):>6.3f} {clues:>6.1f} {found:>6.2f} {overlap:>8.2f} {cost}"
+def row(name: str, parts: Sequence[Asked]) -> str:
+    """One line of the table; shares of clues are means over the questions that have any."""
+    outcomes = [outcome for part in parts for outcome in part.outcomes]
+    none = mean(outcome.clues == 0 for outcome in outcomes)
+    shares = [
+        mean(values) if (values := [v for o in outcomes if (v := getattr(o, name)) is not None]) else 0.0
+        for name in ("found", "overlap", "verbatim")
+    ]
+    line = f"{name:<28} {mean(o.f1 for o in outcomes):>6.3f} {mean(o.clues for o in outcomes):>6.1f} {none:>6.2f} "
+    line += " ".join(f"{share:>8.2f}" for share in shares)
+    costs = (mean(getattr(part, name) for part in parts) for name in ("kept", "mib", "read", "ask"))
+    return line + " {:>7.0f} {:>6.1f} {:>7.1f} {:>7.1f}".format(*costs)
+
+
+HEADER = f"{'memory':<28} {'F1':>6} {'clues':>6} {'none':>6} {'found':>8} {'overlap':>8} {'verbatim':>8}"
+HEADER += f" {'kept':>7} {'MiB':>6} {'read, s':>7} {'ask, s':>7}"
+
+
+def table(lm: LanguageModel, found: Sequence[Case], records: Records, chosen: argparse.Namespace) -> None:
+    """The rows of one model, document by document, and over all documents."""
+    rows: dict[str, list[Asked]] = {}
+    for case in found:
+        [tokens] = lm.count([case.document.text])
+        print(f"\n{lm.model_id}, {chosen.set.name}/{case.document.id}, {tokens} tokens, ", end="")
+        print(f"{len(case.questions)} questions, segment {chosen.segment}\n{HEADER}")
+        for name, model in memories(lm, chosen):
+            key = f"{lm.model_id} {chosen.set.name} {case.document.id} {len(case.document.text)} "
+            key += f"{len(case.questions)} {chosen.segment} {chosen.storage} {name}"
+            part = records.get(key, partial(ask, model, case, chosen.storage))
+            rows.setdefault(name, []).append(part)
+            print(row(name, [part]), flush=True)
+    print(f"\n{lm.model_id}, {sum(len(case.questions) for case in found)} questions; costs are means of documents")
+    print(HEADER)
+    for name, parts in rows.items():
+        print(row(name, parts), flush=True)
 
 
 def language_model(name: str) -> LanguageModel:
@@ -182,17 +260,11 @@ def main() -> None:
     parser.add_argument("--characters", type=int, default=24_000)
     parser.add_argument("--segment", type=int, default=1024)
     parser.add_argument("--storage", choices=get_args(Storage))
+    parser.add_argument("--records", type=Path)
     chosen = parser.parse_args()
     found = cases(chosen.set, chosen.documents, chosen.questions, chosen.characters)
     for name in chosen.models:
-        lm = language_model(name)
-        for case in found:
-            [tokens] = lm.count([case.document.text])
-            print(f"\n{lm.model_id}, {chosen.set.name}/{case.document.id}, {tokens} tokens, ", end="")
-            print(f"{len(case.questions)} questions, segment {chosen.segment}")
-            print(f"{'memory':<28} {'F1':>6} {'clues':>6} {'found':>6} {'overlap':>8}    kept   MiB    read     ask")
-            for kind, model in memories(lm, chosen):
-                print(row(kind, *ask(model, case, chosen.storage)), flush=True)
+        table(language_model(name), found, Records(chosen.records), chosen)
 
 
 if __name__ == "__main__":

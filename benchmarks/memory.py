@@ -25,7 +25,7 @@ from typing import Any, cast
 import torch
 from transformers import DynamicCache
 
-from benchmarks.shapes import SHAPES, build, interleaved, seconds, tokens
+from benchmarks.shapes import SHAPES, build, interleaved, plain, seconds, tokens
 from memorag_core.memory import Memory
 from memorag_core.memory.beacon import BeaconMemory
 from memorag_core.models.beacon import BeaconModel, BeaconState
@@ -93,7 +93,8 @@ class Costs:
 
     def __init__(self, model: BeaconModel, shape: str, context: int) -> None:
         self.model, self.shape = model, shape
-        self.plain = Plain(model.model, model.layout.window)
+        layout = model.layout
+        self.plain = Plain(plain(shape, layout.window, layout.ratio, model.model.device.type), layout.window)
         self.ids = tokens(context, shape)
         self.query = tokens(QUERY_TOKENS, shape, seed=1)
         self.state: BeaconState = read(model, self.ids[:1])

@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 from memorag_core.models.beacon import BeaconModel, BeaconState
 from memorag_core.models.continuation import Continuation, decode_after, read
 from memorag_core.models.decoding import Greedy
+from memorag_core.models.halves import unpack
 from memorag_core.models.language_model import load_model
 
 TOLERANCE = 1e-4
@@ -56,6 +57,7 @@ def checkpoints(folders: Iterable[Path]) -> list[Path]:
 def loaded(place: Path, device: str) -> BeaconModel:
     """A checkpoint in float32, wherever it computes."""
     model: Any = load_model(place, "cpu")
+    unpack(model)
     return BeaconModel.beside(model.to(device), place)
 
 

@@ -17,6 +17,7 @@ from transformers import AutoModelForCausalLM, Qwen2Config
 
 from memorag_core.models.attention import register
 from memorag_core.models.beacon import EMBEDDING, WEIGHTS, BeaconModel, Layout
+from memorag_core.models.halves import pack
 
 PROJECTIONS = {"q_proj", "k_proj", "v_proj"}
 
@@ -82,12 +83,15 @@ SHAPES = {
 
 
 def plain(shape: str, window: int, ratio: int, device: str = "cpu") -> Any:
-    """The model with random weights: bfloat16 on CUDA, float32 elsewhere."""
+    """The model with random weights: bfloat16 on CUDA, elsewhere such numbers in float32, as a published model has."""
     torch.manual_seed(0)
     dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
     config = Qwen2Config(**SHAPES[shape].config(window, ratio))
     with torch.device(device):
-        return AutoModelForCausalLM.from_config(config, dtype=dtype, attn_implementation=register()).eval()
+        model = AutoModelForCausalLM.from_config(config, dtype=dtype, attn_implementation=register()).eval()
+    for weight in model.parameters():
+        weight.data = weight.data.bfloat16().to(dtype)
+    return model
 
 
 def beacon_weights(model: Any) -> dict[str, torch.Tensor]:
@@ -95,13 +99,15 @@ def beacon_weights(model: Any) -> dict[str, torch.Tensor]:
     ordinary = {name: tensor for name, tensor in model.state_dict().items() if name.split(".")[-2] in PROJECTIONS}
     named = {name.replace("self_attn.", "self_attn.beacon_"): tensor for name, tensor in ordinary.items()}
     named[EMBEDDING] = model.get_input_embeddings().weight[:1].detach()
-    return {name: torch.randn_like(tensor) / 50 for name, tensor in named.items()}
+    return {name: (torch.randn_like(tensor) / 50).bfloat16().to(tensor.dtype) for name, tensor in named.items()}
 
 
 def build(shape: str, window: int, ratio: int, device: str = "cpu") -> BeaconModel:
-    """A beacon model that never touches the disk."""
+    """A beacon model that never touches the disk, as one that was loaded would be."""
     model = plain(shape, window, ratio, device)
-    return BeaconModel(model, Layout(window, ratio, 0), beacon_weights(model))
+    weights = beacon_weights(model)
+    pack(model)
+    return BeaconModel(model, Layout(window, ratio, 0), weights)
 
 
 def checkpoint(folder: Path, shape: str, window: int, ratio: int) -> Path:

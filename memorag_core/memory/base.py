@@ -34,6 +34,10 @@ class Kept(Protocol):
         """The tokens a question is asked over."""
 
     @property
+    def size(self) -> int:
+        """Bytes of it, where it is held."""
+
+    @property
     def notes(self) -> dict[str, Any]:
         """What JSON can hold, for whoever asks what was remembered."""
 

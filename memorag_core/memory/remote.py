@@ -26,6 +26,11 @@ class TextMemory:
     tokens: int
     notes: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def size(self) -> int:
+        """Bytes of the text."""
+        return len(self.text.encode())
+
 
 class RemoteMemory(GistMemory[TextMemory]):
     """Gists by a model behind an API, kept as text; no language model is loaded here. The documents go to the API."""

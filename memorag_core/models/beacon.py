@@ -22,6 +22,7 @@ from transformers.utils.hub import cached_file
 
 from memorag_core.errors import InputError, ModelUnavailable
 from memorag_core.models.attention import KeyValues
+from memorag_core.models.halves import Halves, packed
 from memorag_core.models.language_model import load_model
 from memorag_core.models.passing import KeysAndValues, Routed, Where
 from memorag_core.models.rotary import BY_LENGTH
@@ -144,8 +145,9 @@ class BeaconModel:
         return cls(model, layout, read_weights(source))
 
     @property
-    def own(self) -> dict[str, torch.nn.Linear]:
-        """The projections that beacons have of their own, by their names in a checkpoint."""
+    def own(self) -> dict[str, torch.nn.Module]:
+        """The projections that beacons have of their own, by their names in a checkpoint; to be trained where the
+        model's are linear layers, not packed ones."""
         return {
             f"model.layers.{attention.layer_idx}.self_attn.beacon_{name}": routed.beacon
             for attention, name, routed in self._routed
@@ -214,7 +216,8 @@ class BeaconModel:
         own = {key.removeprefix(prefix): tensor for key, tensor in weights.items() if key.startswith(prefix)}
         beacon.load_state_dict(own, assign=True)
         beacon.requires_grad_(False).to(self.model.device, self.model.dtype)
-        return Routed(getattr(attention, name), beacon, self._where)
+        ordinary = getattr(attention, name)
+        return Routed(ordinary, packed(beacon) if type(ordinary) is Halves else beacon, self._where)
 
 
 def read_weights(source: str | Path) -> dict[str, torch.Tensor]:

@@ -135,7 +135,7 @@ def _flash_for_cpu(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float, lower_right: bool = False
 ) -> Part:
     """As many heads of queries as of keys; where causal, as many queries as keys too."""
-    kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+    kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu.default
     output, lse = kernel(query, key, value, 0.0, lower_right, scale=scale)
     return Part(output, lse)
 

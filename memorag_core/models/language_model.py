@@ -16,6 +16,7 @@ from memorag_core.errors import InputError, ModelUnavailable, require
 from memorag_core.models.attention import KeyValues, register
 from memorag_core.models.decoding import decode
 from memorag_core.models.growing import Growing
+from memorag_core.models.halves import pack
 from memorag_core.models.registry import loading
 from memorag_core.models.segments import Reading, read
 from memorag_core.types import OnStep, OnText
@@ -135,6 +136,8 @@ def load_model(
 ) -> PreTrainedModel:
     """The weights of a folder or hub id in transformers' own class: bfloat16 on CUDA, float32 elsewhere.
 
+    On the CPU, matrices that are halves are kept as such (`models.halves`), which changes no result.
+
     No code of the repository is run, and weights the class has no place for (beacons) are left unread. Where the
     configuration names a `beacon_base`, the weights are that model's; `find` says where it is.
 
@@ -165,6 +168,7 @@ def load_model(
     model, report = loaded
     if missing := sorted(report["missing_keys"]):
         raise ModelUnavailable(f"The weights of '{source}' lack {', '.join(missing[:3])}. Fetch them again.")
+    pack(model)
     return cast(PreTrainedModel, model)
 
 

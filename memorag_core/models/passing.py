@@ -31,7 +31,7 @@ class Where:
 class Routed(torch.nn.Module):
     """A projection that sends tokens through the ordinary weights only, and beacons through their own only."""
 
-    def __init__(self, ordinary: torch.nn.Module, beacon: torch.nn.Linear, where: Where) -> None:
+    def __init__(self, ordinary: torch.nn.Module, beacon: torch.nn.Module, where: Where) -> None:
         super().__init__()
         self.ordinary, self.beacon, self.where = ordinary, beacon, where
 

@@ -110,6 +110,24 @@ def test_the_model_gives_the_plain_output_to_the_bit_after_beacons_and_after_an_
     assert torch.equal(model.model(ids).logits, plain)
 
 
+def test_tokens_go_through_ordinary_projections_only_and_beacons_through_their_own_only(checkpoint: Path) -> None:
+    model = BeaconModel.load(checkpoint)
+    ordinary: Any = model.model.base_model.layers[0].self_attn.q_proj  # type: ignore[index, union-attr]  # untyped
+    own = model.own["model.layers.0.self_attn.beacon_q_proj"]
+    entries = {"tokens": 0, "beacons": 0}
+
+    def count(name: str) -> Any:
+        def hook(module: torch.nn.Module, given: tuple[torch.Tensor]) -> None:
+            entries[name] += given[0].numel() // given[0].shape[-1]
+
+        return hook
+
+    ordinary.register_forward_pre_hook(count("tokens"))
+    own.register_forward_pre_hook(count("beacons"))
+    read(model, IDS[:66])
+    assert entries == {"tokens": 66, "beacons": 66 // 4}
+
+
 def test_reading_only_to_remember_leaves_the_state_of_reading_with_logits(checkpoint: Path) -> None:
     for ratio in (0, 4):
         model = BeaconModel.load(checkpoint, ratio=ratio)

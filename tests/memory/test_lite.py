@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from conftest import STORY
 
 from memorag_core.errors import Cancelled
-from memorag_core.memory import LiteMemory
+from memorag_core.memory import LiteMemory, lite
 from memorag_core.models.language_model import LanguageModel
 from memorag_core.prompts import ENGLISH
 from memorag_core.types import Document
@@ -47,6 +49,34 @@ def test_the_memory_keeps_to_its_budget(lm: LanguageModel, budget: int) -> None:
     memory = LiteMemory(lm, chunk=200, gist=24, budget=budget).memorize([document(LONG)], nothing)
     frame = lm.count([lm.chat_head])[0] + lm.count(["Here is what you remember of a long text, part by part:\n\n"])[0]
     assert memory.state.tokens <= budget + frame + 8
+
+
+@pytest.mark.parametrize(("free", "most"), [(0, 1), (1 << 40, 8)])
+def test_as_many_chunks_are_read_at_once_as_half_of_the_free_memory_holds_and_at_most_eight(
+    lm: LanguageModel, monkeypatch: pytest.MonkeyPatch, free: int, most: int
+) -> None:
+    batches: list[int] = []
+    generate = lm.generate
+
+    def recorded(instructions: list[str], *given: Any, **named: Any) -> list[str]:
+        batches.append(len(instructions))
+        return generate(instructions, *given, **named)
+
+    expected = LiteMemory(lm, chunk=64, gist=8).memorize([document(LONG)], nothing)
+    monkeypatch.setattr(lite, "_free_ram", lambda: free)
+    monkeypatch.setattr(lm, "generate", recorded)
+    memory = LiteMemory(lm, chunk=64, gist=8).memorize([document(LONG)], nothing)
+    assert max(batches) == most
+    assert memory.notes == expected.notes
+
+
+def test_a_tokenizer_without_a_chat_template_will_do(lm: LanguageModel) -> None:
+    tokenizer = copy.deepcopy(lm.tokenizer)
+    tokenizer.chat_template = None
+    model = LiteMemory(LanguageModel(lm.model, tokenizer, "plain", ""), chunk=128, gist=16)
+    memory = model.memorize([document(STORY)], nothing)
+    assert model.lm.chat_tail == "\n"
+    assert model.answer(memory, "Who kept the book?") == model.answer(memory, "Who kept the book?")
 
 
 def test_a_saved_and_loaded_memory_gives_the_same_answer(lm: LanguageModel, tmp_path: Path) -> None:

@@ -1,0 +1,77 @@
+"""Matrices kept in half precision where that loses nothing, multiplied in float32: a CPU's way to read half as much.
+
+Models are published in bfloat16 or float16. Loaded for a CPU they become float32: twice the bytes, all of which
+decoding reads at every step, for the same numbers. torch's kernels for half-precision weights (FBGEMM, x86 with AVX2)
+widen them in registers and multiply and add in float32; they use AVX-512 where a CPU has it.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import torch
+
+LOST = 2.0**-25
+"""What a weight may differ by: half of the smallest step of float16, far below what float32 sums round off."""
+
+
+class Halves(torch.nn.Module):
+    """What a linear layer computes, from float16 weights; for inference only."""
+
+    def __init__(self, linear: torch.nn.Linear) -> None:
+        super().__init__()
+        bias = None if linear.bias is None else linear.bias.detach()
+        self.packed = torch.ops.quantized.linear_prepack_fp16(linear.weight.detach(), bias)
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        """(…, in) to (…, out), float32."""
+        out: torch.Tensor = torch.ops.quantized.linear_dynamic_fp16.default(hidden, self.packed)
+        return out
+
+    def whole(self) -> torch.nn.Linear:
+        """The linear layer again."""
+        weight, bias = torch.ops.quantized.linear_unpack_fp16(self.packed)
+        with torch.device("meta"):
+            linear = torch.nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
+        tensors = {"weight": weight.float()} | ({} if bias is None else {"bias": bias})
+        linear.load_state_dict(tensors, assign=True)
+        return linear
+
+
+def pack(model: torch.nn.Module) -> None:
+    """Put `Halves` in the place of linear layers of a model where `packed` would."""
+    for parent in list(model.modules()):
+        for name, child in parent.named_children():
+            if type(child) is torch.nn.Linear:
+                setattr(parent, name, packed(child))
+
+
+def packed(linear: torch.nn.Linear) -> torch.nn.Module:
+    """As `Halves`, if there are kernels and it is in float32 on the CPU and its weights are halves; else as it is."""
+    return Halves(linear) if _kernels() and _is_half(linear.weight.detach()) else linear
+
+
+def unpack(model: torch.nn.Module) -> None:
+    """Put linear layers back, for what `Halves` cannot do: gradients, other devices, saving."""
+    for parent in list(model.modules()):
+        for name, child in parent.named_children():
+            if type(child) is Halves:
+                setattr(parent, name, child.whole())
+
+
+def _is_half(weight: torch.Tensor) -> bool:
+    if weight.dtype != torch.float32 or weight.device.type != "cpu":
+        return False
+    return bool((weight.half().float() - weight).abs().max() <= LOST)
+
+
+@cache
+def _kernels() -> bool:
+    """Whether this build of torch has the kernels and they compute what they should here."""
+    linear = torch.nn.Linear(8, 8)
+    given = torch.ones(3, 8)
+    expected = given @ linear.weight.detach().half().float().t() + linear.bias.detach()
+    try:
+        return torch.allclose(Halves(linear)(given), expected, atol=1e-5)
+    except (RuntimeError, AttributeError):
+        return False
