@@ -197,8 +197,8 @@ def test_a_memory_is_asked_for_answers_and_for_generated_clues() -> None:
 def test_evidence_by_attention_is_the_same_without_a_memory(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    models = {"memory_model": str(settings.memory_model), "embedder": str(settings.embedder)}
-    monkeypatch.setitem(PROFILES, "tiny", replace(TINY, heads=((0, 1), (1, 3)), **models))
+    here = replace(TINY, memory_model=str(settings.memory_model), embedder=str(settings.embedder))
+    monkeypatch.setitem(PROFILES, "tiny", replace(here, heads=((0, 1), (1, 3))))
     plan = Plan(("question", "memorag"), (16, 64), answers=False)
     found = evaluate(MemoRAG(settings), SETS, plan, tmp_path / "evidence")
     assert [context.models["memory"] for context in MemoRAG(settings).contexts()] == [settings.memory_model]
