@@ -210,6 +210,13 @@ def test_evidence_by_attention_is_the_same_without_a_memory(
     assert any(record.clues for record in found)
 
 
+def test_what_asks_no_memory_is_not_measured_anew_beside_what_does(settings: Settings, tmp_path: Path) -> None:
+    evaluate(MemoRAG(settings), SETS, Plan(("dense",), (16, 64)), tmp_path)
+    evaluate(MemoRAG(settings), SETS, Plan(("dense", "memory"), (16, 64)), tmp_path)
+    kept = [json.loads(line) for line in (tmp_path / RECORDS).read_text(encoding="utf-8").splitlines()]
+    assert [record["system"] for record in kept] == ["dense"] * 2 + ["memory"] * 2
+
+
 def test_no_questions_and_an_unusable_folder_are_told(engine: MemoRAG, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no question to ask"):
         evaluate(engine, [replace(SETS[0], questions=())], BASELINES, tmp_path)
