@@ -16,6 +16,7 @@ from transformers import PreTrainedModel
 from memorag_core.disk import swap
 from memorag_core.errors import InputError
 from memorag_core.models.beacon import EMBEDDING, UNDERSTOOD, WEIGHTS, BeaconModel, Layout
+from memorag_core.models.halves import unpack
 from memorag_core.models.language_model import LanguageModel
 from memorag_core.training.plan import Plan
 
@@ -25,9 +26,12 @@ NOTES = "training.json"
 def begin(lm: LanguageModel, source: str | Path, plan: Plan) -> BeaconModel:
     """The beacon model to train: that of a checkpoint which has beacons, else a fresh one beside ordinary weights.
 
+    The weights of `lm` become what gradients can pass through, and what can be saved.
+
     Raises:
         InputError: the checkpoint has another window than the plan.
     """
+    unpack(lm.model)
     if not hasattr(lm.model.config, "beacon_window"):
         return fresh(lm.model, lm.tokenizer.eos_token_id, plan)
     beacons = BeaconModel.beside(lm.model, source)

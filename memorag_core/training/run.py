@@ -10,7 +10,6 @@ from typing import Literal
 from memorag_core.config import Settings
 from memorag_core.errors import InputError
 from memorag_core.models.beacon import BeaconModel
-from memorag_core.models.halves import unpack
 from memorag_core.models.registry import Weights, choose_profile
 from memorag_core.stopping import check
 from memorag_core.training.checkpoint import begin, write
@@ -51,7 +50,6 @@ def train(settings: Settings, job: Job, plan: Plan, say: Say, on_step: OnStepDon
     weights = Weights(settings.model_copy(update={"device": device}), say)
     with accelerator.main_process_first():
         lm = weights.language_model(name)
-        unpack(lm.model)
         check()
         limits = plan.window, plan.windows
         if job.task == "pretrain":

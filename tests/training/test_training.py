@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import SAMPLES, STORY
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from memorag_core import MemoRAG, Settings, from_text
 from memorag_core.config import PROFILES
@@ -89,6 +90,26 @@ def test_a_run_that_was_stopped_has_the_losses_of_one_that_was_not(
     ]
     for name, tensor in run.module.weights().items():
         assert torch.equal(tensor, again.module.weights()[name])
+
+
+def test_a_published_model_in_half_precision_is_trained_on_and_written_with_its_own_weights(
+    base: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(base, tmp_path / "base")
+    tensors = {name: tensor.bfloat16().float() for name, tensor in load_file(base / "model.safetensors").items()}
+    save_file(tensors, tmp_path / "base" / "model.safetensors", {"format": "pt"})
+    lm, run = training(tmp_path / "base", tmp_path / "run", replace(PLAN, steps=2))
+    run.run(nothing)
+    write(tmp_path / "checkpoint", lm, run.module.weights(), {})
+    written = load_file(tmp_path / "checkpoint" / "model.safetensors")
+    for name, tensor in tensors.items():
+        torch.testing.assert_close(written[name], tensor, atol=2**-25, rtol=0)
+    trained = BeaconModel.load(tmp_path / "checkpoint")
+    tokens = random.Random(1).choices(range(200), k=64)
+    ids, after = torch.tensor([tokens[:-1]]), torch.tensor([tokens[1:]])
+    with torch.no_grad():
+        float32, packed = (BeaconLoss(model)(ids, after, (4, 8)) for model in (run.module.beacons, trained))
+    torch.testing.assert_close(packed, float32, atol=0, rtol=1e-5)
 
 
 @pytest.mark.slow
