@@ -2,7 +2,7 @@
 # A memory for SmolLM2-135M on a CPU, from Debian's documentation: benchmarks/train_cpu.sh OUT
 #
 # Trained on the Debian Administrator's Handbook and the Debian FAQ, measured on the Developer's Reference. Needs apt-get
-# and dpkg-deb (nothing is installed), and about 40 minutes on two quiet cores. A run that was stopped goes on with the
+# and dpkg-deb (nothing is installed), and about 35 minutes on one quiet core. A run that was stopped goes on with the
 # same command. Environment: STEPS, RATE, PYTHON.
 set -euo pipefail
 out=$1
@@ -20,7 +20,7 @@ if [ ! -d "$texts" ]; then
   mv "$out/.texts" "$texts"
 fi
 measure() { # NAME
-  "${memorag[@]}" train evaluate "$texts/held-out" --memory-model "$out/$1/checkpoint" "${common[@]}" --samples 24 \
+  "${memorag[@]}" train evaluate "$texts/held-out" --memory-model "$out/$1/checkpoint" "${common[@]}" --samples 48 \
     --windows 3 --ratios 4,8 --lengths 256 --json "$out/$1.json" --plot "$out/$1.svg" | tee "$out/$1.txt"
 }
 pretrain() { # NAME STEPS

@@ -20,7 +20,10 @@ _PARAGRAPH = re.compile(r"\n[^\S\n]*\n")
 _WORD = re.compile(r"\S+\s*")
 _HEADING = re.compile(r"^(#{1,6})[^\S\n]+(\S.*?)[^\S\n]*#*[^\S\n]*$", re.MULTILINE)
 _FENCE = re.compile(r"^(?:```|~~~)", re.MULTILINE)
+_LINE = re.compile(r"\S[^\n]*")
+_TURN = re.compile(r"(?:\[[^\]\n]{1,20}\]|\([^)\n]{1,20}\)|[\d:.]{4,12})?\s*([^\W\d_][\w .'’()&-]{0,38}?)\s*[:：]")
 LONGEST_HEADING = 80
+TURNS, TURNS_A_SPEAKER = 10, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,13 @@ def sentences(text: str, start: int = 0, end: int | None = None) -> Iterator[Spa
         yield from _stripped(text, at, match.end())
         at = match.end()
     yield from _stripped(text, at, end)
+
+
+def is_talk(text: str) -> bool:
+    """Whether a text is a transcript: half of its lines are turns, `Name: …`, of speakers who come back."""
+    lines = _LINE.findall(text)
+    speakers = [turn[1] for line in lines if (turn := _TURN.match(line))]
+    return len(speakers) >= max(TURNS, len(lines) / 2, TURNS_A_SPEAKER * len(set(speakers)))
 
 
 def _stripped(text: str, start: int, end: int) -> Iterator[Span]:

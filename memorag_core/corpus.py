@@ -52,7 +52,7 @@ class Corpus:
     @cached_property
     def surroundings(self) -> Surroundings:
         """Which chunks stand near each other."""
-        return Surroundings(self.chunks)
+        return Surroundings(self.chunks, {document.id: document.text for document in self.documents})
 
     def chunk_at(self, place: Place) -> int | None:
         """The number of the chunk in which a place begins; None where none of the chunks has it."""

@@ -17,7 +17,7 @@ from memorag_core.types import Chunk
 if TYPE_CHECKING:
     from memorag_core.retrieval.rerank import Reranker
 
-READ_AGAIN = 40
+READ_AGAIN = 20
 """How many candidates are read again; those behind them stay behind them."""
 REREAD = 0.5
 """What the cross-encoder's order weighs, beside the question's 1."""

@@ -16,8 +16,11 @@ from memorag_core.types import Clue
 if TYPE_CHECKING:
     from memorag_core.corpus import Corpus
 
-ASKED, PLACED, NAMED, UNPLACED = 1.0, 0.5, 1.0, 0.35
-"""What the question weighs, all clues with a place together, all names together, and all other clues together."""
+ASKED, PLACED, NAMED, UNPLACED = 1.0, 0.2, 1.0, 0.35
+"""What the question weighs, all clues with a place together, all names together, and all other clues together.
+
+From 0.3 on, clues with a place push out what the question finds better (measured in docs/log.md).
+"""
 LOOKED_AT = 3
 JUDGED = 1000
 """How many hits of a search are judged with what stands around them."""

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from memorag_core.config import NO_MEMORY
 from memorag_core.context import cut
 from memorag_core.engine import MemoRAG
 from memorag_core.texts import Texts
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 CORE = Path(__file__).resolve().parents[1]
 ROOM_TO_ASK = 512
-NO_MATTER = {"store", "models_dir", "device", "warm_mib", "queue", "patience"}
+NO_MATTER = {"store", "models_dir", "device", "warm_mib", "queue", "patience", "memory"}
 
 
 @dataclass(frozen=True)
@@ -51,14 +52,21 @@ class Bench:
         return getattr(self.generator, "lm", None)
 
     @cached_property
-    def recipe(self) -> str:
-        """Code, models and settings: all that decides what comes of a question, but the question and its context."""
-        profile, settings = asdict(self.engine.profile), self.engine.settings
-        sources = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(CORE.rglob("*.py"))))
-        names = filter(None, (profile[role] for role in ("memory_model", "embedder", "reranker")))
+    def sources(self) -> str:
+        """A digest of the code."""
+        return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(CORE.rglob("*.py")))).hexdigest()
+
+    def recipe(self, asks_memory: bool) -> str:
+        """Code, models and settings: all that decides what comes of a question, but the question and its context.
+
+        The kind of memory decides nothing for a system that does not ask it.
+        """
+        profile, settings = self.engine.profile, self.engine.settings
+        names = filter(None, (profile.memory_model, profile.embedder, profile.reranker))
         models = list(map(self.engine.weights.revision, names))
+        used = asdict(profile if asks_memory else replace(profile, memory=NO_MEMORY))
         chosen = settings.model_dump(mode="json", exclude=NO_MATTER)
-        return json.dumps([sources.hexdigest(), profile, models, chosen], sort_keys=True)
+        return json.dumps([self.sources, used, models, chosen], sort_keys=True)
 
     @property
     def chunk_tokens(self) -> int:

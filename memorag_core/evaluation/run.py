@@ -57,8 +57,11 @@ class Plan:
 
     def remembers(self, profile: Profile) -> bool:
         """Whether a memory is asked: for answers from it alone, and for clues where these are generated."""
-        generates = _generates(profile)
-        return any(system.remembers or (generates and system.recalls) for system in self.chosen(profile))
+        return any(_asks_memory(system, profile) for system in self.chosen(profile))
+
+
+def _asks_memory(system: type[System], profile: Profile) -> bool:
+    return system.remembers or (system.recalls and _generates(profile))
 
 
 def _generates(profile: Profile) -> bool:
@@ -114,7 +117,7 @@ class _Run:
         """One system's records; it is prepared only where one of them is not known yet."""
         usable: bool | None = None
         for question in asked:
-            key = (name, question.id, system.name, _recipe(system.case, self.plan, question))
+            key = (name, question.id, system.name, _recipe(system, self.plan, question))
             if (record := self.ledger.known.get(key)) is None:
                 usable = self._prepared(system) if usable is None else usable
                 if usable:
@@ -132,9 +135,11 @@ class _Run:
         self.on_progress(replace(step, fraction=self.done / self.total))
 
 
-def _recipe(case: Case, plan: Plan, question: Question) -> str:
+def _recipe(system: System, plan: Plan, question: Question) -> str:
     """A digest of all that decides a record; after a change of any of it, what was measured before does not count."""
-    parts = [case.bench.recipe, plan.budgets, plan.answers, asdict(question), case.digest]
+    case = system.case
+    used = case.bench.recipe(_asks_memory(type(system), case.bench.engine.profile))
+    parts = [used, plan.budgets, plan.answers, asdict(question), case.digest]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 

@@ -12,7 +12,7 @@ from memorag_core.inquiry import MAX_CONTEXTS, MAX_QUESTION
 ContextId = Annotated[str, Field(description="The id of a memorized context, from memorize_context or list_contexts")]
 MoreContexts = Annotated[
     list[str] | None,
-    Field(max_length=MAX_CONTEXTS - 1, description="Ids of further contexts to ask at once, with one ranking over all"),
+    Field(max_length=MAX_CONTEXTS - 1, description="Ids of further contexts to ask at the same time"),
 ]
 Question = Annotated[
     str, Field(max_length=MAX_QUESTION, description="A question in plain words, in the language of the context")

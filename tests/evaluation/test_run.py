@@ -197,9 +197,8 @@ def test_a_memory_is_asked_for_answers_and_for_generated_clues() -> None:
 def test_evidence_by_attention_is_the_same_without_a_memory(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    known = replace(TINY, heads=((0, 1), (1, 3)))
-    known = replace(known, memory_model=str(settings.memory_model), embedder=str(settings.embedder))
-    monkeypatch.setitem(PROFILES, "tiny", known)
+    here = replace(TINY, memory_model=str(settings.memory_model), embedder=str(settings.embedder))
+    monkeypatch.setitem(PROFILES, "tiny", replace(here, heads=((0, 1), (1, 3))))
     plan = Plan(("question", "memorag"), (16, 64), answers=False)
     found = evaluate(MemoRAG(settings), SETS, plan, tmp_path / "evidence")
     assert [context.models["memory"] for context in MemoRAG(settings).contexts()] == [settings.memory_model]
@@ -209,6 +208,13 @@ def test_evidence_by_attention_is_the_same_without_a_memory(
     assert [(record.evidence, record.clues) for record in found] == [(r.evidence, r.clues) for r in answered]
     assert max(context.memory_tokens for context in MemoRAG(settings).contexts()) > 0
     assert any(record.clues for record in found)
+
+
+def test_what_asks_no_memory_is_not_measured_anew_beside_what_does(settings: Settings, tmp_path: Path) -> None:
+    evaluate(MemoRAG(settings), SETS, Plan(("dense",), (16, 64)), tmp_path)
+    evaluate(MemoRAG(settings), SETS, Plan(("dense", "memory"), (16, 64)), tmp_path)
+    kept = [json.loads(line) for line in (tmp_path / RECORDS).read_text(encoding="utf-8").splitlines()]
+    assert [record["system"] for record in kept] == ["dense"] * 2 + ["memory"] * 2
 
 
 def test_no_questions_and_an_unusable_folder_are_told(engine: MemoRAG, tmp_path: Path) -> None:

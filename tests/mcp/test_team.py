@@ -368,6 +368,11 @@ def test_a_line_that_is_no_token_is_told(tmp_path: Path, line: str) -> None:
         Tokens(path).entries()
 
 
+def test_where_there_can_be_no_file_of_tokens_there_are_none(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert Tokens(tmp_path / "file" / "store" / "tokens").entries() == []
+
+
 def test_the_folder_of_owners_is_no_context_even_of_an_owner_of_such_a_name(settings: Settings) -> None:
     from memorag_core.store import ContextStore
 

@@ -87,23 +87,22 @@ def test_a_model_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_the_engine_reads_the_best_hits_again_and_keeps_what_found_them(
-    settings: Settings, cross_encoder: Path, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, cross_encoder: Path
 ) -> None:
+    book = from_text("\n\n".join(f"# Gate {number}\nIt was hung in {1900 + number}." for number in range(12)), "gates")
     plain = MemoRAG(settings)
-    info = plain.memorize([from_text(LONG, "gates")])
-    before = plain.retrieve(info.id, QUERY, tokens=2000)
+    info = plain.memorize([book])
+    before = {passage.chunk: passage for passage in plain.retrieve(info.id, QUERY, tokens=2000)}
     engine = MemoRAG(settings.model_copy(update={"reranker": str(cross_encoder)}))
     after = engine.retrieve(info.id, QUERY, tokens=2000)
-    assert {passage.chunk: passage.found_by for passage in after} == {p.chunk: p.found_by for p in before}
-    scores = [passage.score for passage in after]
-    assert scores == sorted(scores, reverse=True)
-    reranker = Reranker(cross_encoder, "cpu")
-    read = sorted(after, key=lambda passage: -reranker.scores(QUERY, [passage.chunk.indexed])[0])
-    old = {passage.chunk: passage.score for passage in before}
-    gains = [passage.score - old[passage.chunk] for passage in read]
-    assert len(gains) > 1
-    assert gains == pytest.approx([REREAD / (RRF_K + rank) for rank in range(1, len(gains) + 1)])
-    assert engine.memorize([from_text(LONG, "gates")]).cached  # it is no part of what a context is
+    read = Reranker(cross_encoder, "cpu").scores(QUERY, [chunk.indexed for chunk in before])
+    order = [chunk for _, chunk in sorted(zip(read, before, strict=True), key=lambda pair: -pair[0])]
+    expected = {chunk: before[chunk].score + REREAD / (RRF_K + rank) for rank, chunk in enumerate(order, start=1)}
+    assert len(after) == len(before) == 12
+    assert [passage.chunk for passage in after] == sorted(expected, key=lambda chunk: -expected[chunk])
+    assert [passage.score for passage in after] == pytest.approx(sorted(expected.values(), reverse=True))
+    assert all(passage.found_by == before[passage.chunk].found_by for passage in after)
+    assert engine.memorize([book]).cached  # it is no part of what a context is
 
 
 def test_hits_beyond_those_read_again_stay_behind_them() -> None:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 import platformdirs
@@ -40,13 +41,19 @@ def npx(package: str, *arguments: str) -> str:
 
 def node(packages: Sequence[str], program: Path, *arguments: str) -> str:
     """What a program prints that requires packages of npm; it must end well."""
+    run = _ran([_found("node"), str(program), *arguments], _packaged(tuple(packages)))
+    assert run.returncode == 0, run.stdout[-5000:] + run.stderr[-2000:]
+    return run.stdout
+
+
+@cache
+def _packaged(packages: tuple[str, ...]) -> Path:
+    """A folder from which a program finds these packages."""
     folder = CACHE / "packages"
     folder.mkdir(parents=True, exist_ok=True)
     run = _ran([_found("npm"), "install", "--silent", "--no-audit", "--prefix", str(folder), *packages])
     assert run.returncode == 0, run.stdout + run.stderr
-    run = _ran([_found("node"), str(program), *arguments], folder)
-    assert run.returncode == 0, run.stdout[-5000:] + run.stderr[-2000:]
-    return run.stdout
+    return folder
 
 
 def _ran(command: Sequence[str], folder: Path | None = None) -> subprocess.CompletedProcess[str]:
