@@ -12,6 +12,8 @@ from memorag_core.words import content, terms
 
 MAX_CLUES = 6
 ECHO = 0.75
+NAME = 3
+FIRST_UNSPACED = "\u3040"
 SAME = 0.8
 SHORTEST: dict[ClueKind, int] = {"answer": 1}
 SHORTEST_OTHERWISE = 3
@@ -106,9 +108,14 @@ def is_canned(text: str) -> bool:
 
 
 def is_echo(text: str, question: str) -> bool:
-    """Whether a text says nothing that the question does not."""
+    """Whether a text says nothing that the question does not.
+
+    A sentence may repeat most of a question and name what was asked for. In scripts without spaces, where terms are
+    characters, a name is some of them: that many new ones are no echo.
+    """
     own, asked = frozenset(terms(text)), frozenset(terms(question))
-    return len(own & asked) >= ECHO * len(own) or content(text) <= content(question)
+    names = sum(term >= FIRST_UNSPACED for term in own - asked) >= NAME
+    return (len(own & asked) >= ECHO * len(own) and not names) or content(text) <= content(question)
 
 
 def _clues(line: str, kind: ClueKind, question: str, texts: Texts) -> list[Clue]:

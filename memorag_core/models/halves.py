@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import cache
 
 import torch
+from transformers import PreTrainedModel
 
 LOST = 2.0**-25
 """What a weight may differ by: half of the smallest step of float16, far below what float32 sums round off."""
@@ -51,12 +52,13 @@ def packed(linear: torch.nn.Linear) -> torch.nn.Module:
     return Halves(linear) if _kernels() and _is_half(linear.weight.detach()) else linear
 
 
-def unpack(model: torch.nn.Module) -> None:
+def unpack(model: PreTrainedModel) -> None:
     """Put linear layers back, for what `Halves` cannot do: gradients, other devices, saving."""
     for parent in list(model.modules()):
         for name, child in parent.named_children():
             if type(child) is Halves:
                 setattr(parent, name, child.whole())
+    model.tie_weights()
 
 
 def _is_half(weight: torch.Tensor) -> bool:

@@ -62,6 +62,12 @@ def test_echoes_of_the_question_are_dropped(echo: str) -> None:
     assert cleaned(echo) == []
 
 
+def test_a_name_of_some_characters_is_an_answer_though_the_rest_is_the_question() -> None:
+    question, answer = "鑫诺一号通信卫星由什么公司制造？", "鑫诺一号通信卫星由法国宇航公司制造。"
+    assert cleaned(answer, question=question) == [answer]
+    assert cleaned("鑫诺一号通信卫星由哪家公司制造。", question=question) == []
+
+
 def test_a_line_said_twice_is_kept_once_however_it_is_written() -> None:
     raw = "Amos Reed hung it.\namos reed HUNG it\n- Amos Reed hung it."
     assert cleaned(raw) == ["Amos Reed hung it."]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,19 @@ def test_what_is_unpacked_are_the_published_weights(published: Path) -> None:
     assert found.keys() == expected.keys()
     for name, tensor in expected.items():
         torch.testing.assert_close(found[name], tensor, atol=halves.LOST, rtol=0)
+
+
+def test_an_output_layer_that_shares_the_embeddings_weights_shares_them_again(published: Path, tmp_path: Path) -> None:
+    shutil.copytree(published, tmp_path / "tied")
+    config = json.loads((published / "config.json").read_text(encoding="utf-8")) | {"tie_word_embeddings": True}
+    (tmp_path / "tied" / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    tensors = load_file(published / "model.safetensors")
+    del tensors["lm_head.weight"]
+    save_file(tensors, tmp_path / "tied" / "model.safetensors", {"format": "pt"})
+    model = load_model(tmp_path / "tied", "cpu")
+    assert type(model.get_output_embeddings()) is Halves
+    unpack(model)
+    assert model.get_output_embeddings().weight is model.get_input_embeddings().weight
 
 
 def test_beacons_read_and_reply_as_in_float32(published: Path) -> None:
