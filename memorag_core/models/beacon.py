@@ -21,6 +21,7 @@ from transformers import PreTrainedModel
 from transformers.utils.hub import cached_file
 
 from memorag_core.errors import InputError, ModelUnavailable
+from memorag_core.models import hub
 from memorag_core.models.attention import KeyValues
 from memorag_core.models.halves import Halves, packed
 from memorag_core.models.language_model import load_model
@@ -238,12 +239,13 @@ def read_weights(source: str | Path) -> dict[str, torch.Tensor]:
 
 
 def _file(source: str | Path, name: str) -> str | None:
-    found: str | None = cached_file(
-        str(source),
-        name,
-        _raise_exceptions_for_missing_entries=False,
-        _raise_exceptions_for_connection_errors=False,
-    )
+    with hub.offline_unless_it_answers(source):
+        found: str | None = cached_file(
+            str(source),
+            name,
+            _raise_exceptions_for_missing_entries=False,
+            _raise_exceptions_for_connection_errors=False,
+        )
     return found
 
 

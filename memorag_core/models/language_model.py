@@ -13,6 +13,7 @@ from transformers.utils import logging as transformers_logging
 
 from memorag_core.config import Precision
 from memorag_core.errors import InputError, ModelUnavailable, require
+from memorag_core.models import hub
 from memorag_core.models.attention import KeyValues, register
 from memorag_core.models.decoding import decode
 from memorag_core.models.growing import Growing
@@ -48,7 +49,7 @@ class LanguageModel:
         model = load_model(source, device, weights, find)
         with loading(source):
             tokenizer = AutoTokenizer.from_pretrained(source)
-        return cls(model, tokenizer, model_id or str(source), getattr(model.config, "_commit_hash", None) or "")
+        return cls(model, tokenizer, model_id or str(source), hub.commit(str(source)))
 
     @property
     def window(self) -> int:

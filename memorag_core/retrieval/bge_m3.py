@@ -16,6 +16,7 @@ from safetensors.numpy import load_file, save_file
 from scipy.sparse import csr_array, vstack
 
 from memorag_core.errors import ModelUnavailable, require
+from memorag_core.models import hub
 from memorag_core.models.registry import loading
 from memorag_core.retrieval.base import Finder, Hit, Index, Retriever, by_score
 from memorag_core.retrieval.nearest import Nearest, Vectors
@@ -62,7 +63,7 @@ class BgeM3Retriever(Retriever):
         self.tokenizer, self.model = model.tokenizer, model.model.to(device).eval()
         self.device = device
         self.model_id = model_id or str(source)
-        self.revision = revision or getattr(self.model.config, "_commit_hash", None) or ""
+        self.revision = revision or hub.commit(str(source))
 
     @property
     def max_tokens(self) -> int:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from memorag_core.errors import require
+from memorag_core.models import hub
 from memorag_core.models.registry import loading
 from memorag_core.retrieval.base import Finder, Hit, Index, Retriever, by_score, reusing
 from memorag_core.retrieval.nearest import Nearest, Vectors
@@ -49,8 +50,7 @@ class DenseRetriever(Retriever):
             self.encoder = SentenceTransformer(str(source), device=device)
         self.device = device
         self.model_id = model_id or str(source)
-        loaded: Any = self.encoder[0].auto_model
-        self.revision = revision or getattr(loaded.config, "_commit_hash", None) or ""
+        self.revision = revision or hub.commit(str(source))
         if not any(self.encoder.prompts.values()):
             self.encoder.prompts |= _published(self.model_id)
 

@@ -1,0 +1,85 @@
+"""The model hub: whether it answers, what of it is here, and loading at once where it does not.
+
+The hub's library asks the network for every file of a model that it has already, and where there is none it tries again
+and again, for half a minute a file. So it is asked once, and told to be offline where nothing answers.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+
+SECONDS = 3.0
+REMEMBERED = 60
+"""How long an answer of the hub holds, in seconds, at most."""
+
+
+def answers() -> bool:
+    """Whether the hub can be reached, by whatever proxy and address the environment names."""
+    return _answers(int(time.monotonic() / REMEMBERED))
+
+
+def in_cache(name: str) -> bool:
+    """Whether the hub's cache holds configuration and weights of a model."""
+    folder = _cached(name)
+    return folder is not None and any(path.suffix in {".safetensors", ".bin"} for path in folder.iterdir())
+
+
+def commit(name: str) -> str:
+    """The commit of a model that was loaded from the hub; nothing for what is none of its ids."""
+    folder = _cached(name)
+    return folder.name if folder else ""
+
+
+def has(name: str) -> bool:
+    """Whether the hub answers, and has that model for us."""
+    from huggingface_hub import HfApi
+
+    try:
+        HfApi().model_info(name, timeout=SECONDS)
+    except Exception:  # the errors of its HTTP library change with its versions; all mean no
+        return False
+    return True
+
+
+@contextmanager
+def offline_unless_it_answers(source: str | Path) -> Iterator[None]:
+    """Models inside come from the hub's cache alone where the hub does not answer; a folder needs no hub."""
+    from huggingface_hub import constants
+
+    if Path(source).is_dir() or answers():
+        yield
+        return
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
+@lru_cache(maxsize=1)
+def _answers(moment: int) -> bool:
+    from huggingface_hub import constants, get_session
+
+    if constants.HF_HUB_OFFLINE:
+        return False
+    try:
+        get_session().head(constants.ENDPOINT, timeout=SECONDS)
+    except Exception:  # as in `has`
+        return False
+    return True
+
+
+def _cached(name: str) -> Path | None:
+    """The folder of a model's newest commit in the hub's cache."""
+    try:
+        from huggingface_hub import try_to_load_from_cache
+
+        config = try_to_load_from_cache(name, "config.json")
+    except (ImportError, ValueError):  # no hub, or not the form of a hub id
+        return None
+    return Path(config).parent if isinstance(config, str) else None
