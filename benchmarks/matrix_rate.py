@@ -17,6 +17,7 @@ from statistics import median
 import torch
 
 from memorag_core.config import Settings
+from memorag_core.models.halves import unpack
 from memorag_core.models.registry import Weights
 from memorag_core.training.loop import losses
 
@@ -54,9 +55,12 @@ def main() -> None:
     chosen = parser.parse_args()
     plan = json.loads((chosen.run / "checkpoint" / "training.json").read_text(encoding="utf-8"))["plan"]
     lm = Weights(Settings.of(device="cpu"), print).language_model(str(chosen.run / "checkpoint"))
+    unpack(lm.model)  # packed weights are no parameters
     weights = sum(parameter.numel() for parameter in lm.model.parameters())
     steps = list(losses(chosen.run))
     pairs = list(itertools.pairwise(steps))[SKIPPED:]
+    if not pairs:
+        raise SystemExit(f"The first {SKIPPED + 1} steps say nothing of a run's speed, and {chosen.run} has no more.")
     speed = median((after.tokens - before.tokens) / (after.seconds - before.seconds) for before, after in pairs)
     entries = 1 + sum(1 / ratio for ratio in plan["ratios"]) / len(plan["ratios"])
     needed = speed * entries * weights * (6 if plan["recompute"] else 4)

@@ -5,15 +5,17 @@
 #
 # TEXT is trained on, HELD_OUT is measured on, OUT keeps everything; LABELLED are folders of labelled questions, whose
 # calibration halves tune the memory and whose held-out halves measure the evidence that its clues find. A run that was
-# stopped goes on with the same command. Environment: MODEL, STEPS, RATE, TUNE, BATCH, AT_ONCE, WINDOW, WINDOWS, GENERATOR,
-# CONTEXTS (of plain text that the generator asks questions of), SAMPLES, DEVICE, PYTHON, and PROCESSES (GPUs).
+# stopped goes on with the same command. Environment: MODEL, STEPS, RATE, TUNE, BATCH, AT_ONCE, WINDOW, WINDOWS, RATIOS,
+# GENERATOR, CONTEXTS (of plain text that the generator asks questions of), SAMPLES, LENGTHS (of texts with needles),
+# DEVICE, PYTHON, and PROCESSES (GPUs).
 set -euo pipefail
 text=$1 held=$2 out=$3
 shift 3
 python=${PYTHON:-python3}
 model=${MODEL:-smollm2-135m-instruct}
 window=${WINDOW:-1024}
-shape=(--window "$window" --batch "${BATCH:-64}" --at-once "${AT_ONCE:-16}")
+ratios=${RATIOS:-2,4,8,16,32}
+shape=(--window "$window" --ratios "$ratios" --batch "${BATCH:-64}" --at-once "${AT_ONCE:-16}")
 launch=("$python" -m)
 [ "${PROCESSES:-1}" -gt 1 ] && launch=("$python" -m accelerate.commands.launch --num_processes "$PROCESSES" -m)
 memorag=("$python" -m memorag_mcp.cli)
@@ -23,7 +25,8 @@ for folder in "$@"; do questions+=(--questions "$folder"); done
 
 measure() { # NAME MODEL
   "${memorag[@]}" train evaluate "$held" --memory-model "$2" "${common[@]}" --samples "${SAMPLES:-256}" --limit 50 \
-    ${questions[@]+"${questions[@]}"} --json "$out/$1.json" --plot "$out/$1.svg" | tee "$out/$1.txt"
+    --ratios "$ratios" --lengths "${LENGTHS:-1024,4096}" ${questions[@]+"${questions[@]}"} \
+    --json "$out/$1.json" --plot "$out/$1.svg" | tee "$out/$1.txt"
 }
 
 recall() { # NAME MODEL
