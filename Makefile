@@ -9,6 +9,8 @@ BIN := $(VENV)/bin
 demo: $(VENV)/ready          ## run the main job: memorize the sample through an MCP client, then ask it
 	$(BIN)/memorag demo
 
+# models this small, and servers beside each other, only wait for more threads
+test: export OMP_NUM_THREADS ?= 1
 test: lint types              ## lint, types, and the default tests
 	$(BIN)/pytest
 
