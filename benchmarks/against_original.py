@@ -21,9 +21,9 @@ from typing import Any
 import torch
 
 from benchmarks.shapes import SHAPES, checkpoint, interleaved, seconds, tokens
-from memorag_core.models.beacon import BeaconModel, BeaconState
-from memorag_core.models.continuation import decode_after, read
-from memorag_core.models.decoding import Greedy
+from memorag_core.models.beacon.decoding import decode_after, read
+from memorag_core.models.beacon.model import BeaconModel, BeaconState
+from memorag_core.models.lm.decoding import Greedy
 
 QUERY_TOKENS = 40
 ORIGINAL_STEPS = 6

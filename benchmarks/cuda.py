@@ -22,10 +22,10 @@ import torch
 from benchmarks import parity
 from benchmarks.memory import kept, steady
 from benchmarks.shapes import SHAPES, build, checkpoint, seconds, tokens
-from memorag_core.models.beacon import BeaconModel, BeaconState
-from memorag_core.models.continuation import Continuation, decode_after, read
-from memorag_core.models.decoding import Greedy
-from memorag_core.models.kernels import causal, over_all
+from memorag_core.models.beacon.decoding import Continuation, decode_after, read
+from memorag_core.models.beacon.model import BeaconModel, BeaconState
+from memorag_core.models.lm.decoding import Greedy
+from memorag_core.models.lm.kernels import causal, over_all
 
 READ_BAR_SECONDS = 12.0
 LOAD_BAR_SECONDS = 1.0

@@ -13,8 +13,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from memorag_core.retrieval import nearest
-from memorag_core.retrieval.nearest import Nearest, Vectors
+from memorag_core.retrieval import vectors as nearest
+from memorag_core.retrieval.vectors import Nearest, Vectors
 
 K = 10
 CLUSTER = 100

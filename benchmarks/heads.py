@@ -16,14 +16,14 @@ from pathlib import Path
 
 import torch
 
-from memorag_core.chunking import Span
 from memorag_core.config import TINY_LM, Head, Settings
-from memorag_core.context import cut
+from memorag_core.context.encode import cut
 from memorag_core.evaluation.datasets import Question, choose, read_sets
-from memorag_core.models.language_model import LanguageModel
-from memorag_core.models.registry import Weights
-from memorag_core.retrieval.attended import AttendedRetriever
+from memorag_core.models.lm.language_model import LanguageModel
+from memorag_core.models.weights import Weights
+from memorag_core.retrieval.attention import AttendedRetriever
 from memorag_core.retrieval.bm25 import Bm25Retriever
+from memorag_core.text.chunking import Span
 from memorag_core.types import Chunk, Document
 
 PASSAGE = 160

@@ -17,8 +17,8 @@ from statistics import median
 import torch
 
 from memorag_core.config import Settings
-from memorag_core.models.halves import unpack
-from memorag_core.models.registry import Weights
+from memorag_core.models.lm.fp16_linear import unpack
+from memorag_core.models.weights import Weights
 from memorag_core.training.loop import losses
 
 SIZE = {"cuda": 8192, "cpu": 1024}

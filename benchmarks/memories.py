@@ -30,17 +30,17 @@ from tempfile import TemporaryDirectory
 from typing import Any, get_args
 
 from memorag_core import Document, Settings
-from memorag_core.clues import clean
 from memorag_core.config import Storage
-from memorag_core.context import cut
+from memorag_core.context.encode import cut
 from memorag_core.memory import KeyValueMemory, LiteMemory, LongMemory
-from memorag_core.models.compression import SCORERS
 from memorag_core.models.embedded import convert
-from memorag_core.models.language_model import LanguageModel
-from memorag_core.models.registry import Weights
-from memorag_core.prompts import prompts_for
-from memorag_core.texts import Texts
-from memorag_core.words import terms
+from memorag_core.models.lm.kv_compression import SCORERS
+from memorag_core.models.lm.language_model import LanguageModel
+from memorag_core.models.weights import Weights
+from memorag_core.query.clues import clean
+from memorag_core.text.prompts import prompts_for
+from memorag_core.text.source_text import Texts
+from memorag_core.text.terms import terms
 
 NEW_TOKENS = 48
 FOUND = 0.8

@@ -28,9 +28,9 @@ from transformers import DynamicCache
 from benchmarks.shapes import SHAPES, build, interleaved, plain, seconds, tokens
 from memorag_core.memory import Memory
 from memorag_core.memory.beacon import BeaconMemory
-from memorag_core.models.beacon import BeaconModel, BeaconState
-from memorag_core.models.continuation import decode_after, read
-from memorag_core.models.decoding import Greedy
+from memorag_core.models.beacon.decoding import decode_after, read
+from memorag_core.models.beacon.model import BeaconModel, BeaconState
+from memorag_core.models.lm.decoding import Greedy
 
 QUERY_TOKENS = 40
 STEPS = 33

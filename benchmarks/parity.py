@@ -18,11 +18,11 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from memorag_core.models.beacon import BeaconModel, BeaconState
-from memorag_core.models.continuation import Continuation, decode_after, read
-from memorag_core.models.decoding import Greedy
-from memorag_core.models.halves import unpack
-from memorag_core.models.language_model import load_model
+from memorag_core.models.beacon.decoding import Continuation, decode_after, read
+from memorag_core.models.beacon.model import BeaconModel, BeaconState
+from memorag_core.models.lm.decoding import Greedy
+from memorag_core.models.lm.fp16_linear import unpack
+from memorag_core.models.lm.language_model import load_model
 
 TOLERANCE = 1e-4
 

@@ -18,11 +18,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from memorag_core.clues import clean
 from memorag_core.config import Settings
 from memorag_core.engine import MemoRAG
 from memorag_core.ingest import from_path
-from memorag_core.looked_at import looked_at
+from memorag_core.query.clues import clean
+from memorag_core.query.recall import looked_at
 from memorag_core.types import Clue
 
 SAMPLES = Path(__file__).resolve().parents[1] / "contexts" / "samples"

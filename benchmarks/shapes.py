@@ -15,9 +15,9 @@ import torch
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, Qwen2Config
 
-from memorag_core.models.attention import register
-from memorag_core.models.beacon import EMBEDDING, WEIGHTS, BeaconModel, Layout
-from memorag_core.models.halves import pack
+from memorag_core.models.beacon.model import EMBEDDING, WEIGHTS, BeaconModel, Layout
+from memorag_core.models.lm.attention import register
+from memorag_core.models.lm.fp16_linear import pack
 
 PROJECTIONS = {"q_proj", "k_proj", "v_proj"}
 

@@ -12,23 +12,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from memorag_core.config import MAX_EVIDENCE_TOKENS, MAX_HITS, Profile, Settings
-from memorag_core.context import (
-    Context,
-    encode,
-    info_in,
-    info_of,
-    key_of,
-    load,
-    verified_chunks,
-    verified_documents,
-)
-from memorag_core.documents import joined, without
+from memorag_core.context.corpus import Context
+from memorag_core.context.edits import joined, without
+from memorag_core.context.encode import encode, key_of
+from memorag_core.context.files import info_in, info_of, load, verified_chunks, verified_documents
+from memorag_core.context.manifest import Manifest
+from memorag_core.context.store import ContextStore
 from memorag_core.errors import MemoRAGError, UnknownContext
 from memorag_core.ingest import check_size
-from memorag_core.inquiry import MAX_WORDS, Inquiry, check_question, check_range, contexts_in
-from memorag_core.manifest import Manifest
-from memorag_core.shared import Shared
-from memorag_core.store import ContextStore
+from memorag_core.query.query import MAX_WORDS, Inquiry, check_question, check_range, contexts_in
+from memorag_core.runtime import Shared
 from memorag_core.types import (
     Answer,
     Chunk,

@@ -187,3 +187,7 @@ def ignore_progress(_: Progress) -> None:
 
 def ignore_text(_: str) -> None:
     """The `OnText` of a caller that waits for the whole text."""
+
+
+def ignore_steps(_done: int, _total: int) -> None:
+    """For who does not want to know."""

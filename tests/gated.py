@@ -9,9 +9,9 @@ import anyio.to_thread
 from pydantic import BaseModel
 
 from memorag_core import MemoRAG, Settings
-from memorag_core.stopping import wait_for
+from memorag_core.concurrency.cancellation import wait_for
 from memorag_core.types import ContextInfo, Document, OnProgress, Progress, ignore_progress
-from memorag_mcp.job import Record
+from memorag_mcp.jobs.job import Record
 
 
 class Gated(MemoRAG):

@@ -11,7 +11,7 @@ import gguf
 import numpy as np
 import xllamacpp
 
-from memorag_core.models.language_model import LanguageModel
+from memorag_core.models.lm.language_model import LanguageModel
 
 
 @contextmanager

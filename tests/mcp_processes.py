@@ -16,7 +16,7 @@ from mcp import Client, StdioServerParameters
 from mcp.client.sse import sse_client
 
 from memorag_core import Settings
-from memorag_mcp.options import engine_flags
+from memorag_mcp.commands.options import engine_flags
 
 Era = Literal["auto", "legacy"]
 LOOPBACK = "127.0.0.1"

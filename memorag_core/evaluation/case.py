@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memorag_core.config import NO_MEMORY
-from memorag_core.context import cut
+from memorag_core.context.encode import cut
 from memorag_core.engine import MemoRAG
-from memorag_core.texts import Texts
+from memorag_core.text.source_text import Texts
 from memorag_core.types import Chunk, Document, OnProgress, OnStep, Progress, ignore_progress
 
 if TYPE_CHECKING:
     from memorag_core.generation import Generator
-    from memorag_core.models.attention import KeyValues
-    from memorag_core.models.language_model import LanguageModel
+    from memorag_core.models.lm.attention import KeyValues
+    from memorag_core.models.lm.language_model import LanguageModel
     from memorag_core.retrieval import Index, Retriever
 
 CORE = Path(__file__).resolve().parents[1]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from memorag_core.clues import clean
 from memorag_core.evaluation.case import Case
 from memorag_core.evaluation.records import Checks
+from memorag_core.query.clues import clean
 from memorag_core.types import Citation, Clue
 
 

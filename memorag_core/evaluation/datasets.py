@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from memorag_core.chunking import Span
 from memorag_core.errors import InputError
-from memorag_core.names import unique
-from memorag_core.prompts import language_of
+from memorag_core.text.chunking import Span
+from memorag_core.text.ids import unique
+from memorag_core.text.prompts import language_of
 
 Split = Literal["all", "calibration", "held-out"]
 Row = Mapping[str, Any]

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from math import log2
 
-from memorag_core.chunking import Count, Span
+from memorag_core.text.chunking import Count, Span
 
 DEPTH = 10
 

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from memorag_core.chunking import Span
 from memorag_core.errors import StoreError
+from memorag_core.text.chunking import Span
 
 RECORDS = "records.jsonl"
 

@@ -10,11 +10,12 @@ from abc import ABC
 from dataclasses import dataclass
 from typing import ClassVar
 
-from memorag_core.chunking import Span
 from memorag_core.config import MAX_EVIDENCE_TOKENS
 from memorag_core.evaluation.case import Case
-from memorag_core.prompts import prompts_for, render_answer
-from memorag_core.retrieval.base import Index, fuse
+from memorag_core.retrieval.base import Index
+from memorag_core.retrieval.fusion import fuse
+from memorag_core.text.chunking import Span
+from memorag_core.text.prompts import prompts_for, render_answer
 from memorag_core.types import Answer, Chunk, Clue
 
 POOL = 100

@@ -4,9 +4,9 @@ from memorag_core.config import Profile
 from memorag_core.generation.api import ApiGenerator
 from memorag_core.generation.base import Generator
 from memorag_core.generation.local import LocalGenerator
-from memorag_core.models.chat import ChatModel
-from memorag_core.models.endpoints import is_remote
-from memorag_core.models.registry import Weights
+from memorag_core.models.api.chat import ChatModel
+from memorag_core.models.api.endpoints import is_remote
+from memorag_core.models.weights import Weights
 
 MEMORY = "memory"
 

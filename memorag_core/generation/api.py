@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from memorag_core.generation.base import Generator
-from memorag_core.models.chat import ChatModel
+from memorag_core.models.api.chat import ChatModel
 from memorag_core.types import OnText, ignore_text
 
 

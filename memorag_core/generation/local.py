@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from memorag_core.generation.base import Generator
-from memorag_core.models.language_model import LanguageModel
+from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.types import OnText, ignore_text
 
 

@@ -9,14 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from memorag_core.concurrency.cancellation import check
 from memorag_core.errors import InputError
-from memorag_core.ingest.apart import Apart
 from memorag_core.ingest.extract import Extract, check_text, too_large
 from memorag_core.ingest.formats import format_of
-from memorag_core.ingest.places import files_at
+from memorag_core.ingest.paths import files_at
 from memorag_core.ingest.plain import read as read_plain
-from memorag_core.names import slug_or, unique
-from memorag_core.stopping import check
+from memorag_core.ingest.sandbox import Apart
+from memorag_core.text.ids import slug_or, unique
 from memorag_core.types import Document
 
 if TYPE_CHECKING:

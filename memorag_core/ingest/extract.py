@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from memorag_core.errors import InputError
-from memorag_core.pages import joined
+from memorag_core.text.pages import joined
 
 BYTES_A_CHARACTER = 4
 MAX_FILE = 200 << 20

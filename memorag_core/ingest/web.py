@@ -14,10 +14,10 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 import httpcore2
 
+from memorag_core.concurrency.cancellation import check
 from memorag_core.errors import InputError
 from memorag_core.ingest.formats import FORMATS, HTML, PLAIN, format_of
 from memorag_core.ingest.url import Address, is_public, parsed
-from memorag_core.stopping import check
 
 MAX_REDIRECTS = 5
 MAX_SECONDS = 60.0

@@ -5,9 +5,9 @@ from typing import Any
 from memorag_core.memory.base import Kept, KeyValueMemory, Memory, MemoryModel
 from memorag_core.memory.beacon import BeaconMemory
 from memorag_core.memory.lite import LiteMemory
+from memorag_core.memory.lite_api import RemoteMemory
 from memorag_core.memory.long import LongMemory
 from memorag_core.memory.none import NoMemory
-from memorag_core.memory.remote import RemoteMemory
 
 KINDS: tuple[type[MemoryModel[Any]], ...] = (LiteMemory, BeaconMemory, LongMemory, RemoteMemory, NoMemory)
 MEMORIES = {model.kind: model for model in KINDS}

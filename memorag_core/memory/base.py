@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 from memorag_core.config import Profile, Storage
-from memorag_core.models import stored
-from memorag_core.models.attention import KeyValues
-from memorag_core.models.language_model import LanguageModel
-from memorag_core.models.registry import Weights
-from memorag_core.prompts import BUILT_IN, Prompts, Templates, prompts_for, render_focus
+from memorag_core.models.lm import kv_storage
+from memorag_core.models.lm.attention import KeyValues
+from memorag_core.models.lm.language_model import LanguageModel
+from memorag_core.models.weights import Weights
+from memorag_core.text.prompts import BUILT_IN, Prompts, Templates, prompts_for, render_focus
 from memorag_core.types import Document, OnStep
 
 TENSORS = "memory.safetensors"
@@ -70,7 +70,7 @@ class MemoryModel(ABC, Generic[M]):
 
     >>> from memorag_core import Document
     >>> from memorag_core.memory import LiteMemory
-    >>> from memorag_core.models.language_model import LanguageModel
+    >>> from memorag_core.models.lm.language_model import LanguageModel
     >>> remembering = LiteMemory(LanguageModel.load(model, "cpu"))
     >>> log = [Document("log", "Log", "The gates were hung in May 1963. The horn was sounded first.")]
     >>> memory = remembering.memorize(log, on_step=lambda done, total: None)
@@ -174,12 +174,12 @@ class KeyValueMemory(MemoryModel[Memory]):
 
     def save(self, memory: Memory, folder: Path) -> None:
         """Write `memory.safetensors` and `memory.json` into `folder`."""
-        stored.save(memory.state, folder / TENSORS, self.storage)
+        kv_storage.save(memory.state, folder / TENSORS, self.storage)
         record = {"next_position": memory.state.next_position, "notes": memory.notes}
         (folder / NOTES).write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
 
     def load(self, folder: Path) -> Memory:
         """What `save` wrote, for the model's device and dtype; keys and values are read when first needed."""
         record = json.loads((folder / NOTES).read_text(encoding="utf-8"))
-        state = stored.load(folder / TENSORS, record["next_position"], self.lm.model)
+        state = kv_storage.load(folder / TENSORS, record["next_position"], self.lm.model)
         return Memory(state, record["notes"])

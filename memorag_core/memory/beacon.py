@@ -12,11 +12,11 @@ from typing import Any, Self
 
 from memorag_core.config import Profile
 from memorag_core.memory.base import KeyValueMemory, Memory
-from memorag_core.models.beacon import BeaconModel, BeaconState
-from memorag_core.models.continuation import decode_after, read
-from memorag_core.models.decoding import Greedy
-from memorag_core.models.language_model import LanguageModel
-from memorag_core.models.registry import Weights
+from memorag_core.models.beacon.decoding import decode_after, read
+from memorag_core.models.beacon.model import BeaconModel, BeaconState
+from memorag_core.models.lm.decoding import Greedy
+from memorag_core.models.lm.language_model import LanguageModel
+from memorag_core.models.weights import Weights
 from memorag_core.types import Document, OnStep
 
 BETWEEN = "\n\n"

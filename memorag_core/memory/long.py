@@ -14,12 +14,12 @@ from typing import Any, Self
 from memorag_core.config import Prefill, Profile
 from memorag_core.errors import InputError
 from memorag_core.memory.base import KeyValueMemory, Memory
-from memorag_core.models.compression import SCORERS
-from memorag_core.models.language_model import LanguageModel
-from memorag_core.models.minference import sparse_attention
-from memorag_core.models.registry import Weights
-from memorag_core.models.rotary import movable
-from memorag_core.models.segments import Progress, Reading, read
+from memorag_core.models.lm.kv_compression import SCORERS
+from memorag_core.models.lm.language_model import LanguageModel
+from memorag_core.models.lm.minference import sparse_attention
+from memorag_core.models.lm.prefill import Progress, Reading, read
+from memorag_core.models.lm.rope import movable
+from memorag_core.models.weights import Weights
 from memorag_core.types import Document, OnStep
 
 BETWEEN = "\n\n"

@@ -14,8 +14,8 @@ from typing import Any, Self
 from memorag_core.config import NO_MEMORY, Profile
 from memorag_core.errors import InputError
 from memorag_core.memory.base import NOTES, MemoryModel
-from memorag_core.models.registry import Weights
-from memorag_core.prompts import Prompts
+from memorag_core.models.weights import Weights
+from memorag_core.text.prompts import Prompts
 from memorag_core.types import Document, OnStep
 
 

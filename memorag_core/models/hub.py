@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
+from memorag_core.errors import ModelUnavailable
+
 SECONDS = 3.0
 REMEMBERED = 60
 """How long an answer of the hub holds, in seconds, at most."""
@@ -59,6 +61,19 @@ def offline_unless_it_answers(source: str | Path) -> Iterator[None]:
         yield
     finally:
         constants.HF_HUB_OFFLINE = before
+
+
+@contextmanager
+def loading(source: str | Path) -> Iterator[None]:
+    """A failure to load a model inside becomes `ModelUnavailable`: why, and how to get it."""
+    try:
+        with offline_unless_it_answers(source):
+            yield
+    except (OSError, ValueError) as error:
+        raise ModelUnavailable(
+            f"The model '{source}' could not be loaded ({str(error).splitlines()[0]}). Give a folder that holds it, "
+            f"or, on a machine with access to the hub, run once: hf download {source}"
+        ) from error
 
 
 @lru_cache(maxsize=1)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from memorag_core.config import Profile
 from memorag_core.errors import InputError
-from memorag_core.models.registry import Weights
+from memorag_core.models.weights import Weights
 from memorag_core.retrieval.base import Index, Retriever
 
 if TYPE_CHECKING:
-    from memorag_core.retrieval.attended import AttendedRetriever
-    from memorag_core.retrieval.rerank import Reranker
+    from memorag_core.retrieval.attention import AttendedRetriever
+    from memorag_core.retrieval.cross_encoder import Reranker
 
 
 def open_retriever(profile: Profile, weights: Weights) -> Retriever:
@@ -65,7 +65,7 @@ def open_attention(profile: Profile, weights: Weights) -> AttendedRetriever | No
     """Recall by the memory model's own attention; None where the profile knows no heads of it."""
     if not profile.heads:
         return None
-    from memorag_core.retrieval.attended import AttendedRetriever
+    from memorag_core.retrieval.attention import AttendedRetriever
 
     return AttendedRetriever(weights.language_model(profile.memory_model), profile.heads)
 
@@ -74,7 +74,7 @@ def open_reranker(profile: Profile, weights: Weights) -> Reranker | None:
     """The cross-encoder of the profile; None where it has none. Raises `ModelUnavailable` as `open_retriever` does."""
     if profile.reranker is None:
         return None
-    from memorag_core.retrieval.rerank import Reranker
+    from memorag_core.retrieval.cross_encoder import Reranker
 
     return Reranker(weights.source(profile.reranker), weights.device)
 

@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 from scipy.sparse import csr_array, vstack
 
+from memorag_core.concurrency.cancellation import check
 from memorag_core.errors import ModelUnavailable, require
 from memorag_core.models import hub
-from memorag_core.models.registry import loading
-from memorag_core.retrieval.base import Finder, Hit, Index, Retriever, by_score
-from memorag_core.retrieval.nearest import Nearest, Vectors
+from memorag_core.models.hub import loading
+from memorag_core.retrieval.base import Finder, Hit, Index, Retriever
+from memorag_core.retrieval.fusion import by_score
+from memorag_core.retrieval.vectors import Nearest, Vectors
 from memorag_core.retrieval.windows import windows
-from memorag_core.stopping import check
 from memorag_core.types import OnStep
 
 FILE = "bge_m3.safetensors"

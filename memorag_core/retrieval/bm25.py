@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
+from memorag_core.concurrency.cancellation import check
 from memorag_core.retrieval.base import Finder, Hit, Index, Retriever
-from memorag_core.stopping import check
+from memorag_core.text.terms import function_words, stems
 from memorag_core.types import OnStep
-from memorag_core.words import function_words, stems
 
 POSTINGS = "bm25.safetensors"
 VOCABULARY = "bm25.json"

@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
+from memorag_core.concurrency.cancellation import check
 from memorag_core.errors import require
 from memorag_core.models import hub
-from memorag_core.models.registry import loading
-from memorag_core.retrieval.base import Finder, Hit, Index, Retriever, by_score, reusing
-from memorag_core.retrieval.nearest import Nearest, Vectors
+from memorag_core.models.hub import loading
+from memorag_core.retrieval.base import Finder, Hit, Index, Retriever, reusing
+from memorag_core.retrieval.fusion import by_score
+from memorag_core.retrieval.vectors import Nearest, Vectors
 from memorag_core.retrieval.windows import windows
-from memorag_core.stopping import check
 from memorag_core.types import OnStep
 
 VECTORS = "vectors.safetensors"

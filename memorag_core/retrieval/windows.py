@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from memorag_core.chunking import Count, split
+from memorag_core.text.chunking import Count, split
 
 
 def windows(text: str, limit: int, count: Count) -> list[str]:

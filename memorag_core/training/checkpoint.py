@@ -13,11 +13,11 @@ import torch
 from safetensors.torch import save_file
 from transformers import PreTrainedModel
 
-from memorag_core.disk import swap
+from memorag_core.context.atomic_files import swap
 from memorag_core.errors import InputError
-from memorag_core.models.beacon import EMBEDDING, UNDERSTOOD, WEIGHTS, BeaconModel, Layout
-from memorag_core.models.halves import unpack
-from memorag_core.models.language_model import LanguageModel
+from memorag_core.models.beacon.model import EMBEDDING, UNDERSTOOD, WEIGHTS, BeaconModel, Layout
+from memorag_core.models.lm.fp16_linear import unpack
+from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.training.plan import Plan
 
 NOTES = "training.json"

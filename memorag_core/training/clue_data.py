@@ -10,12 +10,12 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
-from memorag_core.chunking import Span, sentences
+from memorag_core.concurrency.cancellation import check
 from memorag_core.evaluation.datasets import EvalSet
 from memorag_core.generation import Generator
-from memorag_core.prompts import language_of, prompts_for, render_answer
-from memorag_core.stopping import check
-from memorag_core.words import terms
+from memorag_core.text.chunking import Span, sentences
+from memorag_core.text.prompts import language_of, prompts_for, render_answer
+from memorag_core.text.terms import terms
 
 PASSAGE = 1200
 ALIKE = 0.8

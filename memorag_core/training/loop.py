@@ -17,9 +17,9 @@ import torch
 from accelerate import Accelerator
 from transformers import get_cosine_schedule_with_warmup
 
-from memorag_core.disk import bring_back, swap
+from memorag_core.concurrency.cancellation import check
+from memorag_core.context.atomic_files import bring_back, swap
 from memorag_core.errors import InputError
-from memorag_core.stopping import check
 from memorag_core.training.plan import Plan
 from memorag_core.training.rows import Batches, Row
 from memorag_core.training.windows import UNCOUNTED, BeaconLoss

@@ -11,13 +11,13 @@ from typing import Any
 
 import torch
 
+from memorag_core.concurrency.cancellation import check
 from memorag_core.evaluation.datasets import EvalSet, Question
 from memorag_core.evaluation.metrics import answer_tokens
 from memorag_core.memory import BeaconMemory
-from memorag_core.models.beacon import BeaconModel
-from memorag_core.models.language_model import LanguageModel
-from memorag_core.prompts import language_of
-from memorag_core.stopping import check
+from memorag_core.models.beacon.model import BeaconModel
+from memorag_core.models.lm.language_model import LanguageModel
+from memorag_core.text.prompts import language_of
 from memorag_core.training.windows import UNCOUNTED, BeaconLoss
 from memorag_core.types import Document
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from memorag_core.chunking import Span
 from memorag_core.errors import InputError
+from memorag_core.text.chunking import Span
 
 Tokens = npt.NDArray[np.uint32]
 

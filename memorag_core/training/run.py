@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from memorag_core.concurrency.cancellation import check
 from memorag_core.config import Settings
 from memorag_core.errors import InputError
-from memorag_core.models.beacon import BeaconModel
-from memorag_core.models.registry import Weights, choose_profile
-from memorag_core.stopping import check
+from memorag_core.models.beacon.model import BeaconModel
+from memorag_core.models.profiles import choose_profile
+from memorag_core.models.weights import Weights
 from memorag_core.training.checkpoint import begin, write
 from memorag_core.training.loop import OnStepDone, Training, accelerator_for, losses
 from memorag_core.training.measure import Measuring, Sizes

@@ -13,7 +13,7 @@ import numpy as np
 from memorag_core.errors import InputError
 from memorag_core.ingest import FORMATS, from_path
 from memorag_core.memory.beacon import BETWEEN
-from memorag_core.models.language_model import LanguageModel
+from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.training.rows import Row, Tokens, cut
 
 AT_ONCE = 64

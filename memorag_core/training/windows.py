@@ -14,8 +14,8 @@ import torch
 from torch.utils.checkpoint import checkpoint
 from transformers.cache_utils import Cache, DynamicLayer
 
-from memorag_core.models.beacon import BEACON, EMBEDDING, BeaconModel, Layout
-from memorag_core.models.rotary import turned, turns
+from memorag_core.models.beacon.model import BEACON, EMBEDDING, BeaconModel, Layout
+from memorag_core.models.lm.rope import turned, turns
 
 UNCOUNTED = -100
 

@@ -7,13 +7,13 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from memorag_core.engine import MemoRAG
-from memorag_mcp.context_server import ContextServer
-from memorag_mcp.given import Reading, documents_of, from_here
-from memorag_mcp.job import Call, Job
-from memorag_mcp.results import ContextResult, ContextsResult, ForgottenResult, JobResult, context_uri, page_of
+from memorag_mcp.inputs import Reading, documents_of, from_here
+from memorag_mcp.jobs.job import Call, Job
+from memorag_mcp.jobs.run import Ctx
+from memorag_mcp.jobs.run import run as run_work
+from memorag_mcp.protocol.sdk_server import ContextServer
+from memorag_mcp.schemas.contexts import ContextResult, ContextsResult, ForgottenResult, JobResult, context_uri, page_of
 from memorag_mcp.tools.fields import READS, REMOVES, WRITES, ContextId, Wait
-from memorag_mcp.work import Ctx
-from memorag_mcp.work import run as run_work
 
 LISTED_JOBS = 10
 PATH = (

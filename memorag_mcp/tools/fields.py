@@ -7,7 +7,7 @@ from typing import Annotated
 from mcp.types import ToolAnnotations
 from pydantic import Field
 
-from memorag_core.inquiry import MAX_CONTEXTS, MAX_QUESTION
+from memorag_core.query.query import MAX_CONTEXTS, MAX_QUESTION
 
 ContextId = Annotated[str, Field(description="The id of a memorized context, from memorize_context or list_contexts")]
 MoreContexts = Annotated[

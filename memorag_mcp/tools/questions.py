@@ -9,11 +9,11 @@ from pydantic import Field
 
 from memorag_core.config import MAX_HITS
 from memorag_core.engine import MemoRAG
-from memorag_core.inquiry import MAX_QUESTION
-from memorag_mcp.context_server import ContextServer
-from memorag_mcp.findings import AnswerResult, ClueResult, CluesResult, EvidenceResult, PassageResult
+from memorag_core.query.query import MAX_QUESTION
+from memorag_mcp.jobs.run import run as run_work
+from memorag_mcp.protocol.sdk_server import ContextServer
+from memorag_mcp.schemas.answers import AnswerResult, ClueResult, CluesResult, EvidenceResult, PassageResult
 from memorag_mcp.tools.fields import READS, ContextId, MoreContexts, Question
-from memorag_mcp.work import run as run_work
 
 MAX_RESULT_TOKENS = 16_000
 MOST_PASSAGES = "The most passages to return; left out, as many as fit into `tokens`"

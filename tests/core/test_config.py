@@ -18,7 +18,8 @@ from memorag_core.config import (
     default_store,
 )
 from memorag_core.errors import InputError
-from memorag_core.models.registry import choose_device, choose_profile
+from memorag_core.models.profiles import choose_profile
+from memorag_core.models.weights import choose_device
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = [path for package in ("memorag_core", "memorag_mcp") for path in (ROOT / package).rglob("*.py")]

@@ -13,7 +13,9 @@ import pytest
 from conftest import STORY
 
 from memorag_core import MemoRAG, Progress, Settings, from_text
-from memorag_core.context import key_of
+from memorag_core.concurrency.cancellation import stoppable
+from memorag_core.context.encode import key_of
+from memorag_core.context.manifest import MANIFEST, Manifest, digest
 from memorag_core.errors import (
     Cancelled,
     ContextExists,
@@ -24,10 +26,8 @@ from memorag_core.errors import (
     UnknownContext,
 )
 from memorag_core.generation import LocalGenerator
-from memorag_core.manifest import MANIFEST, Manifest, digest
 from memorag_core.memory import MemoryModel
-from memorag_core.pages import page_of
-from memorag_core.stopping import stoppable
+from memorag_core.text.pages import page_of
 from memorag_core.types import OnText
 
 OTHER = "The lighthouse log says that the wind went round to the west at noon on Tuesday. Then it rained.\n"

@@ -9,9 +9,9 @@ import pytest
 from conftest import STORY
 
 from memorag_core import MemoRAG, Progress, Settings, from_text
+from memorag_core.concurrency.device_queue import Turns
 from memorag_core.errors import Busy
-from memorag_core.shared import Shared
-from memorag_core.turns import Turns
+from memorag_core.runtime import Shared
 
 QUESTION = "When were the gates hung?"
 MOST_ASKED = 8

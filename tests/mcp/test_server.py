@@ -230,7 +230,7 @@ async def test_a_change_that_cannot_be_made_is_told_with_what_to_do(
 async def test_a_cancelled_memorize_stops_and_leaves_nothing(
     engine: MemoRAG, allowed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("memorag_mcp.job.SECONDS_BETWEEN_REPORTS", 0.0)
+    monkeypatch.setattr("memorag_mcp.jobs.job.SECONDS_BETWEEN_REPORTS", 0.0)
     started = anyio.Event()
 
     async def on_progress(progress: float, total: float | None, message: str | None) -> None:

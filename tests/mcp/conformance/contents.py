@@ -23,7 +23,7 @@ from mcp.types import (
 )
 from pydantic import Field
 
-from memorag_mcp.context_server import ContextServer
+from memorag_mcp.protocol.sdk_server import ContextServer
 
 NAMED = "json_schema_2020_12_tool"
 SCHEMA: dict[str, Any] = {

@@ -18,8 +18,8 @@ from mcp.types import (
     TextContent,
 )
 
-from memorag_mcp.context_server import ContextServer
-from memorag_mcp.work import Ctx
+from memorag_mcp.jobs.run import Ctx
+from memorag_mcp.protocol.sdk_server import ContextServer
 
 PAUSE = 0.05
 TEXT = {"type": "string"}

@@ -18,7 +18,7 @@ from mcp_processes import LOOPBACK, served, wait_for
 from referees import installed, npx
 
 from memorag_core import MemoRAG, Settings
-from memorag_mcp.options import engine_flags
+from memorag_mcp.commands.options import engine_flags
 from memorag_mcp.server import build_server
 
 pytestmark = pytest.mark.slow

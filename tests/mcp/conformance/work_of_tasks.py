@@ -11,13 +11,13 @@ from mcp.types import CallToolResult, InputRequiredResult
 from pydantic import BaseModel
 from rounds import filled, form, need
 
+from memorag_core.concurrency.cancellation import wait_for
 from memorag_core.errors import InputError
-from memorag_core.stopping import wait_for
-from memorag_mcp.context_server import ContextServer
-from memorag_mcp.job import Call, Job
-from memorag_mcp.results import JobResult
-from memorag_mcp.tasks import IDENTIFIER
-from memorag_mcp.work import Ctx
+from memorag_mcp.jobs.job import Call, Job
+from memorag_mcp.jobs.run import Ctx
+from memorag_mcp.jobs.tasks_extension import IDENTIFIER
+from memorag_mcp.protocol.sdk_server import ContextServer
+from memorag_mcp.schemas.contexts import JobResult
 
 
 class Said(BaseModel):

@@ -1,0 +1,75 @@
+"""The loaded models of a profile, and the recipe: all that they decide of a context's encoding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from memorag_core.errors import InputError
+
+if TYPE_CHECKING:
+    from memorag_core.config import Profile
+    from memorag_core.generation import Generator
+    from memorag_core.memory import MemoryModel
+    from memorag_core.models.weights import Weights
+    from memorag_core.retrieval import Retriever
+    from memorag_core.retrieval.attention import AttendedRetriever
+    from memorag_core.retrieval.cross_encoder import Reranker
+    from memorag_core.text.prompts import Templates
+
+
+CHUNKING = "sections"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """One of each: what remembers, what finds, what writes. `recipe` is JSON, and part of a context's key.
+
+    The reranker is no part of the recipe: it reads at question time only, so any context can be asked with or without.
+    """
+
+    memory: MemoryModel[Any]
+    retriever: Retriever
+    attention: AttendedRetriever | None
+    reranker: Reranker | None
+    generator: Generator
+    recipe: dict[str, Any]
+    templates: Templates
+
+    @property
+    def readers(self) -> list[Retriever]:
+        """Who reads every chunk: the retriever, and the attention where there is one."""
+        return [self.retriever, *([self.attention] if self.attention else [])]
+
+    @property
+    def chunk_tokens(self) -> int:
+        """The most tokens of a retrieval chunk, in the retriever's tokens."""
+        return int(self.recipe["chunk_tokens"])
+
+
+def open_parts(profile: Profile, weights: Weights, templates: Templates) -> Parts:
+    """Load what a profile names.
+
+    Raises:
+        InputError: no memory of that kind, or one that cannot run as it was asked to.
+        ModelUnavailable: weights that cannot be had, or an extra that is missing.
+    """
+    from memorag_core.generation import open_generator
+    from memorag_core.memory import MEMORIES
+    from memorag_core.retrieval import open_attention, open_reranker, open_retriever
+
+    if profile.memory not in MEMORIES:
+        raise InputError(f"There is no memory '{profile.memory}'. Choose one of: {', '.join(MEMORIES)}.")
+    memory = MEMORIES[profile.memory].open(profile, weights)
+    memory.templates = templates
+    memory.storage = profile.storage
+    retriever = open_retriever(profile, weights)
+    attention = open_attention(profile, weights)
+    generator = open_generator(profile, weights)
+    recipe = {
+        "memory": {"kind": memory.kind} | memory.identity() | memory.settings(),
+        "embedder": {"model": retriever.model_id, "revision": retriever.revision} | retriever.settings(),
+        "chunk_tokens": min(profile.chunk, retriever.longest_passage),
+        "chunking": CHUNKING,
+    } | ({"attention": attention.settings()} if attention else {})
+    return Parts(memory, retriever, attention, open_reranker(profile, weights), generator, recipe, templates)

@@ -1,0 +1,165 @@
+"""One queue for a device: threads take turns at it, fairly between the clients that they work for.
+
+Each client has a place in every round, however many calls it makes at once; whoever is new joins the round that is on
+(start-time fair queueing, Goyal, Vin & Cheng 1996, with every turn of one length). Long work gives way between its
+steps. No call waits for long without being told: it is refused with its position in the queue.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from bisect import insort
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+from memorag_core.concurrency.cancellation import WAIT, check
+from memorag_core.errors import Busy
+
+SECONDS_A_SLICE = 1.0
+_client: ContextVar[str] = ContextVar("client", default="")
+
+
+@contextmanager
+def working_for(client: str) -> Iterator[None]:
+    """Turns taken inside, in this thread or in one that inherits its context variables, are this client's."""
+    token = _client.set(client)
+    try:
+        yield
+    finally:
+        _client.reset(token)
+
+
+@dataclass(order=True, slots=True)
+class _Place:
+    """A thread's place in the queue."""
+
+    round: int
+    number: int
+    thread: int = field(compare=False)
+    given: threading.Event = field(compare=False, default_factory=threading.Event)
+
+
+def ignore_position(_: int) -> None:
+    """For who waits and does not want to know how many are before."""
+
+
+class Turns:
+    """A queue of threads of which one works at a time. A thread that has the turn may take it again."""
+
+    def __init__(self, most: int, patience: float, slice_seconds: float = SECONDS_A_SLICE) -> None:
+        """Take how many calls may wait, how many seconds each does, and how long long work goes on between two."""
+        self._most = most
+        self._patience = patience
+        self._slice = slice_seconds
+        self._guard = threading.Lock()
+        self._queue: list[_Place] = []
+        self._holder: int | None = None
+        self._nested = 0
+        self._round = 0
+        self._rounds: dict[str, int] = {}
+        self._numbers = itertools.count()
+        self._since = time.monotonic()
+
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return len(self._queue)
+
+    @property
+    def idle_seconds(self) -> float:
+        """How long nobody has been at work; 0 where somebody is."""
+        with self._guard:
+            return 0.0 if self._holder else time.monotonic() - self._since
+
+    @contextmanager
+    def turn(self, patient: bool = False, on_wait: Callable[[int], None] = ignore_position) -> Iterator[None]:
+        """This thread's turn; while it waits it can be stopped.
+
+        Args:
+            patient: wait as long as it takes, however many do.
+            on_wait: hears now and then of the position in the queue, from 1; may raise to stop.
+
+        Raises:
+            Busy: too many wait already, or the turn did not come in time.
+        """
+        if self._holder == threading.get_ident():
+            self._nested += 1
+            try:
+                yield
+            finally:
+                self._nested -= 1
+            return
+        self._take(patient, on_wait)
+        try:
+            check()
+            yield
+        finally:
+            self._leave()
+
+    def give_way(self) -> None:
+        """Between two steps of long work: after its slice of time, those who wait now go first."""
+        mine = self._holder == threading.get_ident() and not self._nested
+        if mine and self._queue and time.monotonic() - self._since >= self._slice:
+            self._leave()
+            self._take(patient=True)
+
+    def _take(self, patient: bool, on_wait: Callable[[int], None] = ignore_position) -> None:
+        place = self._join(patient)
+        until = float("inf") if patient else time.monotonic() + self._patience
+        try:
+            while not place.given.wait(WAIT):
+                check()
+                position = self._position(place)
+                on_wait(position)
+                if time.monotonic() > until:
+                    raise Busy(f"The models are busy: this call is number {position} of those that wait. {AGAIN}")
+        except BaseException:
+            self._drop_out(place)
+            raise
+
+    def _join(self, patient: bool) -> _Place:
+        """A place in the queue, which is given the turn at once where nobody has it."""
+        with self._guard:
+            if len(self._queue) >= self._most and not patient:
+                raise Busy(f"The models are busy: this call would be number {self._most + 1} to wait. {AGAIN}")
+            client = _client.get()
+            self._rounds[client] = max(self._round, self._rounds.get(client, 0) + 1)
+            place = _Place(self._rounds[client], next(self._numbers), threading.get_ident())
+            insort(self._queue, place)
+            if self._holder is None:
+                self._pass_on()
+        return place
+
+    def _leave(self) -> None:
+        """Pass the turn on, if this thread has it."""
+        with self._guard:
+            if self._holder == threading.get_ident():
+                self._pass_on()
+
+    def _pass_on(self) -> None:
+        self._holder, self._since = None, time.monotonic()
+        if self._queue:
+            first = self._queue.pop(0)
+            self._holder, self._round = first.thread, first.round
+            first.given.set()
+        else:
+            self._round = 0
+            self._rounds.clear()
+
+    def _drop_out(self, place: _Place) -> None:
+        with self._guard:
+            if place.given.is_set():
+                self._pass_on()
+            else:
+                self._queue.remove(place)
+
+    def _position(self, place: _Place) -> int:
+        with self._guard:
+            return self._queue.index(place) + 1 if place in self._queue else 1
+
+
+AGAIN = "Nothing was done; try again in a few seconds."

@@ -1,0 +1,68 @@
+"""What the store does with folders: sealed and flushed to the disk, and shared by hard links."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from memorag_core.context.manifest import MANIFEST, FileEntry, Manifest, sha256_of
+
+
+def seal(draft: Path, manifest: Manifest) -> None:
+    """Record every file's size and checksum, then write the manifest last; all of it flushed to the disk."""
+    paths = [path for path in sorted(draft.rglob("*")) if path.is_file()]
+    entries = {p.relative_to(draft).as_posix(): FileEntry(bytes=p.stat().st_size, sha256=sha256_of(p)) for p in paths}
+    sealed = manifest.model_copy(update={"files": entries}).sealed()
+    (draft / MANIFEST).write_text(sealed.model_dump_json(indent=2), encoding="utf-8")
+    for path in (*paths, draft / MANIFEST, *(p for p in draft.rglob("*") if p.is_dir()), draft):
+        flush(path)
+
+
+def flush(path: Path) -> None:
+    """fsync a file or, where the system can, a folder."""
+    if path.is_dir() and os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def link_tree(source: Path, target: Path) -> None:
+    """Hard links to all files of a folder; copies on a disk without them."""
+    target.mkdir()
+    for path in sorted(source.rglob("*")):
+        twin = target / path.relative_to(source)
+        if path.is_dir():
+            twin.mkdir()
+            continue
+        try:
+            os.link(path, twin)
+        except OSError:
+            shutil.copy2(path, twin)
+
+
+def swap(place: Path, new: Path, aside: Path) -> None:
+    """Put a folder where another one is, in two renames; the other is gone afterwards, or waits where it was set aside.
+
+    No system does it in one. Killed in between, `bring_back` restores the other; failing, this does.
+    """
+    os.replace(place, aside)
+    try:
+        os.replace(new, place)
+    except OSError:
+        os.replace(aside, place)
+        raise
+    flush(place.parent)
+    flush(aside.parent)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def bring_back(aside: Path, place: Path) -> None:
+    """What a killed `swap` has set aside: back where its place is empty, else deleted."""
+    if place.exists():
+        shutil.rmtree(aside, ignore_errors=True)
+    else:
+        os.replace(aside, place)

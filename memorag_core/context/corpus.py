@@ -1,0 +1,96 @@
+"""Texts that can be searched: those of one context, or of several as if they were one."""
+
+from __future__ import annotations
+
+from bisect import bisect
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, cast
+
+from memorag_core.context.neighbours import Surroundings
+from memorag_core.context.section_titles import Titles
+from memorag_core.text.ids import qualified
+from memorag_core.text.source_text import Texts
+from memorag_core.types import Chunk, Document, Place
+
+if TYPE_CHECKING:
+    from memorag_core.context.manifest import Manifest
+    from memorag_core.memory import Kept
+    from memorag_core.retrieval import Index, Retriever
+    from memorag_core.retrieval.attention import AttendedIndex
+    from memorag_core.retrieval.base import Finder
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Documents, their chunks, and the indexes of these: the retriever's, and that of attention where there is one."""
+
+    documents: tuple[Document, ...]
+    chunks: tuple[Chunk, ...]
+    indexes: tuple[Finder, ...]
+
+    @property
+    def index(self) -> Finder:
+        """Finds chunks by what is asked for."""
+        return self.indexes[0]
+
+    @property
+    def attention(self) -> AttendedIndex | None:
+        """Finds chunks by what the memory model looks at."""
+        return cast("AttendedIndex", self.indexes[1]) if len(self.indexes) > 1 else None
+
+    @cached_property
+    def texts(self) -> Texts:
+        """The documents and chunks, to look words up in."""
+        return Texts(self.documents, self.chunks)
+
+    @cached_property
+    def titles(self) -> Titles:
+        """The titled sections."""
+        return Titles(self.chunks)
+
+    @cached_property
+    def surroundings(self) -> Surroundings:
+        """Which chunks stand near each other."""
+        return Surroundings(self.chunks, {document.id: document.text for document in self.documents})
+
+    def chunk_at(self, place: Place) -> int | None:
+        """The number of the chunk in which a place begins; None where none of the chunks has it."""
+        starts = self._starts.get(place.document_id, [])
+        at = bisect(starts, (place.start, len(self.chunks))) - 1
+        return starts[at][1] if at >= 0 and place.start < self.chunks[starts[at][1]].end else None
+
+    @cached_property
+    def _starts(self) -> dict[str, list[tuple[int, int]]]:
+        """Where the chunks of each document begin, and their numbers, in order."""
+        starts: dict[str, list[tuple[int, int]]] = {document.id: [] for document in self.documents}
+        for number, chunk in enumerate(self.chunks):
+            starts[chunk.document_id].append((chunk.start, number))
+        return starts
+
+
+@dataclass(frozen=True)
+class Context(Corpus):
+    """Everything a question is asked of. Read only: any number of questions may use one at once."""
+
+    indexes: tuple[Index, ...]
+    id: str
+    manifest: Manifest
+    memory: Kept
+
+
+def united(contexts: Sequence[Context], readers: Sequence[Retriever]) -> Corpus:
+    """One context as it is; several as one corpus, in which a document's id is `CONTEXT/DOCUMENT`.
+
+    Whatever ranks, ranks the chunks of all contexts together, so passages of one that is about something else stay
+    behind. All contexts were made with the readers.
+    """
+    if len(contexts) == 1:
+        return contexts[0]
+    sizes = [len(context.chunks) for context in contexts]
+    return Corpus(
+        tuple(replace(document, id=qualified(c.id, document.id)) for c in contexts for document in c.documents),
+        tuple(replace(chunk, document_id=qualified(c.id, chunk.document_id)) for c in contexts for chunk in c.chunks),
+        tuple(reader.united([c.indexes[n] for c in contexts], sizes) for n, reader in enumerate(readers)),
+    )

@@ -1,0 +1,117 @@
+"""How texts become a context: they are chunked, indexed and memorized."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from memorag_core.context.corpus import Context
+from memorag_core.context.files import write_texts
+from memorag_core.context.manifest import Manifest
+from memorag_core.retrieval.base import share_of
+from memorag_core.text.chunking import Count, passages
+from memorag_core.types import Chunk, Document, OnProgress, OnStep, Progress
+
+if TYPE_CHECKING:
+    from memorag_core.components import Parts
+    from memorag_core.retrieval import Index, Retriever
+
+LOADED_SHARE = 0.02
+INDEX_SHARE = 0.35
+
+
+def key_of(documents: Sequence[Document], recipe: dict[str, Any]) -> str:
+    """The digest of all that decides a context: its texts, their pages and the recipe, not what they are called."""
+    texts = [_digest(document) for document in documents]
+    return hashlib.sha256(json.dumps([texts, recipe], sort_keys=True).encode()).hexdigest()
+
+
+def encode(
+    documents: Sequence[Document],
+    parts: Parts,
+    folder: Path,
+    on_progress: OnProgress,
+    before: Context | None = None,
+) -> Manifest:
+    """Chunk, index and memorize documents into an empty folder; returns its manifest, files not yet listed.
+
+    Args:
+        before: what the context was until now; chunks, vectors and memory of what it shares with `documents` are kept.
+    """
+    started = time.monotonic()
+    chunks = _chunks(documents, parts, before)
+    entries = write_texts(folder, documents, chunks)
+    texts = [chunk.indexed for chunk in chunks]
+    indexing = _stage("indexing", on_progress, LOADED_SHARE, INDEX_SHARE)
+    memorizing = _stage("memorizing", on_progress, INDEX_SHARE, 1.0)
+    for index in _indexes(parts.readers, texts, before, indexing):
+        index.save(folder)
+    if before is None:
+        memory = parts.memory.memorize(documents, memorizing)
+    else:
+        memory = parts.memory.update(before.memory, before.documents, documents, memorizing)
+        memorizing(1, 1)
+    parts.memory.save(memory, folder)
+    seconds = time.monotonic() - started + (before.manifest.encode_seconds if before else 0.0)
+    return Manifest(
+        key=key_of(documents, parts.recipe),
+        title=documents[0].title,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        recipe=parts.recipe,
+        documents=entries,
+        chunks=len(chunks),
+        memory_tokens=memory.tokens,
+        encode_seconds=round(seconds, 3),
+        files={},
+    )
+
+
+def _indexes(
+    readers: Sequence[Retriever], texts: Sequence[str], before: Context | None, on_step: OnStep
+) -> Iterator[Index]:
+    """An index of each reader, one after the other; what was read before is not read again."""
+    old = [chunk.indexed for chunk in before.chunks] if before else []
+    for number, reader in enumerate(readers):
+        step = share_of(number, len(readers), on_step)
+        yield reader.update(before.indexes[number], old, texts, step) if before else reader.index(texts, step)
+
+
+def _chunks(documents: Sequence[Document], parts: Parts, before: Context | None) -> list[Chunk]:
+    """The chunks of all documents in their order; those of a document as it was before are kept."""
+    known: dict[Document, list[Chunk]] = {}
+    by_id = {document.id: document for document in before.documents} if before else {}
+    for chunk in before.chunks if before else ():
+        known.setdefault(by_id[chunk.document_id], []).append(chunk)
+    return [
+        chunk
+        for document in documents
+        for chunk in known.get(document) or cut(document, parts.chunk_tokens, parts.retriever.count)
+    ]
+
+
+def cut(document: Document, limit: int, count: Count) -> list[Chunk]:
+    """The chunks of a document: passages of at most `limit` tokens, none of which crosses a heading."""
+    spans = passages(document.text, limit, count)
+    return [
+        Chunk(document.id, span.start, span.end, document.text[span.start : span.end], span.title) for span in spans
+    ]
+
+
+def _digest(document: Document) -> str:
+    digest = hashlib.sha256(document.text.encode())
+    digest.update("".join(f"\0{start}" for start in document.pages).encode())  # no text holds a NUL
+    return digest.hexdigest()
+
+
+def _stage(name: str, on_progress: OnProgress, start: float, end: float) -> OnStep:
+    """Steps of one stage as progress of the whole job."""
+
+    def on_step(done: int, total: int) -> None:
+        on_progress(Progress(name, done, total, start + (end - start) * done / max(total, 1)))
+
+    return on_step

@@ -1,0 +1,145 @@
+"""A context's folder: texts and chunk offsets written, everything read back and verified."""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safetensors import SafetensorError
+
+from memorag_core.context.corpus import Context
+from memorag_core.context.manifest import DOCUMENTS, DocumentEntry, Manifest, damage
+from memorag_core.errors import IncompatibleContext
+from memorag_core.text.chunking import Section, sections
+from memorag_core.types import Chunk, ContextInfo, Document, DocumentInfo
+
+if TYPE_CHECKING:
+    from memorag_core.components import Parts
+
+
+CHUNKS = "chunks.json"
+
+
+def load(folder: Path, manifest: Manifest, parts: Parts) -> Context:
+    """A context from its folder, every file verified.
+
+    Raises:
+        DamagedContext: a file is missing or altered.
+        IncompatibleContext: it was memorized with other models or settings.
+    """
+    manifest.verify(folder)
+    if manifest.recipe != json.loads(json.dumps(parts.recipe)):
+        raise IncompatibleContext(_mismatch(folder.name, manifest.recipe, parts.recipe))
+    try:
+        documents = read_documents(folder, manifest)
+        chunks = read_chunks(folder, documents)
+        indexes, memory = tuple(reader.load(folder) for reader in parts.readers), parts.memory.load(folder)
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise damage(folder, f"it cannot be read ({error})") from error
+    return Context(documents, chunks, indexes, folder.name, manifest, memory)
+
+
+def info_of(context_id: str, manifest: Manifest, cached: bool = False) -> ContextInfo:
+    """What a list shows of a context."""
+    return ContextInfo(
+        id=context_id,
+        title=manifest.title,
+        documents=tuple(
+            DocumentInfo(d.id, d.title, d.source, d.characters, len(d.pages), d.notice) for d in manifest.documents
+        ),
+        created=manifest.created,
+        models={role: manifest.recipe[role]["model"] for role in ("memory", "embedder")},
+        chunks=manifest.chunks,
+        memory_tokens=manifest.memory_tokens,
+        bytes=sum(entry.bytes for entry in manifest.files.values()),
+        encode_seconds=manifest.encode_seconds,
+        cached=cached,
+    )
+
+
+def info_in(folder: Path, manifest: Manifest) -> ContextInfo:
+    """What a list shows of the context in a folder, whose files are there, each of its size."""
+    manifest.check_sizes(folder)
+    return info_of(folder.name, manifest)
+
+
+def verified_documents(folder: Path, manifest: Manifest) -> tuple[Document, ...]:
+    """`read_documents` of a folder that is not verified; nothing else is read."""
+    manifest.verify(folder, DOCUMENTS)
+    return read_documents(folder, manifest)
+
+
+def verified_chunks(folder: Path, manifest: Manifest) -> tuple[Chunk, ...]:
+    """`read_chunks` of a folder that is not verified; nothing else is read but its documents."""
+    manifest.verify(folder, CHUNKS)
+    return read_chunks(folder, verified_documents(folder, manifest))
+
+
+def read_documents(folder: Path, manifest: Manifest) -> tuple[Document, ...]:
+    """The documents of a context whose files are verified, to the letter.
+
+    Raises:
+        DamagedContext: a file is missing or is not UTF-8.
+    """
+    try:
+        texts = [(folder / entry.file).read_bytes().decode() for entry in manifest.documents]
+    except (OSError, UnicodeDecodeError) as error:
+        raise damage(folder, f"it cannot be read ({error})") from error
+    entries = zip(manifest.documents, texts, strict=True)
+    return tuple(Document(e.id, e.title, text, e.source, e.pages, e.notice) for e, text in entries)
+
+
+def read_chunks(folder: Path, documents: Sequence[Document]) -> tuple[Chunk, ...]:
+    """The chunks of a context whose files are verified, cut from its documents.
+
+    Raises:
+        DamagedContext: their offsets cannot be read.
+    """
+    by_id = {document.id: (document.text, sections(document.text)) for document in documents}
+    try:
+        offsets = json.loads((folder / CHUNKS).read_text(encoding="utf-8"))
+        return tuple(_chunk(name, start, end, by_id[name]) for name, start, end in offsets)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise damage(folder, f"it cannot be read ({error})") from error
+
+
+def _chunk(name: str, start: int, end: int, document: tuple[str, list[Section]]) -> Chunk:
+    text, parts = document
+    section = parts[bisect(parts, start, key=lambda part: part.start) - 1]
+    return Chunk(name, start, end, text[start:end], section.title)
+
+
+def write_texts(folder: Path, documents: Sequence[Document], chunks: Sequence[Chunk]) -> tuple[DocumentEntry, ...]:
+    """Write documents and chunk offsets; returns the manifest's entries for the documents."""
+    (folder / DOCUMENTS).mkdir()
+    entries = []
+    for document in documents:
+        name = f"{DOCUMENTS}/{document.id}.txt"
+        (folder / name).write_bytes(document.text.encode())
+        size = len(document.text)
+        entries.append(
+            DocumentEntry(
+                id=document.id,
+                title=document.title,
+                source=document.source,
+                file=name,
+                characters=size,
+                pages=document.pages,
+                notice=document.notice,
+            )
+        )
+    offsets = [[chunk.document_id, chunk.start, chunk.end] for chunk in chunks]
+    (folder / CHUNKS).write_text(json.dumps(offsets, ensure_ascii=False), encoding="utf-8")
+    return tuple(entries)
+
+
+def _mismatch(context_id: str, stored: dict[str, Any], used: dict[str, Any]) -> str:
+    differing = sorted(part for part in stored.keys() | used.keys() if stored.get(part) != used.get(part))
+    details = "; ".join(f"{part}: it has {stored.get(part)}, in use is {used.get(part)}" for part in differing)
+    return (
+        f"The context '{context_id}' was memorized with other models or settings than those in use ({details}). "
+        "Start with the profile or models it was made with, or memorize its text again under another name."
+    )

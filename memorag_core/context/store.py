@@ -1,0 +1,298 @@
+"""Contexts on disk: one folder each, written aside and renamed into place, locked across processes.
+
+    STORE/
+      ID/                    a context: manifest.json, documents/, and the files of its memory and its index
+      .work/KEY/             a context being written by the holder of KEY's lock; whoever gets the lock next clears it
+      .work/KEY.lock         held while the context of that key is memorized
+      .work/of=ID.lock       held while documents are added to a context or removed from it
+      .work/aside=ID/        what a context was before such a change, for the moment between two renames
+      .work/store.lock       held while names are given or taken away, and during those renames
+
+`manifest.json` is the last file written before the rename. A folder with texts and no manifest is a damaged context.
+No system swaps two folders at once: the old one is set aside, the new one takes its place, the old one is deleted.
+Whoever gets the store's lock and finds one set aside knows that its writer was killed; it goes back where its place
+is empty, and is deleted where it is not. A reader that finds a gap, or half of each, looks again under that lock.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from filelock import FileLock, Timeout
+from safetensors import SafetensorError
+
+from memorag_core.concurrency.cancellation import wait_for
+from memorag_core.context.atomic_files import bring_back, flush, link_tree, seal, swap
+from memorag_core.context.manifest import DOCUMENTS, MANIFEST, Manifest
+from memorag_core.errors import ContextExists, DamagedContext, MemoRAGError, StoreError, StoreFull, UnknownContext
+from memorag_core.text.ids import slug, slug_or, unique
+
+WORK = ".work"
+ASIDE = "aside="
+LEFTOVERS = ("copy-*", "forgotten-*")
+NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+LITTLE = 1 << 20
+
+T = TypeVar("T")
+
+
+class ContextStore:
+    """A folder of contexts, safe for any number of threads and processes at once."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def ids(self) -> list[str]:
+        """Ids of all contexts, sorted; those that damage left without a manifest too, those being written not."""
+        in_place = self._in_place()
+        return sorted(in_place | self._set_aside() | self._in_place())  # twice: one may be moving there just now
+
+    def folder(self, context_id: str) -> Path:
+        """The folder of a context.
+
+        Raises:
+            UnknownContext: there is none of that id; names those there are.
+        """
+        if context_id not in self._names() or not self._is_context(context_id):
+            names = ", ".join(self.ids()) or "none yet; memorize one first"
+            raise UnknownContext(f"There is no context '{context_id}'. The contexts here are: {names}.")
+        return self.root / context_id
+
+    def manifest(self, context_id: str) -> Manifest:
+        """The manifest of a context, its files not verified."""
+        return self.reading(context_id, lambda folder, manifest: manifest)
+
+    def reading(self, context_id: str, read: Callable[[Path, Manifest], T]) -> T:
+        """What `read` makes of a context's folder and manifest, which belong together.
+
+        Raises:
+            UnknownContext: there is none of that id.
+            StoreError: it is damaged, and not only being replaced at this moment.
+        """
+        try:
+            return self._read(context_id, read)
+        except (UnknownContext, DamagedContext):
+            if not (self.root / WORK).is_dir() or not os.access(self.root / WORK, os.W_OK):
+                raise  # nobody can be replacing anything
+        with self._told(), self._naming():
+            return self._read(context_id, read)
+
+    def find(self, key: str) -> list[str]:
+        """Ids of the undamaged contexts with that key."""
+        found = []
+        for context_id in self.ids():
+            try:
+                manifest = self.manifest(context_id)
+                if manifest.key == key:
+                    manifest.verify(self.root / context_id)
+                    found.append(context_id)
+            except MemoRAGError:
+                continue  # damaged or forgotten meanwhile: no cache hit, and asking for it by name says why
+        return found
+
+    @contextmanager
+    def writing(self, key: str) -> Iterator[Path]:
+        """An empty folder to write the context of `key` into, while no other process does. Gone afterwards.
+
+        Raises:
+            StoreFull: the device ran out of space; nothing is left of the attempt.
+            StoreError: the store cannot be written.
+        """
+        with self._told(), self._locked(key):
+            draft = self.root / WORK / key
+            shutil.rmtree(draft, ignore_errors=True)
+            draft.mkdir()
+            try:
+                yield draft
+            finally:
+                shutil.rmtree(draft, ignore_errors=True)
+
+    def publish(self, draft: Path, manifest: Manifest, name: str | None) -> str:
+        """Seal a written folder (checksums, manifest, flush to disk) and move it into place; returns its id.
+
+        Raises:
+            ContextExists: `name` was taken meanwhile by other contents.
+        """
+        seal(draft, manifest)
+        with self._naming():
+            context_id = self._free_id(name, manifest.title)
+            os.replace(draft, self.root / context_id)
+            flush(self.root)
+        return context_id
+
+    @contextmanager
+    def changing(self, context_id: str) -> Iterator[None]:
+        """Hold a context while its documents change, so that every change starts from what the one before it left."""
+        self.manifest(context_id)
+        with self._told(), self._locked(f"of={context_id}"):
+            yield
+
+    def replace(self, context_id: str, draft: Path, manifest: Manifest, before: Manifest) -> None:
+        """Seal a written folder and put it in the place of a context that is still as `before` says.
+
+        Raises:
+            UnknownContext: it was forgotten meanwhile.
+        """
+        seal(draft, manifest)
+        with self._naming():
+            if self._read(context_id, lambda folder, stored: stored) != before:
+                raise UnknownContext(f"The context '{context_id}' was forgotten while it was being changed.")
+            swap(self.root / context_id, draft, self._aside(context_id))
+
+    def copy(self, context_id: str, name: str, key: str) -> str:
+        """Give the context of that key a second name; its files are shared by hard links where the disk can.
+
+        Raises:
+            UnknownContext: it was forgotten or changed meanwhile.
+        """
+        draft = self.root / WORK / f"copy-{os.getpid()}-{slug(name)}"
+        with self._told(), self._naming():
+            shutil.rmtree(draft, ignore_errors=True)
+            source = self.folder(context_id)
+            if Manifest.read(source).key != key:
+                raise UnknownContext(f"The context '{context_id}' holds other texts since a moment ago.")
+            new_id = self._free_id(name, name)
+            try:
+                link_tree(source, draft)
+                os.replace(draft, self.root / new_id)
+            finally:
+                shutil.rmtree(draft, ignore_errors=True)
+        return new_id
+
+    def forget(self, context_id: str) -> None:
+        """Remove a context, damaged or not.
+
+        Raises:
+            UnknownContext: there is none of that id.
+            StoreError: the files could not be removed.
+        """
+        with self._told(), self._naming():
+            grave = self.root / WORK / f"forgotten-{os.getpid()}-{context_id}"
+            os.replace(self.folder(context_id), grave)
+            shutil.rmtree(grave)
+
+    def sweep(self) -> None:
+        """Clear what interrupted writers left behind; what a live one holds is let be."""
+        work = self.root / WORK
+        for lock in work.glob("*.lock") if work.is_dir() else ():
+            key = lock.stem
+            try:
+                with FileLock(lock, timeout=0):
+                    if key == "store":
+                        self._bring_back()
+                    for pattern in LEFTOVERS if key == "store" else (key,):
+                        for leftover in work.glob(pattern):
+                            shutil.rmtree(leftover, ignore_errors=True)
+            except OSError:
+                continue  # its writer is alive (Timeout), or the store may only be read
+
+    def check_name(self, name: str, key: str) -> str | None:
+        """The id a wanted name stands for if it holds the context of `key` already, None if it is free.
+
+        Raises:
+            ContextExists: it holds something else.
+        """
+        context_id = slug(name)
+        if not (self.root / context_id).exists() and context_id not in self._set_aside():
+            return None
+        if context_id in self.find(key):
+            return context_id
+        raise self._taken(context_id)
+
+    def _read(self, context_id: str, read: Callable[[Path, Manifest], T]) -> T:
+        folder = self.folder(context_id)
+        return read(folder, Manifest.read(folder))
+
+    def _set_aside(self) -> set[str]:
+        """Ids of the contexts that are being replaced, or whose replacing was cut short."""
+        return {path.name.removeprefix(ASIDE) for path in (self.root / WORK).glob(f"{ASIDE}*")}
+
+    def _aside(self, context_id: str) -> Path:
+        return self.root / WORK / f"{ASIDE}{context_id}"
+
+    def _bring_back(self) -> None:
+        """Mend what a killed writer left between two renames. Under the store's lock."""
+        for context_id in self._set_aside():
+            bring_back(self._aside(context_id), self.root / context_id)
+
+    def _names(self) -> set[str]:
+        return {path.name for path in self.root.iterdir()} if self.root.is_dir() else set()
+
+    def _in_place(self) -> set[str]:
+        return {name for name in self._names() if self._is_context(name)}
+
+    def _is_context(self, name: str) -> bool:
+        marks = (self.root / name / MANIFEST, self.root / name / DOCUMENTS)
+        known = any(map(os.path.exists, marks))  # false, no error, in a folder that cannot be searched
+        return known and not name.startswith(".")
+
+    def _free_id(self, name: str | None, title: str) -> str:
+        base = slug(name) if name else slug_or(title, "context")
+        if not (self.root / base).exists():
+            return base
+        if name is not None:
+            raise self._taken(base)
+        return unique(base, {taken.lower() for taken in self._names()})
+
+    @contextmanager
+    def _naming(self) -> Iterator[None]:
+        """Hold the store's lock: nobody else gives names or takes them away, or is between two renames."""
+        with self._locked("store"):
+            self._bring_back()
+            yield
+
+    @contextmanager
+    def _locked(self, name: str) -> Iterator[None]:
+        work = self.root / WORK
+        work.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(work / f"{name}.lock")
+        wait_for(lambda seconds: _acquired(lock, seconds))
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _taken(self, context_id: str) -> ContextExists:
+        if context_id not in self.ids():
+            return ContextExists(f"'{context_id}' is a folder in the store that is no context. Choose another name.")
+        return ContextExists(
+            f"The name '{context_id}' belongs to a context with other contents. Choose another name, or forget "
+            f"'{context_id}' first."
+        )
+
+    def _is_full(self, error: Exception) -> bool:
+        """By its number; safetensors reports the same failure as text alone."""
+        if isinstance(error, OSError):
+            return error.errno in NO_SPACE
+        numbers = [f"os error {number})" for number in NO_SPACE]
+        return any(number in str(error) for number in numbers) or shutil.disk_usage(self.root).free < LITTLE
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Failures of the operating system as errors that say what to do."""
+        try:
+            yield
+        except (OSError, SafetensorError) as error:
+            if self._is_full(error):
+                raise StoreFull(
+                    f"No space is left for the store in {self.root}; nothing was kept. Free some space, forget a "
+                    "context, or choose another folder with --store or MEMORAG_STORE."
+                ) from error
+            raise StoreError(
+                f"The store in {self.root} cannot be used ({error}). Check its permissions, or choose another folder "
+                "with --store or MEMORAG_STORE."
+            ) from error
+
+
+def _acquired(lock: FileLock, seconds: float) -> bool:
+    try:
+        lock.acquire(timeout=seconds)
+    except Timeout:
+        return False
+    return True

@@ -1,0 +1,83 @@
+"""Where files may be read: inside the folders allowed, and in a folder those of kinds that are read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from memorag_core.concurrency.cancellation import check
+from memorag_core.errors import InputError
+from memorag_core.ingest.formats import FORMATS, KINDS
+
+MAX_FILES = 10_000
+
+
+def inside(path: Path, allowed: Sequence[Path]) -> Path:
+    """The real path, symbolic links resolved, where it lies in an allowed folder.
+
+    Raises:
+        InputError: it does not; the message names the folders that are allowed.
+    """
+    try:
+        real = path.expanduser().resolve()
+    except (OSError, ValueError, RuntimeError) as error:
+        raise InputError(f"The path {str(path)!r} cannot be resolved ({error}); give a plain path.") from error
+    if not any(real.is_relative_to(root.expanduser().resolve()) for root in allowed):
+        names = ", ".join(str(root) for root in allowed) or "none"
+        raise InputError(
+            f"{path} is outside the folders this server may read ({names}). Move the file there, pass its text, or "
+            "start the server with --allow FOLDER."
+        )
+    return real
+
+
+def files_at(path: Path, include: Sequence[str] = ()) -> list[Path]:
+    """The file itself, or the files of a folder and below it, in order of their names.
+
+    Without `include`, those of the kinds that are read; with it, those that match one of the patterns (`*.pdf`, or
+    `letters/**/18*.txt` from the folder on), of whatever kind. Links that lead out of the folder are not followed.
+
+    Raises:
+        InputError: nothing is there, or too much.
+    """
+    if "\0" in str(path):
+        raise InputError("The path holds a NUL character; give the plain path of a file or folder.")
+    if not _exists(path):
+        raise InputError(f"There is no file or folder at {path}. Check the path; relative ones start at {Path.cwd()}.")
+    if not path.is_dir():
+        if include:
+            raise InputError(f"{path} is a file; patterns choose among the files of a folder. Leave them out.")
+        return [path]
+    return _files_in(path, include)
+
+
+def _files_in(folder: Path, include: Sequence[str]) -> list[Path]:
+    root = folder.resolve()
+    files: set[Path] = set()
+    for path in _matches(folder, include):
+        check()
+        if path.is_file() and path.resolve().is_relative_to(root):
+            files.add(path)
+        if len(files) > MAX_FILES:
+            raise InputError(f"{folder} holds more than {MAX_FILES:,} files to read. Choose some with a pattern.")
+    if not files:
+        wanted = f"no file that matches {', '.join(include)}" if include else f"no text file ({KINDS})"
+        raise InputError(f"The folder {folder} holds {wanted}. Give a file, another folder, or other patterns.")
+    return sorted(files)
+
+
+def _matches(folder: Path, include: Sequence[str]) -> Iterator[Path]:
+    if not include:
+        yield from (path for path in folder.rglob("*") if path.suffix.lower() in FORMATS)
+    for pattern in include:
+        try:
+            yield from folder.glob(pattern if "/" in pattern else f"**/{pattern}")
+        except (ValueError, NotImplementedError) as error:
+            raise InputError(f"{pattern!r} is no pattern for files in a folder ({error}). Try '*.pdf'.") from error
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:  # too long to be a path, or in a folder that may not be read
+        raise InputError(f"There is no path {str(path)[:80]!r} to read ({error.strerror}). Check it.") from error

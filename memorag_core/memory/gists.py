@@ -1,0 +1,97 @@
+"""Gists as a memory: of every chunk a short text, condensed again until all fit into a budget."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from memorag_core.memory.base import M, MemoryModel
+from memorag_core.text.chunking import split
+from memorag_core.text.prompts import Prompts, prompts_for
+from memorag_core.types import Document, OnStep, ignore_steps
+
+ROUNDS = 8
+
+
+class GistMemory(MemoryModel[M]):
+    """Gists of `gist` tokens for chunks of `chunk` tokens, condensed again until all fit into `budget` tokens."""
+
+    def __init__(self, chunk: int, gist: int, budget: int) -> None:
+        self.chunk = chunk
+        self.gist = gist
+        self.budget = budget
+
+    @abstractmethod
+    def _count(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text."""
+
+    @abstractmethod
+    def _replies(self, requests: Sequence[str], gist: int, on_step: OnStep) -> list[str]:
+        """The gists asked for, each of at most `gist` tokens."""
+
+    @abstractmethod
+    def _kept(self, text: str, notes: dict[str, Any]) -> M:
+        """A memory of the gists, in `text`."""
+
+    def settings(self) -> dict[str, Any]:
+        own = self.templates.changed("gist", "memory")
+        return {"chunk": self.chunk, "gist": self.gist, "budget": self.budget} | ({"prompts": own} if own else {})
+
+    def memorize(self, documents: Sequence[Document], on_step: OnStep) -> M:
+        return self._remembered(documents, {}, on_step)
+
+    def update(self, memory: M, old: Sequence[Document], new: Sequence[Document], on_step: OnStep) -> M:
+        """Keeps the gist of every part that is still there, wherever it stands; of all, in another language, none."""
+        if self._prompts_of(new) != self._prompts_of(old):
+            return self.memorize(new, on_step)
+        texts = {document.id: document.text for document in old}
+        notes = memory.notes["gists"]
+        known = {texts[note["document"]][note["start"] : note["end"]]: note["gist"] for note in notes}
+        return self._remembered(new, known, on_step)
+
+    def _remembered(self, documents: Sequence[Document], known: Mapping[str, str], on_step: OnStep) -> M:
+        """The memory of documents, given the gists of some of their parts."""
+        prompts = self._prompts_of(documents)
+        parts = [
+            (document, start, end)
+            for document in documents
+            for start, end in split(document.text, self.chunk, self._count)
+        ]
+        texts = [document.text[start:end] for document, start, end in parts]
+        missing = [text for text in dict.fromkeys(texts) if text not in known]
+        gists = {**known, **dict(zip(missing, self._condensed(missing, prompts, self.gist, on_step), strict=True))}
+        kept = self._within_budget([gists[text] for text in texts], prompts)
+        notes = [
+            {"document": document.id, "start": start, "end": end, "gist": gists[text]}
+            for (document, start, end), text in zip(parts, texts, strict=True)
+        ]
+        memory = self._kept(prompts.memory.format(gists=kept), {"gists": notes})
+        on_step(1, 1)
+        return memory
+
+    def _prompts_of(self, documents: Sequence[Document]) -> Prompts:
+        """The templates of the documents' language."""
+        return prompts_for("".join(document.text[:2000] for document in documents), self.templates)
+
+    def _condensed(self, texts: Sequence[str], prompts: Prompts, gist: int, on_step: OnStep) -> list[str]:
+        """A gist of at most `gist` tokens of each text; a text no longer than that is its own."""
+        gists = list(texts)
+        long = [number for number, tokens in enumerate(self._count(texts)) if tokens > gist]
+        replies = self._replies([prompts.gist.format(text=texts[number]) for number in long], gist, on_step)
+        for number, reply in zip(long, replies, strict=True):
+            gists[number] = reply
+        return gists
+
+    def _within_budget(self, gists: list[str], prompts: Prompts) -> str:
+        """The gists as one text; condensed together, round after round, while they exceed the budget."""
+        joined = "\n\n".join(gists)
+        for _ in range(ROUNDS):
+            [total] = self._count([joined])
+            if total <= self.budget:
+                return joined
+            groups = [joined[start:end] for start, end in split(joined, self.chunk, self._count)]
+            gist = min(self.chunk // 2, max(self.gist, self.chunk * self.budget // total))
+            joined = "\n\n".join(self._condensed(groups, prompts, gist, ignore_steps))
+        start, end = split(joined, self.budget, self._count)[0]
+        return joined[start:end]

@@ -1,0 +1,181 @@
+"""Attention over a memory that a whole batch shares, and the caches of what each row adds to it.
+
+Several prompts over one memory are decoded as one batch. The memory's keys and values keep batch size one:
+they are read by every row and copied, expanded or written by none. Queries of all rows meet them in one kernel; the
+few tokens of each row's own prompt and reply are attended to beside them, under one softmax.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.cache_utils import Cache, DynamicLayer
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+from memorag_core.models.lm.kernels import Part, causal, masked, merged, nothing, over_all
+
+NAME = "memorag"
+Attention = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+"""Causal attention: query, key and value (1, heads, tokens, head dimension) to the same shape."""
+
+
+@dataclass(frozen=True)
+class KeyValues:
+    """The key-value state of a prefix, keys rotated for the place where they stay.
+
+    `keys` and `values` hold one tensor a layer, each (1, key-value heads, tokens, head dimension).
+    `next_position` is the rotary position of the first token that follows.
+    """
+
+    keys: Sequence[torch.Tensor]
+    values: Sequence[torch.Tensor]
+    next_position: int
+
+    @property
+    def tokens(self) -> int:
+        """Tokens kept, the same in every layer."""
+        return int(self.keys[0].shape[-2])
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all keys and values."""
+        return sum(tensor.nbytes for tensor in (*self.keys, *self.values))
+
+    def first(self, tokens: int) -> KeyValues:
+        """The state of the first `tokens`, where each stands at its own position; no copy."""
+        keys, values = (tuple(part[:, :, :tokens] for part in parts) for parts in (self.keys, self.values))
+        return KeyValues(keys, values, tokens)
+
+
+def lower_right(device: torch.device) -> torch.Tensor:
+    """The mask under which each token sees all of its row before it, and itself: one element, by which it is known.
+
+    It has the four dimensions of a mask made by hand, which transformers' models leave as it is.
+    """
+    return torch.ones(1, 1, 1, 1, dtype=torch.bool, device=device)
+
+
+def attend(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float | None = None,
+    memory: KeyValues | None = None,
+    seen: Sequence[int] | None = None,
+    queries: list[torch.Tensor] | None = None,
+    sparse: Attention | None = None,
+    **kwargs: Any,
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """An attention function of transformers' attention interface.
+
+    Args:
+        query: (batch, heads, new, head dimension). key, value: (batch, key-value heads, own, head dimension).
+        attention_mask: boolean (batch, 1, new, own) over the row's own tokens, or `lower_right`.
+        memory: the prefix shared by all rows; without it, this is scaled-dot-product attention.
+        seen: how many of the memory's tokens each row sees, from the first; by default all.
+        queries: where to leave the queries of each layer, for who wants to know what was looked for.
+        sparse: what to attend with where nothing was read before, all heads given their keys and values.
+
+    Returns:
+        The output (batch, new, heads, head dimension), and no weights.
+    """
+    if queries is not None:
+        queries.append(query)
+    if sparse is not None:
+        groups = query.shape[1] // key.shape[1]
+        attended = sparse(query, key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1))
+        return attended.transpose(1, 2).contiguous(), None
+    alike = attention_mask is None or attention_mask.numel() == 1
+    if memory is None and (attention_mask is None or not alike):
+        return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    own = causal(query, key, value, scale) if alike else masked(query, key, value, scale, attention_mask)
+    parts = [own]
+    if memory is not None:
+        layer = int(module.layer_idx)  # type: ignore[arg-type]  # every attention module of transformers has it
+        parts.append(_over_memory(query, memory.keys[layer], memory.values[layer], scale, seen))
+    return merged(parts).output.transpose(1, 2).contiguous(), None
+
+
+def _over_memory(
+    query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, scale: float, seen: Sequence[int] | None
+) -> Part:
+    """All rows at once that see the same of the memory."""
+    if seen is None:
+        return over_all(query, keys, values, scale)
+    whole = nothing(query)
+    for count in set(seen) - {0}:
+        rows = [row for row, tokens in enumerate(seen) if tokens == count]
+        part = over_all(query[rows], keys[:, :, :count], values[:, :, :count], scale)
+        whole.output[rows], whole.lse[rows] = part.output, part.lse
+    return whole
+
+
+class _Buffer(DynamicLayer):
+    """A layer of known capacity that is written in place: no token is ever concatenated."""
+
+    def __init__(self, capacity: int) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # transformers' cache layers are untyped
+        self.capacity = capacity
+        self.length = 0
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        self.put(self.length, key_states, value_states)
+        return self.keys[:, :, : self.length], self.values[:, :, : self.length]
+
+    def put(self, start: int, keys: torch.Tensor, values: torch.Tensor) -> None:
+        """Write from `start` on, and end there."""
+        if not self.is_initialized:
+            batch, heads, _, width = keys.shape
+            self.keys: torch.Tensor = keys.new_empty(batch, heads, self.capacity, width)
+            self.values: torch.Tensor = torch.empty_like(self.keys)
+            self.is_initialized = True
+        end = start + keys.shape[-2]
+        assert end <= self.capacity, f"{end} tokens in a buffer of {self.capacity}"
+        self.keys[:, :, start:end] = keys
+        self.values[:, :, start:end] = values
+        self.length = end
+
+    def get_seq_length(self) -> int:
+        return self.length
+
+
+class BufferCache(Cache):
+    """A transformers cache for exactly `capacity` tokens a row."""
+
+    def __init__(self, layers: int, capacity: int) -> None:
+        self.buffers = [_Buffer(capacity) for _ in range(layers)]
+        super().__init__(layers=list(self.buffers))
+
+    def begin(self, state: KeyValues, entries: int) -> None:
+        """Copy in the first entries of a memory, to go on from there."""
+        for buffer, keys, values in zip(self.buffers, state.keys, state.values, strict=True):
+            buffer.put(0, keys[:, :, :entries], values[:, :, :entries])
+
+    def key_values(self, next_position: int) -> KeyValues:
+        """What batch-size-one prefill left here, as a memory; copied only to free what is not in use."""
+        parts = [(buffer.keys[:, :, : buffer.length], buffer.values[:, :, : buffer.length]) for buffer in self.buffers]
+        if any(buffer.length < buffer.capacity for buffer in self.buffers):
+            parts = [(keys.clone(), values.clone()) for keys, values in parts]
+        return KeyValues(tuple(keys for keys, _ in parts), tuple(values for _, values in parts), next_position)
+
+
+def head_width(config: Any) -> int:
+    """The dimension of an attention head, of a configuration that need not name it."""
+    return int(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
+
+
+def register() -> str:
+    """Make `attend` known to transformers and return its name for `attn_implementation`."""
+    AttentionInterface.register(NAME, attend)
+    AttentionMaskInterface.register(NAME, sdpa_mask)
+    return NAME

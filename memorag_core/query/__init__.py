@@ -1,0 +1,1 @@
+"""One question's path: recall → search → answer | summarize, with citations that are checked."""

@@ -1,0 +1,44 @@
+"""What an answer rests on: quotes from the evidence, to the letter."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from math import log
+
+from memorag_core.text.chunking import sentences
+from memorag_core.text.pages import page_of
+from memorag_core.text.source_text import Texts
+from memorag_core.text.terms import terms
+from memorag_core.types import Citation, Passage, Place
+
+
+def cite(text: str, question: str, passages: Sequence[Passage], texts: Texts, most: int = 3) -> tuple[Citation, ...]:
+    """The sentences of the evidence that share most with the answer, rare words counting more; best first.
+
+    Every quote is cut from its document by its offsets, so it is verbatim by construction.
+    """
+    places = [
+        Place(passage.chunk.document_id, start, end)
+        for passage in passages
+        for start, end in sentences(
+            texts.documents[passage.chunk.document_id].text, passage.chunk.start, passage.chunk.end
+        )
+    ]
+    bags = [set(terms(texts.at(place))) for place in places]
+    spread = Counter(word for bag in bags for word in bag)
+    answered, asked = set(terms(text)), set(terms(question))
+    scores = [
+        sum((1.0 if word in answered else 0.3) * log(1 + len(bags) / spread[word]) for word in bag & (answered | asked))
+        / (8 + len(bag)) ** 0.5
+        for bag in bags
+    ]
+    best = sorted(range(len(places)), key=lambda i: (-scores[i], i))[:most]
+    floor = scores[best[0]] / 2 if best else 0.0
+    return tuple(_quote(places[i], texts) for i in best if scores[i] > 0 and scores[i] >= floor)
+
+
+def _quote(place: Place, texts: Texts) -> Citation:
+    document = texts.documents[place.document_id]
+    page = page_of(document.pages, place.start)
+    return Citation(document.id, document.title, place.start, place.end, texts.at(place), page)

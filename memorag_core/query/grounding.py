@@ -1,0 +1,67 @@
+"""Whether the evidence bears an answer out: its words, numbers and names, near each other in one passage. No model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from memorag_core.text.chunking import sentences
+from memorag_core.text.source_text import numbers
+from memorag_core.text.terms import content, stems
+
+NEAR = 3
+SHARE = 0.6
+TOUCHED = 0.6
+
+_YES_OR_NO = re.compile(
+    r"(?i)^\W*(?:yes|no|true|false|是的|不是|是|否|对|不对|有|没有|会|不会|はい|いいえ)(?=$|[\s,.;:!，。；：！、])[\s,.;:!，。；：！、]*"
+)
+_NAME = re.compile(r"(?<=\w\W)[A-Z]\w+")  # but the first word, which is capital anyway
+
+
+@dataclass(frozen=True, slots=True)
+class _Near:
+    """What stands near each other: the stems and numbers of sentences in a row."""
+
+    stems: frozenset[str]
+    numbers: frozenset[str]
+
+
+def unsupported(answer: str, question: str, passages: Sequence[str]) -> tuple[str, ...]:
+    """The sentences of an answer that no passage bears out.
+
+    A sentence is borne out where some sentences in a row have most of its content words beyond those of the question,
+    all its numbers and all its names. A mere yes or no is where all the evidence together has most of the question's.
+    """
+    near = [window for passage in passages for window in _windows(passage)]
+    spans = [answer[start:end] for start, end in sentences(answer)]
+    return tuple(span for span in spans if not _borne_out(span, question, near))
+
+
+def _windows(passage: str) -> list[_Near]:
+    spans = list(sentences(passage))
+    rows = [passage[first:last] for (first, _), (_, last) in zip(spans, spans[NEAR - 1 :] or spans[-1:], strict=False)]
+    return [_Near(frozenset(stems(row)), frozenset(numbers(row))) for row in rows]
+
+
+def _borne_out(sentence: str, question: str, near: Sequence[_Near]) -> bool:
+    claim = _YES_OR_NO.sub("", sentence)
+    if not content(claim):
+        return _touched(question, near)
+    asked, said = content(question), content(claim)
+    words = said - asked or said
+    figures = frozenset(numbers(claim)) - frozenset(numbers(question) if said - asked else ())
+    names = frozenset(stems(" ".join(_NAME.findall(claim)))) & words
+    words -= figures
+    return any(
+        figures <= window.numbers and names <= window.stems and len(words & window.stems) >= SHARE * len(words)
+        for window in near
+    )
+
+
+def _touched(question: str, near: Sequence[_Near]) -> bool:
+    """Whether the evidence is about what a question asks, all of it together."""
+    asked = content(question)
+    there = frozenset[str]().union(*(window.stems for window in near))
+    return len(asked & there) >= TOUCHED * max(1, len(asked)) and bool(near)

@@ -1,0 +1,184 @@
+"""One question's path over one context, or several: recall → retrieve → answer | summarize.
+
+The contexts are fixed when the inquiry begins, so whatever others memorize or forget meanwhile, clues, passages and
+citations of one answer come from the same texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from memorag_core.context.corpus import Corpus, united
+from memorag_core.errors import InputError
+from memorag_core.query.citations import cite
+from memorag_core.query.clues import clean, merged
+from memorag_core.query.grounding import unsupported
+from memorag_core.query.recall import looked_at
+from memorag_core.query.search import Found, reranked, search
+from memorag_core.query.summarize import TOKENS_A_WORD, Wanted, condensed, in_turn
+from memorag_core.text.pages import page_of
+from memorag_core.text.prompts import prompts_for, render_answer
+from memorag_core.types import Answer, Chunk, Clue, OnText, Passage, Task, ignore_text
+
+if TYPE_CHECKING:
+    from memorag_core.components import Parts
+    from memorag_core.concurrency.lru import Recent
+    from memorag_core.config import Profile, Settings
+    from memorag_core.context.corpus import Context
+    from memorag_core.runtime import Recalled
+
+MAX_QUESTION = 2000
+MAX_WORDS = 2000
+MAX_CONTEXTS = 16
+
+
+@dataclass(frozen=True)
+class Inquiry:
+    """What is needed to ask one context, or several as one; used by one thread at a time."""
+
+    contexts: tuple[Context, ...]
+    parts: Parts
+    profile: Profile
+    settings: Settings
+    recalled: Recent[Recalled, tuple[Clue, ...]]
+    on_text: OnText = ignore_text
+
+    @cached_property
+    def corpus(self) -> Corpus:
+        """What is searched."""
+        return united(self.contexts, self.parts.readers)
+
+    def recall(self, question: str) -> tuple[Clue, ...]:
+        """What the memory model looks at and what it says, checked; what was recalled for a question before is kept."""
+        key = question, tuple((context.id, context.manifest.seal) for context in self.contexts)
+        if (known := self.recalled.get(key)) is not None:
+            return known
+        seen = looked_at(self.corpus, question)
+        said = self._generated(question) if self.profile.recall == "both" or not seen else ()
+        return self.recalled.put(key, merged(seen, said))
+
+    def _generated(self, question: str) -> tuple[Clue, ...]:
+        clues: tuple[Clue, ...] = ()
+        for context in self.contexts:
+            spans, questions = self.parts.memory.recall(context.memory, question)
+            clues = merged(clues, clean({"span": spans, "question": questions}, question, self.corpus.texts))
+        return clues
+
+    def retrieve(
+        self, question: str, clues: Sequence[Clue], k: int | None = None, tokens: int | None = None
+    ) -> tuple[Passage, ...]:
+        """Passages found by the question and its clues, best first."""
+        found = search(self.corpus, question, clues, max(k or 0, self.settings.hits))
+        if self.parts.reranker:
+            found = reranked(found, question, self.corpus.chunks, self.parts.reranker)
+        return self._within_budget(found[:k], tokens or self.settings.evidence_tokens)
+
+    def answer(self, question: str, task: Task = "memorag", use_memory_answer: bool = False) -> Answer:
+        """Clues, evidence, and the generator's answer from that evidence; by `qa`, the memory's own without evidence.
+
+        `use_memory_answer` searches with the memory's own answer too.
+        """
+        if task == "qa":
+            return self._from_memory(question)
+        clues = self.recall(question)
+        if use_memory_answer:
+            clues = (*self._guesses(question), *clues)
+        evidence = self.retrieve(question, clues)
+        prompts = prompts_for(question, self.parts.templates)
+        prompt = render_answer(prompts, question, [passage.chunk.text for passage in evidence])
+        return self._written(prompt, "memorag", self.profile.answer, question, (clues, evidence))
+
+    def _guesses(self, question: str) -> Iterator[Clue]:
+        """What each memory answers by itself, to search with."""
+        for context in self.contexts:
+            guess = self.parts.memory.answer(context.memory, question, self.profile.answer)
+            yield from clean({"answer": guess}, question, self.corpus.texts)
+
+    def _from_memory(self, question: str) -> Answer:
+        """The memory model's own answer, without evidence."""
+        if len(self.contexts) > 1:
+            raise InputError("Memory alone answers for one context: name one, or let evidence be looked for in all.")
+        [context] = self.contexts
+        text = self.parts.memory.answer(context.memory, question, self.profile.answer)
+        self.on_text(text)
+        return Answer(text, "qa")
+
+    def summarize(self, focus: str | None, words: int) -> Answer:
+        """Key points recalled from memory, evidence for each, and one text about them."""
+        [context] = self.contexts
+        prompts = prompts_for(context.chunks[0].text, self.parts.templates)
+        points = self.parts.memory.key_points(context.memory, prompts, focus)
+        clues = clean({"span": points}, focus or "", context.texts)
+        topics = [*filter(None, [focus]), *(clue.text for clue in clues)] or [context.manifest.title]
+        wanted = Wanted(prompts, focus, words, self.settings.evidence_tokens)
+        tokens = wanted.room * wanted.parts(sum(len(document.text) for document in context.documents))
+        found = [self.retrieve(topic, (), tokens=tokens) for topic in topics]
+        evidence = in_turn(found, tokens, self.parts.generator)
+        texts = condensed([chunk.text for chunk in self._in_order(evidence)], wanted, self.parts.generator)
+        prompt = wanted.asked(texts)
+        return self._written(prompt, "summarize", words * TOKENS_A_WORD, focus or "", (clues, evidence))
+
+    def _in_order(self, passages: Sequence[Passage]) -> list[Chunk]:
+        """Their chunks as they stand in the documents."""
+        order = {document.id: number for number, document in enumerate(self.corpus.documents)}
+        chunks = (passage.chunk for passage in passages)
+        return sorted(chunks, key=lambda chunk: (order[chunk.document_id], chunk.start))
+
+    def _within_budget(self, found: Sequence[Found], tokens: int) -> tuple[Passage, ...]:
+        """The best passages that fit, at least one."""
+        pages = {document.id: document.pages for document in self.corpus.documents}
+        chunks = [self.corpus.chunks[item.chunk] for item in found]
+        kept: list[Passage] = []
+        used = 0
+        counts = self.parts.generator.count([chunk.text for chunk in chunks])
+        for item, chunk, count in zip(found, chunks, counts, strict=True):
+            if kept and used + count > tokens:
+                continue
+            used += count
+            kept.append(Passage(chunk, item.score, item.found_by, page_of(pages[chunk.document_id], chunk.start)))
+        return tuple(kept)
+
+    def _written(
+        self,
+        prompt: str,
+        task: Task,
+        max_new_tokens: int,
+        question: str,
+        ground: tuple[tuple[Clue, ...], tuple[Passage, ...]],
+    ) -> Answer:
+        """The generator's text, with citations from the evidence, checked against it."""
+        clues, evidence = ground
+        text = self.parts.generator.generate(prompt, max_new_tokens, self.on_text)
+        citations = cite(text, question, evidence, self.corpus.texts)
+        assert all(self.corpus.texts.at(citation.place) == citation.quote for citation in citations)
+        open_claims = unsupported(text, question, [passage.chunk.text for passage in evidence])
+        supported = bool(text.strip()) and not open_claims
+        return Answer(text, task, citations, clues, evidence, supported, open_claims)
+
+
+def contexts_in(context_id: str | Sequence[str]) -> list[str]:
+    """The ids of the contexts to ask, each once. Raises `InputError` where they are none or too many."""
+    ids = [context_id] if isinstance(context_id, str) else list(dict.fromkeys(context_id))
+    if not 1 <= len(ids) <= MAX_CONTEXTS:
+        raise InputError(f"{len(ids)} contexts were named; ask 1 to {MAX_CONTEXTS} of them at once.")
+    return ids
+
+
+def check_question(question: str) -> None:
+    """Raise `InputError` where a question or topic is empty or too long."""
+    if not question.strip():
+        raise InputError("The question or topic is empty; ask something about the context.")
+    if len(question) > MAX_QUESTION:
+        raise InputError(
+            f"The question or topic has {len(question):,} characters; the limit is {MAX_QUESTION:,}. Ask a shorter "
+            "one; to bring in a long text, memorize it."
+        )
+
+
+def check_range(name: str, value: int | None, most: int) -> None:
+    """Raise `InputError` where a number is given that is not from 1 to `most`."""
+    if value is not None and not 1 <= value <= most:
+        raise InputError(f"{name} is {value}; choose a number from 1 to {most:,}.")

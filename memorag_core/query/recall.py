@@ -1,0 +1,46 @@
+"""Clues by attention: the sentences that the memory model looks at when it reads the question. Nothing is decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from memorag_core.query.clues import is_echo
+from memorag_core.text.chunking import Span, sentences
+from memorag_core.text.terms import terms
+from memorag_core.types import Chunk, Clue, Place
+
+if TYPE_CHECKING:
+    from memorag_core.context.corpus import Corpus
+    from memorag_core.retrieval.attention import Look
+
+MOST = 6
+SHORTEST = 3
+
+
+def looked_at(corpus: Corpus, question: str) -> list[Clue]:
+    """The sentence looked at most in each of the passages looked at most, best first; none without attention."""
+    if corpus.attention is None:
+        return []
+    look = corpus.attention.look(question)
+    clues = (_clue(corpus.chunks[hit.chunk], hit.chunk, look, question) for hit in look.best(MOST))
+    return [clue for clue in clues if clue]
+
+
+def _clue(chunk: Chunk, number: int, look: Look, question: str) -> Clue | None:
+    spans = [span for span in sentences(chunk.text) if _says_more(chunk.text[slice(*span)], question)]
+    if not spans:
+        return None
+    before = len(chunk.indexed) - len(chunk.text)
+    weights = look.weigh(number, chunk.indexed, _moved(spans, before))
+    start, end = spans[weights.index(max(weights))]
+    place = Place(chunk.document_id, chunk.start + start, chunk.start + end)
+    return Clue(chunk.text[start:end], "attended", place)
+
+
+def _moved(spans: Sequence[Span], by: int) -> list[Span]:
+    return [(start + by, end + by) for start, end in spans]
+
+
+def _says_more(text: str, question: str) -> bool:
+    return len(set(terms(text))) >= SHORTEST and not is_echo(text, question)

@@ -1,0 +1,107 @@
+"""From a question and its clues to chunks: what each of them finds, fused, and what the best of that names.
+
+A clue that stands in the text speaks for the chunk it stands in; another one is searched with, and weighs less than
+the question. Then comes a second look: sections that the question or the first evidence names are evidence too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from memorag_core.retrieval.base import Hit
+from memorag_core.retrieval.fusion import RRF_K, fuse
+from memorag_core.types import Chunk, Clue
+
+if TYPE_CHECKING:
+    from memorag_core.context.corpus import Corpus
+    from memorag_core.retrieval.cross_encoder import Reranker
+
+ASKED, PLACED, NAMED, UNPLACED = 1.0, 0.2, 1.0, 0.35
+"""What the question weighs, all clues with a place together, all names together, and all other clues together.
+
+From 0.3 on, clues with a place push out what the question finds better (measured in docs/log.md).
+"""
+LOOKED_AT = 3
+JUDGED = 1000
+"""How many hits of a search are judged with what stands around them."""
+
+READ_AGAIN = 20
+"""How many candidates are read again; those behind them stay behind them."""
+REREAD = 0.5
+"""What the cross-encoder's order weighs, beside the question's 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A chunk, its fused score, and what found it: the question, clues or names, the largest contribution first."""
+
+    chunk: int
+    score: float
+    found_by: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Chunks best first, each with what found it, and the weight of all of it."""
+
+    chunks: Mapping[int, str]
+    weight: float
+
+
+def search(context: Corpus, question: str, clues: Sequence[Clue], depth: int) -> list[Found]:
+    """Chunks that bear on a question, best first; `depth` is how many each search brings."""
+    rankings = [*_asked(context, question, clues, depth), _placed(context, clues)]
+    return _fused([*rankings, _named(context, question, _fused(rankings))])
+
+
+def _asked(context: Corpus, question: str, clues: Sequence[Clue], depth: int) -> Iterator[Ranking]:
+    """What is found by the words of the question, and of each clue that stands nowhere."""
+    others = [clue.text for clue in clues if clue.place is None]
+    weights = [ASKED, *(UNPLACED / len(others) for _ in others)]
+    queries = [question, *others]
+    for query, hits, weight in zip(queries, context.index.search(queries, max(depth, JUDGED)), weights, strict=True):
+        yield Ranking({hit.chunk: query for hit in context.surroundings.judged(hits)[:depth]}, weight)
+
+
+def _placed(context: Corpus, clues: Sequence[Clue]) -> Ranking:
+    """The chunks that clues stand in."""
+    chunks: dict[int, str] = {}
+    for clue in clues:
+        if clue.place is not None and (number := context.chunk_at(clue.place)) is not None:
+            chunks.setdefault(number, clue.text)
+    return Ranking(chunks, PLACED)
+
+
+def _named(context: Corpus, question: str, ranked: Sequence[Found]) -> Ranking:
+    """The sections that the question and the first evidence name, those found already first."""
+    chunks, titles = context.chunks, context.titles
+    named = {link.chunk: link.name for link in titles.named_in(question)}
+    for passage in (chunks[found.chunk] for found in ranked[:LOOKED_AT]):
+        for link in titles.named_in(passage.text):
+            if not passage.beside(chunks[link.chunk]):
+                named.setdefault(link.chunk, link.name)
+    scores = {found.chunk: found.score for found in ranked}
+    return Ranking({chunk: named[chunk] for chunk in sorted(named, key=lambda n: -scores.get(n, 0.0))}, NAMED)
+
+
+def _fused(rankings: Sequence[Ranking]) -> list[Found]:
+    hits = [[Hit(chunk, 0.0) for chunk in ranking.chunks] for ranking in rankings]
+    fused = fuse(hits, [ranking.weight for ranking in rankings])
+    return [
+        Found(item.chunk, item.score, tuple(rankings[number].chunks[item.chunk] for number in item.found_by))
+        for item in fused
+    ]
+
+
+def reranked(found: Sequence[Found], question: str, chunks: Sequence[Chunk], reranker: Reranker) -> list[Found]:
+    """The candidates, best first, those read again with the reciprocal of their new rank added to their score."""
+    again = found[:READ_AGAIN]
+    scores = reranker.scores(question, [chunks[item.chunk].indexed for item in again])
+    order = sorted(range(len(again)), key=lambda number: -scores[number])
+    moved = [
+        replace(again[number], score=again[number].score + REREAD / (RRF_K + rank))
+        for rank, number in enumerate(order, start=1)
+    ]
+    return [*sorted(moved, key=lambda item: (-item.score, item.chunk)), *found[READ_AGAIN:]]

@@ -1,0 +1,77 @@
+"""Many passages to one text: in groups that fit the generator, whose summaries are summarized in turn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, zip_longest
+from math import ceil
+from typing import TYPE_CHECKING
+
+from memorag_core.text.prompts import Prompts, render_summary
+from memorag_core.types import Chunk, Passage
+
+if TYPE_CHECKING:
+    from memorag_core.generation import Generator
+
+TOKENS_A_WORD = 2
+EVIDENCE_A_WORD = 4
+CHARACTERS_A_PART = 200_000
+MOST_PARTS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A summary of about `words` words about `focus`, by a generator that is shown `room` tokens of text at once."""
+
+    prompts: Prompts
+    focus: str | None
+    words: int
+    room: int
+
+    def parts(self, characters: int) -> int:
+        """How many times `room` of evidence a text of that length deserves, for this many words."""
+        for_words = ceil(self.words * EVIDENCE_A_WORD / self.room)
+        return min(MOST_PARTS, max(for_words, ceil(characters / CHARACTERS_A_PART)))
+
+    def asked(self, texts: Sequence[str], words: int | None = None) -> str:
+        """The prompt for a summary of texts."""
+        return render_summary(self.prompts, texts, self.focus, words or self.words)
+
+
+def in_turn(found: Sequence[Sequence[Passage]], tokens: int, generator: Generator) -> tuple[Passage, ...]:
+    """The best passage of every list, then every second, and so on: each once, while they fit; one at least."""
+    firsts: dict[Chunk, Passage] = {}
+    for passage in filter(None, chain.from_iterable(zip_longest(*found))):
+        firsts.setdefault(passage.chunk, passage)
+    kept: list[Passage] = []
+    for passage, count in zip(firsts.values(), generator.count([chunk.text for chunk in firsts]), strict=True):
+        if not kept or count <= tokens:
+            kept.append(passage)
+            tokens -= count
+    return tuple(kept)
+
+
+def condensed(texts: Sequence[str], wanted: Wanted, generator: Generator) -> list[str]:
+    """Texts that fit the generator's room: those given, or summaries of groups of them, in their order."""
+    while len(texts) > 1 and sum(counts := generator.count(texts)) > wanted.room:
+        groups = list(_groups(texts, counts, wanted.room))
+        words = max(1, wanted.room // (2 * TOKENS_A_WORD))
+        texts = [
+            generator.generate(wanted.asked(group, words), words * TOKENS_A_WORD) if len(group) > 1 else group[0]
+            for group in groups
+        ]
+    return list(texts)
+
+
+def _groups(texts: Sequence[str], counts: Sequence[int], room: int) -> Iterator[list[str]]:
+    """Neighbours that fit together, two at least, so that every round leaves fewer."""
+    group: list[str] = []
+    used = 0
+    for text, count in zip(texts, counts, strict=True):
+        if len(group) > 1 and used + count > room:
+            yield group
+            group, used = [], 0
+        group.append(text)
+        used += count
+    yield group

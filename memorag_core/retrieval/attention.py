@@ -1,0 +1,217 @@
+"""Recall by attention: what a few heads of the memory model look at, from a question to every passage of a context.
+
+Some heads copy from the places that answer (Wu et al., Retrieval Head Mechanistically Explains Long-Context Factuality,
+arXiv 2404.15574), and their attention ranks passages (Chen et al., Attention in Large Language Models Yields Efficient
+Zero-Shot Re-Rankers, arXiv 2410.02642). Each passage is read on its own and the keys of those heads are kept, so length
+is no limit; a question is read once, and nothing is decoded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from memorag_core.concurrency.cancellation import check
+from memorag_core.config import Head
+from memorag_core.models.lm.attention import head_width
+from memorag_core.models.lm.attention_heads import keys_of, queries_of
+from memorag_core.models.lm.language_model import LanguageModel
+from memorag_core.retrieval.base import Hit, Index, Retriever, reusing
+from memorag_core.text.chunking import Span
+from memorag_core.types import OnStep
+
+KEYS = "attention.safetensors"
+TOKENS_AT_ONCE = 1 << 12
+FAR = 200
+"""Where a question is thought to stand behind each passage, in tokens from the passage's beginning."""
+
+
+class AttendedRetriever(Retriever):
+    """Texts by the attention that the tokens of a query pay to theirs, in the heads that retrieve."""
+
+    def __init__(self, lm: LanguageModel, heads: Sequence[Head]) -> None:
+        """Take a model and its (layer, head) pairs, as `benchmarks/heads.py` finds them."""
+        self.lm = lm
+        self.heads = tuple(heads)
+        self.model_id = lm.model_id
+        self.revision = lm.revision
+
+    @cached_property
+    def groups(self) -> list[Head]:
+        """The (layer, key-value head) pairs that the heads read."""
+        return sorted({self.group_of(head) for head in self.heads})
+
+    def group_of(self, head: Head) -> Head:
+        """The (layer, key-value head) pair that a head reads."""
+        config, (layer, number) = self.lm.model.config, head
+        return layer, number * config.num_key_value_heads // config.num_attention_heads
+
+    @property
+    def max_tokens(self) -> int:
+        return self.lm.window - FAR
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        return self.lm.count(texts)
+
+    def index(self, texts: Sequence[str], on_step: OnStep) -> AttendedIndex:
+        rows = self._read(texts, on_step)
+        return self._indexed(rows)
+
+    def update(self, index: Index, old: Sequence[str], new: Sequence[str], on_step: OnStep) -> AttendedIndex:
+        """Reads only the texts that are not among the old ones."""
+        known = dict(zip(old, cast(AttendedIndex, index).split(), strict=True))
+        return self._indexed(reusing(known, new, lambda missing: self._read(missing, on_step)))
+
+    def load(self, folder: Path) -> AttendedIndex:
+        tensors = load_file(folder / KEYS)
+        return AttendedIndex(self, Keys(tensors["keys"], tensors["scales"]), tensors["lengths"])
+
+    def united(self, indexes: Sequence[Index], sizes: Sequence[int]) -> AttendedIndex:
+        """What the keys of all texts together are: a question's attention is shared among all of them."""
+        return self._indexed([keys for index in indexes for keys in cast(AttendedIndex, index).split()])
+
+    def settings(self) -> dict[str, Any]:
+        return {"heads": [list(head) for head in self.heads]}
+
+    def _read(self, texts: Sequence[str], on_step: OnStep) -> list[Keys]:
+        """The keys of each text, those of like length read together."""
+        ids = self.lm.encode(texts) if texts else []
+        rows: dict[int, Keys] = {}
+        for batch in _batches(ids):
+            check()
+            keys = keys_of(self.lm, [ids[number] for number in batch], self.groups)
+            rows |= zip(batch, map(quantized, keys), strict=True)
+            on_step(len(rows), len(texts))
+        return [rows[number] for number in range(len(texts))]
+
+    def _indexed(self, rows: Sequence[Keys]) -> AttendedIndex:
+        width = len(self.groups), head_width(self.lm.model.config)
+        empty = Keys(torch.zeros(0, *width, dtype=torch.int8), torch.zeros(0, width[0], dtype=torch.float16))
+        whole = Keys(*(torch.cat(parts) for parts in zip(*((k.keys, k.scales) for k in (empty, *rows)), strict=True)))
+        return AttendedIndex(self, whole, torch.tensor([len(row.keys) for row in rows], dtype=torch.int32))
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Keys of some tokens: int8 (tokens, groups, head dimension), and float16 scales (tokens, groups)."""
+
+    keys: torch.Tensor
+    scales: torch.Tensor
+
+
+def quantized(keys: torch.Tensor) -> Keys:
+    """Keys (tokens, groups, head dimension) in 8 bits, one scale a token and group."""
+    scales = (keys.abs().amax(-1) / 127).clamp_min(1e-6).to(torch.float16)
+    return Keys((keys / scales[..., None]).round().clamp(-127, 127).to(torch.int8).cpu(), scales.cpu())
+
+
+class AttendedIndex(Index):
+    """The keys of all texts one after the other; `lengths` int32 (texts) are their tokens."""
+
+    def __init__(self, retriever: AttendedRetriever, keys: Keys, lengths: torch.Tensor) -> None:
+        self.retriever = retriever
+        self.keys = keys
+        self.lengths = lengths
+        self.starts = [0, *torch.cumsum(lengths, 0).tolist()]
+
+    def search(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
+        return [self.look(query).best(k) for query in queries]
+
+    def look(self, query: str) -> Look:
+        """Read a query once, and see what its tokens attend to in all texts."""
+        rows = queries_of(self.retriever.lm, query, self.retriever.heads, FAR)
+        return Look(self, rows)
+
+    def save(self, folder: Path) -> None:
+        tensors = {"keys": self.keys.keys, "scales": self.keys.scales, "lengths": self.lengths}
+        save_file(tensors, folder / KEYS)
+
+    def split(self) -> list[Keys]:
+        """The keys of each text."""
+        sizes = self.lengths.tolist()
+        return [Keys(*both) for both in zip(self.keys.keys.split(sizes), self.keys.scales.split(sizes), strict=True)]
+
+
+class Look:
+    """The attention of one query: which texts it falls on, and which of their tokens."""
+
+    def __init__(self, index: AttendedIndex, rows: torch.Tensor) -> None:
+        """Take the query's own rows: scaled queries (heads, query tokens, head dimension)."""
+        self.index = index
+        self.rows = rows
+        # logarithms of each text's share of the attention of each row: float32 (heads, query tokens, texts)
+        self.masses = self._by_text()
+
+    def best(self, k: int) -> list[Hit]:
+        """The texts with the most attention a token; of each head its square root, so that none outvotes the others."""
+        lengths = self.index.lengths.clamp_min(1)
+        scores = (self.masses.exp().sum(1) / lengths).sqrt().sum(0)
+        top = scores.topk(min(k, len(scores)))
+        return [Hit(int(text), float(score)) for score, text in zip(top.values, top.indices, strict=True) if score > 0]
+
+    def tokens(self, text: int) -> torch.Tensor:
+        """The attention on each token of a text: float32 (tokens)."""
+        logits = self._logits(self.index.starts[text], self.index.starts[text + 1])
+        shares = (logits - logits.logsumexp(-1, keepdim=True)).exp()
+        return (shares * self.masses[..., text, None].exp()).sum(1).sqrt().sum(0)
+
+    def weigh(self, number: int, text: str, spans: Sequence[Span]) -> list[float]:
+        """How much of the attention on a text, `text`, falls on each of its spans; length alone is no merit."""
+        weights = self.tokens(number).tolist()
+        places = self.index.retriever.lm.offsets(text)
+        inside = [[w for (at, _), w in zip(places, weights, strict=True) if start <= at < end] for start, end in spans]
+        return [sum(own) / max(1, len(own)) ** 0.5 for own in inside]
+
+    def _by_text(self) -> torch.Tensor:
+        """Logarithms of each text's share of the attention of each row: (heads, query tokens, texts)."""
+        sums = []
+        starts, end = self.index.starts, 0
+        while end < len(starts) - 1:
+            first, end = end, self._reach(end)
+            sums.append(self._sums(first, end))
+        if not sums:
+            return self.rows.new_zeros(*self.rows.shape[:2], 0)
+        return torch.cat(sums, -1).log_softmax(-1)
+
+    def _reach(self, first: int) -> int:
+        """The end of the texts that are looked at together, from `first` on; at least one."""
+        starts, last = self.index.starts, len(self.index.starts) - 1
+        end = first + 1
+        while end < last and starts[end + 1] - starts[first] <= TOKENS_AT_ONCE:
+            end += 1
+        return end
+
+    def _sums(self, first: int, end: int) -> torch.Tensor:
+        """The logarithm of the summed exponents of the logits of each text: (heads, query tokens, texts)."""
+        starts = self.index.starts
+        logits = self._logits(starts[first], starts[end])
+        if not logits.shape[-1]:
+            return logits.new_full((*logits.shape[:2], end - first), float("-inf"))
+        most = logits.amax(-1, keepdim=True)
+        summed = torch.nn.functional.pad((logits - most).exp_().cumsum(-1), (1, 0))
+        at_starts = summed[..., [starts[text] - starts[first] for text in range(first, end + 1)]]
+        return at_starts.diff().clamp_min(0.0).log() + most
+
+    def _logits(self, start: int, end: int) -> torch.Tensor:
+        """Of the tokens from `start` to `end`: (heads, query tokens, tokens)."""
+        retriever, device = self.index.retriever, self.rows.device
+        keys = self.index.keys.keys[start:end].to(device, self.rows.dtype)
+        scales = self.index.keys.scales[start:end].to(device, self.rows.dtype)
+        places = [retriever.groups.index(retriever.group_of(head)) for head in retriever.heads]
+        return torch.stack([row @ keys[:, at].T * scales[:, at] for row, at in zip(self.rows, places, strict=True)])
+
+
+def _batches(ids: Sequence[Sequence[int]]) -> list[list[int]]:
+    """Numbers of texts, those of like length together, at most `TOKENS_AT_ONCE` tokens a batch."""
+    batches: list[list[int]] = []
+    for number in sorted(range(len(ids)), key=lambda number: len(ids[number])):
+        if not batches or len(ids[number]) * (len(batches[-1]) + 1) > TOKENS_AT_ONCE:
+            batches.append([])
+        batches[-1].append(number)
+    return batches

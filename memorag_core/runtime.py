@@ -1,0 +1,81 @@
+"""What engines share: loaded models, the turns at them, and the contexts kept warm. One of it for each device."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+
+from memorag_core.components import Parts, open_parts
+from memorag_core.concurrency.device_queue import Turns
+from memorag_core.concurrency.lru import Recent
+from memorag_core.config import Profile, Settings
+from memorag_core.context.corpus import Context
+from memorag_core.models.profiles import choose_profile
+from memorag_core.models.weights import Weights
+from memorag_core.text.templates import read_templates
+from memorag_core.types import Clue
+
+KEPT_RECALLS = 256
+MIB = 1 << 20
+Recalled = tuple[str, tuple[tuple[str, str], ...]]
+"""A question, and who was asked: of each context its id, and the seal of its manifest, which no other text has."""
+BYTES_A_CHARACTER = 16
+
+
+class Shared:
+    """Models of one choice, for the engines of any number of stores. Nothing is loaded before it is needed.
+
+    `turns` is the queue of all that use the models; `encodings` that of long work, which is done one at a time,
+    because each holds a memory that grows. `warm` and `recalled` are read and written by who has the turn.
+    """
+
+    def __init__(self, settings: Settings, say: Callable[[str], None]) -> None:
+        """Take settings, of which the store does not matter here, and a function that hears what takes long."""
+        self.say = say
+        self.weights = Weights(settings, say)
+        self.turns = Turns(settings.queue, settings.patience)
+        self.encodings = Turns(settings.queue, settings.patience)
+        self.warm: Recent[tuple[Path, str], Context] = Recent(settings.warm_mib * MIB, size_of)
+        self.recalled: Recent[Recalled, tuple[Clue, ...]] = Recent(KEPT_RECALLS)
+        self._templates = read_templates(settings.prompts)
+        self._parts: Parts | None = None
+
+    @cached_property
+    def profile(self) -> Profile:
+        """The models in use."""
+        return choose_profile(self.weights.settings)
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the models are in memory."""
+        return self._parts is not None
+
+    @property
+    def parts(self) -> Parts:
+        """The models, loaded now if need be. For who has the turn."""
+        if self._parts is None:
+            self._parts = open_parts(self.profile, self.weights, self._templates)
+        return self._parts
+
+    def unload(self, idle_seconds: float) -> bool:
+        """Drop models and warm contexts where nobody used them for so long; whether it did."""
+        if not self.loaded or self.turns.idle_seconds < idle_seconds:
+            return False
+        with self.turns.turn(patient=True):
+            self._parts = None
+            self.weights.drop()
+            self.warm.clear()
+            gc.collect()  # models are full of cycles
+            if (torch := sys.modules.get("torch")) and torch.cuda.is_available():
+                torch.cuda.empty_cache()
+        self.say(f"unloaded the models, which nobody used for {idle_seconds:.0f} s")
+        return True
+
+
+def size_of(context: Context) -> int:
+    """About the bytes that a context takes: numbers twice as wide as on disk, and texts with their chunks and terms."""
+    on_disk = sum(entry.bytes for entry in context.manifest.files.values())
+    return 2 * on_disk + BYTES_A_CHARACTER * sum(len(document.text) for document in context.documents)

@@ -1,0 +1,1 @@
+"""The commands of `memorag`, one file a group."""

@@ -1,0 +1,157 @@
+"""Serving over HTTP and SSE: who may come in, a server for each owner, health and metrics, a graceful end.
+
+    request → Host and Origin → bearer token → the owner's own server
+              (not /healthz)    (where there are tokens)
+
+Owners share the models and the queue for them, nothing else: each has a store, jobs, sessions and subscriptions of its
+own, so no id of another one's leads anywhere.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Literal
+
+import anyio
+import anyio.to_thread
+from anyio.abc import TaskGroup, TaskStatus
+from mcp.server.auth.middleware.bearer_auth import BearerAuthBackend, RequireAuthMiddleware
+from mcp.server.auth.provider import AccessToken
+from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
+from starlette.applications import Starlette
+from starlette.middleware.authentication import AuthenticationMiddleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from memorag_core.errors import InputError
+from memorag_core.runtime import Shared
+from memorag_mcp.http.address import Address
+from memorag_mcp.http.metrics import Metrics
+from memorag_mcp.http.tokens import Tokens
+from memorag_mcp.protocol.sdk_server import ContextServer
+
+Listener = Literal["sse", "http"]
+log = logging.getLogger(__name__)
+MAX_REQUEST_BYTES = 64 << 20
+SECONDS_TO_END = 8
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+
+
+class Verifier:
+    """Tokens as the SDK asks for them."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        self._tokens = tokens
+
+    async def verify_token(self, token: str) -> AccessToken | None:
+        """Its owner as the client; nobody, where the tokens cannot be read."""
+        try:
+            owner = self._tokens.owner(token)
+        except InputError as error:
+            log.error("%s", error)
+            return None
+        return AccessToken(token=token, client_id=owner, scopes=[]) if owner else None
+
+
+class Owners:
+    """The servers of all owners, each made when its owner first comes; an ASGI application."""
+
+    def __init__(self, build: Callable[[str], ContextServer], options: dict[str, Any], listener: Listener) -> None:
+        """Take what makes the server of an owner ('' where there is none), and the transport with its options."""
+        self.servers: dict[str, ContextServer] = {}
+        self._build = build
+        self._options = options
+        self._listener = listener
+        self._apps: dict[str, Starlette] = {}
+        self._making = anyio.Lock()
+        self._tasks: TaskGroup
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        user = scope.get("user")
+        owner = str(user.display_name) if user else ""
+        with anyio.CancelScope(shield=True):  # a client that leaves must not leave half a server behind
+            async with self._making:
+                if owner not in self._apps:
+                    self._apps[owner] = await self._tasks.start(self._run, owner)
+        await self._apps[owner](scope, receive, send)
+
+    @asynccontextmanager
+    async def open(self, _: Starlette) -> AsyncIterator[None]:
+        """Servers may be made; at the end all are closed, their jobs told as interrupted."""
+        async with anyio.create_task_group() as self._tasks:
+            yield
+            self._tasks.cancel_scope.cancel()
+        for server in self.servers.values():
+            await anyio.to_thread.run_sync(server.jobs.close)
+
+    async def _run(self, owner: str, *, task_status: TaskStatus[Starlette]) -> None:
+        server = self.servers[owner] = self._build(owner)
+        app = (server.sse_app if self._listener == "sse" else server.streamable_http_app)(**self._options)
+        async with app.router.lifespan_context(app):
+            task_status.started(app)
+            await anyio.sleep_forever()
+
+
+def application(
+    build: Callable[[str], ContextServer], shared: Shared, address: Address, listener: Listener
+) -> Starlette:
+    """All that listens, as an ASGI application.
+
+    Raises:
+        InputError: see `Address.required`.
+    """
+    tokens, security = address.required(), _security(address)
+    options = {"host": address.host, "transport_security": security, "max_request_body_size": MAX_REQUEST_BYTES}
+    owners = Owners(build, options, listener)
+    metrics = Metrics(shared)
+
+    async def numbers(_: Request) -> Response:
+        return PlainTextResponse(metrics.text([server.jobs for server in owners.servers.values()]))
+
+    inner: ASGIApp = Starlette(routes=[Route("/metrics", numbers), Mount("/", owners)])
+    if tokens:
+        inner = AuthenticationMiddleware(RequireAuthMiddleware(inner, []), BearerAuthBackend(Verifier(tokens)))
+    guarded = metrics.counting(_checked(inner, TransportSecurityMiddleware(security)))
+    return Starlette(routes=[Route("/healthz", _healthy), Mount("/", guarded)], lifespan=owners.open)
+
+
+async def listen(app: Starlette, address: Address) -> None:
+    """Serve until told to stop; then requests under way have some seconds to end."""
+    import uvicorn
+
+    config = uvicorn.Config(
+        app,
+        host=address.host,
+        port=address.port,
+        log_level="warning",
+        ws="none",
+        server_header=False,
+        timeout_graceful_shutdown=SECONDS_TO_END,
+    )
+    await uvicorn.Server(config).serve()
+
+
+def _security(address: Address) -> TransportSecuritySettings:
+    names = dict.fromkeys((*LOOPBACK, f"[{address.host}]" if ":" in address.host else address.host))
+    return TransportSecuritySettings(
+        allowed_hosts=[*(f"{name}:{address.port}" for name in names), *address.allowed_hosts],
+        allowed_origins=[*(f"http://{name}:{address.port}" for name in names), *address.allowed_origins],
+    )
+
+
+def _checked(app: ASGIApp, security: TransportSecurityMiddleware) -> ASGIApp:
+    """Before anything is read of a request, its Host and Origin are looked at."""
+
+    async def checked(scope: Scope, receive: Receive, send: Send) -> None:
+        refused = await security.validate_request(Request(scope))
+        await (refused or app)(scope, receive, send)
+
+    return checked
+
+
+async def _healthy(_: Request) -> Response:
+    return PlainTextResponse("ok\n")

@@ -1,0 +1,58 @@
+"""What a server that listens tells of itself: that it is there, and numbers in Prometheus' text format."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import psutil
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from memorag_core.runtime import Shared
+from memorag_mcp.jobs.manager import Jobs
+
+Sample = tuple[str, float]
+
+
+class Metrics:
+    """Counts what is answered; asks the rest when it is wanted. Names and texts of users are in none of it."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self._answered: Counter[int] = Counter()
+
+    def counting(self, app: ASGIApp) -> ASGIApp:
+        """The application, its answers counted by status."""
+
+        async def counted(scope: Scope, receive: Receive, send: Send) -> None:
+            async def sent(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    self._answered[message["status"]] += 1
+                await send(message)
+
+            await app(scope, receive, sent)
+
+        return counted
+
+    def text(self, jobs: Sequence[Jobs]) -> str:
+        """All numbers, given the jobs of every owner."""
+        return "".join(f"# TYPE {name} {kind}\n{_lines(samples)}" for name, kind, samples in self._families(jobs))
+
+    def _families(self, jobs: Sequence[Jobs]) -> Iterator[tuple[str, str, list[Sample]]]:
+        shared = self._shared
+        answered = [(f'memorag_requests_total{{status="{code}"}}', n) for code, n in sorted(self._answered.items())]
+        yield "memorag_requests_total", "counter", [(name, float(number)) for name, number in answered]
+        gauges: dict[str, float] = {
+            "memorag_jobs_at_work": sum(one.at_work for one in jobs),
+            "memorag_queue_waiting": shared.turns.waiting,
+            "memorag_encodings_waiting": shared.encodings.waiting,
+            "memorag_models_loaded": shared.loaded,
+            "memorag_warm_contexts": len(shared.warm.values()),
+            "memorag_warm_bytes": shared.warm.size,
+            "memorag_resident_bytes": psutil.Process().memory_info().rss,
+        }
+        yield from ((name, "gauge", [(name, value)]) for name, value in gauges.items())
+
+
+def _lines(samples: Sequence[Sample]) -> str:
+    return "".join(f"{name} {value:.0f}\n" for name, value in samples)

@@ -1,0 +1,103 @@
+"""Bearer tokens of those who may use a server that listens: a file of lines `name:SHA-256 of the token`.
+
+A token is 256 random bits, so its plain hash gives nothing away. The name owns the contexts that are memorized with
+the token; several lines may have one name, so that tokens can be renewed. The file is read again when it changes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import re
+import secrets
+from pathlib import Path
+
+from memorag_core.errors import InputError
+from memorag_core.text.ids import slug
+
+OWNERS = ".owners"
+BYTES = 32
+LINE = re.compile(r"([^\s:]+):([0-9a-f]{64})")
+
+
+def owner_folder(store: Path, owner: str) -> Path:
+    """The store of one owner's contexts, within a store; without an owner it is that store itself."""
+    return store / OWNERS / f"of={owner}" if owner else store
+
+
+def tokens_file(store: Path, named: Path | None) -> Path:
+    """The file of tokens: the one named, or the store's."""
+    return named.expanduser() if named else store / OWNERS / "tokens"
+
+
+class Tokens:
+    """The tokens in a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._read: tuple[object, list[tuple[str, str]]] = (None, [])
+
+    def entries(self) -> list[tuple[str, str]]:
+        """Names and hashes.
+
+        Raises:
+            InputError: the file cannot be read, or has a line of another form.
+        """
+        try:
+            status = self.path.stat()
+            state = (status.st_mtime_ns, status.st_size, status.st_ino)
+            if state != self._read[0]:
+                self._read = (state, [_parsed(line) for line in self.path.read_text("utf-8").split("\n") if line])
+        except (FileNotFoundError, NotADirectoryError):
+            self._read = (None, [])
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"The tokens in {self.path} cannot be read ({error}). Check its permissions.") from error
+        return self._read[1]
+
+    def owner(self, token: str) -> str | None:
+        """Whose token it is, if anybody's. Every hash is compared, each in constant time."""
+        digest = _digest(token)
+        owners = [name for name, known in self.entries() if hmac.compare_digest(known, digest)]
+        return owners[0] if owners else None
+
+    def add(self, name: str) -> str:
+        """A new token for a name, which is nowhere kept in the clear."""
+        token = secrets.token_urlsafe(BYTES)
+        self._write([*self.entries(), (slug(name), _digest(token))])
+        return token
+
+    def remove(self, name: str) -> None:
+        """Take all tokens of a name away; its contexts stay.
+
+        Raises:
+            InputError: it has none.
+        """
+        kept = [entry for entry in self.entries() if entry[0] != slug(name)]
+        if len(kept) == len(self.entries()):
+            names = ", ".join(sorted({entry[0] for entry in kept})) or "nobody yet"
+            raise InputError(f"'{slug(name)}' has no token. Those who have: {names}.")
+        self._write(kept)
+
+    def _write(self, entries: list[tuple[str, str]]) -> None:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            draft = self.path.with_name(f"{self.path.name}.{os.getpid()}.tmp")
+            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+                file.writelines(f"{name}:{digest}\n" for name, digest in entries)
+            os.replace(draft, self.path)
+        except OSError as error:
+            raise InputError(
+                f"The tokens in {self.path} cannot be written ({error}). Check its permissions."
+            ) from error
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _parsed(line: str) -> tuple[str, str]:
+    match = LINE.fullmatch(line.strip())
+    if match is None or slug(match[1]) != match[1]:
+        raise InputError("A line of the file of tokens is not name:hash. Make tokens with: memorag token add NAME")
+    return match[1], match[2]

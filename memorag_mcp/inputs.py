@@ -1,0 +1,72 @@
+"""What a command or a tool was given to read, as documents: texts, files, folders, URLs, standard input."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from memorag_core.config import Settings
+from memorag_core.errors import InputError
+from memorag_core.ingest import BYTES_A_CHARACTER, from_bytes, from_path, from_text, from_url, inside, is_url
+from memorag_core.text.ids import unique
+from memorag_core.types import Document
+
+
+def documents_at(places: Sequence[str], settings: Settings, include: Sequence[str]) -> list[Document]:
+    """The documents of all places, each with an id of its own."""
+    documents: list[Document] = []
+    for place in places:
+        for document in _at(place, settings, include):
+            taken = {other.id for other in documents}
+            documents.append(replace(document, id=unique(document.id, taken)))
+    return documents
+
+
+def _at(place: str, settings: Settings, include: Sequence[str]) -> list[Document]:
+    limit = settings.max_characters
+    if place == "-":
+        return [from_bytes(sys.stdin.buffer.read(limit * BYTES_A_CHARACTER + 1), "Standard input", limit)]
+    if is_url(place):
+        return [from_url(place, limit, settings.allow_url)]
+    return from_path(Path(place), limit, include)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What tools may read: files in the folders of `allow`, within the limits of the settings."""
+
+    settings: Settings
+    allow: Sequence[Path]
+
+
+def from_here(path: str | None, may: Reading) -> str | None:
+    """A path that leads to the same place from any folder; not cleaned up, for `..` behind a link counts as it is.
+
+    A relative one is looked for here, then in the folders that may be read: hosts start servers wherever they like.
+    """
+    if path is None or is_url(path) or path.startswith("~"):
+        return path
+    here, *others = (str(folder.expanduser().absolute() / path) for folder in (Path.cwd(), *may.allow))
+    return next((place for place in (here, *others) if os.path.exists(place)), here)  # noqa: PTH110  # never raises
+
+
+def documents_of(
+    text: str | None, path: str | None, title: str | None, include: Sequence[str] | None, may: Reading
+) -> list[Document]:
+    """The documents that a tool was given: a text, or what is at a path.
+
+    Raises:
+        InputError: neither or both, or what may not or cannot be read.
+    """
+    if (text is None) == (path is None):
+        raise InputError("Give either text or path, one of them: the text itself, or a file or folder to read.")
+    if include and (path is None or is_url(path)):
+        raise InputError("include chooses among the files of a folder; leave it out, or give a folder as path.")
+    if path is None:
+        return [from_text(text or "", title)]
+    if is_url(path):
+        return [from_url(path, may.settings.max_characters, may.settings.allow_url)]
+    return from_path(inside(Path(path), may.allow), may.settings.max_characters, include or ())

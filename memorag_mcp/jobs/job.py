@@ -1,0 +1,175 @@
+"""One job: what is known of it, how it tells progress, how it is stopped, how it asks its client."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from memorag_core.concurrency.cancellation import check, wait_for
+from memorag_core.types import Progress
+
+Status = Literal["working", "input_required", "completed", "failed", "cancelled", "interrupted"]
+AT_WORK: frozenset[Status] = frozenset({"working", "input_required"})
+SECONDS_BETWEEN_REPORTS = 0.25
+SECONDS_BETWEEN_SAVES = 5.0
+
+
+def now() -> str:
+    """The time, ISO 8601 in UTC."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Record(BaseModel):
+    """What is known of a job, as it is kept on disk. `fraction` only ever grows; times are ISO 8601 in UTC.
+
+    `resumable`: its call is kept too.
+    """
+
+    id: str
+    server: str
+    pid: int
+    what: str
+    created: str = Field(default_factory=now)
+    updated: str = Field(default_factory=now)
+    status: Status = "working"
+    stage: str = "waiting"
+    fraction: float = 0.0
+    seconds_left: float | None = None
+    reason: str | None = None
+    broken: bool = False
+    resumable: bool = False
+    result: dict[str, Any] | None = None
+
+
+def ended(record: Record, status: Status) -> Record:
+    """What is known of a job that ended as `status` without its own doing."""
+    change = {"status": status, "reason": reason_of(record, status), "updated": now(), "seconds_left": None}
+    return record.model_copy(update=change)
+
+
+def reason_of(record: Record, status: Status) -> str:
+    """Why a job ended that was cancelled or interrupted, and how to begin it again."""
+    if status == "cancelled":
+        return "It was cancelled; nothing of it was kept."
+    again = f"Call resume_memorize with job_id '{record.id}'." if record.resumable else "Call the tool again."
+    return f"The server ended before it was done; no context came of it. {again}"
+
+
+class Call(BaseModel):
+    """The tool call that a job does, kept until it is done, so that it can be begun again."""
+
+    tool: str
+    arguments: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """The request that waits for a job: an object that stands for its connection, and its id there."""
+
+    client: object
+    request: object
+
+
+class Job:
+    """Work under way. Its thread reports and asks; others read `record`, stop it and answer."""
+
+    def __init__(self, record: Record, save: Callable[[Record], None]) -> None:
+        self.record = record
+        self.flag = threading.Event()
+        self.asker: Asker | None = None
+        self.told = False
+        self.stopped_as: Status = "cancelled"
+        self.questions: dict[str, Any] = {}
+        self._answers: dict[str, Any] = {}
+        self._answered = threading.Event()
+        self._save = save
+        self._watchers: list[Callable[[], None]] = []
+        self._reported_at = self._saved_at = 0.0
+        self._began: tuple[float, float] | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended, in whatever way."""
+        return self.record.status not in AT_WORK
+
+    def report(self, progress: Progress) -> None:
+        """An `OnProgress` of the engine: takes note, now and then, and stops the work where that was asked."""
+        check()
+        at = time.monotonic()
+        due = at - self._reported_at >= SECONDS_BETWEEN_REPORTS or progress.fraction >= 1
+        if not due or progress.fraction < self.record.fraction:
+            return
+        self._reported_at = at
+        self.note(stage=progress.stage, fraction=progress.fraction, seconds_left=self._left(at, progress.fraction))
+        if at - self._saved_at >= SECONDS_BETWEEN_SAVES:
+            self._saved_at = at
+            self._save(self.record)
+
+    def save(self) -> None:
+        """Have what is known of it now recorded."""
+        self._save(self.record)
+
+    def ask(self, questions: Mapping[str, Any]) -> dict[str, Any]:
+        """Wait for the client's answers to requests of the protocol, by key. Clients with Tasks only."""
+        self._answers, self.questions = {}, dict(questions)
+        self._answered.clear()
+        self.note(status="input_required")
+        wait_for(self._answered.wait)
+        self.note(status="working")
+        return self._answers
+
+    def answer(self, answers: Mapping[str, Any]) -> None:
+        """Take answers to what was asked; other keys are ignored."""
+        for key in [key for key in answers if key in self.questions]:
+            self._answers[key] = answers[key]
+            del self.questions[key]
+        if self._answers and not self.questions:
+            self._answered.set()
+
+    def stop(self, how: Status) -> None:
+        """Make the work stop at its next step, to be told as `how`."""
+        self.stopped_as = how
+        self.flag.set()
+
+    def end(self, status: Status, **facts: Any) -> None:
+        """Take note of how it ended."""
+        whole = {"fraction": 1.0} if status == "completed" else {}
+        self.record = self.record.model_copy(update={"seconds_left": None, **whole, **facts})
+        record = self.record.model_copy(update={"status": status, "updated": now()})
+        self._save(record)
+        self.record = record
+        self._wake()
+
+    @contextmanager
+    def watched(self, wake: Callable[[], None]) -> Iterator[None]:
+        """Call `wake`, in the thread of the work, whenever the record has changed."""
+        self._watchers.append(wake)
+        try:
+            yield
+        finally:
+            self._watchers.remove(wake)
+
+    def note(self, **change: Any) -> None:
+        """Take note of what is known now, and wake who waits for it."""
+        self.record = self.record.model_copy(update={**change, "updated": now()})
+        self._wake()
+
+    def _wake(self) -> None:
+        for wake in tuple(self._watchers):
+            with suppress(RuntimeError):  # the watcher's event loop has ended with its client
+                wake()
+
+    def _left(self, at: float, fraction: float) -> float | None:
+        """Seconds to go, from the pace since the first progress; loading and waiting do not count."""
+        if fraction <= 0:
+            return None
+        self._began = self._began or (at, fraction)
+        began, first = self._began
+        return None if fraction <= first else (at - began) * (1 - fraction) / (fraction - first)

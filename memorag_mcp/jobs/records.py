@@ -1,0 +1,156 @@
+"""What is known of jobs on disk, shared by all servers of a store.
+
+    STORE/.work/jobs/
+      SERVER.lock      held by a server with jobs for as long as it lives
+      JOB.json         what is known of a job; written aside and renamed
+      JOB.call         what it was asked to do, until it is done, so that it can be begun again after an interruption
+      resuming         held for the moment in which an interrupted job is taken over
+
+A job whose record says that it is at work, and whose server's lock nobody holds, was interrupted. Each server changes
+the records of its own jobs only, and of those that a dead one left behind.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock
+
+from memorag_core.errors import InputError, StoreError
+from memorag_mcp.jobs.job import AT_WORK, Call, Record, ended
+
+KEPT = 1000
+KEPT_SECONDS = 7 * 24 * 3600
+TAKING_OVER_SECONDS = 5.0
+ID_BYTES = 16
+
+
+class Records:
+    """The records of a store's jobs, as one server reads and writes them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.server = secrets.token_hex(8)
+        self._lock = FileLock(folder / f"{self.server}.lock", thread_local=False)
+
+    def new(self, what: str) -> Record:
+        """A record of a job of this server's, not yet saved."""
+        return Record(id=secrets.token_hex(ID_BYTES), server=self.server, pid=os.getpid(), what=what)
+
+    def again(self, record: Record) -> Record:
+        """A record of an interrupted job that this server does again, from its start."""
+        facts = record.model_dump(include={"id", "what", "created"})
+        return Record(**facts, server=self.server, pid=os.getpid(), resumable=True)
+
+    def ids(self) -> list[str]:
+        """The ids of all jobs that are recorded."""
+        return [path.stem for path in self.folder.glob("*.json")] if self.folder.is_dir() else []
+
+    def save(self, record: Record) -> None:
+        """Write a record. Where the store cannot be written the work itself will say so."""
+        with suppress(OSError):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if not self._lock.is_locked:
+                self._lock.acquire(timeout=0)
+                with suppress(OSError):  # another server may be pruning too
+                    self._prune()
+            self._write(self._path(record.id), record.model_dump_json())
+
+    def read(self, job_id: str) -> Record | None:
+        """What is known of a job; None where nothing is."""
+        if len(job_id) != 2 * ID_BYTES or not job_id.isalnum():
+            return None
+        try:
+            record = Record.model_validate_json(self._path(job_id).read_bytes())
+        except (OSError, ValueError):
+            return None
+        if record.status in AT_WORK and not self._alive(record.server):
+            record = ended(record, "interrupted")
+            self.save(record)
+        return record
+
+    def drop(self, job_id: str) -> None:
+        """Forget a job and what it was asked."""
+        with suppress(OSError):
+            self._path(job_id).unlink(missing_ok=True)
+        self.drop_call(job_id)
+
+    def keep_call(self, job_id: str, call: Call) -> bool:
+        """Keep what a job was asked; whether that could be done. A full disk must not keep the work from being done."""
+        with suppress(OSError):
+            self._write(self._call_path(job_id), call.model_dump_json())
+            return True
+        return False
+
+    def has_call(self, job_id: str) -> bool:
+        """Whether what a job was asked is kept."""
+        return self._call_path(job_id).exists()
+
+    def call(self, job_id: str) -> Call:
+        """What a job was asked.
+
+        Raises:
+            InputError: it cannot be read.
+        """
+        try:
+            return Call.model_validate_json(self._call_path(job_id).read_bytes())
+        except ValueError as error:
+            raise InputError("What this job was asked to do cannot be read. Call the tool that began it.") from error
+
+    def drop_call(self, job_id: str) -> None:
+        """Forget what a job was asked."""
+        with suppress(OSError):
+            self._call_path(job_id).unlink(missing_ok=True)
+
+    @contextmanager
+    def taking_over(self) -> Iterator[None]:
+        """Of all servers of the store, one at a time is inside.
+
+        Raises:
+            StoreError: the store cannot be written, or another one stays inside.
+        """
+        try:
+            with FileLock(self.folder / "resuming", timeout=TAKING_OVER_SECONDS):
+                yield
+        except OSError as error:
+            raise StoreError(f"The job cannot be taken over in {self.folder} ({error}). Try again.") from error
+
+    def close(self) -> None:
+        """This server has no jobs any more."""
+        self._lock.release(force=True)
+
+    def _alive(self, server: str) -> bool:
+        lock = self.folder / f"{server}.lock"
+        if server == self.server or not lock.exists():
+            return False  # ours is not among the live ones, or it left no lock
+        try:
+            with FileLock(lock, timeout=0):
+                return False
+        except OSError:
+            return True  # Timeout is one: somebody holds it
+
+    def _prune(self) -> None:
+        """Drop records that are old or too many, and locks of dead servers."""
+        oldest_last = sorted(self.folder.glob("*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
+        for number, path in enumerate(oldest_last):
+            if number >= KEPT or time.time() - path.stat().st_mtime > KEPT_SECONDS:
+                self.drop(path.stem)
+        for lock in self.folder.glob("*.lock"):
+            if lock.stem != self.server and not self._alive(lock.stem):
+                lock.unlink(missing_ok=True)
+
+    def _write(self, path: Path, text: str) -> None:
+        draft = path.with_name(f"{path.name}.tmp")
+        draft.write_text(text, encoding="utf-8")
+        os.replace(draft, path)
+
+    def _path(self, job_id: str) -> Path:
+        return self.folder / f"{job_id}.json"
+
+    def _call_path(self, job_id: str) -> Path:
+        return self.folder / f"{job_id}.call"

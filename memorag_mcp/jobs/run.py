@@ -1,0 +1,166 @@
+"""Engine work from an async handler: short work in a thread, long work as a job that may outlive the request."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, TypeVar
+
+import anyio
+import anyio.to_thread
+from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, ServerRequestContext
+from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+
+from memorag_core.concurrency.cancellation import stoppable
+from memorag_core.concurrency.device_queue import working_for
+from memorag_core.errors import MemoRAGError
+from memorag_mcp.jobs.job import Asker, Job, Record
+from memorag_mcp.jobs.manager import Jobs
+
+T = TypeVar("T")
+Ctx = Context[Any, Any]
+AT_ONCE = 64
+SECONDS_TO_A_HANDLE = 20.0
+SECONDS_TO_A_TASK = 0.5
+_task: ContextVar[list[Job] | None] = ContextVar("jobs_to_hand_over_as_tasks", default=None)
+
+
+@functools.cache
+def _limiter() -> anyio.CapacityLimiter:
+    """Threads for engine work: its own, so that those who wait for the models keep no listing or reading waiting."""
+    return anyio.CapacityLimiter(AT_ONCE)
+
+
+async def run(work: Callable[[], T]) -> T:
+    """Run `work` in a thread; a client's cancel stops it at its next step.
+
+    Raises:
+        ToolError: for an error of the engine or of the operating system, as text that the model can act on.
+    """
+    flag = threading.Event()
+    try:
+        with stoppable(flag):
+            return await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=_limiter())
+    except MemoRAGError as error:
+        raise ToolError(str(error)) from error
+    except OSError as error:
+        raise ToolError(f"The operating system refused that: {error}. Check paths, permissions and space.") from error
+    except anyio.get_cancelled_exc_class():
+        flag.set()
+        raise
+
+
+async def run_job(jobs: Jobs, ctx: Ctx, begin: Callable[[], Job], wait_seconds: float | None = None) -> Record:
+    """Do long work as a job: its end where that comes soon, else its state so far, to be asked about by its id.
+
+    A client with Tasks gets a task; one that asked for progress waits as long as it likes; all others get the state
+    after twenty seconds. `wait_seconds` overrides. A cancel of the request stops the job, a lost connection does not.
+
+    Raises:
+        ToolError: it failed while the client waited.
+    """
+    request = ctx.request_context
+    try:
+        job = begin()  # without a pause before `asker`, or a cancel could find no job to stop
+    except MemoRAGError as error:
+        raise ToolError(str(error)) from error
+    job.asker = Asker(request.session.client_params, request.request_id)
+    try:
+        await follow(job, ctx, _patience(ctx, wait_seconds))
+    except anyio.get_cancelled_exc_class():
+        if request.protocol_version in MODERN_PROTOCOL_VERSIONS:
+            job.stop("cancelled")  # dropping a request is how these clients cancel; older ones tell `cancels_jobs`
+        raise
+    job.asker = None
+    if job.done:
+        jobs.drop(job)
+    elif (tasks := _task.get()) is not None:
+        tasks.append(job)
+    job.told = True
+    if job.record.status != "completed" and job.done:
+        raise ToolError(job.record.reason or job.record.status)
+    return job.record
+
+
+async def follow(job: Job, ctx: Ctx, seconds: float | None) -> None:
+    """Wait for a job's end, at most `seconds`; its progress goes to a client that asked for it."""
+    loop, changed, reported = asyncio.get_running_loop(), asyncio.Event(), 0.0
+
+    def wake() -> None:
+        loop.call_soon_threadsafe(changed.set)
+
+    with job.watched(wake), anyio.move_on_after(seconds):
+        while True:
+            record = job.record
+            if record.fraction > reported:
+                reported = record.fraction
+                await ctx.report_progress(reported, 1.0, progress_text(record))
+            if record is job.record and job.done:
+                return
+            await changed.wait()
+            changed.clear()
+
+
+def progress_text(record: Record) -> str:
+    """For people: the stage, how much is done, and how long it may take yet."""
+    left = f", about {_duration(record.seconds_left)} left" if record.seconds_left else ""
+    return f"{record.stage}: {record.fraction:.0%}{left}"
+
+
+@contextmanager
+def as_tasks() -> Iterator[list[Job]]:
+    """Jobs begun inside are handed over to a client that has Tasks; those not done at its end are in the list."""
+    jobs: list[Job] = []
+    token = _task.set(jobs)
+    try:
+        yield jobs
+    finally:
+        _task.reset(token)
+
+
+def cancels_jobs(jobs: Jobs) -> ServerMiddleware[Any]:
+    """Middleware for clients before 2026: their cancel stops the job, which the end of their connection does not."""
+
+    async def middleware(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        if ctx.method == "notifications/cancelled" and ctx.session.client_params is not None:
+            jobs.cancel_asked_by(ctx.session.client_params, (ctx.params or {}).get("requestId"))
+        return await call_next(ctx)
+
+    return middleware
+
+
+def takes_turns_for(owner: str) -> ServerMiddleware[Any]:
+    """Middleware: a call takes its turns at the models for its owner; where all have the same, for its connection."""
+
+    async def middleware(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        with working_for(owner or _connection(ctx)):
+            return await call_next(ctx)
+
+    return middleware
+
+
+def _connection(ctx: ServerRequestContext[Any, Any]) -> str:
+    if ctx.protocol_version not in MODERN_PROTOCOL_VERSIONS and ctx.session.client_params is not None:
+        return str(id(ctx.session.client_params))
+    peer = ctx.request.client if ctx.request else None
+    return f"{peer.host}:{peer.port}" if peer else ""
+
+
+def _patience(ctx: Ctx, wait_seconds: float | None) -> float | None:
+    if _task.get() is not None:
+        return SECONDS_TO_A_TASK
+    if wait_seconds is not None:
+        return wait_seconds
+    asked_for_progress = (ctx.request_context.meta or {}).get("progress_token") is not None
+    return None if asked_for_progress else SECONDS_TO_A_HANDLE
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

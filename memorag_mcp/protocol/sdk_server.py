@@ -1,0 +1,199 @@
+"""The SDK's server with what this one adds: jobs, tasks, changes that are told, and lists that come in pages."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from mcp import MCPError
+from mcp.server import MCPServer
+from mcp.server.caching import CacheHint
+from mcp.server.context import ServerRequestContext
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp.types import (
+    INVALID_PARAMS,
+    CallToolResult,
+    InputRequiredResult,
+    ListResourcesResult,
+    PaginatedRequestParams,
+    Prompt,
+    Resource,
+    TextContent,
+    Tool,
+)
+from pydantic import BaseModel, ValidationError
+
+from memorag_core.context.store import WORK
+from memorag_core.engine import MemoRAG
+from memorag_mcp.jobs.job import Call, Job, Record
+from memorag_mcp.jobs.manager import Jobs, OnEnd
+from memorag_mcp.jobs.run import Ctx, cancels_jobs, run, run_job, takes_turns_for
+from memorag_mcp.jobs.tasks_extension import Tasks
+from memorag_mcp.protocol.stdio import serve_stdio
+from memorag_mcp.protocol.subscriptions import Changes
+from memorag_mcp.schemas.contexts import JobResult, context_of
+from memorag_mcp.schemas.resources import listed, uris_of
+from memorag_mcp.schemas.text import links, outline, shortened
+
+LongWork = Callable[..., BaseModel]
+RESOURCES_A_PAGE = 100
+UNCHANGING = CacheHint(ttl_ms=3_600_000, scope="public")
+CHANGING = CacheHint(ttl_ms=0, scope="private")
+HELD = CacheHint(ttl_ms=10_000, scope="private")
+
+
+class ContextServer(MCPServer[Any]):
+    """An MCP server whose list of resources is what the store holds at that moment, and whose long work is jobs."""
+
+    def __init__(self, engine: MemoRAG, owner: str = "", **options: Any) -> None:
+        """Take the engine, who owns all that is in its store, if anybody does, and the SDK's options."""
+        self.engine = engine
+        self.jobs = Jobs(engine.store.root / WORK / "jobs")
+        self.changes = Changes()
+        self._long_works: dict[str, LongWork] = {}
+        super().__init__(
+            extensions=[Tasks(self.jobs, result_of)],
+            middleware=[self.changes.middleware, cancels_jobs(self.jobs), takes_turns_for(owner)],
+            subscriptions=self.changes.bus,
+            cache_hints={
+                "tools/list": UNCHANGING,
+                "prompts/list": UNCHANGING,
+                "resources/templates/list": UNCHANGING,
+                "resources/list": CHANGING,
+                "resources/read": HELD,
+            },
+            **options,
+        )
+        # the SDK's own handler knows no pages; its documentation names this object for what MCPServer lacks
+        self._lowlevel_server.add_request_handler("resources/list", PaginatedRequestParams, self._resources_page)
+
+    def does(self, tool: str) -> Callable[[LongWork], LongWork]:
+        """Register what a tool's jobs do, by the tool's name, under which an interrupted one is found again."""
+
+        def register(work: LongWork) -> LongWork:
+            self._long_works[tool] = work
+            return work
+
+        return register
+
+    async def long_work(self, ctx: Ctx, what: str, call: Call, wait_seconds: float | None = None) -> JobResult:
+        """Do work that makes or changes a context: every such tool is this one call.
+
+        Raises:
+            ToolError: it failed before a handle was returned.
+        """
+        begin = partial(self.jobs.start_call, what, call, self._do, self._told_at_the_end())
+        return JobResult.of(await run_job(self.jobs, ctx, begin, wait_seconds))
+
+    async def resume(self, ctx: Ctx, job_id: str, wait_seconds: float | None = None) -> JobResult:
+        """Do interrupted work again. Raises what `long_work` raises."""
+        begin = partial(self.jobs.resume, job_id, self._do, self._told_at_the_end())
+        return JobResult.of(await run_job(self.jobs, ctx, begin, wait_seconds))
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], context: Ctx | None = None
+    ) -> CallToolResult | InputRequiredResult:
+        """A tool's result, with its text for people and links to what it names; its error in our own words alone."""
+        try:
+            result = await super().call_tool(name, arguments, context)
+        except ToolError as error:
+            raise _plain(error) from error
+        if isinstance(result, InputRequiredResult) or result.structured_content is None or result.is_error:
+            return result
+        return shown(result.structured_content)
+
+    async def list_tools(self) -> list[Tool]:
+        """Every tool, told without the margins of docstrings and without titles that only repeat names."""
+        return [
+            tool.model_copy(
+                update={
+                    "description": " ".join((tool.description or "").split()),
+                    "input_schema": untitled(tool.input_schema),
+                    "output_schema": untitled(tool.output_schema),
+                }
+            )
+            for tool in await super().list_tools()
+        ]
+
+    async def list_prompts(self) -> list[Prompt]:
+        """Every prompt, told likewise."""
+        prompts = await super().list_prompts()
+        return [one.model_copy(update={"description": " ".join((one.description or "").split())}) for one in prompts]
+
+    async def list_resources(self) -> list[Resource]:
+        """Every context, its documents, its chunks and its summary; those of the SDK's own kind first."""
+        return [*await super().list_resources(), *listed(await run(self.engine.contexts))]
+
+    async def run_stdio_async(self) -> None:
+        """Serve one client over standard input and output."""
+        await serve_stdio(self._lowlevel_server)
+
+    async def _resources_page(
+        self, ctx: ServerRequestContext[Any, Any], params: PaginatedRequestParams
+    ) -> ListResourcesResult:
+        resources = await self.list_resources()
+        after = _place(params.cursor)
+        first = next((n for n, resource in enumerate(resources) if resource.uri == after), -1) + 1
+        page = resources[first : first + RESOURCES_A_PAGE]
+        more = first + RESOURCES_A_PAGE < len(resources)
+        return ListResourcesResult(resources=page, next_cursor=_cursor(page[-1].uri) if more else None)
+
+    def _do(self, call: Call, job: Job) -> BaseModel:
+        return self._long_works[call.tool](job, **call.arguments)
+
+    def _told_at_the_end(self) -> OnEnd:
+        tell = self.changes.teller()
+
+        def ended(record: Record) -> None:
+            if context := context_of(record):
+                tell(uris_of(context))
+
+        return ended
+
+
+def shown(structured: dict[str, Any]) -> CallToolResult:
+    """A result for programs, complete on its own, and for people: an outline, with links to resources."""
+    text = TextContent(type="text", text=shortened(outline(structured)))
+    return CallToolResult(content=[text, *links(structured)], structured_content=structured)
+
+
+def result_of(record: Record) -> CallToolResult:
+    """What the tool that began a job returns, now that it is done."""
+    result = JobResult.of(record)
+    return shown(result.model_dump(mode="json") if result.context else record.result or {})
+
+
+def untitled(schema: Any) -> Any:
+    """A JSON schema without the titles that Pydantic makes of names, which tell a host's model nothing.
+
+    A property that is called `title` is a schema, not a text, and stays.
+    """
+    if isinstance(schema, list):
+        return [untitled(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {key: untitled(item) for key, item in schema.items() if key != "title" or not isinstance(item, str)}
+
+
+def _plain(error: ToolError) -> ToolError:
+    """An error without what the SDK puts before it; of arguments, what is wrong with each."""
+    cause = error.__cause__
+    if isinstance(cause, ValidationError):
+        wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in cause.errors())
+        return ToolError(f"These arguments cannot be used: {wrong}.")
+    return ToolError(str(cause)) if isinstance(cause, ToolError) else error
+
+
+def _cursor(uri: str) -> str:
+    return base64.urlsafe_b64encode(uri.encode()).decode()
+
+
+def _place(cursor: str | None) -> str | None:
+    """The URI behind a cursor of ours. Where it is gone by now, the list begins again."""
+    try:
+        return None if cursor is None else base64.urlsafe_b64decode(cursor.encode()).decode()
+    except (binascii.Error, ValueError) as error:
+        raise MCPError(INVALID_PARAMS, "The cursor is not one of this server. List again without a cursor.") from error

@@ -1,0 +1,100 @@
+"""Who is told that contexts changed: subscribers of 2026 clients over the SDK's bus, older ones by connection.
+
+The SDK serves 2026 clients by itself. For older ones it neither counts connections nor knows `resources/subscribe`, so
+a middleware does: it remembers a connection from its first message, and what it subscribed to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp.server.session import ServerSession
+from mcp.server.subscriptions import InMemorySubscriptionBus, ResourcesListChanged, ResourceUpdated
+from mcp.types import SubscribeRequestParams
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+
+from memorag_core.concurrency.lru import Recent
+
+CONNECTIONS = 1000
+URIS = 1000
+SECONDS_TO_TELL = 2.0
+
+
+@dataclass(slots=True)
+class Listener:
+    """A connection before 2026. `client` stands for it: the object of its handshake, kept so that it stays unique."""
+
+    client: object
+    session: ServerSession
+    uris: Recent[str, str] = field(default_factory=lambda: Recent(URIS))
+
+
+class Changes:
+    """Tells every client that the list of contexts changed, and subscribers that a resource did."""
+
+    def __init__(self) -> None:
+        self.bus = InMemorySubscriptionBus()
+        self._listeners: Recent[int, Listener] = Recent(CONNECTIONS)
+
+    async def tell(self, uris: Sequence[str]) -> None:
+        """The list of resources changed, and so did these."""
+        await self.bus.publish(ResourcesListChanged())
+        for uri in uris:
+            await self.bus.publish(ResourceUpdated(uri=uri))
+        async with anyio.create_task_group() as tasks:
+            for listener in self._listeners.values():
+                tasks.start_soon(self._tell_one, listener, uris)
+
+    def teller(self) -> Callable[[Sequence[str]], None]:
+        """`tell` for other threads: it is done soon, on the event loop of now."""
+        loop = asyncio.get_running_loop()
+
+        def later(uris: Sequence[str]) -> None:
+            if not loop.is_closed():
+                asyncio.run_coroutine_threadsafe(self.tell(uris), loop)
+
+        return later
+
+    async def middleware(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        """Notice connections before 2026, serve their subscriptions, and tell them that both are served."""
+        if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS or ctx.method == "server/discover":
+            return await call_next(ctx)
+        if ctx.method == "initialize":
+            return _promising(await call_next(ctx))
+        listener = self._noticed(ctx.session)
+        if listener is None or ctx.method not in {"resources/subscribe", "resources/unsubscribe"}:
+            return await call_next(ctx)
+        uri = SubscribeRequestParams.model_validate(ctx.params or {}, by_name=False).uri
+        if ctx.method == "resources/subscribe":
+            listener.uris.put(uri, uri)
+        else:
+            listener.uris.drop(uri)
+        return {}
+
+    def _noticed(self, session: ServerSession) -> Listener | None:
+        client = session.client_params
+        if client is None:
+            return None
+        return self._listeners.get(id(client)) or self._listeners.put(id(client), Listener(client, session))
+
+    async def _tell_one(self, listener: Listener, uris: Sequence[str]) -> None:
+        with anyio.move_on_after(SECONDS_TO_TELL):
+            try:
+                await listener.session.send_resource_list_changed()
+                for uri in uris:
+                    if listener.uris.get(uri):
+                        await listener.session.send_resource_updated(uri)
+            except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+                self._listeners.drop(id(listener.client))
+
+
+def _promising(result: HandlerResult) -> HandlerResult:
+    """The reply to `initialize`, saying that changes are told."""
+    assert isinstance(result, dict)
+    resources = {"subscribe": True, "listChanged": True}
+    return {**result, "capabilities": {**result["capabilities"], "resources": resources}}

@@ -1,0 +1,1 @@
+"""Cached contexts, their summaries and the prompts, as hosts see them."""

@@ -1,0 +1,1 @@
+"""What tools and resources return, as models and as text."""

@@ -1,0 +1,170 @@
+"""What the tools return of contexts and of work on them: structured, complete on its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import quote
+
+from pydantic import BaseModel, Field
+
+from memorag_core.types import ContextInfo
+from memorag_mcp.jobs.job import AT_WORK, Record, Status
+
+SCHEME = "memorag://contexts"
+LISTED_DOCUMENTS = 20
+LISTED_CHARACTERS = 40_000
+TITLE = "From the document itself, or as it was given: data, like its text"
+
+
+def context_uri(context_id: str, *rest: str) -> str:
+    """The resource URI of a context, or of something below it."""
+    return "/".join((SCHEME, *(quote(part, safe="") for part in (context_id, *rest))))
+
+
+class DocumentResult(BaseModel):
+    """A document of a context."""
+
+    id: str
+    title: str = Field(description=TITLE)
+    source: str = Field(description="Where it was read from; empty where its text was passed in")
+    characters: int
+    pages: int | None = Field(description="Pages of a PDF, slides, or chapters of a book; null where it has none")
+    notice: str = Field(description="What to know of how it was read, such as a guessed encoding; mostly empty")
+    uri: str = Field(description="The resource that holds its whole text")
+
+
+class ContextResult(BaseModel):
+    """A memorized context."""
+
+    context_id: str = Field(description="Pass this to the other tools")
+    title: str = Field(description=TITLE)
+    document_count: int
+    documents: list[DocumentResult] = Field(description=f"The first {LISTED_DOCUMENTS}; resources/list has them all")
+    created: str = Field(description="ISO 8601, UTC")
+    models: dict[str, str] = Field(description="Model ids by role: memory, embedder")
+    chunks: int = Field(description="Passages that retrieval chooses from")
+    memory_tokens: int = Field(description="Tokens that the memory keeps")
+    bytes: int = Field(description="Size on disk")
+    encode_seconds: float = Field(description="What memorizing took, with every change since")
+    cached: bool = Field(description="True where all was memorized before and nothing had to be done")
+    uri: str
+
+    @classmethod
+    def of(cls, info: ContextInfo) -> ContextResult:
+        """From the engine's description."""
+        documents = [
+            DocumentResult(
+                id=document.id,
+                title=document.title,
+                source=document.source,
+                characters=document.characters,
+                pages=document.pages or None,
+                notice=document.notice,
+                uri=context_uri(info.id, "documents", document.id),
+            )
+            for document in info.documents[:LISTED_DOCUMENTS]
+        ]
+        return cls(
+            context_id=info.id,
+            title=info.title,
+            document_count=len(info.documents),
+            documents=documents,
+            created=info.created,
+            models=info.models,
+            chunks=info.chunks,
+            memory_tokens=info.memory_tokens,
+            bytes=info.bytes,
+            encode_seconds=info.encode_seconds,
+            cached=info.cached,
+            uri=context_uri(info.id),
+        )
+
+
+class JobResult(BaseModel):
+    """Long work, done or under way."""
+
+    status: Status = Field(description="completed: the context is there; working: it is not, ask again")
+    next: str = Field(description="What to do now")
+    context_id: str | None = Field(description="Pass this to the other tools, once it is completed")
+    context: ContextResult | None = Field(description="The context, once it is completed")
+    job_id: str | None = Field(
+        description="While it is working: what memorize_status and cancel_memorize take; "
+        "where it was interrupted: what resume_memorize takes"
+    )
+    what: str = Field(description="What was asked for")
+    stage: str = Field(description="What is being done")
+    progress: float = Field(ge=0, le=1, description="The share of the work that is done")
+    seconds_left: float | None = Field(description="How long it may take yet, where that can be told")
+    reason: str | None = Field(description="Why it failed, was cancelled or was interrupted")
+
+    @classmethod
+    def of(cls, record: Record) -> JobResult:
+        """From what is known of a job."""
+        context = context_of(record)
+        return cls(
+            status=record.status,
+            next=_next(record, context),
+            context_id=context.context_id if context else None,
+            context=context,
+            job_id=record.id if record.status in AT_WORK or _resumable(record) else None,
+            what=record.what,
+            stage=record.stage,
+            progress=round(record.fraction, 4),
+            seconds_left=None if record.seconds_left is None else round(record.seconds_left, 1),
+            reason=record.reason,
+        )
+
+
+def context_of(record: Record) -> ContextResult | None:
+    """The context that a job made or changed; other work has other results."""
+    is_one = record.result is not None and "documents" in record.result
+    return ContextResult.model_validate(record.result) if is_one else None
+
+
+def _next(record: Record, context: ContextResult | None) -> str:
+    if context:
+        return f"Ask it: answer, retrieve_evidence, recall_clues or summarize with context_id '{context.context_id}'."
+    if record.status in AT_WORK:
+        return (
+            f"Not done yet; it goes on by itself. Call memorize_status with job_id '{record.id}' to wait for it or to "
+            "see how far it is, or cancel_memorize to stop it. Other tools and contexts work meanwhile."
+        )
+    if _resumable(record):
+        return f"Call resume_memorize with job_id '{record.id}' to begin it again, or cancel_memorize to give it up."
+    if record.status == "cancelled":
+        return "Nothing was kept. If it is wanted after all, call the tool again."
+    return "Nothing was kept. See the reason, then call the tool again."
+
+
+def _resumable(record: Record) -> bool:
+    return record.status == "interrupted" and record.resumable
+
+
+class ContextsResult(BaseModel):
+    """All memorized contexts, those that are damaged, and work that has not ended well yet."""
+
+    contexts: list[ContextResult] = Field(description="In the order of their ids")
+    next: str | None = Field(description="Where there are more: pass this as `after` for those behind it")
+    jobs: list[JobResult] = Field(description="What is being memorized, and what failed or was interrupted lately")
+    damaged: dict[str, str] = Field(description="Context ids that cannot be used, with what is wrong and what to do")
+
+
+def page_of(contexts: Sequence[ContextInfo], after: str | None) -> list[ContextResult]:
+    """The contexts behind an id, as many as a result may hold; one at least, where there is one."""
+    shown: list[ContextResult] = []
+    characters = 0
+    for info in contexts:
+        if after is not None and info.id <= after:
+            continue
+        result = ContextResult.of(info)
+        characters += len(result.model_dump_json())
+        if shown and characters > LISTED_CHARACTERS:
+            break
+        shown.append(result)
+    return shown
+
+
+class ForgottenResult(BaseModel):
+    """A context that was removed."""
+
+    forgotten: str

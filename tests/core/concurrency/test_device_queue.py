@@ -1,0 +1,164 @@
+"""One queue for a device: fair between clients, with a limit, stoppable; long work gives way between its steps."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+
+from memorag_core.concurrency.cancellation import stoppable
+from memorag_core.concurrency.device_queue import Turns, working_for
+from memorag_core.errors import Busy, Cancelled
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(32) as threads:
+        yield threads
+
+
+class Desk:
+    """Work that notes who does it, over a queue whose turn this thread has until `open` is set."""
+
+    def __init__(self, pool: ThreadPoolExecutor, turns: Turns) -> None:
+        self.pool, self.turns, self.did = pool, turns, list[str]()
+        self.open, held = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            held.set()
+            self.open.wait()
+
+        self.first = self.submit("first", hold)
+        held.wait()
+
+    def submit(self, client: str, work: Callable[[], object] = lambda: None, patient: bool = False) -> Future[None]:
+        """Queue up; returns once it waits, or has the turn."""
+        before, started = self.turns.waiting, threading.Event()
+
+        def run() -> None:
+            started.set()
+            with working_for(client), self.turns.turn(patient):
+                self.did.append(client)
+                work()
+
+        future = self.pool.submit(run)
+        started.wait()
+        while not future.done() and self.turns.waiting == before and self.turns._holder is not None:
+            if client in self.did:
+                break
+        return future
+
+
+def test_every_client_has_a_place_in_every_round_however_many_calls_it_makes(pool: ThreadPoolExecutor) -> None:
+    desk = Desk(pool, Turns(64, 60.0))
+    calls = [desk.submit(client) for client in ("greedy", "greedy", "greedy", "greedy", "modest", "late", "modest")]
+    desk.open.set()
+    for call in calls:
+        call.result()
+    assert desk.did == ["first", "greedy", "modest", "late", "greedy", "modest", "greedy", "greedy"]
+
+
+def test_one_works_at_a_time_and_all_of_many_get_their_turn(pool: ThreadPoolExecutor) -> None:
+    turns, inside, most, done = Turns(64, 60.0), 0, 0, 0
+    together = threading.Barrier(32)
+
+    def work(number: int) -> None:
+        nonlocal inside, most, done
+        together.wait()
+        for _ in range(20):
+            with working_for(str(number % 5)), turns.turn(), turns.turn():
+                inside += 1
+                most = max(most, inside)
+                inside -= 1
+                done += 1
+
+    list(pool.map(work, range(32)))
+    assert (most, done, turns.waiting) == (1, 640, 0)
+
+
+def test_too_many_are_told_at_once_that_it_is_busy_and_their_position(pool: ThreadPoolExecutor) -> None:
+    desk = Desk(pool, Turns(2, 60.0))
+    waiting = [desk.submit("a"), desk.submit("b")]
+    with pytest.raises(Busy, match=r"number 3 to wait.*try again"):
+        desk.submit("c").result()
+    patient = desk.submit("d", patient=True)
+    desk.open.set()
+    for call in (*waiting, patient):
+        call.result()
+    assert desk.did == ["first", "a", "b", "d"]
+
+
+def test_who_waited_too_long_is_told_its_position_and_leaves_the_queue(pool: ThreadPoolExecutor) -> None:
+    desk = Desk(pool, Turns(8, 0.0))
+    before = desk.submit("before", patient=True)
+    with pytest.raises(Busy, match="number 2 of those that wait"):
+        desk.submit("hasty").result()
+    desk.open.set()
+    before.result()
+    assert desk.did == ["first", "before"]
+
+
+def test_who_waits_can_be_stopped_and_hears_its_position(pool: ThreadPoolExecutor) -> None:
+    desk, flag = Desk(pool, Turns(8, 60.0)), threading.Event()
+    heard: list[int] = []
+
+    def on_wait(position: int) -> None:
+        heard.append(position)
+        flag.set()
+
+    def run() -> None:
+        with stoppable(flag), desk.turns.turn(patient=True, on_wait=on_wait):
+            desk.did.append("stopped")
+
+    with pytest.raises(Cancelled):
+        pool.submit(run).result()
+    assert (heard, desk.did, desk.turns.waiting) == ([1], ["first"], 0)
+    desk.open.set()
+
+
+def test_long_work_lets_those_who_wait_go_first_between_its_steps(pool: ThreadPoolExecutor) -> None:
+    turns = Turns(8, 60.0, slice_seconds=0.0)
+    at_step, go_on = threading.Event(), threading.Event()
+    desk = Desk(pool, turns)
+
+    def steps() -> None:
+        at_step.set()
+        go_on.wait()
+        turns.give_way()
+        desk.did.append("long again")
+        turns.give_way()
+
+    long = desk.submit("long", steps)
+    desk.open.set()
+    at_step.wait()
+    questions = [desk.submit(client) for client in ("one", "one", "one", "other")]
+    go_on.set()
+    for call in (long, *questions):
+        call.result()
+    assert desk.did == ["first", "long", "one", "other", "one", "long again", "one"]
+
+
+def test_long_work_keeps_its_turn_where_nobody_waits_or_its_slice_is_not_over(pool: ThreadPoolExecutor) -> None:
+    desk = Desk(pool, Turns(8, 60.0, slice_seconds=3600.0))
+    desk.turns.give_way()  # this thread has no turn to give
+    desk.open.set()
+    desk.first.result()
+    with desk.turns.turn():
+        desk.turns.give_way()
+        waiting = desk.submit("patient")
+        desk.turns.give_way()
+        assert "patient" not in desk.did
+    waiting.result()
+
+
+def test_a_failure_passes_the_turn_on_and_idle_time_counts_only_where_nobody_works(pool: ThreadPoolExecutor) -> None:
+    turns = Turns(8, 60.0)
+    with turns.turn():
+        assert turns.idle_seconds == 0.0
+    with pytest.raises(ZeroDivisionError), turns.turn():
+        raise ZeroDivisionError
+    assert turns.idle_seconds > 0
+    with turns.turn():
+        pass

@@ -1,0 +1,133 @@
+"""One store, many writers: one at a time writes a text, none is lost, and a killed one costs nothing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import IO
+
+import pytest
+from filelock import FileLock
+from test_store import fill, manifest_of, publish
+
+from memorag_core.context.store import WORK, ContextStore
+from memorag_core.errors import ContextExists
+
+ROOT = Path(__file__).resolve().parents[3]
+START = """
+import sys
+from pathlib import Path
+from memorag_core.context.store import ContextStore
+store = ContextStore(Path(sys.argv[1]))
+"""
+WRITE_UNTIL_KILLED = """
+with store.writing("k1") as draft:
+    (draft / "half").write_text("half a context")
+    print("writing", flush=True)
+    sys.stdin.read()
+"""
+WAIT_FOR_THE_WRITER = """
+print("waiting", flush=True)
+with store.writing("k1"):
+    print(store.find("k1"))
+"""
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ContextStore:
+    return ContextStore(tmp_path / "store")
+
+
+def another_process(store: ContextStore, code: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", START + code, str(store.root)]
+    return subprocess.Popen(command, cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+
+def line(stream: IO[str] | None) -> str:
+    assert stream is not None
+    return stream.readline().strip()
+
+
+def test_a_live_writer_is_let_be_and_a_killed_one_is_cleared(store: ContextStore) -> None:
+    with another_process(store, WRITE_UNTIL_KILLED) as writer:
+        assert line(writer.stdout) == "writing"
+        draft = store.root / WORK / "k1"
+        store.sweep()
+        assert (draft / "half").exists()
+        assert store.ids() == []
+        writer.kill()
+        writer.wait()
+        assert (draft / "half").exists(), "a killed process clears nothing itself"
+        store.sweep()
+        assert not draft.exists()
+    assert publish(store) == "the-mill"
+
+
+def test_a_killed_writer_does_not_stop_the_next_one(store: ContextStore) -> None:
+    with another_process(store, WRITE_UNTIL_KILLED) as writer:
+        assert line(writer.stdout) == "writing"
+        writer.kill()
+    with store.writing("k1") as draft:
+        assert list(draft.iterdir()) == []
+
+
+def test_the_second_process_with_a_text_waits_for_the_first_and_then_finds_it(store: ContextStore) -> None:
+    with store.writing("k1") as draft:
+        fill(draft)
+        second = another_process(store, WAIT_FOR_THE_WRITER)
+        assert line(second.stdout) == "waiting"
+        store.publish(draft, manifest_of("k1"), None)
+    with second:
+        assert line(second.stdout) == "['the-mill']"
+
+
+def test_threads_that_write_the_same_and_other_texts_lose_nothing_and_write_nothing_twice(store: ContextStore) -> None:
+    def work(key: str) -> None:
+        with store.writing(key) as draft:
+            if not store.find(key):
+                fill(draft)
+                store.publish(draft, manifest_of(key), None)
+
+    threads = [threading.Thread(target=work, args=(f"k{number % 4}",)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert store.ids() == ["the-mill", "the-mill-2", "the-mill-3", "the-mill-4"]
+    assert all(len(store.find(f"k{number}")) == 1 for number in range(4))
+
+
+def test_a_second_copy_to_the_same_name_does_not_disturb_the_first(
+    store: ContextStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(store, title="first")
+    second_is_at_the_lock = threading.Event()
+    refused: list[str] = []
+
+    def copy_again() -> None:
+        try:
+            store.copy("first", "second", "k1")
+        except ContextExists as error:
+            refused.append(str(error))
+
+    def telling_lock(path: Path) -> FileLock:
+        second_is_at_the_lock.set()
+        return FileLock(path)
+
+    def replace_while_another_waits(source: Path, target: Path) -> None:
+        monkeypatch.setattr(os, "replace", replace)
+        monkeypatch.setattr("memorag_core.context.store.FileLock", telling_lock)
+        second.start()
+        second_is_at_the_lock.wait(30)
+        replace(source, target)
+
+    replace = os.replace
+    second = threading.Thread(target=copy_again)
+    monkeypatch.setattr(os, "replace", replace_while_another_waits)
+    assert store.copy("first", "second", "k1") == "second"
+    second.join()
+    assert len(refused) == 1
+    assert store.find("k1") == ["first", "second"]

@@ -1,0 +1,310 @@
+"""Each format is read to its text, with its pages; files made to do harm are refused."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
+
+import pytest
+from documents import (
+    chapter,
+    docx_with,
+    pdf_of,
+    write_docx,
+    write_epub,
+    write_pdf,
+    write_pptx,
+    write_zip,
+)
+
+from memorag_core import Document, from_path
+from memorag_core.concurrency.cancellation import stoppable
+from memorag_core.errors import Cancelled, InputError
+from memorag_core.ingest.archive import MAX_ENTRIES, open_archive
+from memorag_core.ingest.html import flowed
+from memorag_core.ingest.sandbox import Apart
+from memorag_core.text.pages import joined, page_of
+
+LIMIT = 1_000_000
+Read = Callable[[Path], Document]
+LONG = (
+    "The mill stands at the head of the pond, and its gates were hung in May of the year nineteen hundred and "
+    "sixty-three by men of the town, who had the timber brought from Ardmouth. Amos kept the gate book every day."
+)
+HTML = """<!doctype html><html><head><title>The Mill</title><style>p {}</style><script>alert(1)</script></head><body>
+<h1>Report</h1><p>One <b>two</b>
+  three&nbsp;four &amp; five.<br>Six.</p><!-- hidden --><ul><li>Horn<li><p>Pin</p></ul>
+<table><tr><th>Pin</th><th>Weight</th></tr><tr><td>A</td><td>14</td></tr></table><pre>a
+  b</pre>tail<img alt="no" src="x.png"></body></html>"""
+
+
+@pytest.fixture(scope="module")
+def apart() -> Iterator[Apart]:
+    """One reader for all tests, as for all files of a folder."""
+    with Apart() as reader:
+        yield reader
+
+
+@pytest.fixture
+def read(apart: Apart, monkeypatch: pytest.MonkeyPatch) -> Read:
+    """The document in a file, read by that one process."""
+    monkeypatch.setattr("memorag_core.ingest.documents.Apart", lambda: nullcontext(apart))
+    return lambda path: from_path(path, LIMIT)[0]
+
+
+def texts(document: Document) -> list[str]:
+    """The text of each page."""
+    ends = [*document.pages[1:], len(document.text)]
+    return [document.text[start:end].strip() for start, end in zip(document.pages, ends, strict=True)]
+
+
+def test_joined_pages_say_where_each_begins_and_every_offset_is_on_its_page() -> None:
+    pages = ["one", "", "three", "", ""]
+    text, starts = joined(pages)
+    assert text == "one\n\nthree"
+    assert starts == (0, 5, 5, 12, 12)
+    assert [page_of(starts, at) for at in (0, 2, 5, 9)] == [1, 1, 3, 3]
+    assert page_of((), 5) is None
+
+
+def test_pages_survive_the_round_trip_of_text() -> None:
+    pages = [f"Page {number} has words." for number in range(1, 50)]
+    text, starts = joined(pages)
+    for number, page in enumerate(pages, 1):
+        at = text.index(page)
+        assert {page_of(starts, at), page_of(starts, at + len(page) - 1)} == {number}
+
+
+def test_a_pdf_is_read_with_its_pages_and_its_paragraphs_whole(read: Read, tmp_path: Path) -> None:
+    document = read(write_pdf(tmp_path / "mill.pdf", [f"Chapter 1\n{LONG}\n\nA short end.\n- one\n- two", LONG]))
+    assert texts(document) == [f"Chapter 1\n{LONG}\nA short end.\n- one\n- two", LONG]
+    assert (document.id, document.title, document.notice) == ("mill", "mill", "")
+
+
+def test_a_docx_is_read_in_order_with_headings_lists_and_tables(read: Read, tmp_path: Path) -> None:
+    document = read(write_docx(tmp_path / "mill.docx"))
+    assert document.text == (
+        "# Report upon the Mill\n\nThe gates were hung in May 1963\n\n- A horn\n\nPins | 14 pounds\n\n"
+        "The end & the signature."
+    )
+    assert (document.title, document.pages) == ("Report upon the Mill", ())
+
+
+def test_a_pptx_has_a_page_for_each_slide_with_tables_and_notes(read: Read, tmp_path: Path) -> None:
+    document = read(write_pptx(tmp_path / "mill.pptx", ["The Mill\nIt stands.\nStill.", "The Pond\nIt is deep."]))
+    assert texts(document) == [
+        "The Mill\n\nIt stands.\nStill.",
+        "The Pond\n\nIt is deep.\n\nPins | 14 pounds\n\nNotes: Speak slowly.",
+    ]
+
+
+def test_an_epub_has_a_page_for_each_chapter_in_reading_order(read: Read, tmp_path: Path) -> None:
+    chapters = [chapter("In the beginning, caf&eacute;."), chapter("The middle."), chapter("The end.")]
+    document = read(write_epub(tmp_path / "mill.epub", chapters))
+    assert texts(document) == ["In the beginning, café.", "The middle.", "The end."]
+    assert (document.id, document.title) == ("mill", "The Mill & the Pond")
+
+
+def test_html_becomes_text_as_markdown_writes_it(read: Read, tmp_path: Path) -> None:
+    path = tmp_path / "mill.html"
+    path.write_text(HTML, encoding="utf-8")
+    document = read(path)
+    assert document.text == (
+        "# Report\n\nOne two three four & five.\nSix.\n\n- Horn\n- Pin\n\nPin | Weight\nA | 14\n\na\n  b\n\ntail"
+    )
+    assert (document.title, document.notice) == ("The Mill", "")
+
+
+@pytest.mark.parametrize(("head", "guess"), [('<meta charset="windows-1252">', ""), ("", "read as cp1252, a guess")])
+def test_the_encoding_of_html_is_what_it_declares_else_a_guess_that_is_told(
+    read: Read, tmp_path: Path, head: str, guess: str
+) -> None:
+    path = tmp_path / "a.html"
+    path.write_bytes(f"<html><head>{head}</head><p>Un café noir, déjà préparé.".encode("cp1252"))
+    document = read(path)
+    assert document.text == "Un café noir, déjà préparé."
+    assert guess in document.notice
+
+
+def test_a_folder_of_all_formats_is_one_list_in_order(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text("# Plain", encoding="utf-8")
+    write_pdf(tmp_path / "b.PDF", ["On paper."])
+    write_docx(tmp_path / "c.docx")
+    write_epub(tmp_path / "d.epub", [chapter("In a book.")])
+    assert [document.id for document in from_path(tmp_path, LIMIT)] == ["a", "b", "c", "d"]
+
+
+def test_pages_without_text_are_told_and_keep_the_numbers_of_the_others(read: Read, tmp_path: Path) -> None:
+    document = read(write_pdf(tmp_path / "mixed.pdf", ["One.", "", "Three."]))
+    assert document.notice.startswith("1 of 3 pages are pictures without text (2); to have them read, run OCR")
+    assert page_of(document.pages, document.text.index("Three")) == 3
+
+
+def test_a_scan_is_refused_with_what_makes_it_readable(read: Read, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"scan\.pdf has no text: its 2 pages are pictures; run OCR .*ocrmypdf"):
+        read(write_pdf(tmp_path / "scan.pdf", ["", ""]))
+
+
+def test_an_encrypted_pdf_is_refused_with_the_command_that_opens_it(read: Read, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"secret\.pdf is encrypted\. Save it without its password.*qpdf"):
+        read(write_pdf(tmp_path / "secret.pdf", ["Secret."], password="secret"))
+
+
+@pytest.mark.parametrize("suffix", ["pdf", "docx", "pptx", "epub"])
+@pytest.mark.parametrize("data", [b"junk", b"PK\x03\x04junk", b"%PDF-1.7 junk", b""])
+def test_a_damaged_file_is_refused_by_name(read: Read, tmp_path: Path, suffix: str, data: bytes) -> None:
+    path = tmp_path / f"broken.{suffix}"
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=rf"broken\.{suffix} is damaged"):
+        read(path)
+
+
+@pytest.mark.parametrize("suffix", ["docx", "pptx", "epub"])
+def test_an_archive_that_holds_something_else_is_refused(read: Read, tmp_path: Path, suffix: str) -> None:
+    with pytest.raises(InputError, match=rf"other\.{suffix} .*[Ss]ave it anew"):
+        read(write_zip(tmp_path / f"other.{suffix}", {"readme.txt": "text"}))
+
+
+def test_an_old_or_encrypted_office_file_is_refused(read: Read, tmp_path: Path) -> None:
+    (tmp_path / "old.docx").write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
+    with pytest.raises(InputError, match="encrypted, or of an old Office format"):
+        read(tmp_path / "old.docx")
+
+
+def test_a_protected_book_is_refused_and_one_with_protected_fonts_is_read(read: Read, tmp_path: Path) -> None:
+    def listed(name: str) -> dict[str, str]:
+        return {"META-INF/encryption.xml": f'<encryption><CipherReference URI="{name}"/></encryption>'}
+
+    free = write_epub(tmp_path / "free.epub", [chapter("Words.")], **listed("OEBPS/font.otf"))
+    assert read(free).text == "Words."
+    with pytest.raises(InputError, match="protected by its seller"):
+        read(write_epub(tmp_path / "drm.epub", [chapter("Words.")], **listed("OEBPS/z1%20x.xhtml")))
+
+
+@pytest.mark.parametrize("suffix", ["docx", "pptx", "epub"])
+def test_a_zip_bomb_is_refused_before_it_is_unpacked(read: Read, tmp_path: Path, suffix: str) -> None:
+    with pytest.raises(InputError, match=r"unpacks from .* to 33,554,432 bytes .* made to do harm"):
+        read(write_zip(tmp_path / f"bomb.{suffix}", {"word/document.xml": "\0" * (32 << 20)}))
+
+
+def test_an_archive_of_countless_files_is_refused() -> None:
+    import io
+
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        for number in range(MAX_ENTRIES + 1):
+            archive.writestr(str(number), b"")
+    with pytest.raises(InputError, match="in 20,001 files"):
+        open_archive(data.getvalue(), "many")
+
+
+def test_an_archive_that_lies_about_a_size_gives_no_more_than_it_said(read: Read, tmp_path: Path) -> None:
+    path = write_epub(tmp_path / "liar.epub", [chapter("x" * 5000)])
+    honest = (5000 + len(chapter(""))).to_bytes(4, "little")
+    path.write_bytes(path.read_bytes().replace(honest, (100).to_bytes(4, "little")))
+    with pytest.raises(InputError, match=r"liar\.epub cannot be read as EPUB"):
+        read(path)
+
+
+LAUGHS = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 10))
+ENTITIES = {
+    "laughs": f'<!DOCTYPE x [<!ENTITY l0 "lol">{LAUGHS}]>',
+    "outside": '<!DOCTYPE x [<!ENTITY l9 SYSTEM "file:///etc/passwd">]>',
+}
+
+
+@pytest.mark.parametrize("kind", ENTITIES)
+def test_entities_of_xml_are_neither_expanded_nor_fetched(read: Read, tmp_path: Path, kind: str) -> None:
+    book = ENTITIES[kind] + CONTAINER_WITH_ENTITY
+    with pytest.raises(InputError):
+        read(write_zip(tmp_path / "evil.epub", {"META-INF/container.xml": book}))
+    word = f"{ENTITIES[kind]}<w:document xmlns:w='{WORD}'><w:body><w:p><w:r><w:t>A&l9;</w:t></w:r></w:p></w:body>"
+    path = docx_with(tmp_path / "evil.docx", word + "</w:document>")
+    try:
+        assert read(path).text == "A"
+    except InputError as error:
+        assert "cannot be read as DOCX" in str(error)  # noqa: PT017  # either is safe
+
+
+CONTAINER_WITH_ENTITY = '<container><rootfile full-path="&l9;"/></container>'
+WORD = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
+
+
+def test_html_nested_without_end_is_refused_and_deep_nesting_is_read(read: Read, tmp_path: Path) -> None:
+    assert flowed("<div>" * 1500 + "core" + "</div>" * 1500 + "end", "page") == ("", "core\n\nend")
+    (tmp_path / "deep.html").write_text("<div>" * 200_000 + "core", encoding="utf-8")
+    with pytest.raises(InputError, match=r"deep\.html is nested deeper than any page is"):
+        read(tmp_path / "deep.html")
+
+
+def bomb(path: Path, size: int, pages: int = 1, operators: bytes = b"BT /F 9 Tf (word) Tj ET ") -> Path:
+    """A PDF whose pages all draw one stream that unpacks to `size` bytes."""
+    packer = zlib.compressobj(9)
+    chunk = operators * ((1 << 20) // len(operators))
+    packed = b"".join(packer.compress(chunk) for _ in range(max(1, size >> 20))) + packer.flush()
+    kids = b" ".join(b"5 0 R" for _ in range(pages))
+    stream = b"<< /Length %d /Filter /FlateDecode >>\nstream\n%s\nendstream" % (len(packed), packed)
+    font = b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>"
+    page = (
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 99 99] /Contents 3 0 R /Resources << /Font << /F 4 0 R >> >> >>"
+    )
+    tree = b"<< /Type /Pages /Count %d /Kids [%s] >>" % (pages, kids)
+    path.write_bytes(pdf_of(b"<< /Type /Catalog /Pages 2 0 R >>", tree, stream, font, page))
+    return path
+
+
+def test_a_pdf_bomb_is_ended_by_its_memory_and_the_next_file_is_read(read: Read, tmp_path: Path) -> None:
+    evil = bomb(tmp_path / "bomb.pdf", 64 << 20)
+    assert evil.stat().st_size < 1 << 20
+    with Apart(memory=128 << 20) as apart, pytest.raises(InputError, match=r"bomb\.pdf needs more than 128 MiB of mem"):
+        apart.read(evil, ".pdf", "bomb.pdf", LIMIT)
+    assert read(write_pdf(tmp_path / "good.pdf", ["Good."])).text == "Good."
+
+
+def test_a_file_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
+    with Apart(seconds=0.0) as apart, pytest.raises(InputError, match=r"slow\.pdf could not be read within 0 seconds"):
+        apart.read(bomb(tmp_path / "slow.pdf", 64 << 20), ".pdf", "slow.pdf", LIMIT)
+
+
+def test_reading_is_stopped_within_a_page(tmp_path: Path) -> None:
+    path, flag = bomb(tmp_path / "slow.pdf", 64 << 20), threading.Event()
+    flag.set()
+    with stoppable(flag), Apart() as apart, pytest.raises(Cancelled):
+        apart.read(path, ".pdf", "slow.pdf", LIMIT)
+
+
+def test_a_pdf_is_not_read_beyond_the_limit(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"long\.pdf has more than 1,000 characters; the limit is 1,000"):
+        from_path(write_pdf(tmp_path / "long.pdf", [LONG] * 10), 1000)
+
+
+def test_a_pdf_of_countless_pages_is_refused(read: Read, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"many\.pdf has 20,001 pages; the limit is 20,000"):
+        read(bomb(tmp_path / "many.pdf", 0, pages=20_001))
+
+
+@pytest.mark.parametrize("suffix", ["pdf", "docx", "pptx", "epub", "html"])
+def test_a_file_of_300_mb_is_refused_before_it_is_read(
+    read: Read, tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / f"huge.{suffix}"
+    path.touch()
+    os.truncate(path, 300_000_000)
+    monkeypatch.delattr(Apart, "read")
+    with pytest.raises(InputError, match=r"has 300,000,000 bytes; files of its kind may have 209,715,200"):
+        read(path)
+
+
+@pytest.mark.parametrize("code", ["import os; input(); os.abort()", "raise SystemExit"], ids=["reading", "starting"])
+def test_a_reader_that_crashes_is_an_error_of_the_file(
+    tmp_path: Path, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("memorag_core.ingest.sandbox.COMMAND", [sys.executable, "-c", code])
+    with pytest.raises(InputError, match=r"a\.pdf made its reader crash"):
+        from_path(write_pdf(tmp_path / "a.pdf", ["Text."]), LIMIT)

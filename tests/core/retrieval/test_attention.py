@@ -1,0 +1,153 @@
+"""Recall by attention: exactly what the model's own heads look at, kept small, and read once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import STORY
+
+from memorag_core.models.lm.attention_heads import keys_of, queries_of, shallow
+from memorag_core.models.lm.language_model import LanguageModel
+from memorag_core.retrieval import attention
+from memorag_core.retrieval.attention import AttendedIndex, AttendedRetriever
+
+HEADS = ((0, 1), (1, 3))
+FAR = 40
+TEXTS = ["The ferry sank in 1953.", STORY[:200], "", "Snow lay on the hills until May, and the mill stood still."]
+QUESTION = "When did the ferry sink?"
+
+
+def ignore(_done: int, _total: int) -> None:
+    pass
+
+
+@pytest.fixture(scope="module")
+def lm(tiny_models: Path) -> LanguageModel:
+    return LanguageModel.load(tiny_models / "lm", "cpu")
+
+
+@pytest.fixture(autouse=True)
+def near(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attention, "FAR", FAR)
+
+
+@pytest.fixture
+def index(lm: LanguageModel) -> AttendedIndex:
+    return AttendedRetriever(lm, HEADS).index(TEXTS, ignore)
+
+
+def logits_of(lm: LanguageModel, text: str, head: tuple[int, int]) -> torch.Tensor:
+    """By the model's own modules: the unscaled product of a question's queries and a text's keys, rotated."""
+    layer, number = head
+    config = lm.model.config
+    [start, ids, asked] = lm.encode([lm.chat_head, text, QUESTION])
+    attention = lm.model.base_model.layers[layer].self_attn
+    seen: dict[str, torch.Tensor] = {}
+
+    def run(module: torch.nn.Module, ids: list[int], at: int) -> torch.Tensor:
+        hook = module.register_forward_hook(lambda _m, _i, out: seen.update(out=out.detach()))
+        with torch.inference_mode():
+            lm.model(input_ids=torch.tensor([ids]), use_cache=False)
+        hook.remove()
+        width = config.hidden_size // config.num_attention_heads
+        rows = seen["out"].view(len(ids), -1, width).transpose(0, 1)
+        places = torch.arange(at, at + len(ids))[None]
+        cos, sin = lm.model.base_model.rotary_emb(rows, places)
+        half = torch.cat((-rows[..., width // 2 :], rows[..., : width // 2]), -1)
+        turned: torch.Tensor = rows * cos + half * sin
+        return turned
+
+    keys = run(attention.k_proj, start + ids, 0)[number * config.num_key_value_heads // config.num_attention_heads]
+    queries = run(attention.q_proj, start + asked, FAR - len(start))[number]
+    product: torch.Tensor = queries[len(start) :] @ keys[len(start) :].T / keys.shape[-1] ** 0.5
+    return product
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_the_products_are_those_of_the_models_own_attention(lm: LanguageModel, head: tuple[int, int]) -> None:
+    retriever = AttendedRetriever(lm, HEADS)
+    [ids] = lm.encode([TEXTS[1]])
+    [keys] = keys_of(lm, [ids], retriever.groups)
+    rows = queries_of(lm, QUESTION, HEADS, FAR)[HEADS.index(head)]
+    mine = rows @ keys[:, retriever.groups.index(retriever.group_of(head))].T
+    torch.testing.assert_close(mine, logits_of(lm, TEXTS[1], head), atol=1e-4, rtol=1e-4)
+
+
+def test_a_text_has_the_same_keys_alone_and_beside_others(lm: LanguageModel) -> None:
+    ids = lm.encode(TEXTS)
+    groups = AttendedRetriever(lm, HEADS).groups
+    for together, own in zip(keys_of(lm, ids, groups), ids, strict=True):
+        torch.testing.assert_close(together, keys_of(lm, [own], groups)[0], atol=1e-5, rtol=1e-4)
+
+
+def test_the_attention_on_tokens_is_one_distribution_over_all_texts(index: AttendedIndex) -> None:
+    look = index.look(QUESTION)
+    asked = look.rows.shape[1]
+    by_head = torch.stack([share.sum() for share in look.masses.exp().sum(1)])
+    torch.testing.assert_close(by_head, torch.full((len(HEADS),), float(asked)))
+    assert [len(look.tokens(text)) for text in range(len(TEXTS))] == index.lengths.tolist()
+
+
+def test_blocks_of_any_size_find_the_same(index: AttendedIndex, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = index.look(QUESTION).best(4)
+    monkeypatch.setattr(attention, "TOKENS_AT_ONCE", 1)
+    pieces = index.look(QUESTION).best(4)
+    assert [hit.chunk for hit in pieces] == [hit.chunk for hit in whole]
+    assert [hit.score for hit in pieces] == pytest.approx([hit.score for hit in whole], rel=1e-4)
+    assert 2 not in [hit.chunk for hit in whole], "an empty text is never found"
+
+
+def test_a_stored_index_finds_the_same(index: AttendedIndex, tmp_path: Path) -> None:
+    index.save(tmp_path)
+    loaded = index.retriever.load(tmp_path)
+    assert loaded.search([QUESTION, "snow"], 3) == index.search([QUESTION, "snow"], 3)
+
+
+def test_keys_are_kept_in_a_byte_a_number(index: AttendedIndex) -> None:
+    groups, width = len(index.retriever.groups), index.keys.keys.shape[-1]
+    assert index.keys.keys.nbytes + index.keys.scales.nbytes == int(index.lengths.sum()) * groups * (width + 2)
+
+
+def test_only_new_texts_are_read_again(index: AttendedIndex, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+
+    def counted(lm: LanguageModel, ids: list[list[int]], groups: list[tuple[int, int]]) -> list[torch.Tensor]:
+        read.append(len(ids))
+        return keys_of(lm, ids, groups)
+
+    monkeypatch.setattr(attention, "keys_of", counted)
+    new = [TEXTS[3], "A new text.", TEXTS[0]]
+    changed = index.retriever.update(index, TEXTS, new, ignore)
+    assert sum(read) == 1
+    assert changed.search([QUESTION], 3) == index.retriever.index(new, ignore).search([QUESTION], 3)
+
+
+def test_nothing_is_found_in_nothing(lm: LanguageModel) -> None:
+    assert AttendedRetriever(lm, HEADS).index([], ignore).search([QUESTION], 3) == [[]]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_model_is_whole_again_afterwards(lm: LanguageModel, fails: bool) -> None:
+    layers = lm.model.base_model.layers
+
+    def look() -> None:
+        with shallow(lm.model, 1) as body:
+            assert len(body.layers) == 1
+            if fails:
+                raise KeyError
+
+    if fails:
+        with pytest.raises(KeyError):
+            look()
+    else:
+        look()
+    assert lm.model.base_model.layers is layers
+
+
+def test_progress_is_told_and_may_stop(lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attention, "TOKENS_AT_ONCE", 1)
+    told: list[tuple[int, int]] = []
+    AttendedRetriever(lm, HEADS).index(TEXTS, lambda done, total: told.append((done, total)))
+    assert told == [(done, len(TEXTS)) for done in range(1, len(TEXTS) + 1)]

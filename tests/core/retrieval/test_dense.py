@@ -1,0 +1,129 @@
+"""Dense retrieval: prompts, limits, and search that is exact or by cells."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from memorag_core.retrieval.dense import DenseRetriever
+from memorag_core.retrieval.vectors import Nearest, Vectors
+
+TEXTS = ["The mill stands at the head of the pond.", "Amos kept the gate book.", "水闸", "The horn was sounded.", ""]
+QUERIES = ["Where is the mill?", "水闸", ""]
+LONG = " ".join(f"The gate number {number} was hung in the mill." for number in range(60))
+
+
+def quiet(done: int, total: int) -> None:
+    """Progress that nobody watches."""
+
+
+@pytest.fixture(scope="module")
+def retriever(tiny_models: Path) -> DenseRetriever:
+    return DenseRetriever(tiny_models / "embedder", "cpu")
+
+
+def test_an_index_read_back_finds_the_same(retriever: DenseRetriever, tmp_path: Path) -> None:
+    index = retriever.index(TEXTS, quiet)
+    index.save(tmp_path)
+    assert retriever.load(tmp_path).search(QUERIES, 3) == index.search(QUERIES, 3)
+
+
+def test_a_batch_of_queries_finds_what_each_finds_alone(retriever: DenseRetriever) -> None:
+    index = retriever.index(TEXTS, quiet)
+    for query, hits in zip(QUERIES, index.search(QUERIES, 9), strict=True):
+        alone = index.search([query], 9)[0]
+        assert [hit.chunk for hit in alone] == [hit.chunk for hit in hits]
+        assert [hit.score for hit in alone] == pytest.approx([hit.score for hit in hits], abs=1e-5)
+
+
+def test_a_text_is_nearest_to_itself(retriever: DenseRetriever) -> None:
+    assert [hits[0].chunk for hits in retriever.index(TEXTS, quiet).search(TEXTS, 1)] == list(range(len(TEXTS)))
+
+
+def test_no_texts_and_no_queries_have_no_hits(retriever: DenseRetriever, tmp_path: Path) -> None:
+    index = retriever.index([], quiet)
+    index.save(tmp_path)
+    assert retriever.load(tmp_path).search(QUERIES, 3) == [[], [], []]
+    assert retriever.index(TEXTS, quiet).search([], 3) == []
+
+
+def test_the_end_of_a_query_beyond_the_limit_counts(retriever: DenseRetriever) -> None:
+    assert retriever.count([LONG])[0] > retriever.max_tokens
+    cut, whole, longer = retriever.encode_queries([LONG[:400], LONG, LONG + " The horn?"])
+    assert np.linalg.norm(longer) == pytest.approx(1, abs=1e-5)
+    assert min(np.abs(whole - cut).max(), np.abs(longer - whole).max()) > 1e-5
+
+
+@pytest.mark.parametrize(
+    ("model_id", "query", "document"),
+    [
+        ("BAAI/bge-small-en-v1.5", "Represent this sentence for searching relevant passages: ", ""),
+        ("BAAI/bge-base-zh-v1.5", "为这个句子生成表示以用于检索相关文章：", ""),
+        ("intfloat/multilingual-e5-small", "query: ", "passage: "),
+        ("some/other", "", ""),
+    ],
+)
+def test_published_prompts_stand_before_queries_and_texts_and_take_their_room(
+    tiny_models: Path, model_id: str, query: str, document: str
+) -> None:
+    ours = DenseRetriever(tiny_models / "embedder", "cpu", model_id)
+    plain = DenseRetriever(tiny_models / "embedder", "cpu", "plain")
+    np.testing.assert_allclose(ours.encode_queries(["mill"]), plain.encode_queries([query + "mill"]), atol=1e-5)
+    assert ours.max_tokens == plain.max_tokens - plain.count([document])[0]
+    assert ours.settings() == ({"prompt": document} if document else {})
+    hit = ours.index(["a pond", "mill"], quiet).nearest.search(plain.encode_queries([document + "mill"]), 1)[0][0]
+    assert hit.chunk == 1
+    assert hit.score == pytest.approx(1, abs=1e-3)
+
+
+def test_prompts_of_the_model_itself_come_first(tiny_models: Path, tmp_path: Path) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    own = SentenceTransformer(
+        str(tiny_models / "embedder"), device="cpu", prompts={"query": "ask: ", "document": "read: "}
+    )
+    own.save(str(tmp_path))
+    ours = DenseRetriever(tmp_path, "cpu", "intfloat/e5-small")
+    plain = DenseRetriever(tiny_models / "embedder", "cpu", "plain")
+    np.testing.assert_allclose(ours.encode_queries(["mill"]), plain.encode_queries(["ask: mill"]), atol=1e-5)
+    assert ours.settings() == {"prompt": "read: "}
+
+
+def clustered(count: int) -> Vectors:
+    random = np.random.default_rng(0)
+    centres = random.standard_normal((20, 16))
+    vectors = centres[np.arange(count) % 20] + 0.3 * random.standard_normal((count, 16))
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), dtype=np.float32)
+
+
+def test_search_by_cells_finds_nearly_what_exact_search_finds(monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors = clustered(4000)
+    exact = Nearest(vectors, "cpu").search(vectors[:50], 5)
+    monkeypatch.setattr("memorag_core.retrieval.vectors.MANY", 4000)
+    by_cells = Nearest(vectors, "cpu")
+    assert "centroids" in by_cells.tensors()
+    found = by_cells.search(vectors[:50], 5)
+    shared = [len({hit.chunk for hit in a} & {hit.chunk for hit in b}) for a, b in zip(exact, found, strict=True)]
+    assert sum(shared) / 250 > 0.9
+    assert [hits[0] for hits in found] == [hits[0] for hits in exact]
+
+
+def test_cells_read_back_give_the_same_hits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("memorag_core.retrieval.vectors.MANY", 1)
+    vectors = clustered(3000)
+    learned = Nearest(vectors, "cpu")
+    assert Nearest.of(learned.tensors(), "cpu").search(vectors[:20], 7) == learned.search(vectors[:20], 7)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("many", [1, 10**9])
+def test_the_gpu_finds_what_the_cpu_finds(many: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("memorag_core.retrieval.vectors.MANY", many)
+    vectors = clustered(4000)
+    learned = Nearest(vectors, "cpu")
+    on_gpu = Nearest.of(learned.tensors(), "cuda").search(vectors[:20], 5)
+    assert [[hit.chunk for hit in hits] for hits in on_gpu] == [
+        [hit.chunk for hit in hits] for hits in learned.search(vectors[:20], 5)
+    ]

@@ -1,0 +1,155 @@
+"""Work that was interrupted because its server ended: told, resumed by one call, by one server, or given up."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import anyio
+import pytest
+from conftest import STORY
+from gated import Gated, Told, ignore, reached
+from mcp import Client
+from mcp_processes import ok, over_stdio
+
+from memorag_core import MemoRAG, Settings
+from memorag_core.concurrency.cancellation import wait_for
+from memorag_core.errors import InputError
+from memorag_mcp.jobs.job import Call, Job, Record
+from memorag_mcp.jobs.manager import Jobs
+from memorag_mcp.server import build_server
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def gated(settings: Settings) -> Iterator[Gated]:
+    engine = Gated(settings)
+    yield engine
+    engine.gate.set()
+
+
+async def test_a_job_of_a_killed_server_is_told_as_interrupted_by_the_next_and_resumed_there(
+    settings: Settings,
+) -> None:
+    text = STORY * 100
+    with anyio.CancelScope() as scope:
+        async with over_stdio(settings) as client:
+            begun = await ok(client, "memorize_context", text=text, name="long", wait_seconds=0)
+            while not (record := recorded(settings, begun["job_id"])).resumable:
+                await anyio.lowlevel.checkpoint()
+            os.kill(record.pid, 9)
+            scope.cancel()
+    async with over_stdio(settings) as client:
+        told = await ok(client, "memorize_status", job_id=begun["job_id"])
+        listed = await ok(client, "list_contexts")
+        resumed = await ok(client, "resume_memorize", job_id=told["job_id"])
+        after = await ok(client, "list_contexts")
+    assert told["status"] == "interrupted"
+    assert "resume_memorize" in told["reason"]
+    assert "resume_memorize" in told["next"]
+    assert [(job["status"], job["job_id"]) for job in listed["jobs"]] == [("interrupted", begun["job_id"])]
+    assert listed["contexts"] == []
+    assert (resumed["status"], resumed["context"]["documents"][0]["characters"]) == ("completed", len(text))
+    assert ([context["context_id"] for context in after["contexts"]], after["jobs"]) == (["long"], [])
+    assert list(jobs_folder(settings).glob("*.call")) == []
+
+
+def jobs_folder(settings: Settings) -> Path:
+    return settings.store / ".work" / "jobs"
+
+
+def recorded(settings: Settings, job_id: str) -> Record:
+    return Record.model_validate_json((jobs_folder(settings) / f"{job_id}.json").read_bytes())
+
+
+async def interrupted(gated: Gated, allow: Path, **arguments: Any) -> str:
+    """A job whose server ended while it was at work; its id."""
+    server = build_server(gated, [allow])
+    async with Client(server) as client:
+        begun = await ok(client, "memorize_context", **arguments, wait_seconds=0)
+        await reached(gated.reached)
+        await anyio.to_thread.run_sync(server.jobs.close)
+    return str(begun["job_id"])
+
+
+async def test_what_is_resumed_is_read_again_within_what_the_new_server_may_read(
+    gated: Gated, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mill.md").write_text(STORY, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    job = await interrupted(gated, tmp_path, path="mill.md")
+    monkeypatch.chdir("/")
+    async with Client(build_server(MemoRAG(settings), [tmp_path / "other"])) as client:
+        refused = await client.call_tool("resume_memorize", {"job_id": job})
+    job = await interrupted(gated, tmp_path, path=str(tmp_path / "mill.md"))
+    async with Client(build_server(MemoRAG(settings), [tmp_path])) as client:
+        resumed = await ok(client, "resume_memorize", job_id=job)
+    assert "outside the folders" in str(refused.content)
+    assert resumed["context_id"] == "mill"
+
+
+async def test_an_interrupted_job_is_given_up_with_what_was_kept_of_it(
+    gated: Gated, settings: Settings, tmp_path: Path
+) -> None:
+    job = await interrupted(gated, tmp_path, text=STORY)
+    kept = [path.stem for path in jobs_folder(settings).glob("*.call")]
+    async with Client(build_server(MemoRAG(settings))) as client:
+        cancelled = await ok(client, "cancel_memorize", job_id=job)
+        again = await client.call_tool("resume_memorize", {"job_id": job})
+        listed = await ok(client, "list_contexts")
+    assert kept == [job]
+    assert list(jobs_folder(settings).glob("*.call")) == []
+    assert (cancelled["status"], cancelled["job_id"], listed["jobs"]) == ("cancelled", None, [])
+    assert "only what was interrupted can be resumed" in str(again.content)
+
+
+def test_of_two_servers_that_resume_a_job_at_once_one_does(tmp_path: Path) -> None:
+    call, gate = Call(tool="wait", arguments={}), Event()
+
+    def do(call: Call, job: Job) -> Told:
+        wait_for(gate.wait)
+        return Told(text=call.tool)
+
+    dead = Jobs(tmp_path)
+    job = dead.start_call("wait", call, do, ignore)
+    while not job.record.resumable:
+        pass
+    dead.close()
+    answers: list[Job | InputError] = []
+
+    def resume(jobs: Jobs) -> None:
+        try:
+            answers.append(jobs.resume(job.record.id, do, ignore))
+        except InputError as error:
+            answers.append(error)
+
+    threads = [Thread(target=resume, args=(Jobs(tmp_path),)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    gate.set()
+    [resumed] = [answer for answer in answers if isinstance(answer, Job)]
+    assert resumed.record.id == job.record.id
+    assert {str(answer) for answer in answers if answer is not resumed} == {
+        "The job is working; only what was interrupted can be resumed."
+    }
+
+
+def test_a_job_whose_call_is_not_kept_says_so(tmp_path: Path) -> None:
+    dead = Jobs(tmp_path)
+    gate = Event()
+
+    def wait(job: Job) -> Told:
+        wait_for(gate.wait)
+        return Told()
+
+    job = dead.start("wait", wait, ignore)
+    dead.close()
+    assert "Call the tool again" in (job.record.reason or "")
+    with pytest.raises(InputError, match="not kept"):
+        Jobs(tmp_path).resume(job.record.id, lambda call, job: Told(), ignore)
