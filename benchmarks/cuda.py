@@ -22,10 +22,10 @@ import torch
 from benchmarks import parity
 from benchmarks.memory import kept, steady
 from benchmarks.shapes import SHAPES, build, checkpoint, seconds, tokens
-from memorag_core.models.beacon.decoding import Continuation, decode_after, read
+from memorag_core.models.beacon.decoding import BeaconBatch, decode_after, read
 from memorag_core.models.beacon.model import BeaconModel, BeaconState
 from memorag_core.models.lm.decoding import Greedy
-from memorag_core.models.lm.kernels import causal, over_all
+from memorag_core.models.lm.kernels import attend_causally, attend_fully
 
 READ_BAR_SECONDS = 12.0
 LOAD_BAR_SECONDS = 1.0
@@ -52,7 +52,7 @@ def same_as_cpu(device: str) -> bool:
         for window, ratio in ((128, 4), (256, 16)):
             folder = checkpoint(Path(name), "tiny", window, ratio)
             models = [parity.loaded(folder, place) for place in ("cpu", device)]
-            logits = [Continuation(model, None, 1, len(context)).feed([context]).cpu() for model in models]
+            logits = [BeaconBatch(model, None, 1, len(context)).feed([context]).cpu() for model in models]
             largest = max(largest, float((logits[0] - logits[1]).abs().max()))
             states = [read(model, context) for model in models]
             pairs = zip(models, states, strict=True)
@@ -73,8 +73,8 @@ def kernels(shape: str, device: str) -> None:
     scale = width**-0.5
     flops = 4 * sizes.heads * width * new
     works: list[tuple[str, float, Callable[[], object]]] = [
-        ("over a memory", flops * keys, lambda: over_all(query, key, value, scale)),
-        ("in a window", flops * new / 2, lambda: causal(query, key[:, :, :new], value[:, :, :new], scale)),
+        ("over a memory", flops * keys, lambda: attend_fully(query, key, value, scale)),
+        ("in a window", flops * new / 2, lambda: attend_causally(query, key[:, :, :new], value[:, :, :new], scale)),
         ("matrix product", 2 * new * weight.numel(), lambda: rows @ weight),
     ]
     with torch.inference_mode():

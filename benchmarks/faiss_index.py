@@ -14,7 +14,7 @@ from typing import TypeVar
 import numpy as np
 
 from memorag_core.retrieval import vectors as nearest
-from memorag_core.retrieval.vectors import Nearest, Vectors
+from memorag_core.retrieval.vectors import VectorIndex, Vectors
 
 K = 10
 CLUSTER = 100
@@ -48,10 +48,10 @@ def compare(count: int, arguments: argparse.Namespace) -> None:
     exact: list[set[int]] = []
     for kind, many in (("flat", count + 1), ("cells", 0)):
         nearest.MANY = many
-        index, building = timed(lambda: Nearest(vectors, arguments.device))
+        index, building = timed(lambda: VectorIndex(vectors, arguments.device))
         tensors = index.tensors()
         del index
-        index, loading = timed(lambda kept=tensors: Nearest.of(kept, arguments.device))  # type: ignore[misc]
+        index, loading = timed(lambda kept=tensors: VectorIndex.of(kept, arguments.device))  # type: ignore[misc]
         index.search(queries[:1], K)
         found, searching = timed(lambda kept=index: kept.search(queries, K))  # type: ignore[misc]
         _, one_by_one = timed(lambda kept=index: [kept.search(q[None], K) for q in queries[:100]])  # type: ignore[misc]

@@ -21,7 +21,7 @@ from memorag_core.context.encode import cut
 from memorag_core.evaluation.datasets import Question, choose, read_sets
 from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.models.weights import Weights
-from memorag_core.retrieval.attention import AttendedRetriever
+from memorag_core.retrieval.attention import AttentionIndexer
 from memorag_core.retrieval.bm25 import Bm25Retriever
 from memorag_core.text.chunking import Span
 from memorag_core.types import Chunk, Document
@@ -32,8 +32,8 @@ HARD, RANDOM, FIRST = 14, 10, 5
 
 def scores(lm: LanguageModel, heads: Sequence[Head], question: str, texts: Sequence[str]) -> torch.Tensor:
     """Of each head for each text: the root of the attention a token; float32 (heads, texts)."""
-    index = AttendedRetriever(lm, heads).index(texts, lambda *_: None)
-    masses = index.look(question).masses
+    index = AttentionIndexer(lm, heads).index(texts, lambda *_: None)
+    masses = index.attend(question).masses
     return (masses.exp().sum(1) / index.lengths.clamp_min(1)).sqrt()
 
 

@@ -37,9 +37,9 @@ from memorag_core.models.embedded import convert
 from memorag_core.models.lm.kv_compression import SCORERS
 from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.models.weights import Weights
-from memorag_core.query.clues import clean
+from memorag_core.query.clues import clean_recall
 from memorag_core.text.prompts import prompts_for
-from memorag_core.text.source_text import Texts
+from memorag_core.text.source_text import SourceText
 from memorag_core.text.terms import terms
 
 NEW_TOKENS = 48
@@ -55,9 +55,9 @@ class Case:
     questions: Sequence[dict[str, Any]]
 
     @cached_property
-    def texts(self) -> Texts:
+    def texts(self) -> SourceText:
         """To look clues up in."""
-        return Texts([self.document], cut(self.document, PASSAGE, _words))
+        return SourceText([self.document], cut(self.document, PASSAGE, _words))
 
 
 def _words(texts: Sequence[str]) -> list[int]:
@@ -179,7 +179,7 @@ def judge(case: Case, question: dict[str, Any], answer: str, spans: str) -> Outc
     """One answer against the gold answers, and the clues against the gold evidence."""
     text = case.document.text
     evidence = {word for start, end in question["evidence"] for word in terms(text[start:end])}
-    clues = clean({"span": spans}, question["question"], case.texts)
+    clues = clean_recall({"span": spans}, question["question"], case.texts)
     words = [set(terms(clue.text)) for clue in clues]
     shares = [len(own & evidence) / len(own) for own in words if own]
     f1 = max(shared_words(answer, gold) for gold in question["answers"])

@@ -137,21 +137,21 @@ class Costs:
 
 
 @dataclass(frozen=True)
-class Kept:
+class MemoryState:
     """A memory on disk."""
 
     bytes: int
     load_seconds: float
 
 
-def kept(model: BeaconModel, state: BeaconState) -> Kept:
+def kept(model: BeaconModel, state: BeaconState) -> MemoryState:
     """Save and load a memory, through the public interface."""
     memory = BeaconMemory(cast(Any, SimpleNamespace(model=model.model)), model)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         memory.save(Memory(state.key_values, {"read": state.read}), folder)
         size = sum(path.stat().st_size for path in folder.iterdir())
-        return Kept(size, statistics.median(seconds(lambda: memory.load(folder)) for _ in range(3)))
+        return MemoryState(size, statistics.median(seconds(lambda: memory.load(folder)) for _ in range(3)))
 
 
 def costs(measured: Costs, runs: int, load_tokens: int) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from memorag_core.models.beacon.decoding import Continuation, decode_after, read
+from memorag_core.models.beacon.decoding import BeaconBatch, decode_after, read
 from memorag_core.models.beacon.model import BeaconModel, BeaconState
 from memorag_core.models.lm.decoding import Greedy
 from memorag_core.models.lm.fp16_linear import unpack
@@ -95,7 +95,7 @@ def _remembered(model: BeaconModel, pieces: Sequence[Sequence[int]]) -> tuple[to
     """The logits after the last piece, and the state."""
     state = None
     for piece in pieces:
-        rows = Continuation(model, state, 1, len(piece))
+        rows = BeaconBatch(model, state, 1, len(piece))
         logits = rows.feed([piece])[0]
         state = rows.state()
     assert state is not None, "a context has tokens"

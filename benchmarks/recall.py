@@ -21,8 +21,8 @@ from typing import Any
 from memorag_core.config import Settings
 from memorag_core.engine import MemoRAG
 from memorag_core.ingest import from_path
-from memorag_core.query.clues import clean
-from memorag_core.query.recall import looked_at
+from memorag_core.query.clues import clean_recall
+from memorag_core.query.recall import attention_clues
 from memorag_core.types import Clue
 
 SAMPLES = Path(__file__).resolve().parents[1] / "contexts" / "samples"
@@ -43,20 +43,20 @@ def main() -> None:
     asked = parser.parse_args()
     engine = MemoRAG(Settings.of(profile="tiny"), lambda text: print(text, file=sys.stderr))
     context = engine.context(engine.memorize(from_path(asked.file, engine.settings.max_characters)).id)
-    memory = engine.shared.parts.memory
+    memory = engine.shared.components.memory
     questions = [json.loads(line)["question"] for line in asked.questions.read_text(encoding="utf-8").splitlines()]
-    looked_at(context, questions[0])
+    attention_clues(context, questions[0])
     attended: list[float] = []
     generated: list[float] = []
     clues: list[Clue] = []
     snapped: list[Clue] = []
     for question in questions[: asked.limit]:
-        seconds, found = timed(partial(looked_at, context, question))
+        seconds, found = timed(partial(attention_clues, context, question))
         attended.append(seconds)
         clues += found
         seconds, (spans, follow_up) = timed(partial(memory.recall, context.memory, question))
         generated.append(seconds)
-        snapped += clean({"span": spans, "question": follow_up}, question, context.texts)
+        snapped += clean_recall({"span": spans, "question": follow_up}, question, context.texts)
     verbatim = sum(context.texts.at(clue.place) == clue.text for clue in clues if clue.place)
     print(f"{len(attended)} questions over {sum(len(chunk.text) for chunk in context.chunks):,} characters")
     print(f"attended:  {median(attended):.3f} s a question; {len(clues)} clues, {verbatim} verbatim")

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, Qwen2Config
 
-from memorag_core.models.beacon.model import EMBEDDING, WEIGHTS, BeaconModel, Layout
+from memorag_core.models.beacon.model import EMBEDDING, WEIGHTS, BeaconLayout, BeaconModel
 from memorag_core.models.lm.attention import register
 from memorag_core.models.lm.fp16_linear import pack
 
@@ -107,7 +107,7 @@ def build(shape: str, window: int, ratio: int, device: str = "cpu") -> BeaconMod
     model = plain(shape, window, ratio, device)
     weights = beacon_weights(model)
     pack(model)
-    return BeaconModel(model, Layout(window, ratio, 0), weights)
+    return BeaconModel(model, BeaconLayout(window, ratio, 0), weights)
 
 
 def checkpoint(folder: Path, shape: str, window: int, ratio: int) -> Path:

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from memorag_core.memory import MemoryModel
     from memorag_core.models.weights import Weights
     from memorag_core.retrieval import Retriever
-    from memorag_core.retrieval.attention import AttendedRetriever
-    from memorag_core.retrieval.cross_encoder import Reranker
+    from memorag_core.retrieval.attention import AttentionIndexer
+    from memorag_core.retrieval.cross_encoder import CrossEncoder
     from memorag_core.text.prompts import Templates
 
 
@@ -22,7 +22,7 @@ CHUNKING = "sections"
 
 
 @dataclass(frozen=True)
-class Parts:
+class Components:
     """One of each: what remembers, what finds, what writes. `recipe` is JSON, and part of a context's key.
 
     The reranker is no part of the recipe: it reads at question time only, so any context can be asked with or without.
@@ -30,14 +30,14 @@ class Parts:
 
     memory: MemoryModel[Any]
     retriever: Retriever
-    attention: AttendedRetriever | None
-    reranker: Reranker | None
+    attention: AttentionIndexer | None
+    reranker: CrossEncoder | None
     generator: Generator
     recipe: dict[str, Any]
     templates: Templates
 
     @property
-    def readers(self) -> list[Retriever]:
+    def indexers(self) -> list[Retriever]:
         """Who reads every chunk: the retriever, and the attention where there is one."""
         return [self.retriever, *([self.attention] if self.attention else [])]
 
@@ -47,7 +47,7 @@ class Parts:
         return int(self.recipe["chunk_tokens"])
 
 
-def open_parts(profile: Profile, weights: Weights, templates: Templates) -> Parts:
+def open_components(profile: Profile, weights: Weights, templates: Templates) -> Components:
     """Load what a profile names.
 
     Raises:
@@ -72,4 +72,4 @@ def open_parts(profile: Profile, weights: Weights, templates: Templates) -> Part
         "chunk_tokens": min(profile.chunk, retriever.longest_passage),
         "chunking": CHUNKING,
     } | ({"attention": attention.settings()} if attention else {})
-    return Parts(memory, retriever, attention, open_reranker(profile, weights), generator, recipe, templates)
+    return Components(memory, retriever, attention, open_reranker(profile, weights), generator, recipe, templates)

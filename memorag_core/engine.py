@@ -13,15 +13,15 @@ from pathlib import Path
 
 from memorag_core.config import MAX_EVIDENCE_TOKENS, MAX_HITS, Profile, Settings
 from memorag_core.context.corpus import Context
-from memorag_core.context.edits import joined, without
+from memorag_core.context.edits import append_documents, remove_document
 from memorag_core.context.encode import encode, key_of
-from memorag_core.context.files import info_in, info_of, load, verified_chunks, verified_documents
+from memorag_core.context.files import info_in, info_of, load, verify_chunks, verify_documents
 from memorag_core.context.manifest import Manifest
 from memorag_core.context.store import ContextStore
 from memorag_core.errors import MemoRAGError, UnknownContext
 from memorag_core.ingest import check_size
-from memorag_core.query.query import MAX_WORDS, Inquiry, check_question, check_range, contexts_in
-from memorag_core.runtime import Shared
+from memorag_core.query.query import MAX_WORDS, Query, check_question, check_range, split_ids
+from memorag_core.runtime import Runtime
 from memorag_core.types import (
     Answer,
     Chunk,
@@ -54,12 +54,12 @@ class MemoRAG:
         self,
         settings: Settings | None = None,
         say: Callable[[str], None] = lambda _: None,
-        shared: Shared | None = None,
+        shared: Runtime | None = None,
     ) -> None:
         """Take settings, a function that hears what takes long (loading, fetching), and another engine's `shared`."""
         self.settings = settings or Settings.of()
         self.store = ContextStore(self.settings.store)
-        self.shared = shared or Shared(self.settings, say)
+        self.shared = shared or Runtime(self.settings, say)
         self.weights = self.shared.weights
 
     def memorize(
@@ -82,12 +82,12 @@ class MemoRAG:
         """
         check_size(documents, self.settings.max_characters)
         on_progress(Progress("loading models", 0, 1, 0.0))
-        with self.shared.turns.turn(patient=True, on_wait=_told(on_progress)):
-            key = key_of(documents, self.shared.parts.recipe)
+        with self.shared.device_queue.slot(patient=True, on_wait=_tell_position(on_progress)):
+            key = key_of(documents, self.shared.components.recipe)
         with self.store.writing(key) as draft:  # another process may hold this for minutes; questions go on
-            if (stored := self._already(key, name)) is not None:
+            if (stored := self._find_stored(key, name)) is not None:
                 return stored
-            manifest = self._encoded(documents, draft, on_progress)
+            manifest = self._encode(documents, draft, on_progress)
             context_id = self.store.publish(draft, manifest, name)
         return self.info(context_id)
 
@@ -104,11 +104,11 @@ class MemoRAG:
             StoreError: the context cannot be read or written; it stays what it was.
         """
         check_size(documents, self.settings.max_characters)
-        return self._changed(context_id, lambda held: joined(held, documents), on_progress)
+        return self._change(context_id, lambda held: append_documents(held, documents), on_progress)
 
     def remove(self, context_id: str, document_id: str, on_progress: OnProgress = ignore_progress) -> ContextInfo:
         """Remove a document from a context; only what stands behind it is read again. Raises what `add` raises."""
-        return self._changed(context_id, lambda held: without(held, document_id, context_id), on_progress)
+        return self._change(context_id, lambda held: remove_document(held, document_id, context_id), on_progress)
 
     def recall(self, context_id: str | Sequence[str], question: str) -> tuple[Clue, ...]:
         """Clues from memory, cleaned and checked against the text: spans of it, and questions to look up.
@@ -116,7 +116,7 @@ class MemoRAG:
         `context_id` may be several, here and below: asked as one, with documents' ids of the form `CONTEXT/DOCUMENT`.
         """
         check_question(question)
-        with self._asking(context_id) as inquiry:
+        with self._open_query(context_id) as inquiry:
             return inquiry.recall(question)
 
     def retrieve(
@@ -137,7 +137,7 @@ class MemoRAG:
         check_question(question)
         check_range("k", k, MAX_HITS)
         check_range("tokens", tokens, MAX_EVIDENCE_TOKENS)
-        with self._asking(context_id) as inquiry:
+        with self._open_query(context_id) as inquiry:
             return inquiry.retrieve(question, clues, k, tokens)
 
     def answer(
@@ -153,7 +153,7 @@ class MemoRAG:
         `on_text` gets the text in pieces; `use_memory_answer` looks for evidence with the memory's own answer too.
         """
         check_question(question)
-        with self._asking(context_id, on_text) as inquiry:
+        with self._open_query(context_id, on_text) as inquiry:
             return inquiry.answer(question, task, use_memory_answer)
 
     def summarize(
@@ -166,7 +166,7 @@ class MemoRAG:
         check_range("words", words, MAX_WORDS)
         if focus is not None:
             check_question(focus)
-        with self._asking(context_id, on_text) as inquiry:
+        with self._open_query(context_id, on_text) as inquiry:
             return inquiry.summarize(focus, words)
 
     def contexts(self) -> list[ContextInfo]:
@@ -184,15 +184,15 @@ class MemoRAG:
     def forget(self, context_id: str) -> None:
         """Remove a context, damaged or not. Questions under way end with the texts they began with."""
         self.store.forget(context_id)
-        self.shared.warm.drop((self.store.root, context_id))
+        self.shared.context_cache.drop((self.store.root, context_id))
 
     def documents(self, context_id: str) -> tuple[Document, ...]:
         """The texts of a context, verified, without loading any model."""
-        return self.store.reading(context_id, verified_documents)
+        return self.store.reading(context_id, verify_documents)
 
     def chunks(self, context_id: str) -> tuple[Chunk, ...]:
         """The retrieval chunks of a context, without loading any model."""
-        return self.store.reading(context_id, verified_chunks)
+        return self.store.reading(context_id, verify_chunks)
 
     def context(self, context_id: str) -> Context:
         """A context ready to be asked: from those kept warm, else verified and loaded.
@@ -201,12 +201,12 @@ class MemoRAG:
             UnknownContext: there is none of that id.
             DamagedContext, IncompatibleContext: what is wrong and what to do.
         """
-        with self.shared.turns.turn():
+        with self.shared.device_queue.slot():
             manifest = self.store.manifest(context_id)
-            context = self.shared.warm.get((self.store.root, context_id))
+            context = self.shared.context_cache.get((self.store.root, context_id))
             if context is None or context.manifest != manifest:
-                context = self.store.reading(context_id, self._loaded)
-                self.shared.warm.put((self.store.root, context_id), context)
+                context = self.store.reading(context_id, self._load)
+                self.shared.context_cache.put((self.store.root, context_id), context)
             return context
 
     @property
@@ -215,26 +215,29 @@ class MemoRAG:
         return self.shared.profile
 
     @contextmanager
-    def _asking(self, context_id: str | Sequence[str], on_text: OnText = ignore_text) -> Iterator[Inquiry]:
-        shared, ids = self.shared, contexts_in(context_id)
-        with shared.turns.turn():
+    def _open_query(self, context_id: str | Sequence[str], on_text: OnText = ignore_text) -> Iterator[Query]:
+        shared, ids = self.shared, split_ids(context_id)
+        with shared.device_queue.slot():
             contexts = tuple(map(self.context, ids))
-            yield Inquiry(contexts, shared.parts, self.profile, self.settings, shared.recalled, on_text)
+            yield Query(contexts, shared.components, self.profile, self.settings, shared.recall_cache, on_text)
 
-    def _encoded(
+    def _encode(
         self, documents: Sequence[Document], draft: Path, on_progress: OnProgress, before: Context | None = None
     ) -> Manifest:
         """Encode, one at a time; between the steps, questions that wait are answered."""
-        turns, on_wait = self.shared.turns, _told(on_progress)
+        device_queue, on_wait = self.shared.device_queue, _tell_position(on_progress)
 
         def step(progress: Progress) -> None:
             on_progress(progress)
-            turns.give_way()
+            device_queue.yield_slot()
 
-        with self.shared.encodings.turn(patient=True, on_wait=on_wait), turns.turn(patient=True, on_wait=on_wait):
-            return encode(documents, self.shared.parts, draft, step, before)
+        with (
+            self.shared.encode_queue.slot(patient=True, on_wait=on_wait),
+            device_queue.slot(patient=True, on_wait=on_wait),
+        ):
+            return encode(documents, self.shared.components, draft, step, before)
 
-    def _changed(
+    def _change(
         self,
         context_id: str,
         change: Callable[[tuple[Document, ...]], tuple[Document, ...]],
@@ -248,23 +251,23 @@ class MemoRAG:
             check_size(documents, self.settings.max_characters)
             if documents == held:
                 return info_of(context_id, self.store.manifest(context_id), cached=True)
-            with self.shared.turns.turn(patient=True, on_wait=_told(on_progress)):
+            with self.shared.device_queue.slot(patient=True, on_wait=_tell_position(on_progress)):
                 before = self.context(context_id)
             documents = change(before.documents)  # it may have been forgotten and memorized anew
             with self.store.writing(key_of(documents, before.manifest.recipe)) as draft:
-                manifest = self._encoded(documents, draft, on_progress, before)
+                manifest = self._encode(documents, draft, on_progress, before)
                 self.store.replace(context_id, draft, manifest, before.manifest)
         return self.info(context_id)
 
-    def _loaded(self, folder: Path, manifest: Manifest) -> Context:
-        parts = self.shared.parts
+    def _load(self, folder: Path, manifest: Manifest) -> Context:
+        components = self.shared.components
         started = time.monotonic()
-        context = load(folder, manifest, parts)
+        context = load(folder, manifest, components)
         seconds = time.monotonic() - started
         self.shared.say(f"loaded {context.id} in {seconds:.3f} s; encoding it took {manifest.encode_seconds:.1f} s")
         return context
 
-    def _already(self, key: str, name: str | None) -> ContextInfo | None:
+    def _find_stored(self, key: str, name: str | None) -> ContextInfo | None:
         """The stored context of that key, under the name wanted."""
         holder = self.store.check_name(name, key) if name else None
         try:
@@ -288,6 +291,6 @@ class MemoRAG:
             return str(error)
 
 
-def _told(on_progress: OnProgress) -> Callable[[int], None]:
+def _tell_position(on_progress: OnProgress) -> Callable[[int], None]:
     """The position in a queue, as progress."""
     return lambda position: on_progress(Progress(f"waiting as number {position}", 0, 1, 0.0))

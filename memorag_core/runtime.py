@@ -8,9 +8,9 @@ from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
-from memorag_core.components import Parts, open_parts
-from memorag_core.concurrency.device_queue import Turns
-from memorag_core.concurrency.lru import Recent
+from memorag_core.components import Components, open_components
+from memorag_core.concurrency.device_queue import FairQueue
+from memorag_core.concurrency.lru import LRUCache
 from memorag_core.config import Profile, Settings
 from memorag_core.context.corpus import Context
 from memorag_core.models.profiles import choose_profile
@@ -25,10 +25,10 @@ Recalled = tuple[str, tuple[tuple[str, str], ...]]
 BYTES_A_CHARACTER = 16
 
 
-class Shared:
+class Runtime:
     """Models of one choice, for the engines of any number of stores. Nothing is loaded before it is needed.
 
-    `turns` is the queue of all that use the models; `encodings` that of long work, which is done one at a time,
+    `turns` is the queue of all that use the models; `encode_queue` that of long work, which is done one at a time,
     because each holds a memory that grows. `warm` and `recalled` are read and written by who has the turn.
     """
 
@@ -36,12 +36,12 @@ class Shared:
         """Take settings, of which the store does not matter here, and a function that hears what takes long."""
         self.say = say
         self.weights = Weights(settings, say)
-        self.turns = Turns(settings.queue, settings.patience)
-        self.encodings = Turns(settings.queue, settings.patience)
-        self.warm: Recent[tuple[Path, str], Context] = Recent(settings.warm_mib * MIB, size_of)
-        self.recalled: Recent[Recalled, tuple[Clue, ...]] = Recent(KEPT_RECALLS)
+        self.device_queue = FairQueue(settings.queue, settings.patience)
+        self.encode_queue = FairQueue(settings.queue, settings.patience)
+        self.context_cache: LRUCache[tuple[Path, str], Context] = LRUCache(settings.warm_mib * MIB, size_of)
+        self.recall_cache: LRUCache[Recalled, tuple[Clue, ...]] = LRUCache(KEPT_RECALLS)
         self._templates = read_templates(settings.prompts)
-        self._parts: Parts | None = None
+        self._components: Components | None = None
 
     @cached_property
     def profile(self) -> Profile:
@@ -51,23 +51,23 @@ class Shared:
     @property
     def loaded(self) -> bool:
         """Whether the models are in memory."""
-        return self._parts is not None
+        return self._components is not None
 
     @property
-    def parts(self) -> Parts:
+    def components(self) -> Components:
         """The models, loaded now if need be. For who has the turn."""
-        if self._parts is None:
-            self._parts = open_parts(self.profile, self.weights, self._templates)
-        return self._parts
+        if self._components is None:
+            self._components = open_components(self.profile, self.weights, self._templates)
+        return self._components
 
     def unload(self, idle_seconds: float) -> bool:
         """Drop models and warm contexts where nobody used them for so long; whether it did."""
-        if not self.loaded or self.turns.idle_seconds < idle_seconds:
+        if not self.loaded or self.device_queue.idle_seconds < idle_seconds:
             return False
-        with self.turns.turn(patient=True):
-            self._parts = None
+        with self.device_queue.slot(patient=True):
+            self._components = None
             self.weights.drop()
-            self.warm.clear()
+            self.context_cache.clear()
             gc.collect()  # models are full of cycles
             if (torch := sys.modules.get("torch")) and torch.cuda.is_available():
                 torch.cuda.empty_cache()

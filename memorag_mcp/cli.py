@@ -86,19 +86,19 @@ def memorize(
     as_json: AsJson = False,
 ) -> None:
     """Read documents once into a context that is kept."""
-    _encoded(settings, paths, lambda engine, documents, on: engine.memorize(documents, name, on), as_json, include)
+    _encode(settings, paths, lambda engine, documents, on: engine.memorize(documents, name, on), as_json, include)
 
 
 @command("add")
 def add(settings: Settings, context: ContextId, paths: Paths, include: Include = None, as_json: AsJson = False) -> None:
     """Add documents to a context; what it holds is not read again."""
-    _encoded(settings, paths, lambda engine, documents, on: engine.add(context, documents, on), as_json, include)
+    _encode(settings, paths, lambda engine, documents, on: engine.add(context, documents, on), as_json, include)
 
 
 @command("remove")
 def remove(settings: Settings, context: ContextId, document: DocumentId, as_json: AsJson = False) -> None:
     """Remove a document from a context; only what stands behind it is read again."""
-    _encoded(settings, [], lambda engine, _, on: engine.remove(context, document, on), as_json)
+    _encode(settings, [], lambda engine, _, on: engine.remove(context, document, on), as_json)
 
 
 @command("ask")
@@ -235,7 +235,7 @@ def _default_allowed() -> list[Path]:
     return [] if here in {Path(here.anchor), Path.home()} else [here]
 
 
-def _encoded(settings: Settings, paths: Sequence[str], work: Encode, as_json: bool, include: Include = None) -> None:
+def _encode(settings: Settings, paths: Sequence[str], work: Encode, as_json: bool, include: Include = None) -> None:
     """Do long work on the documents of the paths, with a progress bar, and show the context that comes of it."""
     try:
         documents = documents_at(paths, settings, include or [])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from memorag_core.config import Settings
 from memorag_core.errors import InputError
-from memorag_core.ingest import BYTES_A_CHARACTER, from_bytes, from_path, from_text, from_url, inside, is_url
+from memorag_core.ingest import BYTES_A_CHARACTER, from_bytes, from_path, from_text, from_url, is_url, resolve_allowed
 from memorag_core.text.ids import unique
 from memorag_core.types import Document
 
@@ -35,14 +35,14 @@ def _at(place: str, settings: Settings, include: Sequence[str]) -> list[Document
 
 
 @dataclass(frozen=True)
-class Reading:
+class ReadLimits:
     """What tools may read: files in the folders of `allow`, within the limits of the settings."""
 
     settings: Settings
     allow: Sequence[Path]
 
 
-def from_here(path: str | None, may: Reading) -> str | None:
+def from_here(path: str | None, may: ReadLimits) -> str | None:
     """A path that leads to the same place from any folder; not cleaned up, for `..` behind a link counts as it is.
 
     A relative one is looked for here, then in the folders that may be read: hosts start servers wherever they like.
@@ -54,7 +54,7 @@ def from_here(path: str | None, may: Reading) -> str | None:
 
 
 def documents_of(
-    text: str | None, path: str | None, title: str | None, include: Sequence[str] | None, may: Reading
+    text: str | None, path: str | None, title: str | None, include: Sequence[str] | None, may: ReadLimits
 ) -> list[Document]:
     """The documents that a tool was given: a text, or what is at a path.
 
@@ -69,4 +69,4 @@ def documents_of(
         return [from_text(text or "", title)]
     if is_url(path):
         return [from_url(path, may.settings.max_characters, may.settings.allow_url)]
-    return from_path(inside(Path(path), may.allow), may.settings.max_characters, include or ())
+    return from_path(resolve_allowed(Path(path), may.allow), may.settings.max_characters, include or ())

@@ -13,11 +13,11 @@ import anyio.to_thread
 
 from memorag_core.config import Settings
 from memorag_core.engine import MemoRAG
-from memorag_core.runtime import Shared
+from memorag_core.runtime import Runtime
 from memorag_mcp.http.address import Address
 from memorag_mcp.http.app import application, listen
 from memorag_mcp.http.tokens import owner_folder
-from memorag_mcp.inputs import Reading
+from memorag_mcp.inputs import ReadLimits
 from memorag_mcp.protocol.sdk_server import ContextServer
 from memorag_mcp.resources.contexts import add_templates
 from memorag_mcp.resources.prompts import add_completion, add_prompts
@@ -50,7 +50,7 @@ def build_server(engine: MemoRAG, allow: Sequence[Path] = (), owner: str = "") -
         website_url="https://arxiv.org/abs/2409.05591",
         log_level="WARNING",
     )
-    may = Reading(engine.settings, allow)
+    may = ReadLimits(engine.settings, allow)
     add_memory_tools(server, engine, may)
     add_document_tools(server, engine, may)
     add_job_tools(server)
@@ -88,7 +88,7 @@ def run(
     Raises:
         InputError: an address that is taken, or that others can reach without tokens to tell who they are.
     """
-    shared = Shared(settings, _say)
+    shared = Runtime(settings, _say)
 
     def build(owner: str) -> ContextServer:
         store = owner_folder(settings.store, owner)
@@ -108,7 +108,7 @@ def run(
         anyio.run(_unloading, lambda: listen(app, address), shared, unload_after)
 
 
-async def _unloading(serve: Callable[[], Awaitable[None]], shared: Shared, seconds: float | None) -> None:
+async def _unloading(serve: Callable[[], Awaitable[None]], shared: Runtime, seconds: float | None) -> None:
     """Serve, and see now and then whether the models are idle."""
 
     async def watch(idle: float) -> None:

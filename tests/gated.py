@@ -9,7 +9,7 @@ import anyio.to_thread
 from pydantic import BaseModel
 
 from memorag_core import MemoRAG, Settings
-from memorag_core.concurrency.cancellation import wait_for
+from memorag_core.concurrency.cancellation import poll_until
 from memorag_core.types import ContextInfo, Document, OnProgress, Progress, ignore_progress
 from memorag_mcp.jobs.job import Record
 
@@ -27,7 +27,7 @@ class Gated(MemoRAG):
     ) -> ContextInfo:
         on_progress(Progress("encoding", 1, 3, 1 / 3))
         self.reached.set()
-        wait_for(self.gate.wait)
+        poll_until(self.gate.wait)
         if self.error:
             raise self.error
         return super().memorize(documents, name, on_progress)

@@ -68,7 +68,7 @@ def served(settings: Settings, transport: str, *more: str) -> Iterator[int]:
         [sys.executable, *command(settings, "--transport", transport, "--port", str(port), *more)]
     )
     try:
-        wait_for(port, process)
+        poll_until(port, process)
         yield port
     finally:
         process.terminate()
@@ -98,7 +98,7 @@ def resident(port: int) -> int:
     return int(listener(port).memory_info().rss)
 
 
-def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+def poll_until(port: int, process: subprocess.Popen[bytes]) -> None:
     while process.poll() is None:
         with socket.socket() as probe:
             if probe.connect_ex((LOOPBACK, port)) == 0:

@@ -14,7 +14,7 @@ _flag: ContextVar[threading.Event | None] = ContextVar("stop_flag", default=None
 
 
 @contextmanager
-def stoppable(flag: threading.Event) -> Iterator[None]:
+def cancellable(flag: threading.Event) -> Iterator[None]:
     """Work done inside, in this thread or in one that inherits its context variables, stops once `flag` is set."""
     token = _flag.set(flag)
     try:
@@ -23,14 +23,14 @@ def stoppable(flag: threading.Event) -> Iterator[None]:
         _flag.reset(token)
 
 
-def check() -> None:
+def raise_if_cancelled() -> None:
     """Raise `Cancelled` where the work at hand has been stopped."""
     flag = _flag.get()
     if flag is not None and flag.is_set():
         raise Cancelled("The work was stopped; nothing of it was kept.")
 
 
-def wait_for(acquire: Callable[[float], bool]) -> None:
+def poll_until(acquire: Callable[[float], bool]) -> None:
     """Try `acquire(seconds)` until it is true, ready to be stopped in between."""
     while not acquire(WAIT):
-        check()
+        raise_if_cancelled()

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
-from memorag_core.concurrency.cancellation import WAIT, check
+from memorag_core.concurrency.cancellation import WAIT, raise_if_cancelled
 from memorag_core.errors import Busy
 
 SECONDS_A_SLICE = 1.0
@@ -24,7 +24,7 @@ _client: ContextVar[str] = ContextVar("client", default="")
 
 
 @contextmanager
-def working_for(client: str) -> Iterator[None]:
+def as_client(client: str) -> Iterator[None]:
     """Turns taken inside, in this thread or in one that inherits its context variables, are this client's."""
     token = _client.set(client)
     try:
@@ -43,11 +43,11 @@ class _Place:
     given: threading.Event = field(compare=False, default_factory=threading.Event)
 
 
-def ignore_position(_: int) -> None:
+def ignore_wait(_: int) -> None:
     """For who waits and does not want to know how many are before."""
 
 
-class Turns:
+class FairQueue:
     """A queue of threads of which one works at a time. A thread that has the turn may take it again."""
 
     def __init__(self, most: int, patience: float, slice_seconds: float = SECONDS_A_SLICE) -> None:
@@ -76,7 +76,7 @@ class Turns:
             return 0.0 if self._holder else time.monotonic() - self._since
 
     @contextmanager
-    def turn(self, patient: bool = False, on_wait: Callable[[int], None] = ignore_position) -> Iterator[None]:
+    def slot(self, patient: bool = False, on_wait: Callable[[int], None] = ignore_wait) -> Iterator[None]:
         """This thread's turn; while it waits it can be stopped.
 
         Args:
@@ -95,24 +95,24 @@ class Turns:
             return
         self._take(patient, on_wait)
         try:
-            check()
+            raise_if_cancelled()
             yield
         finally:
             self._leave()
 
-    def give_way(self) -> None:
+    def yield_slot(self) -> None:
         """Between two steps of long work: after its slice of time, those who wait now go first."""
         mine = self._holder == threading.get_ident() and not self._nested
         if mine and self._queue and time.monotonic() - self._since >= self._slice:
             self._leave()
             self._take(patient=True)
 
-    def _take(self, patient: bool, on_wait: Callable[[int], None] = ignore_position) -> None:
+    def _take(self, patient: bool, on_wait: Callable[[int], None] = ignore_wait) -> None:
         place = self._join(patient)
         until = float("inf") if patient else time.monotonic() + self._patience
         try:
             while not place.given.wait(WAIT):
-                check()
+                raise_if_cancelled()
                 position = self._position(place)
                 on_wait(position)
                 if time.monotonic() > until:

@@ -11,7 +11,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-class Recent(Generic[K, V]):
+class LRUCache(Generic[K, V]):
     """Entries of at most `most` in all, each 1 or its `size`, and the latest whatever its size.
 
     Reading or writing an entry makes it the most recent. Threads may share it.

@@ -44,10 +44,10 @@ def link_tree(source: Path, target: Path) -> None:
             shutil.copy2(path, twin)
 
 
-def swap(place: Path, new: Path, aside: Path) -> None:
+def replace_folder(place: Path, new: Path, aside: Path) -> None:
     """Put a folder where another one is, in two renames; the other is gone afterwards, or waits where it was set aside.
 
-    No system does it in one. Killed in between, `bring_back` restores the other; failing, this does.
+    No system does it in one. Killed in between, `recover` restores the other; failing, this does.
     """
     os.replace(place, aside)
     try:
@@ -60,7 +60,7 @@ def swap(place: Path, new: Path, aside: Path) -> None:
     shutil.rmtree(aside, ignore_errors=True)
 
 
-def bring_back(aside: Path, place: Path) -> None:
+def recover(aside: Path, place: Path) -> None:
     """What a killed `swap` has set aside: back where its place is empty, else deleted."""
     if place.exists():
         shutil.rmtree(aside, ignore_errors=True)

@@ -8,17 +8,17 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
-from memorag_core.context.neighbours import Surroundings
-from memorag_core.context.section_titles import Titles
-from memorag_core.text.ids import qualified
-from memorag_core.text.source_text import Texts
+from memorag_core.context.neighbours import NeighbourSmoother
+from memorag_core.context.section_titles import SectionTitles
+from memorag_core.text.ids import qualify
+from memorag_core.text.source_text import SourceText
 from memorag_core.types import Chunk, Document, Place
 
 if TYPE_CHECKING:
     from memorag_core.context.manifest import Manifest
-    from memorag_core.memory import Kept
+    from memorag_core.memory import MemoryState
     from memorag_core.retrieval import Index, Retriever
-    from memorag_core.retrieval.attention import AttendedIndex
+    from memorag_core.retrieval.attention import AttentionIndex
     from memorag_core.retrieval.base import Finder
 
 
@@ -36,24 +36,24 @@ class Corpus:
         return self.indexes[0]
 
     @property
-    def attention(self) -> AttendedIndex | None:
+    def attention(self) -> AttentionIndex | None:
         """Finds chunks by what the memory model looks at."""
-        return cast("AttendedIndex", self.indexes[1]) if len(self.indexes) > 1 else None
+        return cast("AttentionIndex", self.indexes[1]) if len(self.indexes) > 1 else None
 
     @cached_property
-    def texts(self) -> Texts:
+    def texts(self) -> SourceText:
         """The documents and chunks, to look words up in."""
-        return Texts(self.documents, self.chunks)
+        return SourceText(self.documents, self.chunks)
 
     @cached_property
-    def titles(self) -> Titles:
+    def titles(self) -> SectionTitles:
         """The titled sections."""
-        return Titles(self.chunks)
+        return SectionTitles(self.chunks)
 
     @cached_property
-    def surroundings(self) -> Surroundings:
+    def surroundings(self) -> NeighbourSmoother:
         """Which chunks stand near each other."""
-        return Surroundings(self.chunks, {document.id: document.text for document in self.documents})
+        return NeighbourSmoother(self.chunks, {document.id: document.text for document in self.documents})
 
     def chunk_at(self, place: Place) -> int | None:
         """The number of the chunk in which a place begins; None where none of the chunks has it."""
@@ -77,10 +77,10 @@ class Context(Corpus):
     indexes: tuple[Index, ...]
     id: str
     manifest: Manifest
-    memory: Kept
+    memory: MemoryState
 
 
-def united(contexts: Sequence[Context], readers: Sequence[Retriever]) -> Corpus:
+def merge(contexts: Sequence[Context], indexers: Sequence[Retriever]) -> Corpus:
     """One context as it is; several as one corpus, in which a document's id is `CONTEXT/DOCUMENT`.
 
     Whatever ranks, ranks the chunks of all contexts together, so passages of one that is about something else stay
@@ -90,7 +90,7 @@ def united(contexts: Sequence[Context], readers: Sequence[Retriever]) -> Corpus:
         return contexts[0]
     sizes = [len(context.chunks) for context in contexts]
     return Corpus(
-        tuple(replace(document, id=qualified(c.id, document.id)) for c in contexts for document in c.documents),
-        tuple(replace(chunk, document_id=qualified(c.id, chunk.document_id)) for c in contexts for chunk in c.chunks),
-        tuple(reader.united([c.indexes[n] for c in contexts], sizes) for n, reader in enumerate(readers)),
+        tuple(replace(document, id=qualify(c.id, document.id)) for c in contexts for document in c.documents),
+        tuple(replace(chunk, document_id=qualify(c.id, chunk.document_id)) for c in contexts for chunk in c.chunks),
+        tuple(reader.merge([c.indexes[n] for c in contexts], sizes) for n, reader in enumerate(indexers)),
     )

@@ -10,7 +10,7 @@ from memorag_core.text.ids import unique
 from memorag_core.types import Document
 
 
-def joined(held: Sequence[Document], added: Sequence[Document]) -> tuple[Document, ...]:
+def append_documents(held: Sequence[Document], added: Sequence[Document]) -> tuple[Document, ...]:
     """The documents of a context with more of them behind.
 
     A text that is there already is not added again, so that adding may be tried again; an id that is taken by another
@@ -24,7 +24,7 @@ def joined(held: Sequence[Document], added: Sequence[Document]) -> tuple[Documen
     return tuple(documents)
 
 
-def without(held: Sequence[Document], document_id: str, context_id: str) -> tuple[Document, ...]:
+def remove_document(held: Sequence[Document], document_id: str, context_id: str) -> tuple[Document, ...]:
     """The documents of a context but for one.
 
     Raises:

@@ -18,7 +18,7 @@ from memorag_core.text.chunking import Count, passages
 from memorag_core.types import Chunk, Document, OnProgress, OnStep, Progress
 
 if TYPE_CHECKING:
-    from memorag_core.components import Parts
+    from memorag_core.components import Components
     from memorag_core.retrieval import Index, Retriever
 
 LOADED_SHARE = 0.02
@@ -33,7 +33,7 @@ def key_of(documents: Sequence[Document], recipe: dict[str, Any]) -> str:
 
 def encode(
     documents: Sequence[Document],
-    parts: Parts,
+    components: Components,
     folder: Path,
     on_progress: OnProgress,
     before: Context | None = None,
@@ -44,25 +44,25 @@ def encode(
         before: what the context was until now; chunks, vectors and memory of what it shares with `documents` are kept.
     """
     started = time.monotonic()
-    chunks = _chunks(documents, parts, before)
+    chunks = _chunks(documents, components, before)
     entries = write_texts(folder, documents, chunks)
     texts = [chunk.indexed for chunk in chunks]
     indexing = _stage("indexing", on_progress, LOADED_SHARE, INDEX_SHARE)
     memorizing = _stage("memorizing", on_progress, INDEX_SHARE, 1.0)
-    for index in _indexes(parts.readers, texts, before, indexing):
+    for index in _indexes(components.indexers, texts, before, indexing):
         index.save(folder)
     if before is None:
-        memory = parts.memory.memorize(documents, memorizing)
+        memory = components.memory.memorize(documents, memorizing)
     else:
-        memory = parts.memory.update(before.memory, before.documents, documents, memorizing)
+        memory = components.memory.update(before.memory, before.documents, documents, memorizing)
         memorizing(1, 1)
-    parts.memory.save(memory, folder)
+    components.memory.save(memory, folder)
     seconds = time.monotonic() - started + (before.manifest.encode_seconds if before else 0.0)
     return Manifest(
-        key=key_of(documents, parts.recipe),
+        key=key_of(documents, components.recipe),
         title=documents[0].title,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        recipe=parts.recipe,
+        recipe=components.recipe,
         documents=entries,
         chunks=len(chunks),
         memory_tokens=memory.tokens,
@@ -72,16 +72,16 @@ def encode(
 
 
 def _indexes(
-    readers: Sequence[Retriever], texts: Sequence[str], before: Context | None, on_step: OnStep
+    indexers: Sequence[Retriever], texts: Sequence[str], before: Context | None, on_step: OnStep
 ) -> Iterator[Index]:
     """An index of each reader, one after the other; what was read before is not read again."""
     old = [chunk.indexed for chunk in before.chunks] if before else []
-    for number, reader in enumerate(readers):
-        step = share_of(number, len(readers), on_step)
+    for number, reader in enumerate(indexers):
+        step = share_of(number, len(indexers), on_step)
         yield reader.update(before.indexes[number], old, texts, step) if before else reader.index(texts, step)
 
 
-def _chunks(documents: Sequence[Document], parts: Parts, before: Context | None) -> list[Chunk]:
+def _chunks(documents: Sequence[Document], components: Components, before: Context | None) -> list[Chunk]:
     """The chunks of all documents in their order; those of a document as it was before are kept."""
     known: dict[Document, list[Chunk]] = {}
     by_id = {document.id: document for document in before.documents} if before else {}
@@ -90,7 +90,7 @@ def _chunks(documents: Sequence[Document], parts: Parts, before: Context | None)
     return [
         chunk
         for document in documents
-        for chunk in known.get(document) or cut(document, parts.chunk_tokens, parts.retriever.count)
+        for chunk in known.get(document) or cut(document, components.chunk_tokens, components.retriever.count)
     ]
 
 

@@ -17,13 +17,13 @@ from memorag_core.text.chunking import Section, sections
 from memorag_core.types import Chunk, ContextInfo, Document, DocumentInfo
 
 if TYPE_CHECKING:
-    from memorag_core.components import Parts
+    from memorag_core.components import Components
 
 
 CHUNKS = "chunks.json"
 
 
-def load(folder: Path, manifest: Manifest, parts: Parts) -> Context:
+def load(folder: Path, manifest: Manifest, parts: Components) -> Context:
     """A context from its folder, every file verified.
 
     Raises:
@@ -36,7 +36,7 @@ def load(folder: Path, manifest: Manifest, parts: Parts) -> Context:
     try:
         documents = read_documents(folder, manifest)
         chunks = read_chunks(folder, documents)
-        indexes, memory = tuple(reader.load(folder) for reader in parts.readers), parts.memory.load(folder)
+        indexes, memory = tuple(reader.load(folder) for reader in parts.indexers), parts.memory.load(folder)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise damage(folder, f"it cannot be read ({error})") from error
     return Context(documents, chunks, indexes, folder.name, manifest, memory)
@@ -66,16 +66,16 @@ def info_in(folder: Path, manifest: Manifest) -> ContextInfo:
     return info_of(folder.name, manifest)
 
 
-def verified_documents(folder: Path, manifest: Manifest) -> tuple[Document, ...]:
+def verify_documents(folder: Path, manifest: Manifest) -> tuple[Document, ...]:
     """`read_documents` of a folder that is not verified; nothing else is read."""
     manifest.verify(folder, DOCUMENTS)
     return read_documents(folder, manifest)
 
 
-def verified_chunks(folder: Path, manifest: Manifest) -> tuple[Chunk, ...]:
+def verify_chunks(folder: Path, manifest: Manifest) -> tuple[Chunk, ...]:
     """`read_chunks` of a folder that is not verified; nothing else is read but its documents."""
     manifest.verify(folder, CHUNKS)
-    return read_chunks(folder, verified_documents(folder, manifest))
+    return read_chunks(folder, verify_documents(folder, manifest))
 
 
 def read_documents(folder: Path, manifest: Manifest) -> tuple[Document, ...]:

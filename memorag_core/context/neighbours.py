@@ -33,7 +33,7 @@ class _Standing:
     own: float
 
 
-class Surroundings:
+class NeighbourSmoother:
     """Which chunks stand near each other, by their numbers."""
 
     def __init__(self, chunks: Sequence[Chunk], texts: Mapping[str, str]) -> None:
@@ -53,12 +53,12 @@ class Surroundings:
             for chunk in chunks
         ]
 
-    def judged(self, hits: Sequence[Hit]) -> list[Hit]:
+    def smooth(self, hits: Sequence[Hit]) -> list[Hit]:
         """The same hits with the scores of chunk and neighbours, best first; a neighbour not found has the lowest."""
         scores = {hit.chunk: hit.score for hit in hits}
         lowest = min(scores.values(), default=0.0)
-        judged = [Hit(hit.chunk, self._score(hit.chunk, scores, lowest)) for hit in hits]
-        return sorted(judged, key=lambda hit: (-hit.score, hit.chunk))
+        smooth = [Hit(hit.chunk, self._score(hit.chunk, scores, lowest)) for hit in hits]
+        return sorted(smooth, key=lambda hit: (-hit.score, hit.chunk))
 
     def _score(self, chunk: int, scores: Mapping[int, float], lowest: float) -> float:
         near = [(1 - distance / (REACH + 1), other) for distance, other in self._near(chunk)]

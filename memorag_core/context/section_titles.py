@@ -21,14 +21,14 @@ Words = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class TitleMention:
     """A text names, in these words, the section that begins with chunk number `chunk`."""
 
     name: str
     chunk: int
 
 
-class Titles:
+class SectionTitles:
     """The titled sections of a context, found by name; of two with one name, the first."""
 
     def __init__(self, chunks: Sequence[Chunk]) -> None:
@@ -38,7 +38,7 @@ class Titles:
             if len(title) >= SHORTEST_TITLE:
                 self._sections.setdefault(tuple(_WORD.findall(title.lower())), number)
 
-    def named_in(self, text: str) -> Iterator[Link]:
+    def find_mentions(self, text: str) -> Iterator[TitleMention]:
         """The sections that a text names, longest names first where they overlap; a name has no small first letter."""
         spans = [match.span() for match in _WORD.finditer(text)]
         words = [text[start:end].lower() for start, end in spans]
@@ -48,7 +48,7 @@ class Titles:
             length = 0 if text[start].islower() else self._longest(words, at)
             if length:
                 end = spans[at + length - 1][1]
-                yield Link(text[start:end], self._sections[tuple(words[at : at + length])])
+                yield TitleMention(text[start:end], self._sections[tuple(words[at : at + length])])
             at += length or 1
 
     def _longest(self, words: Sequence[str], at: int) -> int:

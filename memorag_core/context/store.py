@@ -27,8 +27,8 @@ from typing import TypeVar
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
-from memorag_core.concurrency.cancellation import wait_for
-from memorag_core.context.atomic_files import bring_back, flush, link_tree, seal, swap
+from memorag_core.concurrency.cancellation import poll_until
+from memorag_core.context.atomic_files import flush, link_tree, recover, replace_folder, seal
 from memorag_core.context.manifest import DOCUMENTS, MANIFEST, Manifest
 from memorag_core.errors import ContextExists, DamagedContext, MemoRAGError, StoreError, StoreFull, UnknownContext
 from memorag_core.text.ids import slug, slug_or, unique
@@ -80,7 +80,7 @@ class ContextStore:
         except (UnknownContext, DamagedContext):
             if not (self.root / WORK).is_dir() or not os.access(self.root / WORK, os.W_OK):
                 raise  # nobody can be replacing anything
-        with self._told(), self._naming():
+        with self._translate_errors(), self._naming():
             return self._read(context_id, read)
 
     def find(self, key: str) -> list[str]:
@@ -104,7 +104,7 @@ class ContextStore:
             StoreFull: the device ran out of space; nothing is left of the attempt.
             StoreError: the store cannot be written.
         """
-        with self._told(), self._locked(key):
+        with self._translate_errors(), self._lock(key):
             draft = self.root / WORK / key
             shutil.rmtree(draft, ignore_errors=True)
             draft.mkdir()
@@ -130,7 +130,7 @@ class ContextStore:
     def changing(self, context_id: str) -> Iterator[None]:
         """Hold a context while its documents change, so that every change starts from what the one before it left."""
         self.manifest(context_id)
-        with self._told(), self._locked(f"of={context_id}"):
+        with self._translate_errors(), self._lock(f"of={context_id}"):
             yield
 
     def replace(self, context_id: str, draft: Path, manifest: Manifest, before: Manifest) -> None:
@@ -143,7 +143,7 @@ class ContextStore:
         with self._naming():
             if self._read(context_id, lambda folder, stored: stored) != before:
                 raise UnknownContext(f"The context '{context_id}' was forgotten while it was being changed.")
-            swap(self.root / context_id, draft, self._aside(context_id))
+            replace_folder(self.root / context_id, draft, self._aside(context_id))
 
     def copy(self, context_id: str, name: str, key: str) -> str:
         """Give the context of that key a second name; its files are shared by hard links where the disk can.
@@ -152,7 +152,7 @@ class ContextStore:
             UnknownContext: it was forgotten or changed meanwhile.
         """
         draft = self.root / WORK / f"copy-{os.getpid()}-{slug(name)}"
-        with self._told(), self._naming():
+        with self._translate_errors(), self._naming():
             shutil.rmtree(draft, ignore_errors=True)
             source = self.folder(context_id)
             if Manifest.read(source).key != key:
@@ -172,7 +172,7 @@ class ContextStore:
             UnknownContext: there is none of that id.
             StoreError: the files could not be removed.
         """
-        with self._told(), self._naming():
+        with self._translate_errors(), self._naming():
             grave = self.root / WORK / f"forgotten-{os.getpid()}-{context_id}"
             os.replace(self.folder(context_id), grave)
             shutil.rmtree(grave)
@@ -203,7 +203,7 @@ class ContextStore:
             return None
         if context_id in self.find(key):
             return context_id
-        raise self._taken(context_id)
+        raise self._name_taken(context_id)
 
     def _read(self, context_id: str, read: Callable[[Path, Manifest], T]) -> T:
         folder = self.folder(context_id)
@@ -219,7 +219,7 @@ class ContextStore:
     def _bring_back(self) -> None:
         """Mend what a killed writer left between two renames. Under the store's lock."""
         for context_id in self._set_aside():
-            bring_back(self._aside(context_id), self.root / context_id)
+            recover(self._aside(context_id), self.root / context_id)
 
     def _names(self) -> set[str]:
         return {path.name for path in self.root.iterdir()} if self.root.is_dir() else set()
@@ -237,28 +237,28 @@ class ContextStore:
         if not (self.root / base).exists():
             return base
         if name is not None:
-            raise self._taken(base)
+            raise self._name_taken(base)
         return unique(base, {taken.lower() for taken in self._names()})
 
     @contextmanager
     def _naming(self) -> Iterator[None]:
         """Hold the store's lock: nobody else gives names or takes them away, or is between two renames."""
-        with self._locked("store"):
+        with self._lock("store"):
             self._bring_back()
             yield
 
     @contextmanager
-    def _locked(self, name: str) -> Iterator[None]:
+    def _lock(self, name: str) -> Iterator[None]:
         work = self.root / WORK
         work.mkdir(parents=True, exist_ok=True)
         lock = FileLock(work / f"{name}.lock")
-        wait_for(lambda seconds: _acquired(lock, seconds))
+        poll_until(lambda seconds: _acquire(lock, seconds))
         try:
             yield
         finally:
             lock.release()
 
-    def _taken(self, context_id: str) -> ContextExists:
+    def _name_taken(self, context_id: str) -> ContextExists:
         if context_id not in self.ids():
             return ContextExists(f"'{context_id}' is a folder in the store that is no context. Choose another name.")
         return ContextExists(
@@ -274,7 +274,7 @@ class ContextStore:
         return any(number in str(error) for number in numbers) or shutil.disk_usage(self.root).free < LITTLE
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         """Failures of the operating system as errors that say what to do."""
         try:
             yield
@@ -290,7 +290,7 @@ class ContextStore:
             ) from error
 
 
-def _acquired(lock: FileLock, seconds: float) -> bool:
+def _acquire(lock: FileLock, seconds: float) -> bool:
     try:
         lock.acquire(timeout=seconds)
     except Timeout:

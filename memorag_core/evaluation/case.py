@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from memorag_core.config import NO_MEMORY
 from memorag_core.context.encode import cut
 from memorag_core.engine import MemoRAG
-from memorag_core.text.source_text import Texts
+from memorag_core.text.source_text import SourceText
 from memorag_core.types import Chunk, Document, OnProgress, OnStep, Progress, ignore_progress
 
 if TYPE_CHECKING:
@@ -107,14 +107,14 @@ class Case:
     @cached_property
     def dense(self) -> Index:
         """The chunks by the embedder."""
-        return self._indexed(self.bench.retriever)
+        return self._index(self.bench.retriever)
 
     @cached_property
     def bm25(self) -> Index:
         """The chunks by their words."""
         from memorag_core.retrieval.bm25 import Bm25Retriever
 
-        return self._indexed(Bm25Retriever())
+        return self._index(Bm25Retriever())
 
     @cached_property
     def read(self) -> KeyValues | None:
@@ -126,11 +126,11 @@ class Case:
         return lm.remember(self.text, self._step("reading"))
 
     @cached_property
-    def texts(self) -> Texts:
+    def texts(self) -> SourceText:
         """The document and its chunks, to look words up in."""
-        return Texts([self.document], self.chunks)
+        return SourceText([self.document], self.chunks)
 
-    def _indexed(self, retriever: Retriever) -> Index:
+    def _index(self, retriever: Retriever) -> Index:
         return retriever.index([chunk.indexed for chunk in self.chunks], self._step("indexing"))
 
     def _step(self, stage: str) -> OnStep:

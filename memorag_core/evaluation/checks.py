@@ -6,16 +6,16 @@ from collections.abc import Sequence
 
 from memorag_core.evaluation.case import Case
 from memorag_core.evaluation.records import Checks
-from memorag_core.query.clues import clean
+from memorag_core.query.clues import clean_recall
 from memorag_core.types import Citation, Clue
 
 
-def checked(case: Case, question: str, clues: Sequence[Clue], citations: Sequence[Citation]) -> Checks:
+def check_answer(case: Case, question: str, clues: Sequence[Clue], citations: Sequence[Citation]) -> Checks:
     """How many clues and citations there are, and how many of them are as they must be."""
     verified = [(clue.text, clue.place) for clue in clues if clue.place]
     return Checks(
         clues=len(clues),
-        refused=sum(_refused(clue, question, case) for clue in clues),
+        refused=sum(_is_refusal(clue, question, case) for clue in clues),
         verified=len(verified),
         verbatim=sum(text == case.text[place.start : place.end] for text, place in verified),
         citations=len(citations),
@@ -23,6 +23,6 @@ def checked(case: Case, question: str, clues: Sequence[Clue], citations: Sequenc
     )
 
 
-def _refused(clue: Clue, question: str, case: Case) -> bool:
+def _is_refusal(clue: Clue, question: str, case: Case) -> bool:
     """Whether the filter of canned replies and echoes would keep nothing of the clue."""
-    return not clean({clue.kind: clue.text}, question, case.texts)
+    return not clean_recall({clue.kind: clue.text}, question, case.texts)

@@ -116,7 +116,7 @@ def _public(path: Path) -> EvalSet:
         fields = next((fields for fields in PUBLIC.values() if row.keys() >= set(fields)), None)
         if fields is None:
             raise _unknown(path, f"{where} has the fields {', '.join(sorted(row))}.")
-        text, asked = row["context"], _asked(row)
+        text, asked = row["context"], _read_question(row)
         if not (text.strip() and len(asked) <= LONGEST_QUESTION):
             left_out += 1
             continue
@@ -128,7 +128,7 @@ def _public(path: Path) -> EvalSet:
     return EvalSet(path.stem, contexts, tuple(questions), left_out)
 
 
-def _asked(row: Row) -> str:
+def _read_question(row: Row) -> str:
     """The question with its options, lettered; where there is none, as in sets of summaries, a request for one."""
     asked = row["input"].strip() or SUMMARIZE[language_of(row["context"][:LONGEST_QUESTION])]
     options = [f"{letter}. {option}" for letter, option in zip("ABCDEFGH", row.get("options") or (), strict=False)]

@@ -79,7 +79,7 @@ def ndcg(evidence: Sequence[Span], ranked: Sequence[Span], chunks: Sequence[Span
     seen = [overlap_of(evidence, ranked[: place + 1]) for place in range(min(depth, len(ranked)))]
     gains = [after - before for before, after in zip([0, *seen], seen, strict=False)]
     best = sorted((overlap_of(evidence, [chunk]) for chunk in chunks), reverse=True)[:depth]
-    return min(1.0, _discounted(gains) / _discounted(best)) if any(best) else 0.0
+    return min(1.0, _discount(gains) / _discount(best)) if any(best) else 0.0
 
 
 def overlap_of(evidence: Sequence[Span], shown: Sequence[Span]) -> int:
@@ -139,5 +139,5 @@ def _common(own: Sequence[str], other: Sequence[str]) -> int:
     return row[-1]
 
 
-def _discounted(gains: Sequence[int]) -> float:
+def _discount(gains: Sequence[int]) -> float:
     return sum(gain / log2(place + 1) for place, gain in enumerate(gains, start=1))

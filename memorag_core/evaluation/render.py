@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memorag_core.errors import require
-from memorag_core.evaluation.report import BASELINE, Estimate, Report, Row, Table
+from memorag_core.evaluation.report import BASELINE, Estimate, Report, ReportRow, Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,7 +54,7 @@ def markdown(report: Report) -> str:
     lines += [f"- {what}: {value}" for what, value in report.made_with.items()]
     for table in report.tables:
         header, *rows = cells(table)
-        lines += ["", f"## {heading(table)}", "", _piped(header), _piped(["---"] * len(header)), *map(_piped, rows)]
+        lines += ["", f"## {heading(table)}", "", _pipe(header), _pipe(["---"] * len(header)), *map(_pipe, rows)]
         lines += ["", *(f"- {line}" for line in checks(table))]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -93,17 +93,17 @@ def _bars(axis: Axes, table: Table, metric: str) -> None:
     axis.set_title(f"{table.name}: {metric}", fontsize="medium")
 
 
-def _line(row: Row, metrics: list[str], gains: list[str]) -> list[str]:
-    scores = [_shown(row.scores.get(metric)) for metric in metrics]
-    differences = [_shown(row.against_dense.get(metric), "+.3f") for metric in gains]
+def _line(row: ReportRow, metrics: list[str], gains: list[str]) -> list[str]:
+    scores = [_show(row.scores.get(metric)) for metric in metrics]
+    differences = [_show(row.against_dense.get(metric), "+.3f") for metric in gains]
     return [row.system, *scores, *differences, f"{row.seconds:.3f}", f"{row.tokens:,.0f}"]
 
 
-def _shown(estimate: Estimate | None, form: str = ".3f") -> str:
+def _show(estimate: Estimate | None, form: str = ".3f") -> str:
     if estimate is None:
         return NOTHING
     return f"{estimate.mean:{form}} [{estimate.low:{form}}, {estimate.high:{form}}]"
 
 
-def _piped(line: list[str]) -> str:
+def _pipe(line: list[str]) -> str:
     return f"| {' | '.join(line)} |"

@@ -34,7 +34,7 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ReportRow:
     """One system over one set, or the mean over sets. `against_dense` holds paired differences to plain dense."""
 
     system: str
@@ -53,7 +53,7 @@ class Table:
     questions: int
     with_evidence: int
     left_out: int
-    rows: tuple[Row, ...]
+    rows: tuple[ReportRow, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +93,13 @@ class _Measured:
     checks: Checks
 
 
-def summarized(records: Sequence[Record], sets: Sequence[EvalSet], made_with: dict[str, Any]) -> Report:
+def summarize_records(records: Sequence[Record], sets: Sequence[EvalSet], made_with: dict[str, Any]) -> Report:
     """The report of a run. Systems that answered no question have no row."""
     by_set: dict[str, dict[str, dict[str, Record]]] = defaultdict(lambda: defaultdict(dict))
     for record in records:
         by_set[record.set][record.system][record.question] = record
     measured = {
-        name: {system: _measured(mine, systems.get(BASELINE, {}), seed) for system, mine in systems.items()}
+        name: {system: _measure(mine, systems.get(BASELINE, {}), seed) for system, mine in systems.items()}
         for seed, (name, systems) in enumerate(by_set.items())
     }
     tables = [_table(questions, measured[questions.name]) for questions in sets if questions.name in measured]
@@ -108,7 +108,7 @@ def summarized(records: Sequence[Record], sets: Sequence[EvalSet], made_with: di
     return Report(FORMAT, made_with, tuple(tables))
 
 
-def _measured(mine: Scored, dense: Scored, seed: int) -> _Measured:
+def _measure(mine: Scored, dense: Scored, seed: int) -> _Measured:
     metrics = dict.fromkeys(metric for record in mine.values() for metric in record.scores)
     count = len(mine)
     return _Measured(
@@ -144,10 +144,10 @@ def _table(questions: EvalSet, measured: Mapping[str, _Measured]) -> Table:
     return Table(questions.name, len(questions.questions), with_evidence, questions.left_out, rows)
 
 
-def _row(name: str, one: _Measured) -> Row:
+def _row(name: str, one: _Measured) -> ReportRow:
     scores = {metric: sample.estimate() for metric, sample in one.scores.items()}
     against = {metric: sample.estimate() for metric, sample in one.against.items()} if name != BASELINE else {}
-    return Row(name, scores, against, round(one.seconds, 4), round(one.tokens, 1), one.checks)
+    return ReportRow(name, scores, against, round(one.seconds, 4), round(one.tokens, 1), one.checks)
 
 
 def _average(tables: Sequence[Table], measured: Sequence[Mapping[str, _Measured]]) -> Table:

@@ -13,7 +13,7 @@ from memorag_core.config import MAX_EVIDENCE_TOKENS, NO_MEMORY, Profile
 from memorag_core.engine import MemoRAG
 from memorag_core.errors import InputError
 from memorag_core.evaluation.case import Bench, Case
-from memorag_core.evaluation.checks import checked
+from memorag_core.evaluation.checks import check_answer
 from memorag_core.evaluation.datasets import EvalSet, Question
 from memorag_core.evaluation.metrics import DEPTH, evidence_recall, exact_match, ndcg, rouge_l, token_f1, within
 from memorag_core.evaluation.records import Ledger, Record
@@ -109,7 +109,7 @@ class _Run:
         """All questions of a set, context by context, so that one context at a time is in memory."""
         for name, text in questions.contexts.items():
             asked = [question for question in questions.questions if question.context == name]
-            case = Case(self.bench, f"{questions.name} {name}", text, self._told)
+            case = Case(self.bench, f"{questions.name} {name}", text, self._report)
             for system in self.plan.chosen(self.bench.engine.profile) if asked else ():
                 self._ask(questions.name, system(case), asked)
 
@@ -119,19 +119,19 @@ class _Run:
         for question in asked:
             key = (name, question.id, system.name, _recipe(system, self.plan, question))
             if (record := self.ledger.known.get(key)) is None:
-                usable = self._prepared(system) if usable is None else usable
+                usable = self._prepare(system) if usable is None else usable
                 if usable:
                     record = _outcome(system, question, self.plan, key)
                     self.ledger.add(record)
             self.records += [record] if record else []
             self.done += 1
-            self._told(Progress(f"{name}, {system.name}:", self.done, self.total, 0.0))
+            self._report(Progress(f"{name}, {system.name}:", self.done, self.total, 0.0))
 
-    def _prepared(self, system: System) -> bool:
+    def _prepare(self, system: System) -> bool:
         """Load and index what the system needs, so that no question's time has it in it."""
         return bool(self.bench.generator) and system.prepare()
 
-    def _told(self, step: Progress) -> None:
+    def _report(self, step: Progress) -> None:
         self.on_progress(replace(step, fraction=self.done / self.total))
 
 
@@ -150,22 +150,22 @@ def _outcome(system: System, question: Question, plan: Plan, key: tuple[str, str
     reply = system.answer(question.text, evidence) if plan.answers and system.answers else None
     seconds = time.perf_counter() - started
     case = system.case
-    scores = _found(system, question, evidence, plan) if system.finds and question.evidence else {}
+    scores = _find(system, question, evidence, plan) if system.finds and question.evidence else {}
     citations = reply.answer.citations if reply else ()
     return Record(
         *key,
         gold=len(question.evidence),
-        scores=scores | (_answered(reply.answer.text, question.answers) if reply else {}),
+        scores=scores | (_answer(reply.answer.text, question.answers) if reply else {}),
         seconds=round(seconds, 4),
         tokens=reply.tokens if reply else _tokens(case, evidence, max(plan.budgets)),
-        checks=checked(case, question.text, evidence.clues, citations),
+        checks=check_answer(case, question.text, evidence.clues, citations),
         evidence=evidence.spans,
         clues=tuple(clue.text for clue in evidence.clues),
         answer=reply.answer.text if reply else None,
     )
 
 
-def _found(system: System, question: Question, evidence: Evidence, plan: Plan) -> dict[str, float]:
+def _find(system: System, question: Question, evidence: Evidence, plan: Plan) -> dict[str, float]:
     case, count = system.case, system.case.bench.generator.count
     recalls = {
         f"recall@{budget}": evidence_recall(question.evidence, within(evidence.spans, case.text, budget, count))
@@ -176,7 +176,7 @@ def _found(system: System, question: Question, evidence: Evidence, plan: Plan) -
     }
 
 
-def _answered(answer: str, golds: Sequence[str]) -> dict[str, float]:
+def _answer(answer: str, golds: Sequence[str]) -> dict[str, float]:
     return {"f1": token_f1(answer, golds), "exact": exact_match(answer, golds), "rouge_l": rouge_l(answer, golds)}
 
 

@@ -13,7 +13,7 @@ from typing import ClassVar
 from memorag_core.config import MAX_EVIDENCE_TOKENS
 from memorag_core.evaluation.case import Case
 from memorag_core.retrieval.base import Index
-from memorag_core.retrieval.fusion import fuse
+from memorag_core.retrieval.fusion import reciprocal_rank_fusion
 from memorag_core.text.chunking import Span
 from memorag_core.text.prompts import prompts_for, render_answer
 from memorag_core.types import Answer, Chunk, Clue
@@ -66,7 +66,7 @@ class System(ABC):
         raise NotImplementedError(f"{self.name} gives no answers")
 
 
-class Ranking(System):
+class RankedPassages(System):
     """The chunks as one or more indexes rank them, fused by reciprocal rank."""
 
     finds = True
@@ -80,11 +80,11 @@ class Ranking(System):
 
     def evidence(self, question: str, tokens: int) -> Evidence:
         rankings = [index.search([question], POOL)[0] for index in self.indexes()]
-        ranked = fuse(rankings, [1.0] * len(rankings))
+        ranked = reciprocal_rank_fusion(rankings, [1.0] * len(rankings))
         return Evidence(tuple(span_of(self.case.chunks[found.chunk]) for found in ranked))
 
 
-class Bm25(Ranking):
+class Bm25(RankedPassages):
     """The words alone."""
 
     name = "bm25"
@@ -93,7 +93,7 @@ class Bm25(Ranking):
         return [self.case.bm25]
 
 
-class Dense(Ranking):
+class Dense(RankedPassages):
     """The embedder alone, and the generator's answer from what it finds within the engine's token budget."""
 
     name = "dense"
@@ -110,7 +110,7 @@ class Dense(Ranking):
         return Reply(Answer(text, "memorag"), sum(bench.generator.count(texts)))
 
 
-class Hybrid(Ranking):
+class Hybrid(RankedPassages):
     """Both."""
 
     name = "hybrid"
@@ -129,9 +129,9 @@ class QuestionOnly(System):
         return bool(self.case.context_id)
 
     def evidence(self, question: str, tokens: int) -> Evidence:
-        return self._retrieved(question, (), tokens)
+        return self._retrieve(question, (), tokens)
 
-    def _retrieved(self, question: str, clues: tuple[Clue, ...], tokens: int) -> Evidence:
+    def _retrieve(self, question: str, clues: tuple[Clue, ...], tokens: int) -> Evidence:
         """More than is shown is asked for, so that what fits exactly is the metric's choice, for every system alike."""
         engine = self.case.bench.engine
         wanted = min(TOP_UP * tokens, MAX_EVIDENCE_TOKENS)
@@ -146,7 +146,7 @@ class Memorag(QuestionOnly):
     answers = recalls = True
 
     def evidence(self, question: str, tokens: int) -> Evidence:
-        return self._retrieved(question, self.case.bench.engine.recall(self.case.context_id, question), tokens)
+        return self._retrieve(question, self.case.bench.engine.recall(self.case.context_id, question), tokens)
 
     def answer(self, question: str, evidence: Evidence) -> Reply:
         bench = self.case.bench

@@ -3,7 +3,7 @@
 from memorag_core.ingest.documents import check_size, from_bytes, from_path, from_text, from_url, title_of
 from memorag_core.ingest.extract import BYTES_A_CHARACTER
 from memorag_core.ingest.formats import FORMATS
-from memorag_core.ingest.paths import inside
+from memorag_core.ingest.paths import resolve_allowed
 from memorag_core.ingest.url import is_url
 
 __all__ = [
@@ -14,7 +14,7 @@ __all__ = [
     "from_path",
     "from_text",
     "from_url",
-    "inside",
     "is_url",
+    "resolve_allowed",
     "title_of",
 ]

@@ -9,13 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from memorag_core.concurrency.cancellation import check
+from memorag_core.concurrency.cancellation import raise_if_cancelled
 from memorag_core.errors import InputError
 from memorag_core.ingest.extract import Extract, check_text, too_large
 from memorag_core.ingest.formats import format_of
-from memorag_core.ingest.paths import files_at
+from memorag_core.ingest.paths import list_files
 from memorag_core.ingest.plain import read as read_plain
-from memorag_core.ingest.sandbox import Apart
+from memorag_core.ingest.sandbox import SandboxedReader
 from memorag_core.text.ids import slug_or, unique
 from memorag_core.types import Document
 
@@ -51,15 +51,15 @@ def from_bytes(data: bytes, what: str, limit: int) -> Document:
 
 
 def from_path(path: Path, limit: int, include: Sequence[str] = ()) -> list[Document]:
-    """The document in a file, or those in a folder and below it, in order of their names; see `files_at`.
+    """The document in a file, or those in a folder and below it, in order of their names; see `list_files`.
 
     Raises:
         InputError: missing, unreadable, empty, damaged, encrypted, binary, or above `limit` characters.
     """
     documents: list[Document] = []
-    with Apart() as apart:
-        for file in files_at(path, include):
-            check()
+    with SandboxedReader() as apart:
+        for file in list_files(path, include):
+            raise_if_cancelled()
             left = limit - sum(len(other.text) for other in documents)
             extract = _extract(file, file.suffix, str(file), left, apart)
             document = _named(extract, file.stem, str(file))
@@ -80,7 +80,7 @@ def from_url(url: str, limit: int, allowed: bool, web: Web | None = None) -> Doc
         )
     from memorag_core.ingest.web import Web
 
-    with tempfile.TemporaryDirectory(prefix="memorag-") as folder, Apart() as apart:
+    with tempfile.TemporaryDirectory(prefix="memorag-") as folder, SandboxedReader() as apart:
         file = Path(folder) / "download"
         page = (web or Web()).fetch(url, file, limit)
         extract = _extract(file, page.suffix, page.url, limit, apart)
@@ -109,7 +109,7 @@ def check_size(documents: Sequence[Document], limit: int) -> None:
         raise too_large("The context", f"{size:,} characters", limit)
 
 
-def _extract(file: Path, suffix: str, what: str, limit: int, apart: Apart) -> Extract:
+def _extract(file: Path, suffix: str, what: str, limit: int, apart: SandboxedReader) -> Extract:
     """What a file holds. `suffix` is that of its format, `what` its name in messages."""
     kind = format_of(suffix)
     try:

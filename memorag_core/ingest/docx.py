@@ -8,8 +8,8 @@ from __future__ import annotations
 import io
 
 from memorag_core.ingest.archive import open_archive
-from memorag_core.ingest.extract import Extract, paged
-from memorag_core.ingest.html import flowed
+from memorag_core.ingest.extract import Extract, extract_pages
+from memorag_core.ingest.html import reflow
 
 
 def read(data: bytes, what: str, limit: int) -> Extract:
@@ -19,6 +19,6 @@ def read(data: bytes, what: str, limit: int) -> Extract:
     open_archive(data, what).close()
     without = mammoth.images.img_element(lambda image: {})
     html = mammoth.convert_to_html(io.BytesIO(data), convert_image=without, external_file_access=False).value
-    _, text = flowed(html, what)
-    text, _ = paged([text], what, limit)
+    _, text = reflow(html, what)
+    text, _ = extract_pages([text], what, limit)
     return Extract(text)

@@ -11,8 +11,8 @@ from zipfile import ZipFile
 
 from memorag_core.errors import InputError
 from memorag_core.ingest.archive import open_archive
-from memorag_core.ingest.extract import Extract, paged
-from memorag_core.ingest.html import flowed
+from memorag_core.ingest.extract import Extract, extract_pages
+from memorag_core.ingest.html import reflow
 
 CONTAINER = "META-INF/container.xml"
 ENCRYPTION = "META-INF/encryption.xml"
@@ -28,39 +28,41 @@ def read(data: bytes, what: str, limit: int) -> Extract:
     """
     with open_archive(data, what) as archive:
         title, chapters = _contents(archive, what)
-        if _encrypted(archive).intersection(chapters):
+        if _check_encryption(archive).intersection(chapters):
             raise InputError(f"{what} is protected by its seller (DRM), so its text cannot be read. Give an open copy.")
-        text, pages = paged(_texts(archive, chapters, what), what, limit)
+        text, pages = extract_pages(_texts(archive, chapters, what), what, limit)
     return Extract(text, title=title, pages=pages)
 
 
 def _contents(archive: ZipFile, what: str) -> tuple[str, list[str]]:
     """The title, and the names of the chapters in reading order, as the package document has them."""
-    package = next((node.get("full-path") for node in _named(_parsed(archive, CONTAINER), "rootfile")), None)
+    package = next((node.get("full-path") for node in _find_named(_parse(archive, CONTAINER), "rootfile")), None)
     if package is None:
         raise InputError(f"{what} names no contents, as a book does. Save it anew as EPUB.")
-    root = _parsed(archive, package)
-    files = {item.get("id"): item.get("href") for item in _named(root, "item") if "html" in item.get("media-type", "")}
-    order = [files[ref.get("idref")] for ref in _named(root, "itemref") if ref.get("idref") in files]
+    root = _parse(archive, package)
+    files = {
+        item.get("id"): item.get("href") for item in _find_named(root, "item") if "html" in item.get("media-type", "")
+    }
+    order = [files[ref.get("idref")] for ref in _find_named(root, "itemref") if ref.get("idref") in files]
     folder = posixpath.dirname(package)
-    title = next((node.text or "" for node in _named(root, "title")), "")
+    title = next((node.text or "" for node in _find_named(root, "title")), "")
     return title.strip(), [posixpath.normpath(posixpath.join(folder, unquote(name))) for name in order]
 
 
 def _texts(archive: ZipFile, chapters: list[str], what: str) -> Iterator[str]:
     for name in chapters:
         html = archive.read(name).decode("utf-8-sig", errors="replace")
-        yield flowed(_SELF_CLOSED.sub(r"<\1\2></\1>", html), f"{what} ({name})")[1]
+        yield reflow(_SELF_CLOSED.sub(r"<\1\2></\1>", html), f"{what} ({name})")[1]
 
 
-def _encrypted(archive: ZipFile) -> set[str]:
+def _check_encryption(archive: ZipFile) -> set[str]:
     """Names of the files that are encrypted; fonts often are, in books that can be read."""
     if ENCRYPTION not in archive.namelist():
         return set()
-    return {unquote(node.get("URI", "")) for node in _named(_parsed(archive, ENCRYPTION), "CipherReference")}
+    return {unquote(node.get("URI", "")) for node in _find_named(_parse(archive, ENCRYPTION), "CipherReference")}
 
 
-def _parsed(archive: ZipFile, name: str) -> Any:
+def _parse(archive: ZipFile, name: str) -> Any:
     """An XML file of the book; no entity is expanded, and nothing outside is loaded."""
     from lxml import etree
 
@@ -68,6 +70,6 @@ def _parsed(archive: ZipFile, name: str) -> Any:
     return etree.fromstring(archive.read(name), parser)
 
 
-def _named(root: Any, name: str) -> Iterator[Any]:
+def _find_named(root: Any, name: str) -> Iterator[Any]:
     """Elements by their name, of whatever namespace."""
     return root.iter(f"{{*}}{name}")  # type: ignore[no-any-return]  # lxml has no types

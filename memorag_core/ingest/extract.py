@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from memorag_core.errors import InputError
-from memorag_core.text.pages import joined
+from memorag_core.text.pages import join_pages
 
 BYTES_A_CHARACTER = 4
 MAX_FILE = 200 << 20
@@ -32,13 +32,13 @@ Reader = Callable[[bytes, str, int], Extract]
 where the file is damaged."""
 
 
-def paged(texts: Iterable[str], what: str, limit: int) -> tuple[str, tuple[int, ...]]:
+def extract_pages(texts: Iterable[str], what: str, limit: int) -> tuple[str, tuple[int, ...]]:
     """Pages as one text and where each begins, not read beyond `limit` characters.
 
     Raises:
         InputError: too large, or without text.
     """
-    text, starts = joined(_within(texts, what, limit))
+    text, starts = join_pages(_within(texts, what, limit))
     check_text(text, what)
     return text, starts
 

@@ -9,8 +9,8 @@ import re
 from typing import Any
 
 from memorag_core.errors import InputError
-from memorag_core.ingest.extract import Extract, paged
-from memorag_core.ingest.plain import guessed
+from memorag_core.ingest.extract import Extract, extract_pages
+from memorag_core.ingest.plain import guess_encoding
 
 SKIPPED = {"head", "script", "style", "noscript", "template", "svg", "iframe", "object", "select", "textarea"}
 HEADINGS = {f"h{level}": f"{'#' * level} " for level in range(1, 7)}
@@ -28,13 +28,13 @@ _DECLARATION = re.compile(r"\A\s*<\?xml[^>]*\?>")
 
 def read(data: bytes, what: str, limit: int) -> Extract:
     """The text of a web page, and its title."""
-    html, notice = _decoded(data, what)
-    title, text = flowed(html, what)
-    text, _ = paged([text], what, limit)
+    html, notice = _decode(data, what)
+    title, text = reflow(html, what)
+    text, _ = extract_pages([text], what, limit)
     return Extract(text, title=title, notice=notice)
 
 
-def flowed(html: str, what: str) -> tuple[str, str]:
+def reflow(html: str, what: str) -> tuple[str, str]:
     """The title and the text of HTML.
 
     Raises:
@@ -110,7 +110,7 @@ class _Writer:
         self._breaks, self._mark, self._opened = 0, "", False
 
 
-def _decoded(data: bytes, what: str) -> tuple[str, str]:
+def _decode(data: bytes, what: str) -> tuple[str, str]:
     """The characters of a page, and what should be known of how they were told: UTF-8, as declared, or a guess."""
     declared = _CHARSET.search(data[:4096])
     names = ["utf-16"] if data[:2] in {b"\xff\xfe", b"\xfe\xff"} else ["utf-8-sig"]
@@ -120,6 +120,6 @@ def _decoded(data: bytes, what: str) -> tuple[str, str]:
             return data.decode(name), ""
         except (UnicodeDecodeError, LookupError):
             continue
-    if b"\0" in data or not (guess := guessed(data)):
+    if b"\0" in data or not (guess := guess_encoding(data)):
         raise InputError(f"{what} is not HTML in any encoding that can be told. Save it as UTF-8.")
     return data.decode(guess), f"Not UTF-8, and no encoding declared: read as {guess}, a guess."

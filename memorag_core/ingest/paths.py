@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from memorag_core.concurrency.cancellation import check
+from memorag_core.concurrency.cancellation import raise_if_cancelled
 from memorag_core.errors import InputError
 from memorag_core.ingest.formats import FORMATS, KINDS
 
 MAX_FILES = 10_000
 
 
-def inside(path: Path, allowed: Sequence[Path]) -> Path:
+def resolve_allowed(path: Path, allowed: Sequence[Path]) -> Path:
     """The real path, symbolic links resolved, where it lies in an allowed folder.
 
     Raises:
@@ -31,7 +31,7 @@ def inside(path: Path, allowed: Sequence[Path]) -> Path:
     return real
 
 
-def files_at(path: Path, include: Sequence[str] = ()) -> list[Path]:
+def list_files(path: Path, include: Sequence[str] = ()) -> list[Path]:
     """The file itself, or the files of a folder and below it, in order of their names.
 
     Without `include`, those of the kinds that are read; with it, those that match one of the patterns (`*.pdf`, or
@@ -55,7 +55,7 @@ def _files_in(folder: Path, include: Sequence[str]) -> list[Path]:
     root = folder.resolve()
     files: set[Path] = set()
     for path in _matches(folder, include):
-        check()
+        raise_if_cancelled()
         if path.is_file() and path.resolve().is_relative_to(root):
             files.add(path)
         if len(files) > MAX_FILES:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from memorag_core.errors import InputError
-from memorag_core.ingest.extract import Extract, paged
+from memorag_core.ingest.extract import Extract, extract_pages
 
 MAX_PAGES = 20_000
 WRONG_PASSWORD = 4
@@ -29,13 +29,13 @@ def read(data: bytes, what: str, limit: int) -> Extract:
     try:
         document = pypdfium2.PdfDocument(data)
     except pypdfium2.PdfiumError as error:
-        raise _unopened(what, error) from error
+        raise _cannot_open(what, error) from error
     if len(document) > MAX_PAGES:
         raise InputError(f"{what} has {len(document):,} pages; the limit is {MAX_PAGES:,}. Split it.")
     scanned: list[int] = []
     texts = _texts(document, scanned)
     try:
-        text, pages = paged(texts, what, limit)
+        text, pages = extract_pages(texts, what, limit)
     except InputError:
         if len(scanned) < len(document):
             raise
@@ -43,7 +43,7 @@ def read(data: bytes, what: str, limit: int) -> Extract:
     return Extract(text, pages=pages, notice=_notice(scanned, len(document)))
 
 
-def flowed(text: str) -> str:
+def reflow(text: str) -> str:
     """The text of a page with the lines of a paragraph joined.
 
     A line that fills the page's width goes on in the next one, unless that begins a list item.
@@ -67,7 +67,7 @@ def _texts(document: Any, scanned: list[int]) -> Iterator[str]:
 
     for number in range(len(document)):
         page = document[number]
-        text = flowed(page.get_textpage().get_text_bounded())
+        text = reflow(page.get_textpage().get_text_bounded())
         if not text and next(page.get_objects(filter=[FPDF_PAGEOBJ_IMAGE]), None) is not None:
             scanned.append(number + 1)
         page.close()
@@ -81,7 +81,7 @@ def _notice(scanned: list[int], pages: int) -> str:
     return f"{len(scanned):,} of {pages:,} pages are pictures without text ({first}); to have them read, {ADVICE}"
 
 
-def _unopened(what: str, error: Any) -> InputError:
+def _cannot_open(what: str, error: Any) -> InputError:
     if error.err_code == WRONG_PASSWORD:
         return InputError(
             f"{what} is encrypted. Save it without its password, for example: qpdf --decrypt --password=… FILE open.pdf"

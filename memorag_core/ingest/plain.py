@@ -33,7 +33,7 @@ def read(data: bytes, what: str, limit: int) -> Extract:
     except UnicodeDecodeError as error:
         if encoding == "utf-8" and _CONTROLS.search(data):
             raise _binary(what) from error
-        if encoding != "utf-8" or not (guess := guessed(data)):
+        if encoding != "utf-8" or not (guess := guess_encoding(data)):
             raise _undecodable(data, what, encoding, error) from error
         text = data.decode(guess)
         notice = f"Not UTF-8: read as {guess}, a guess. Where letters look wrong, convert the file to UTF-8."
@@ -43,7 +43,7 @@ def read(data: bytes, what: str, limit: int) -> Extract:
     return Extract(text, notice=notice)
 
 
-def guessed(data: bytes) -> str | None:
+def guess_encoding(data: bytes) -> str | None:
     """The encoding that bytes which are not UTF-8 look like, and can be decoded by; None where there is none.
 
     Western European where nothing speaks against it: it is by far the most common, and short texts fit several.

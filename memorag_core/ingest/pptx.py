@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from memorag_core.ingest.archive import open_archive
-from memorag_core.ingest.extract import Extract, paged
+from memorag_core.ingest.extract import Extract, extract_pages
 
 
 def read(data: bytes, what: str, limit: int) -> Extract:
@@ -15,7 +15,7 @@ def read(data: bytes, what: str, limit: int) -> Extract:
     from pptx import Presentation
 
     open_archive(data, what).close()
-    text, pages = paged(map(_text_of, Presentation(io.BytesIO(data)).slides), what, limit)
+    text, pages = extract_pages(map(_text_of, Presentation(io.BytesIO(data)).slides), what, limit)
     return Extract(text, pages=pages)
 
 

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from memorag_core.concurrency.cancellation import wait_for
+from memorag_core.concurrency.cancellation import poll_until
 from memorag_core.errors import InputError
 from memorag_core.ingest.extract import Extract
 from memorag_core.ingest.formats import format_of
@@ -44,7 +44,7 @@ class _Process:
             pass
 
 
-class Apart:
+class SandboxedReader:
     """Reads files in another process, which starts with the first of them and ends with the `with` block."""
 
     def __init__(self, seconds: float = MAX_SECONDS, memory: int = MAX_MEMORY) -> None:
@@ -52,7 +52,7 @@ class Apart:
         self._seconds, self._memory = seconds, memory
         self._reader: _Process | None = None
 
-    def __enter__(self) -> Apart:
+    def __enter__(self) -> SandboxedReader:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -89,7 +89,7 @@ class Apart:
         except OSError:
             said.append(None)
         else:
-            wait_for(heard)
+            poll_until(heard)
         if said[0] is None:
             raise InputError(f"{what} made its reader crash, so it is damaged or hostile. Convert it to plain text.")
         answer: dict[str, Any] = json.loads(said[0])
@@ -113,11 +113,11 @@ def answer_requests() -> None:
     """What the other process does: read files as it is told, until nobody asks."""
     answers, sys.stdout = sys.stdout, sys.stderr  # a library may print
     for line in sys.stdin:
-        answers.write(json.dumps(_answered(**json.loads(line))) + "\n")
+        answers.write(json.dumps(_answer_request(**json.loads(line))) + "\n")
         answers.flush()
 
 
-def _answered(file: str, suffix: str, what: str, limit: int) -> dict[str, Any]:
+def _answer_request(file: str, suffix: str, what: str, limit: int) -> dict[str, Any]:
     try:
         data = Path(file).read_bytes()
     except OSError as error:

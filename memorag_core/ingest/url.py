@@ -35,7 +35,7 @@ def is_url(place: str) -> bool:
     return _URL.match(place) is not None
 
 
-def parsed(url: str) -> Address:
+def parse_url(url: str) -> Address:
     """A URL of the web, taken apart.
 
     Raises:

@@ -14,10 +14,10 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 import httpcore2
 
-from memorag_core.concurrency.cancellation import check
+from memorag_core.concurrency.cancellation import raise_if_cancelled
 from memorag_core.errors import InputError
 from memorag_core.ingest.formats import FORMATS, HTML, PLAIN, format_of
-from memorag_core.ingest.url import Address, is_public, parsed
+from memorag_core.ingest.url import Address, is_public, parse_url
 
 MAX_REDIRECTS = 5
 MAX_SECONDS = 60.0
@@ -66,9 +66,9 @@ class Web:
         try:
             with httpcore2.ConnectionPool(network_backend=backend) as pool:
                 for _ in range(MAX_REDIRECTS + 1):
-                    with _asked(pool, parsed(url)) as response:
+                    with _ask(pool, parse_url(url)) as response:
                         if response.status not in REDIRECTS:
-                            return _saved(response, url, into, limit)
+                            return _save(response, url, into, limit)
                         url = urljoin(url, _header(response, "location"))
         except FAILURES as error:
             raise InputError(f"{url} could not be fetched ({error or type(error).__name__}). Check it.") from error
@@ -142,13 +142,13 @@ def left(deadline: float) -> float:
         TimeoutException: there are none.
         Cancelled: the work was stopped.
     """
-    check()
+    raise_if_cancelled()
     if (seconds := deadline - time.monotonic()) <= 0:
         raise httpcore2.ReadTimeout("it took too long")
     return seconds
 
 
-def _asked(pool: httpcore2.ConnectionPool, address: Address) -> AbstractContextManager[httpcore2.Response]:
+def _ask(pool: httpcore2.ConnectionPool, address: Address) -> AbstractContextManager[httpcore2.Response]:
     url = httpcore2.URL(
         scheme=address.scheme.encode(), host=address.host.encode(), port=address.port, target=address.target.encode()
     )
@@ -156,7 +156,7 @@ def _asked(pool: httpcore2.ConnectionPool, address: Address) -> AbstractContextM
     return pool.stream("GET", url, headers=headers)
 
 
-def _saved(response: httpcore2.Response, url: str, into: Path, limit: int) -> Page:
+def _save(response: httpcore2.Response, url: str, into: Path, limit: int) -> Page:
     """The body in a file, as UTF-8 where its text is of another encoding and the server says which."""
     if response.status != 200:
         raise InputError(f"{url} could not be fetched: the server answered {response.status}. Check it.")

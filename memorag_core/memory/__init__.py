@@ -2,25 +2,25 @@
 
 from typing import Any
 
-from memorag_core.memory.base import Kept, KeyValueMemory, Memory, MemoryModel
+from memorag_core.memory.base import KeyValueMemory, Memory, MemoryModel, MemoryState
 from memorag_core.memory.beacon import BeaconMemory
 from memorag_core.memory.lite import LiteMemory
-from memorag_core.memory.lite_api import RemoteMemory
+from memorag_core.memory.lite_api import LiteApiMemory
 from memorag_core.memory.long import LongMemory
 from memorag_core.memory.none import NoMemory
 
-KINDS: tuple[type[MemoryModel[Any]], ...] = (LiteMemory, BeaconMemory, LongMemory, RemoteMemory, NoMemory)
+KINDS: tuple[type[MemoryModel[Any]], ...] = (LiteMemory, BeaconMemory, LongMemory, LiteApiMemory, NoMemory)
 MEMORIES = {model.kind: model for model in KINDS}
 
 __all__ = [
     "MEMORIES",
     "BeaconMemory",
-    "Kept",
     "KeyValueMemory",
+    "LiteApiMemory",
     "LiteMemory",
     "LongMemory",
     "Memory",
     "MemoryModel",
+    "MemoryState",
     "NoMemory",
-    "RemoteMemory",
 ]

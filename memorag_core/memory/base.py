@@ -26,7 +26,7 @@ TENSORS = "memory.safetensors"
 NOTES = "memory.json"
 
 
-class Kept(Protocol):
+class MemoryState(Protocol):
     """What any memory model keeps of a context."""
 
     @property
@@ -42,7 +42,7 @@ class Kept(Protocol):
         """What JSON can hold, for whoever asks what was remembered."""
 
 
-M = TypeVar("M", bound=Kept)
+M = TypeVar("M", bound=MemoryState)
 
 
 @dataclass(frozen=True)

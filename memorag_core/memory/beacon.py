@@ -48,7 +48,7 @@ class BeaconMemory(KeyValueMemory):
         """Goes on from the first token that differs, or from the border before it where that window is folded."""
         before, ids = self._ids(old), self._ids(new)
         same = next((at for at, pair in enumerate(zip(before, ids, strict=False)) if pair[0] != pair[1]), None)
-        kept = self._cropped(_state(memory), min(len(before), len(ids)) if same is None else same)
+        kept = self._crop(_state(memory), min(len(before), len(ids)) if same is None else same)
         return _memory(read(self.beacons, ids[kept.read :], on_step, kept))
 
     def ask(self, memory: Memory, instructions: Sequence[str], max_new_tokens: int) -> list[str]:
@@ -62,7 +62,7 @@ class BeaconMemory(KeyValueMemory):
         encoded = self.lm.encode([self.lm.chat_head + first, *(BETWEEN + text for text in others)])
         return [token for tokens in encoded for token in tokens]
 
-    def _cropped(self, state: BeaconState, tokens: int) -> BeaconState:
+    def _crop(self, state: BeaconState, tokens: int) -> BeaconState:
         """What was kept of the first `tokens`, or, of a window that is folded, of those before that window."""
         layout = self.beacons.layout
         if tokens < layout.started(state.read):

@@ -31,7 +31,7 @@ class GistMemory(MemoryModel[M]):
         """The gists asked for, each of at most `gist` tokens."""
 
     @abstractmethod
-    def _kept(self, text: str, notes: dict[str, Any]) -> M:
+    def _remember_text(self, text: str, notes: dict[str, Any]) -> M:
         """A memory of the gists, in `text`."""
 
     def settings(self) -> dict[str, Any]:
@@ -39,7 +39,7 @@ class GistMemory(MemoryModel[M]):
         return {"chunk": self.chunk, "gist": self.gist, "budget": self.budget} | ({"prompts": own} if own else {})
 
     def memorize(self, documents: Sequence[Document], on_step: OnStep) -> M:
-        return self._remembered(documents, {}, on_step)
+        return self._remember(documents, {}, on_step)
 
     def update(self, memory: M, old: Sequence[Document], new: Sequence[Document], on_step: OnStep) -> M:
         """Keeps the gist of every part that is still there, wherever it stands; of all, in another language, none."""
@@ -48,9 +48,9 @@ class GistMemory(MemoryModel[M]):
         texts = {document.id: document.text for document in old}
         notes = memory.notes["gists"]
         known = {texts[note["document"]][note["start"] : note["end"]]: note["gist"] for note in notes}
-        return self._remembered(new, known, on_step)
+        return self._remember(new, known, on_step)
 
-    def _remembered(self, documents: Sequence[Document], known: Mapping[str, str], on_step: OnStep) -> M:
+    def _remember(self, documents: Sequence[Document], known: Mapping[str, str], on_step: OnStep) -> M:
         """The memory of documents, given the gists of some of their parts."""
         prompts = self._prompts_of(documents)
         parts = [
@@ -60,13 +60,13 @@ class GistMemory(MemoryModel[M]):
         ]
         texts = [document.text[start:end] for document, start, end in parts]
         missing = [text for text in dict.fromkeys(texts) if text not in known]
-        gists = {**known, **dict(zip(missing, self._condensed(missing, prompts, self.gist, on_step), strict=True))}
+        gists = {**known, **dict(zip(missing, self._condense(missing, prompts, self.gist, on_step), strict=True))}
         kept = self._within_budget([gists[text] for text in texts], prompts)
         notes = [
             {"document": document.id, "start": start, "end": end, "gist": gists[text]}
             for (document, start, end), text in zip(parts, texts, strict=True)
         ]
-        memory = self._kept(prompts.memory.format(gists=kept), {"gists": notes})
+        memory = self._remember_text(prompts.memory.format(gists=kept), {"gists": notes})
         on_step(1, 1)
         return memory
 
@@ -74,7 +74,7 @@ class GistMemory(MemoryModel[M]):
         """The templates of the documents' language."""
         return prompts_for("".join(document.text[:2000] for document in documents), self.templates)
 
-    def _condensed(self, texts: Sequence[str], prompts: Prompts, gist: int, on_step: OnStep) -> list[str]:
+    def _condense(self, texts: Sequence[str], prompts: Prompts, gist: int, on_step: OnStep) -> list[str]:
         """A gist of at most `gist` tokens of each text; a text no longer than that is its own."""
         gists = list(texts)
         long = [number for number, tokens in enumerate(self._count(texts)) if tokens > gist]
@@ -92,6 +92,6 @@ class GistMemory(MemoryModel[M]):
                 return joined
             groups = [joined[start:end] for start, end in split(joined, self.chunk, self._count)]
             gist = min(self.chunk // 2, max(self.gist, self.chunk * self.budget // total))
-            joined = "\n\n".join(self._condensed(groups, prompts, gist, ignore_steps))
+            joined = "\n\n".join(self._condense(groups, prompts, gist, ignore_steps))
         start, end = split(joined, self.budget, self._count)[0]
         return joined[start:end]

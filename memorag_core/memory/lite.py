@@ -47,11 +47,11 @@ class LiteMemory(GistMemory[Memory], KeyValueMemory):
         replies: list[str] = []
         for number, together in enumerate(batches):
             begun = range(number * passes, (number + 1) * passes)
-            on_forward = _counted(begun, (len(batches) + 1) * passes, on_step)
+            on_forward = _count_passes(begun, (len(batches) + 1) * passes, on_step)
             replies += self.lm.generate(together, gist, repetition_penalty=1.1, on_forward=on_forward)
         return replies
 
-    def _kept(self, text: str, notes: dict[str, Any]) -> Memory:
+    def _remember_text(self, text: str, notes: dict[str, Any]) -> Memory:
         return Memory(self.lm.remember(text, ignore_steps), notes)
 
     def _batch_size(self) -> int:
@@ -64,7 +64,7 @@ class LiteMemory(GistMemory[Memory], KeyValueMemory):
         return int(max(1, min(MAX_BATCH, free // 2 // a_chunk)))
 
 
-def _counted(passes: range, total: int, on_step: OnStep) -> Callable[[], None]:
+def _count_passes(passes: range, total: int, on_step: OnStep) -> Callable[[], None]:
     """Passes through the model as steps from `passes.start` to `passes.stop`, of `total`."""
     steps = iter(passes)
     return lambda: on_step(next(steps, passes.stop), total)

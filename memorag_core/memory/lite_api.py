@@ -32,7 +32,7 @@ class TextMemory:
         return len(self.text.encode())
 
 
-class RemoteMemory(GistMemory[TextMemory]):
+class LiteApiMemory(GistMemory[TextMemory]):
     """Gists by a model behind an API, kept as text; no language model is loaded here. The documents go to the API."""
 
     kind = REMOTE_MEMORY
@@ -58,7 +58,7 @@ class RemoteMemory(GistMemory[TextMemory]):
 
     def load(self, folder: Path) -> TextMemory:
         record = json.loads((folder / NOTES).read_text(encoding="utf-8"))
-        return self._kept(record["text"], record["notes"])
+        return self._remember_text(record["text"], record["notes"])
 
     def _count(self, texts: Sequence[str]) -> list[int]:
         return self.chat.count(texts)
@@ -70,6 +70,6 @@ class RemoteMemory(GistMemory[TextMemory]):
             replies.append(self.chat.generate(request, gist))
         return replies
 
-    def _kept(self, text: str, notes: dict[str, Any]) -> TextMemory:
+    def _remember_text(self, text: str, notes: dict[str, Any]) -> TextMemory:
         [tokens] = self.chat.count([text])
         return TextMemory(text, tokens, notes)

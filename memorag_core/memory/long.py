@@ -17,8 +17,8 @@ from memorag_core.memory.base import KeyValueMemory, Memory
 from memorag_core.models.lm.kv_compression import SCORERS
 from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.models.lm.minference import sparse_attention
-from memorag_core.models.lm.prefill import Progress, Reading, read
-from memorag_core.models.lm.rope import movable
+from memorag_core.models.lm.prefill import PrefillPlan, PrefillState, read
+from memorag_core.models.lm.rope import supports_shift
 from memorag_core.models.weights import Weights
 from memorag_core.types import Document, OnStep
 
@@ -93,7 +93,7 @@ class LongMemory(KeyValueMemory):
             return self._memory(ids, how, on_step)
         alike = takewhile(lambda pair: pair[0] == pair[1], zip(self._ids(old), ids, strict=False))
         known = how.resume(sum(1 for _ in alike), memory.notes["read"])
-        return self._memory(ids, replace(how, sparse=None), on_step, Progress(memory.state, known))
+        return self._memory(ids, replace(how, sparse=None), on_step, PrefillState(memory.state, known))
 
     def _ids(self, documents: Sequence[Document]) -> list[int]:
         """Each document is tokenized alone, so that appending it later gives the same tokens."""
@@ -101,10 +101,10 @@ class LongMemory(KeyValueMemory):
         texts = [self.lm.chat_head + first, *(BETWEEN + text for text in others)]
         return [token for encoded in self.lm.encode(texts) for token in encoded]
 
-    def _reading(self, tokens: int) -> Reading:
+    def _reading(self, tokens: int) -> PrefillPlan:
         """The least ratio that is asked for and lets a text fit into the window beside a question."""
         ratios = [ratio for ratio in RATIOS if self.compression <= ratio <= self.segment]
-        ways = (Reading(self.segment, ratio, SCORERS[self.method]) for ratio in ratios)
+        ways = (PrefillPlan(self.segment, ratio, SCORERS[self.method]) for ratio in ratios)
         how = next((how for how in ways if how.most(tokens) <= self._entries), None)
         if how is None:
             raise InputError(
@@ -114,7 +114,7 @@ class LongMemory(KeyValueMemory):
             )
         if how.ratio == 1:
             return replace(how, sparse=self._sparse)
-        if not movable(self.lm.model):
+        if not supports_shift(self.lm.model):
             raise InputError(
                 f"{self.lm.model_id} cannot compress its memory, because its rotary positions cannot be moved. "
                 f"Memorize at most {self._entries:,} tokens without compression (this text has {tokens:,}), or choose "
@@ -122,6 +122,8 @@ class LongMemory(KeyValueMemory):
             )
         return how
 
-    def _memory(self, ids: Sequence[int], how: Reading, on_step: OnStep, after: Progress | None = None) -> Memory:
+    def _memory(
+        self, ids: Sequence[int], how: PrefillPlan, on_step: OnStep, after: PrefillState | None = None
+    ) -> Memory:
         state = read(self.lm.model, ids, on_step, how, after)
         return Memory(state, {"read": len(ids), "ratio": how.ratio})

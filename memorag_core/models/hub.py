@@ -26,13 +26,13 @@ def answers() -> bool:
 
 def in_cache(name: str) -> bool:
     """Whether the hub's cache holds configuration and weights of a model."""
-    folder = _cached(name)
+    folder = _find_cached(name)
     return folder is not None and any(path.suffix in {".safetensors", ".bin"} for path in folder.iterdir())
 
 
 def commit(name: str) -> str:
     """The commit of a model that was loaded from the hub; nothing for what is none of its ids."""
-    folder = _cached(name)
+    folder = _find_cached(name)
     return folder.name if folder else ""
 
 
@@ -89,7 +89,7 @@ def _answers(moment: int) -> bool:
     return True
 
 
-def _cached(name: str) -> Path | None:
+def _find_cached(name: str) -> Path | None:
     """The folder of a model's newest commit in the hub's cache."""
     try:
         from huggingface_hub import try_to_load_from_cache

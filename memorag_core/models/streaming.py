@@ -7,7 +7,7 @@ from memorag_core.types import OnText
 UNFINISHED = "\ufffd"  # what a decoder puts for a character of which not all bytes are there
 
 
-class Growing:
+class StreamedText:
     """Passes on what is certain of a reply: its pieces, joined, are the reply without white space around it."""
 
     def __init__(self, on_text: OnText) -> None:

@@ -8,12 +8,14 @@ from math import log
 
 from memorag_core.text.chunking import sentences
 from memorag_core.text.pages import page_of
-from memorag_core.text.source_text import Texts
+from memorag_core.text.source_text import SourceText
 from memorag_core.text.terms import terms
 from memorag_core.types import Citation, Passage, Place
 
 
-def cite(text: str, question: str, passages: Sequence[Passage], texts: Texts, most: int = 3) -> tuple[Citation, ...]:
+def cite(
+    text: str, question: str, passages: Sequence[Passage], texts: SourceText, most: int = 3
+) -> tuple[Citation, ...]:
     """The sentences of the evidence that share most with the answer, rare words counting more; best first.
 
     Every quote is cut from its document by its offsets, so it is verbatim by construction.
@@ -38,7 +40,7 @@ def cite(text: str, question: str, passages: Sequence[Passage], texts: Texts, mo
     return tuple(_quote(places[i], texts) for i in best if scores[i] > 0 and scores[i] >= floor)
 
 
-def _quote(place: Place, texts: Texts) -> Citation:
+def _quote(place: Place, texts: SourceText) -> Citation:
     document = texts.documents[place.document_id]
     page = page_of(document.pages, place.start)
     return Citation(document.id, document.title, place.start, place.end, texts.at(place), page)

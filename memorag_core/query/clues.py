@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 
 from memorag_core.text.chunking import sentences
-from memorag_core.text.source_text import Texts, numbers
-from memorag_core.text.terms import content, terms
+from memorag_core.text.source_text import SourceText, numbers
+from memorag_core.text.terms import content_stems, terms
 from memorag_core.types import Clue, ClueKind
 
 MAX_CLUES = 6
@@ -82,7 +82,7 @@ _HEADING = (":", "：")
 _ENDS = tuple("?？.。!！…；;\"'”’」』)）")
 
 
-def clean(recalled: Mapping[ClueKind, str], question: str, texts: Texts) -> tuple[Clue, ...]:
+def clean_recall(recalled: Mapping[ClueKind, str], question: str, texts: SourceText) -> tuple[Clue, ...]:
     """The usable lines of what was recalled: no list marks, canned replies, echoes of the question or repetitions.
 
     A line that nearly repeats sentences of the text becomes those sentences, and has their place.
@@ -90,14 +90,14 @@ def clean(recalled: Mapping[ClueKind, str], question: str, texts: Texts) -> tupl
     clues: list[Clue] = []
     for kind, raw in recalled.items():
         lines = [" ".join(raw.split())] if kind == "answer" else raw.splitlines()  # an answer is one, or none
-        for line in map(_bare, lines):
+        for line in map(_strip_marks, lines):
             for clue in _clues(line, kind, question, texts):
                 if not any(_same(clue, other) for other in clues):
                     clues.append(clue)
     return tuple(clues[:MAX_CLUES])
 
 
-def merged(first: Sequence[Clue], others: Sequence[Clue]) -> tuple[Clue, ...]:
+def merge_clues(first: Sequence[Clue], others: Sequence[Clue]) -> tuple[Clue, ...]:
     """The first clues, and the others that say something else."""
     return (*first, *(clue for clue in others if not any(_same(clue, other) for other in first)))
 
@@ -115,10 +115,10 @@ def is_echo(text: str, question: str) -> bool:
     """
     own, asked = frozenset(terms(text)), frozenset(terms(question))
     names = sum(term >= FIRST_UNSPACED for term in own - asked) >= NAME
-    return (len(own & asked) >= ECHO * len(own) and not names) or content(text) <= content(question)
+    return (len(own & asked) >= ECHO * len(own) and not names) or content_stems(text) <= content_stems(question)
 
 
-def _clues(line: str, kind: ClueKind, question: str, texts: Texts) -> list[Clue]:
+def _clues(line: str, kind: ClueKind, question: str, texts: SourceText) -> list[Clue]:
     """What a line says as one clue where it stands in the text as a whole, else its sentences, each for itself.
 
     Of a line that is canned or an echo, only the sentences that stand in the text are kept; likewise what is left of
@@ -130,11 +130,11 @@ def _clues(line: str, kind: ClueKind, question: str, texts: Texts) -> list[Clue]
     hollow = is_canned(line) or is_echo(line, question)
     spans = list(sentences(line))
     whole_sentences = spans if len(spans) == 1 or line.endswith(_ENDS) else spans[:-1]
-    pieces = ((span, _clue(_bare(line[slice(*span)]), kind, question, texts)) for span in spans)
+    pieces = ((span, _clue(_strip_marks(line[slice(*span)]), kind, question, texts)) for span in spans)
     return [clue for span, clue in pieces if clue and (clue.place or (span in whole_sentences and not hollow))]
 
 
-def _clue(text: str, kind: ClueKind, question: str, texts: Texts) -> Clue | None:
+def _clue(text: str, kind: ClueKind, question: str, texts: SourceText) -> Clue | None:
     if not _says_something(text, kind) or is_echo(text, question):
         return None
     if kind == "question":
@@ -147,7 +147,7 @@ def _clue(text: str, kind: ClueKind, question: str, texts: Texts) -> Clue | None
     return Clue(text, "question" if kind == "span" and text.endswith(("?", "？")) else kind)
 
 
-def _bare(line: str) -> str:
+def _strip_marks(line: str) -> str:
     """A line without the marks, labels and quotes around what it says, and without saying it again and again."""
     text, before = _SPECIAL.sub(" ", line)[:LONGEST_LINE].strip(_QUOTES), ""
     while text != before:

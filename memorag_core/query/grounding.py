@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from memorag_core.text.chunking import sentences
 from memorag_core.text.source_text import numbers
-from memorag_core.text.terms import content, stems
+from memorag_core.text.terms import content_stems, stems
 
 NEAR = 3
 SHARE = 0.6
@@ -28,28 +28,28 @@ class _Near:
     numbers: frozenset[str]
 
 
-def unsupported(answer: str, question: str, passages: Sequence[str]) -> tuple[str, ...]:
+def unsupported_claims(answer: str, question: str, passages: Sequence[str]) -> tuple[str, ...]:
     """The sentences of an answer that no passage bears out.
 
     A sentence is borne out where some sentences in a row have most of its content words beyond those of the question,
     all its numbers and all its names. A mere yes or no is where all the evidence together has most of the question's.
     """
-    near = [window for passage in passages for window in _windows(passage)]
+    near = [window for passage in passages for window in _split_windows(passage)]
     spans = [answer[start:end] for start, end in sentences(answer)]
-    return tuple(span for span in spans if not _borne_out(span, question, near))
+    return tuple(span for span in spans if not _is_supported(span, question, near))
 
 
-def _windows(passage: str) -> list[_Near]:
+def _split_windows(passage: str) -> list[_Near]:
     spans = list(sentences(passage))
     rows = [passage[first:last] for (first, _), (_, last) in zip(spans, spans[NEAR - 1 :] or spans[-1:], strict=False)]
     return [_Near(frozenset(stems(row)), frozenset(numbers(row))) for row in rows]
 
 
-def _borne_out(sentence: str, question: str, near: Sequence[_Near]) -> bool:
+def _is_supported(sentence: str, question: str, near: Sequence[_Near]) -> bool:
     claim = _YES_OR_NO.sub("", sentence)
-    if not content(claim):
-        return _touched(question, near)
-    asked, said = content(question), content(claim)
+    if not content_stems(claim):
+        return _is_on_topic(question, near)
+    asked, said = content_stems(question), content_stems(claim)
     words = said - asked or said
     figures = frozenset(numbers(claim)) - frozenset(numbers(question) if said - asked else ())
     names = frozenset(stems(" ".join(_NAME.findall(claim)))) & words
@@ -60,8 +60,8 @@ def _borne_out(sentence: str, question: str, near: Sequence[_Near]) -> bool:
     )
 
 
-def _touched(question: str, near: Sequence[_Near]) -> bool:
+def _is_on_topic(question: str, near: Sequence[_Near]) -> bool:
     """Whether the evidence is about what a question asks, all of it together."""
-    asked = content(question)
+    asked = content_stems(question)
     there = frozenset[str]().union(*(window.stems for window in near))
     return len(asked & there) >= TOUCHED * max(1, len(asked)) and bool(near)

@@ -11,21 +11,21 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from memorag_core.context.corpus import Corpus, united
+from memorag_core.context.corpus import Corpus, merge
 from memorag_core.errors import InputError
 from memorag_core.query.citations import cite
-from memorag_core.query.clues import clean, merged
-from memorag_core.query.grounding import unsupported
-from memorag_core.query.recall import looked_at
-from memorag_core.query.search import Found, reranked, search
-from memorag_core.query.summarize import TOKENS_A_WORD, Wanted, condensed, in_turn
+from memorag_core.query.clues import clean_recall, merge_clues
+from memorag_core.query.grounding import unsupported_claims
+from memorag_core.query.recall import attention_clues
+from memorag_core.query.search import Found, rerank, search
+from memorag_core.query.summarize import TOKENS_A_WORD, SummaryRequest, interleave, map_reduce
 from memorag_core.text.pages import page_of
 from memorag_core.text.prompts import prompts_for, render_answer
 from memorag_core.types import Answer, Chunk, Clue, OnText, Passage, Task, ignore_text
 
 if TYPE_CHECKING:
-    from memorag_core.components import Parts
-    from memorag_core.concurrency.lru import Recent
+    from memorag_core.components import Components
+    from memorag_core.concurrency.lru import LRUCache
     from memorag_core.config import Profile, Settings
     from memorag_core.context.corpus import Context
     from memorag_core.runtime import Recalled
@@ -36,35 +36,37 @@ MAX_CONTEXTS = 16
 
 
 @dataclass(frozen=True)
-class Inquiry:
+class Query:
     """What is needed to ask one context, or several as one; used by one thread at a time."""
 
     contexts: tuple[Context, ...]
-    parts: Parts
+    components: Components
     profile: Profile
     settings: Settings
-    recalled: Recent[Recalled, tuple[Clue, ...]]
+    recall_cache: LRUCache[Recalled, tuple[Clue, ...]]
     on_text: OnText = ignore_text
 
     @cached_property
     def corpus(self) -> Corpus:
         """What is searched."""
-        return united(self.contexts, self.parts.readers)
+        return merge(self.contexts, self.components.indexers)
 
     def recall(self, question: str) -> tuple[Clue, ...]:
         """What the memory model looks at and what it says, checked; what was recalled for a question before is kept."""
         key = question, tuple((context.id, context.manifest.seal) for context in self.contexts)
-        if (known := self.recalled.get(key)) is not None:
+        if (known := self.recall_cache.get(key)) is not None:
             return known
-        seen = looked_at(self.corpus, question)
-        said = self._generated(question) if self.profile.recall == "both" or not seen else ()
-        return self.recalled.put(key, merged(seen, said))
+        seen = attention_clues(self.corpus, question)
+        said = self._generate_clues(question) if self.profile.recall == "both" or not seen else ()
+        return self.recall_cache.put(key, merge_clues(seen, said))
 
-    def _generated(self, question: str) -> tuple[Clue, ...]:
+    def _generate_clues(self, question: str) -> tuple[Clue, ...]:
         clues: tuple[Clue, ...] = ()
         for context in self.contexts:
-            spans, questions = self.parts.memory.recall(context.memory, question)
-            clues = merged(clues, clean({"span": spans, "question": questions}, question, self.corpus.texts))
+            spans, questions = self.components.memory.recall(context.memory, question)
+            clues = merge_clues(
+                clues, clean_recall({"span": spans, "question": questions}, question, self.corpus.texts)
+            )
         return clues
 
     def retrieve(
@@ -72,9 +74,9 @@ class Inquiry:
     ) -> tuple[Passage, ...]:
         """Passages found by the question and its clues, best first."""
         found = search(self.corpus, question, clues, max(k or 0, self.settings.hits))
-        if self.parts.reranker:
-            found = reranked(found, question, self.corpus.chunks, self.parts.reranker)
-        return self._within_budget(found[:k], tokens or self.settings.evidence_tokens)
+        if self.components.reranker:
+            found = rerank(found, question, self.corpus.chunks, self.components.reranker)
+        return self._fit_budget(found[:k], tokens or self.settings.evidence_tokens)
 
     def answer(self, question: str, task: Task = "memorag", use_memory_answer: bool = False) -> Answer:
         """Clues, evidence, and the generator's answer from that evidence; by `qa`, the memory's own without evidence.
@@ -82,58 +84,58 @@ class Inquiry:
         `use_memory_answer` searches with the memory's own answer too.
         """
         if task == "qa":
-            return self._from_memory(question)
+            return self._answer_from_memory(question)
         clues = self.recall(question)
         if use_memory_answer:
-            clues = (*self._guesses(question), *clues)
+            clues = (*self._guess_answers(question), *clues)
         evidence = self.retrieve(question, clues)
-        prompts = prompts_for(question, self.parts.templates)
+        prompts = prompts_for(question, self.components.templates)
         prompt = render_answer(prompts, question, [passage.chunk.text for passage in evidence])
-        return self._written(prompt, "memorag", self.profile.answer, question, (clues, evidence))
+        return self._write(prompt, "memorag", self.profile.answer, question, (clues, evidence))
 
-    def _guesses(self, question: str) -> Iterator[Clue]:
+    def _guess_answers(self, question: str) -> Iterator[Clue]:
         """What each memory answers by itself, to search with."""
         for context in self.contexts:
-            guess = self.parts.memory.answer(context.memory, question, self.profile.answer)
-            yield from clean({"answer": guess}, question, self.corpus.texts)
+            guess = self.components.memory.answer(context.memory, question, self.profile.answer)
+            yield from clean_recall({"answer": guess}, question, self.corpus.texts)
 
-    def _from_memory(self, question: str) -> Answer:
+    def _answer_from_memory(self, question: str) -> Answer:
         """The memory model's own answer, without evidence."""
         if len(self.contexts) > 1:
             raise InputError("Memory alone answers for one context: name one, or let evidence be looked for in all.")
         [context] = self.contexts
-        text = self.parts.memory.answer(context.memory, question, self.profile.answer)
+        text = self.components.memory.answer(context.memory, question, self.profile.answer)
         self.on_text(text)
         return Answer(text, "qa")
 
     def summarize(self, focus: str | None, words: int) -> Answer:
         """Key points recalled from memory, evidence for each, and one text about them."""
         [context] = self.contexts
-        prompts = prompts_for(context.chunks[0].text, self.parts.templates)
-        points = self.parts.memory.key_points(context.memory, prompts, focus)
-        clues = clean({"span": points}, focus or "", context.texts)
+        prompts = prompts_for(context.chunks[0].text, self.components.templates)
+        points = self.components.memory.key_points(context.memory, prompts, focus)
+        clues = clean_recall({"span": points}, focus or "", context.texts)
         topics = [*filter(None, [focus]), *(clue.text for clue in clues)] or [context.manifest.title]
-        wanted = Wanted(prompts, focus, words, self.settings.evidence_tokens)
+        wanted = SummaryRequest(prompts, focus, words, self.settings.evidence_tokens)
         tokens = wanted.room * wanted.parts(sum(len(document.text) for document in context.documents))
         found = [self.retrieve(topic, (), tokens=tokens) for topic in topics]
-        evidence = in_turn(found, tokens, self.parts.generator)
-        texts = condensed([chunk.text for chunk in self._in_order(evidence)], wanted, self.parts.generator)
-        prompt = wanted.asked(texts)
-        return self._written(prompt, "summarize", words * TOKENS_A_WORD, focus or "", (clues, evidence))
+        evidence = interleave(found, tokens, self.components.generator)
+        texts = map_reduce([chunk.text for chunk in self._order_chunks(evidence)], wanted, self.components.generator)
+        prompt = wanted.render(texts)
+        return self._write(prompt, "summarize", words * TOKENS_A_WORD, focus or "", (clues, evidence))
 
-    def _in_order(self, passages: Sequence[Passage]) -> list[Chunk]:
+    def _order_chunks(self, passages: Sequence[Passage]) -> list[Chunk]:
         """Their chunks as they stand in the documents."""
         order = {document.id: number for number, document in enumerate(self.corpus.documents)}
         chunks = (passage.chunk for passage in passages)
         return sorted(chunks, key=lambda chunk: (order[chunk.document_id], chunk.start))
 
-    def _within_budget(self, found: Sequence[Found], tokens: int) -> tuple[Passage, ...]:
+    def _fit_budget(self, found: Sequence[Found], tokens: int) -> tuple[Passage, ...]:
         """The best passages that fit, at least one."""
         pages = {document.id: document.pages for document in self.corpus.documents}
         chunks = [self.corpus.chunks[item.chunk] for item in found]
         kept: list[Passage] = []
         used = 0
-        counts = self.parts.generator.count([chunk.text for chunk in chunks])
+        counts = self.components.generator.count([chunk.text for chunk in chunks])
         for item, chunk, count in zip(found, chunks, counts, strict=True):
             if kept and used + count > tokens:
                 continue
@@ -141,7 +143,7 @@ class Inquiry:
             kept.append(Passage(chunk, item.score, item.found_by, page_of(pages[chunk.document_id], chunk.start)))
         return tuple(kept)
 
-    def _written(
+    def _write(
         self,
         prompt: str,
         task: Task,
@@ -151,15 +153,15 @@ class Inquiry:
     ) -> Answer:
         """The generator's text, with citations from the evidence, checked against it."""
         clues, evidence = ground
-        text = self.parts.generator.generate(prompt, max_new_tokens, self.on_text)
+        text = self.components.generator.generate(prompt, max_new_tokens, self.on_text)
         citations = cite(text, question, evidence, self.corpus.texts)
         assert all(self.corpus.texts.at(citation.place) == citation.quote for citation in citations)
-        open_claims = unsupported(text, question, [passage.chunk.text for passage in evidence])
+        open_claims = unsupported_claims(text, question, [passage.chunk.text for passage in evidence])
         supported = bool(text.strip()) and not open_claims
         return Answer(text, task, citations, clues, evidence, supported, open_claims)
 
 
-def contexts_in(context_id: str | Sequence[str]) -> list[str]:
+def split_ids(context_id: str | Sequence[str]) -> list[str]:
     """The ids of the contexts to ask, each once. Raises `InputError` where they are none or too many."""
     ids = [context_id] if isinstance(context_id, str) else list(dict.fromkeys(context_id))
     if not 1 <= len(ids) <= MAX_CONTEXTS:

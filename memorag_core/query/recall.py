@@ -12,33 +12,33 @@ from memorag_core.types import Chunk, Clue, Place
 
 if TYPE_CHECKING:
     from memorag_core.context.corpus import Corpus
-    from memorag_core.retrieval.attention import Look
+    from memorag_core.retrieval.attention import QueryAttention
 
 MOST = 6
 SHORTEST = 3
 
 
-def looked_at(corpus: Corpus, question: str) -> list[Clue]:
+def attention_clues(corpus: Corpus, question: str) -> list[Clue]:
     """The sentence looked at most in each of the passages looked at most, best first; none without attention."""
     if corpus.attention is None:
         return []
-    look = corpus.attention.look(question)
-    clues = (_clue(corpus.chunks[hit.chunk], hit.chunk, look, question) for hit in look.best(MOST))
+    attend = corpus.attention.attend(question)
+    clues = (_clue(corpus.chunks[hit.chunk], hit.chunk, attend, question) for hit in attend.best(MOST))
     return [clue for clue in clues if clue]
 
 
-def _clue(chunk: Chunk, number: int, look: Look, question: str) -> Clue | None:
+def _clue(chunk: Chunk, number: int, attend: QueryAttention, question: str) -> Clue | None:
     spans = [span for span in sentences(chunk.text) if _says_more(chunk.text[slice(*span)], question)]
     if not spans:
         return None
     before = len(chunk.indexed) - len(chunk.text)
-    weights = look.weigh(number, chunk.indexed, _moved(spans, before))
+    weights = attend.weigh(number, chunk.indexed, _shift(spans, before))
     start, end = spans[weights.index(max(weights))]
     place = Place(chunk.document_id, chunk.start + start, chunk.start + end)
     return Clue(chunk.text[start:end], "attended", place)
 
 
-def _moved(spans: Sequence[Span], by: int) -> list[Span]:
+def _shift(spans: Sequence[Span], by: int) -> list[Span]:
     return [(start + by, end + by) for start, end in spans]
 
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from memorag_core.retrieval.base import Hit
-from memorag_core.retrieval.fusion import RRF_K, fuse
+from memorag_core.retrieval.fusion import RRF_K, reciprocal_rank_fusion
 from memorag_core.types import Chunk, Clue
 
 if TYPE_CHECKING:
     from memorag_core.context.corpus import Corpus
-    from memorag_core.retrieval.cross_encoder import Reranker
+    from memorag_core.retrieval.cross_encoder import CrossEncoder
 
 ASKED, PLACED, NAMED, UNPLACED = 1.0, 0.2, 1.0, 0.35
 """What the question weighs, all clues with a place together, all names together, and all other clues together.
@@ -52,20 +52,20 @@ class Ranking:
 
 def search(context: Corpus, question: str, clues: Sequence[Clue], depth: int) -> list[Found]:
     """Chunks that bear on a question, best first; `depth` is how many each search brings."""
-    rankings = [*_asked(context, question, clues, depth), _placed(context, clues)]
-    return _fused([*rankings, _named(context, question, _fused(rankings))])
+    rankings = [*_search_queries(context, question, clues, depth), _rank_places(context, clues)]
+    return _fuse([*rankings, _rank_mentions(context, question, _fuse(rankings))])
 
 
-def _asked(context: Corpus, question: str, clues: Sequence[Clue], depth: int) -> Iterator[Ranking]:
+def _search_queries(context: Corpus, question: str, clues: Sequence[Clue], depth: int) -> Iterator[Ranking]:
     """What is found by the words of the question, and of each clue that stands nowhere."""
     others = [clue.text for clue in clues if clue.place is None]
     weights = [ASKED, *(UNPLACED / len(others) for _ in others)]
     queries = [question, *others]
     for query, hits, weight in zip(queries, context.index.search(queries, max(depth, JUDGED)), weights, strict=True):
-        yield Ranking({hit.chunk: query for hit in context.surroundings.judged(hits)[:depth]}, weight)
+        yield Ranking({hit.chunk: query for hit in context.surroundings.smooth(hits)[:depth]}, weight)
 
 
-def _placed(context: Corpus, clues: Sequence[Clue]) -> Ranking:
+def _rank_places(context: Corpus, clues: Sequence[Clue]) -> Ranking:
     """The chunks that clues stand in."""
     chunks: dict[int, str] = {}
     for clue in clues:
@@ -74,28 +74,28 @@ def _placed(context: Corpus, clues: Sequence[Clue]) -> Ranking:
     return Ranking(chunks, PLACED)
 
 
-def _named(context: Corpus, question: str, ranked: Sequence[Found]) -> Ranking:
+def _rank_mentions(context: Corpus, question: str, ranked: Sequence[Found]) -> Ranking:
     """The sections that the question and the first evidence name, those found already first."""
     chunks, titles = context.chunks, context.titles
-    named = {link.chunk: link.name for link in titles.named_in(question)}
+    named = {link.chunk: link.name for link in titles.find_mentions(question)}
     for passage in (chunks[found.chunk] for found in ranked[:LOOKED_AT]):
-        for link in titles.named_in(passage.text):
+        for link in titles.find_mentions(passage.text):
             if not passage.beside(chunks[link.chunk]):
                 named.setdefault(link.chunk, link.name)
     scores = {found.chunk: found.score for found in ranked}
     return Ranking({chunk: named[chunk] for chunk in sorted(named, key=lambda n: -scores.get(n, 0.0))}, NAMED)
 
 
-def _fused(rankings: Sequence[Ranking]) -> list[Found]:
+def _fuse(rankings: Sequence[Ranking]) -> list[Found]:
     hits = [[Hit(chunk, 0.0) for chunk in ranking.chunks] for ranking in rankings]
-    fused = fuse(hits, [ranking.weight for ranking in rankings])
+    fused = reciprocal_rank_fusion(hits, [ranking.weight for ranking in rankings])
     return [
         Found(item.chunk, item.score, tuple(rankings[number].chunks[item.chunk] for number in item.found_by))
         for item in fused
     ]
 
 
-def reranked(found: Sequence[Found], question: str, chunks: Sequence[Chunk], reranker: Reranker) -> list[Found]:
+def rerank(found: Sequence[Found], question: str, chunks: Sequence[Chunk], reranker: CrossEncoder) -> list[Found]:
     """The candidates, best first, those read again with the reciprocal of their new rank added to their score."""
     again = found[:READ_AGAIN]
     scores = reranker.scores(question, [chunks[item.chunk].indexed for item in again])

@@ -21,7 +21,7 @@ MOST_PARTS = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class SummaryRequest:
     """A summary of about `words` words about `focus`, by a generator that is shown `room` tokens of text at once."""
 
     prompts: Prompts
@@ -34,12 +34,12 @@ class Wanted:
         for_words = ceil(self.words * EVIDENCE_A_WORD / self.room)
         return min(MOST_PARTS, max(for_words, ceil(characters / CHARACTERS_A_PART)))
 
-    def asked(self, texts: Sequence[str], words: int | None = None) -> str:
+    def render(self, texts: Sequence[str], words: int | None = None) -> str:
         """The prompt for a summary of texts."""
         return render_summary(self.prompts, texts, self.focus, words or self.words)
 
 
-def in_turn(found: Sequence[Sequence[Passage]], tokens: int, generator: Generator) -> tuple[Passage, ...]:
+def interleave(found: Sequence[Sequence[Passage]], tokens: int, generator: Generator) -> tuple[Passage, ...]:
     """The best passage of every list, then every second, and so on: each once, while they fit; one at least."""
     firsts: dict[Chunk, Passage] = {}
     for passage in filter(None, chain.from_iterable(zip_longest(*found))):
@@ -52,13 +52,13 @@ def in_turn(found: Sequence[Sequence[Passage]], tokens: int, generator: Generato
     return tuple(kept)
 
 
-def condensed(texts: Sequence[str], wanted: Wanted, generator: Generator) -> list[str]:
+def map_reduce(texts: Sequence[str], wanted: SummaryRequest, generator: Generator) -> list[str]:
     """Texts that fit the generator's room: those given, or summaries of groups of them, in their order."""
     while len(texts) > 1 and sum(counts := generator.count(texts)) > wanted.room:
         groups = list(_groups(texts, counts, wanted.room))
         words = max(1, wanted.room // (2 * TOKENS_A_WORD))
         texts = [
-            generator.generate(wanted.asked(group, words), words * TOKENS_A_WORD) if len(group) > 1 else group[0]
+            generator.generate(wanted.render(group, words), words * TOKENS_A_WORD) if len(group) > 1 else group[0]
             for group in groups
         ]
     return list(texts)

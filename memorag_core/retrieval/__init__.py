@@ -11,8 +11,8 @@ from memorag_core.models.weights import Weights
 from memorag_core.retrieval.base import Index, Retriever
 
 if TYPE_CHECKING:
-    from memorag_core.retrieval.attention import AttendedRetriever
-    from memorag_core.retrieval.cross_encoder import Reranker
+    from memorag_core.retrieval.attention import AttentionIndexer
+    from memorag_core.retrieval.cross_encoder import CrossEncoder
 
 
 def open_retriever(profile: Profile, weights: Weights) -> Retriever:
@@ -61,22 +61,22 @@ RETRIEVERS: dict[str, Callable[[Profile, Weights], Retriever]] = {
 }
 
 
-def open_attention(profile: Profile, weights: Weights) -> AttendedRetriever | None:
+def open_attention(profile: Profile, weights: Weights) -> AttentionIndexer | None:
     """Recall by the memory model's own attention; None where the profile knows no heads of it."""
     if not profile.heads:
         return None
-    from memorag_core.retrieval.attention import AttendedRetriever
+    from memorag_core.retrieval.attention import AttentionIndexer
 
-    return AttendedRetriever(weights.language_model(profile.memory_model), profile.heads)
+    return AttentionIndexer(weights.language_model(profile.memory_model), profile.heads)
 
 
-def open_reranker(profile: Profile, weights: Weights) -> Reranker | None:
+def open_reranker(profile: Profile, weights: Weights) -> CrossEncoder | None:
     """The cross-encoder of the profile; None where it has none. Raises `ModelUnavailable` as `open_retriever` does."""
     if profile.reranker is None:
         return None
-    from memorag_core.retrieval.cross_encoder import Reranker
+    from memorag_core.retrieval.cross_encoder import CrossEncoder
 
-    return Reranker(weights.source(profile.reranker), weights.device)
+    return CrossEncoder(weights.source(profile.reranker), weights.device)
 
 
 __all__ = ["RETRIEVERS", "Index", "Retriever", "open_attention", "open_reranker", "open_retriever"]

@@ -17,12 +17,12 @@ from typing import Any, cast
 import torch
 from safetensors.torch import load_file, save_file
 
-from memorag_core.concurrency.cancellation import check
+from memorag_core.concurrency.cancellation import raise_if_cancelled
 from memorag_core.config import Head
 from memorag_core.models.lm.attention import head_width
-from memorag_core.models.lm.attention_heads import keys_of, queries_of
+from memorag_core.models.lm.attention_heads import head_keys, head_queries
 from memorag_core.models.lm.language_model import LanguageModel
-from memorag_core.retrieval.base import Hit, Index, Retriever, reusing
+from memorag_core.retrieval.base import Hit, Index, Retriever, encode_missing
 from memorag_core.text.chunking import Span
 from memorag_core.types import OnStep
 
@@ -32,7 +32,7 @@ FAR = 200
 """Where a question is thought to stand behind each passage, in tokens from the passage's beginning."""
 
 
-class AttendedRetriever(Retriever):
+class AttentionIndexer(Retriever):
     """Texts by the attention that the tokens of a query pay to theirs, in the heads that retrieve."""
 
     def __init__(self, lm: LanguageModel, heads: Sequence[Head]) -> None:
@@ -59,42 +59,42 @@ class AttendedRetriever(Retriever):
     def count(self, texts: Sequence[str]) -> list[int]:
         return self.lm.count(texts)
 
-    def index(self, texts: Sequence[str], on_step: OnStep) -> AttendedIndex:
-        rows = self._read(texts, on_step)
-        return self._indexed(rows)
+    def index(self, texts: Sequence[str], on_step: OnStep) -> AttentionIndex:
+        rows = self._read_keys(texts, on_step)
+        return self._make_index(rows)
 
-    def update(self, index: Index, old: Sequence[str], new: Sequence[str], on_step: OnStep) -> AttendedIndex:
+    def update(self, index: Index, old: Sequence[str], new: Sequence[str], on_step: OnStep) -> AttentionIndex:
         """Reads only the texts that are not among the old ones."""
-        known = dict(zip(old, cast(AttendedIndex, index).split(), strict=True))
-        return self._indexed(reusing(known, new, lambda missing: self._read(missing, on_step)))
+        known = dict(zip(old, cast(AttentionIndex, index).split(), strict=True))
+        return self._make_index(encode_missing(known, new, lambda missing: self._read_keys(missing, on_step)))
 
-    def load(self, folder: Path) -> AttendedIndex:
+    def load(self, folder: Path) -> AttentionIndex:
         tensors = load_file(folder / KEYS)
-        return AttendedIndex(self, Keys(tensors["keys"], tensors["scales"]), tensors["lengths"])
+        return AttentionIndex(self, Keys(tensors["keys"], tensors["scales"]), tensors["lengths"])
 
-    def united(self, indexes: Sequence[Index], sizes: Sequence[int]) -> AttendedIndex:
+    def merge(self, indexes: Sequence[Index], sizes: Sequence[int]) -> AttentionIndex:
         """What the keys of all texts together are: a question's attention is shared among all of them."""
-        return self._indexed([keys for index in indexes for keys in cast(AttendedIndex, index).split()])
+        return self._make_index([keys for index in indexes for keys in cast(AttentionIndex, index).split()])
 
     def settings(self) -> dict[str, Any]:
         return {"heads": [list(head) for head in self.heads]}
 
-    def _read(self, texts: Sequence[str], on_step: OnStep) -> list[Keys]:
+    def _read_keys(self, texts: Sequence[str], on_step: OnStep) -> list[Keys]:
         """The keys of each text, those of like length read together."""
         ids = self.lm.encode(texts) if texts else []
         rows: dict[int, Keys] = {}
         for batch in _batches(ids):
-            check()
-            keys = keys_of(self.lm, [ids[number] for number in batch], self.groups)
-            rows |= zip(batch, map(quantized, keys), strict=True)
+            raise_if_cancelled()
+            keys = head_keys(self.lm, [ids[number] for number in batch], self.groups)
+            rows |= zip(batch, map(quantize, keys), strict=True)
             on_step(len(rows), len(texts))
         return [rows[number] for number in range(len(texts))]
 
-    def _indexed(self, rows: Sequence[Keys]) -> AttendedIndex:
+    def _make_index(self, rows: Sequence[Keys]) -> AttentionIndex:
         width = len(self.groups), head_width(self.lm.model.config)
         empty = Keys(torch.zeros(0, *width, dtype=torch.int8), torch.zeros(0, width[0], dtype=torch.float16))
         whole = Keys(*(torch.cat(parts) for parts in zip(*((k.keys, k.scales) for k in (empty, *rows)), strict=True)))
-        return AttendedIndex(self, whole, torch.tensor([len(row.keys) for row in rows], dtype=torch.int32))
+        return AttentionIndex(self, whole, torch.tensor([len(row.keys) for row in rows], dtype=torch.int32))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,28 +105,28 @@ class Keys:
     scales: torch.Tensor
 
 
-def quantized(keys: torch.Tensor) -> Keys:
+def quantize(keys: torch.Tensor) -> Keys:
     """Keys (tokens, groups, head dimension) in 8 bits, one scale a token and group."""
     scales = (keys.abs().amax(-1) / 127).clamp_min(1e-6).to(torch.float16)
     return Keys((keys / scales[..., None]).round().clamp(-127, 127).to(torch.int8).cpu(), scales.cpu())
 
 
-class AttendedIndex(Index):
+class AttentionIndex(Index):
     """The keys of all texts one after the other; `lengths` int32 (texts) are their tokens."""
 
-    def __init__(self, retriever: AttendedRetriever, keys: Keys, lengths: torch.Tensor) -> None:
+    def __init__(self, retriever: AttentionIndexer, keys: Keys, lengths: torch.Tensor) -> None:
         self.retriever = retriever
         self.keys = keys
         self.lengths = lengths
         self.starts = [0, *torch.cumsum(lengths, 0).tolist()]
 
     def search(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
-        return [self.look(query).best(k) for query in queries]
+        return [self.attend(query).best(k) for query in queries]
 
-    def look(self, query: str) -> Look:
+    def attend(self, query: str) -> QueryAttention:
         """Read a query once, and see what its tokens attend to in all texts."""
-        rows = queries_of(self.retriever.lm, query, self.retriever.heads, FAR)
-        return Look(self, rows)
+        rows = head_queries(self.retriever.lm, query, self.retriever.heads, FAR)
+        return QueryAttention(self, rows)
 
     def save(self, folder: Path) -> None:
         tensors = {"keys": self.keys.keys, "scales": self.keys.scales, "lengths": self.lengths}
@@ -138,10 +138,10 @@ class AttendedIndex(Index):
         return [Keys(*both) for both in zip(self.keys.keys.split(sizes), self.keys.scales.split(sizes), strict=True)]
 
 
-class Look:
+class QueryAttention:
     """The attention of one query: which texts it falls on, and which of their tokens."""
 
-    def __init__(self, index: AttendedIndex, rows: torch.Tensor) -> None:
+    def __init__(self, index: AttentionIndex, rows: torch.Tensor) -> None:
         """Take the query's own rows: scaled queries (heads, query tokens, head dimension)."""
         self.index = index
         self.rows = rows
@@ -165,8 +165,10 @@ class Look:
         """How much of the attention on a text, `text`, falls on each of its spans; length alone is no merit."""
         weights = self.tokens(number).tolist()
         places = self.index.retriever.lm.offsets(text)
-        inside = [[w for (at, _), w in zip(places, weights, strict=True) if start <= at < end] for start, end in spans]
-        return [sum(own) / max(1, len(own)) ** 0.5 for own in inside]
+        resolve_allowed = [
+            [w for (at, _), w in zip(places, weights, strict=True) if start <= at < end] for start, end in spans
+        ]
+        return [sum(own) / max(1, len(own)) ** 0.5 for own in resolve_allowed]
 
     def _by_text(self) -> torch.Tensor:
         """Logarithms of each text's share of the attention of each row: (heads, query tokens, texts)."""

@@ -75,7 +75,7 @@ class Retriever(ABC):
         """Read back what `Index.save` wrote."""
 
     @abstractmethod
-    def united(self, indexes: Sequence[Index], sizes: Sequence[int]) -> Finder:
+    def merge(self, indexes: Sequence[Index], sizes: Sequence[int]) -> Finder:
         """What finds as the index of all texts of several indexes would, of so many texts each, one after the other."""
 
     def settings(self) -> dict[str, Any]:
@@ -83,7 +83,7 @@ class Retriever(ABC):
         return {}
 
 
-def reusing(
+def encode_missing(
     known: Mapping[str, Row], texts: Sequence[str], read: Callable[[Sequence[str]], Sequence[Row]]
 ) -> list[Row]:
     """The row of each text: those known, and of all others what `read` gives for them, each read once."""

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 from scipy.sparse import csr_array, vstack
 
-from memorag_core.concurrency.cancellation import check
+from memorag_core.concurrency.cancellation import raise_if_cancelled
 from memorag_core.errors import ModelUnavailable, require
 from memorag_core.models import hub
 from memorag_core.models.hub import loading
 from memorag_core.retrieval.base import Finder, Hit, Index, Retriever
-from memorag_core.retrieval.fusion import by_score
-from memorag_core.retrieval.vectors import Nearest, Vectors
+from memorag_core.retrieval.fusion import merge_by_score
+from memorag_core.retrieval.vectors import VectorIndex, Vectors
 from memorag_core.retrieval.windows import windows
 from memorag_core.types import OnStep
 
@@ -81,17 +81,17 @@ class BgeM3Retriever(Retriever):
     def index(self, texts: Sequence[str], on_step: OnStep) -> BgeM3Index:
         parts = []
         for start in range(0, len(texts), BATCH):
-            check()
+            raise_if_cancelled()
             parts.append(self._encode(texts[start : start + BATCH]))
             on_step(min(start + BATCH, len(texts)), len(texts))
-        encoded = _joined(parts) if parts else self._nothing()
-        return BgeM3Index(self, Nearest(encoded.dense, self.device).tensors() | _stored(encoded))
+        encoded = _join(parts) if parts else self._nothing()
+        return BgeM3Index(self, VectorIndex(encoded.dense, self.device).tensors() | _quantize(encoded))
 
     def load(self, folder: Path) -> BgeM3Index:
         return BgeM3Index(self, load_file(folder / FILE))
 
-    def united(self, indexes: Sequence[Index], sizes: Sequence[int]) -> UnitedBgeM3:
-        return UnitedBgeM3(self, [cast(BgeM3Index, index) for index in indexes], sizes)
+    def merge(self, indexes: Sequence[Index], sizes: Sequence[int]) -> MergedBgeM3:
+        return MergedBgeM3(self, [cast(BgeM3Index, index) for index in indexes], sizes)
 
     def settings(self) -> dict[str, Any]:
         return {"outputs": ["dense", "lexical", "multi"]}
@@ -99,7 +99,7 @@ class BgeM3Retriever(Retriever):
     def encode_query(self, query: str) -> Encoded:
         """A query; one beyond `max_tokens` as the mean, the maximum and all vectors of its parts."""
         parts = windows(query, self.max_tokens, self.count)
-        encoded = _joined([self._encode(parts[start : start + BATCH]) for start in range(0, len(parts), BATCH)])
+        encoded = _join([self._encode(parts[start : start + BATCH]) for start in range(0, len(parts), BATCH)])
         mean = encoded.dense.mean(0, keepdims=True)
         lexical = csr_array(encoded.lexical.max(axis=0).reshape(1, -1))
         return Encoded(mean / np.linalg.norm(mean), lexical, [np.concatenate(encoded.multi)])
@@ -123,7 +123,7 @@ class BgeM3Retriever(Retriever):
         return Encoded(np.zeros((0, config.hidden_size), np.float32), csr_array((0, config.vocab_size)), [])
 
 
-def _joined(parts: Sequence[Encoded]) -> Encoded:
+def _join(parts: Sequence[Encoded]) -> Encoded:
     return Encoded(
         np.concatenate([part.dense for part in parts]),
         csr_array(vstack([part.lexical for part in parts])),
@@ -131,7 +131,7 @@ def _joined(parts: Sequence[Encoded]) -> Encoded:
     )
 
 
-def _stored(encoded: Encoded) -> dict[str, NDArray[Any]]:
+def _quantize(encoded: Encoded) -> dict[str, NDArray[Any]]:
     """What is kept beside the dense vectors: lexical weights by text, and token vectors in int8, a scale for each."""
     tokens = np.concatenate([np.zeros_like(encoded.dense[:0]), *encoded.multi])
     scales = np.abs(tokens).max(axis=1, keepdims=True, initial=TINIEST) / np.float32(127)
@@ -152,7 +152,7 @@ class BgeM3Index(Index):
     def __init__(self, retriever: BgeM3Retriever, tensors: dict[str, NDArray[Any]]) -> None:
         self.retriever = retriever
         self.tensors = tensors
-        self.nearest = Nearest.of(tensors, retriever.device)
+        self.nearest = VectorIndex.of(tensors, retriever.device)
         self.lexical = csr_array(
             (tensors["weights"], tensors["words"], tensors["rows"]),
             shape=(len(tensors["vectors"]), int(tensors["vocabulary"][0])),
@@ -184,7 +184,7 @@ class BgeM3Index(Index):
         return float((query @ tokens.T).max(axis=1).mean())
 
 
-class UnitedBgeM3(Finder):
+class MergedBgeM3(Finder):
     """Several indexes; a query is encoded once."""
 
     def __init__(self, retriever: BgeM3Retriever, indexes: Sequence[BgeM3Index], sizes: Sequence[int]) -> None:
@@ -194,4 +194,4 @@ class UnitedBgeM3(Finder):
 
     def search(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
         encoded = map(self.retriever.encode_query, queries)
-        return [by_score([index.find(query, k) for index in self.indexes], self.sizes, k) for query in encoded]
+        return [merge_by_score([index.find(query, k) for index in self.indexes], self.sizes, k) for query in encoded]

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
-from memorag_core.concurrency.cancellation import check
+from memorag_core.concurrency.cancellation import raise_if_cancelled
 from memorag_core.retrieval.base import Finder, Hit, Index, Retriever
-from memorag_core.text.terms import function_words, stems
+from memorag_core.text.terms import stems, stop_words
 from memorag_core.types import OnStep
 
 POSTINGS = "bm25.safetensors"
@@ -41,7 +41,7 @@ class Bm25Retriever(Retriever):
         vocabulary: dict[str, int] = {}
         bags: list[list[int]] = []
         for start in range(0, len(texts), BATCH):
-            check()
+            raise_if_cancelled()
             batch = map(stems, texts[start : start + BATCH])
             bags.extend([vocabulary.setdefault(word, len(vocabulary)) for word in text] for text in batch)
             on_step(min(start + BATCH, len(texts)), len(texts))
@@ -52,8 +52,8 @@ class Bm25Retriever(Retriever):
         vocabulary = {word: number for number, word in enumerate(stored["words"])}
         return Bm25Index(vocabulary, load_file(folder / POSTINGS), stored["texts"])
 
-    def united(self, indexes: Sequence[Index], sizes: Sequence[int]) -> UnitedBm25:
-        return UnitedBm25([cast(Bm25Index, index) for index in indexes])
+    def merge(self, indexes: Sequence[Index], sizes: Sequence[int]) -> MergedBm25:
+        return MergedBm25([cast(Bm25Index, index) for index in indexes])
 
     def settings(self) -> dict[str, Any]:
         return {"k1": K1, "b": B}
@@ -79,30 +79,30 @@ class Bm25Index(Index):
         stored = {"texts": self.texts, "words": list(self.vocabulary)}
         (folder / VOCABULARY).write_text(json.dumps(stored, ensure_ascii=False), encoding="utf-8")
 
-    def having(self, word: str) -> int:
+    def document_frequency(self, word: str) -> int:
         """How many texts have a word."""
-        return len(self._having(word))
+        return len(self._postings_of(word))
 
     def scores(self, weights: Sequence[tuple[str, float]]) -> NDArray[np.float32]:
         """The score of each text for some words, each of which is so many times as rare as it is in these texts."""
         scores = np.zeros(self.texts, np.float32)
         for word, weight in weights:
-            at = self._having(word)
+            at = self._postings_of(word)
             scores[self.postings["indices"][at.start : at.stop]] += weight * self.postings["data"][at.start : at.stop]
         return scores
 
-    def _having(self, word: str) -> range:
+    def _postings_of(self, word: str) -> range:
         """Where the postings of a word are."""
         if (number := self.vocabulary.get(word)) is None:
             return range(0)
         return range(*map(int, self.postings["indptr"][number : number + 2]))
 
     def _search(self, query: str, k: int) -> list[Hit]:
-        known = [self.vocabulary[word] for word in _asked(query) if word in self.vocabulary]
+        known = [self.vocabulary[word] for word in _query_terms(query) if word in self.vocabulary]
         return _best(self._bm25.get_scores_from_ids(known), k) if known else []
 
 
-class UnitedBm25(Finder):
+class MergedBm25(Finder):
     """Several indexes, in all of which a word is as rare as in all their texts together.
 
     Lengths of texts still compare with the mean of their own index.
@@ -116,18 +116,23 @@ class UnitedBm25(Finder):
         return [self._search(query, k) for query in queries]
 
     def _search(self, query: str, k: int) -> list[Hit]:
-        rarities = [(word, _rarity(self.texts, sum(i.having(word) for i in self.indexes))) for word in _asked(query)]
+        rarities = [
+            (word, _idf(self.texts, sum(i.document_frequency(word) for i in self.indexes)))
+            for word in _query_terms(query)
+        ]
         scores = [
-            index.scores([(word, rarity / _rarity(index.texts, index.having(word))) for word, rarity in rarities])
+            index.scores(
+                [(word, rarity / _idf(index.texts, index.document_frequency(word))) for word, rarity in rarities]
+            )
             for index in self.indexes
         ]
         return _best(np.concatenate(scores), k)
 
 
-def _asked(query: str) -> list[str]:
+def _query_terms(query: str) -> list[str]:
     """The words of a query to look for: without function words, unless there are no others."""
     words = stems(query)
-    return [word for word in words if word not in function_words()] or words
+    return [word for word in words if word not in stop_words()] or words
 
 
 def _best(scores: NDArray[np.float32], k: int) -> list[Hit]:
@@ -136,9 +141,9 @@ def _best(scores: NDArray[np.float32], k: int) -> list[Hit]:
     return [Hit(int(text), float(scores[text])) for text in best]
 
 
-def _rarity(texts: int, having: int) -> float:
+def _idf(texts: int, document_frequency: int) -> float:
     """The inverse document frequency, in Lucene's variant."""
-    return log(1 + (texts - having + 0.5) / (having + 0.5))
+    return log(1 + (texts - document_frequency + 0.5) / (document_frequency + 0.5))
 
 
 def _bm25() -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from memorag_core.concurrency.cancellation import check
+from memorag_core.concurrency.cancellation import raise_if_cancelled
 from memorag_core.errors import ModelUnavailable
 from memorag_core.models.hub import loading
 from memorag_core.retrieval.windows import windows
@@ -18,7 +18,7 @@ BATCH = 32
 QUERY_SHARE = 0.5
 
 
-class Reranker:
+class CrossEncoder:
     """Any sentence-transformers `CrossEncoder` with one label, from a folder or a hub id."""
 
     def __init__(self, source: str | Path, device: str) -> None:
@@ -72,7 +72,7 @@ class Reranker:
         order = sorted(range(len(pairs)), key=lambda number: len(pairs[number][1]))
         scores = [0.0] * len(pairs)
         for start in range(0, len(pairs), BATCH):
-            check()
+            raise_if_cancelled()
             batch = order[start : start + BATCH]
             given: Any = self.encoder.predict(
                 [pairs[number] for number in batch], batch_size=BATCH, show_progress_bar=False

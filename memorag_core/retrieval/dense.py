@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
-from memorag_core.concurrency.cancellation import check
+from memorag_core.concurrency.cancellation import raise_if_cancelled
 from memorag_core.errors import require
 from memorag_core.models import hub
 from memorag_core.models.hub import loading
-from memorag_core.retrieval.base import Finder, Hit, Index, Retriever, reusing
-from memorag_core.retrieval.fusion import by_score
-from memorag_core.retrieval.vectors import Nearest, Vectors
+from memorag_core.retrieval.base import Finder, Hit, Index, Retriever, encode_missing
+from memorag_core.retrieval.fusion import merge_by_score
+from memorag_core.retrieval.vectors import VectorIndex, Vectors
 from memorag_core.retrieval.windows import windows
 from memorag_core.types import OnStep
 
@@ -53,7 +53,7 @@ class DenseRetriever(Retriever):
         self.model_id = model_id or str(source)
         self.revision = revision or hub.commit(str(source))
         if not any(self.encoder.prompts.values()):
-            self.encoder.prompts |= _published(self.model_id)
+            self.encoder.prompts |= _find_revision(self.model_id)
 
     @property
     def max_tokens(self) -> int:
@@ -66,20 +66,20 @@ class DenseRetriever(Retriever):
         return [len(ids) for ids in encoded["input_ids"]]
 
     def index(self, texts: Sequence[str], on_step: OnStep) -> DenseIndex:
-        return self._indexed(self._rows(texts, on_step))
+        return self._make_index(self._rows(texts, on_step))
 
     def update(self, index: Index, old: Sequence[str], new: Sequence[str], on_step: OnStep) -> DenseIndex:
         """Encodes only the texts that are not among the old ones."""
         known: dict[str, NDArray[Any]] = dict(
             zip(old, cast(DenseIndex, index).nearest.tensors()["vectors"], strict=True)
         )
-        return self._indexed(reusing(known, new, lambda missing: self._rows(missing, on_step)))
+        return self._make_index(encode_missing(known, new, lambda missing: self._rows(missing, on_step)))
 
     def load(self, folder: Path) -> DenseIndex:
-        return DenseIndex(self, Nearest.of(load_file(folder / VECTORS), self.device))
+        return DenseIndex(self, VectorIndex.of(load_file(folder / VECTORS), self.device))
 
-    def united(self, indexes: Sequence[Index], sizes: Sequence[int]) -> UnitedDense:
-        return UnitedDense(self, [cast(DenseIndex, index).nearest for index in indexes], sizes)
+    def merge(self, indexes: Sequence[Index], sizes: Sequence[int]) -> MergedDense:
+        return MergedDense(self, [cast(DenseIndex, index).nearest for index in indexes], sizes)
 
     def settings(self) -> dict[str, Any]:
         prompt = self._prompt(*DOCUMENT)
@@ -89,7 +89,7 @@ class DenseRetriever(Retriever):
         """Unit vectors (queries, dimension), float32; of a query beyond the model's limit, the mean of its parts."""
         room = self._room(self._prompt("query"))
         parts = [windows(query, room, self.count) for query in queries]
-        vectors = _encoded(self.encoder.encode_query, [text for part in parts for text in part])
+        vectors = _encode(self.encoder.encode_query, [text for part in parts for text in part])
         borders = np.cumsum([0, *map(len, parts)])
         means = np.stack([vectors[start:end].mean(0) for start, end in pairwise(borders)])
         return np.asarray(means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), TINIEST), np.float32)
@@ -98,14 +98,14 @@ class DenseRetriever(Retriever):
         """The unit vector of each text, float32."""
         rows: list[NDArray[Any]] = []
         for start in range(0, len(texts), BATCH):
-            check()
-            rows += list(_encoded(self.encoder.encode_document, texts[start : start + BATCH]))
+            raise_if_cancelled()
+            rows += list(_encode(self.encoder.encode_document, texts[start : start + BATCH]))
             on_step(len(rows), len(texts))
         return rows
 
-    def _indexed(self, rows: Sequence[NDArray[Any]]) -> DenseIndex:
+    def _make_index(self, rows: Sequence[NDArray[Any]]) -> DenseIndex:
         vectors = np.stack(rows) if rows else np.zeros((0, 1))
-        return DenseIndex(self, Nearest(np.asarray(vectors, np.float32), self.device))
+        return DenseIndex(self, VectorIndex(np.asarray(vectors, np.float32), self.device))
 
     def _prompt(self, *kinds: str) -> str:
         """What the encoder puts before a text of the first of these kinds that it knows."""
@@ -118,19 +118,19 @@ class DenseRetriever(Retriever):
         return int(self.encoder.max_seq_length or 512) - special - self.count([prompt])[0]
 
 
-def _encoded(encode: Any, texts: Sequence[str]) -> Vectors:
+def _encode(encode: Any, texts: Sequence[str]) -> Vectors:
     vectors = encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
     return np.asarray(vectors, dtype=np.float32)
 
 
-def _published(model_id: str) -> dict[str, str]:
+def _find_revision(model_id: str) -> dict[str, str]:
     return next((prompts for pattern, prompts in PUBLISHED_PROMPTS if re.search(pattern, model_id)), {})
 
 
 class DenseIndex(Index):
     """Vectors of the texts, and the encoder of queries."""
 
-    def __init__(self, retriever: DenseRetriever, nearest: Nearest) -> None:
+    def __init__(self, retriever: DenseRetriever, nearest: VectorIndex) -> None:
         self.retriever = retriever
         self.nearest = nearest
 
@@ -141,10 +141,10 @@ class DenseIndex(Index):
         save_file(self.nearest.tensors(), folder / VECTORS)
 
 
-class UnitedDense(Finder):
+class MergedDense(Finder):
     """The vectors of several indexes; a query is encoded once."""
 
-    def __init__(self, retriever: DenseRetriever, parts: Sequence[Nearest], sizes: Sequence[int]) -> None:
+    def __init__(self, retriever: DenseRetriever, parts: Sequence[VectorIndex], sizes: Sequence[int]) -> None:
         self.retriever = retriever
         self.parts = parts
         self.sizes = sizes
@@ -152,4 +152,4 @@ class UnitedDense(Finder):
     def search(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
         vectors = self.retriever.encode_queries(queries) if queries else np.zeros((0, 1), np.float32)
         found = zip(*(part.search(vectors, k) for part in self.parts), strict=True)
-        return [by_score(rankings, self.sizes, k) for rankings in found]
+        return [merge_by_score(rankings, self.sizes, k) for rankings in found]

@@ -13,7 +13,7 @@ RRF_K = 10
 """Small, as few of the rankings that are fused here are wrong at the top (measured in docs/log.md)."""
 
 
-def by_score(rankings: Sequence[Sequence[Hit]], sizes: Sequence[int], k: int) -> list[Hit]:
+def merge_by_score(rankings: Sequence[Sequence[Hit]], sizes: Sequence[int], k: int) -> list[Hit]:
     """The best hits of several indexes, of so many texts each, whose scores do not depend on the other texts."""
     firsts = [0, *accumulate(sizes)][:-1]
     hits = [Hit(first + hit.chunk, hit.score) for first, hits in zip(firsts, rankings, strict=True) for hit in hits]
@@ -21,7 +21,7 @@ def by_score(rankings: Sequence[Sequence[Hit]], sizes: Sequence[int], k: int) ->
 
 
 @dataclass(frozen=True, slots=True)
-class Fused:
+class FusedText:
     """A text found by one or more queries: the sum of their reciprocal ranks, and who they were."""
 
     chunk: int
@@ -29,7 +29,7 @@ class Fused:
     found_by: tuple[int, ...]
 
 
-def fuse(rankings: Sequence[Sequence[Hit]], weights: Sequence[float]) -> list[Fused]:
+def reciprocal_rank_fusion(rankings: Sequence[Sequence[Hit]], weights: Sequence[float]) -> list[FusedText]:
     """Reciprocal rank fusion (Cormack et al., SIGIR 2009), weighted; each text once, best first.
 
     `found_by` holds the numbers of the rankings that have the text, the largest contribution first.
@@ -39,7 +39,7 @@ def fuse(rankings: Sequence[Sequence[Hit]], weights: Sequence[float]) -> list[Fu
         for rank, hit in enumerate(ranking, start=1):
             found[hit.chunk].append((weight / (RRF_K + rank), number))
     fused = [
-        Fused(
+        FusedText(
             chunk,
             sum(part for part, _ in parts),
             tuple(number for _, number in sorted(parts, key=lambda p: (-p[0], p[1]))),

@@ -38,31 +38,31 @@ class HybridRetriever(Retriever):
         return self.members[0].count(texts)
 
     def index(self, texts: Sequence[str], on_step: OnStep) -> HybridIndex:
-        return HybridIndex([member.index(texts, step) for member, step in self._staged(on_step)])
+        return HybridIndex([member.index(texts, step) for member, step in self._stage_members(on_step)])
 
     def update(self, index: Index, old: Sequence[str], new: Sequence[str], on_step: OnStep) -> HybridIndex:
         held = cast(HybridIndex, index).members
-        staged = zip(self._staged(on_step), held, strict=True)
+        staged = zip(self._stage_members(on_step), held, strict=True)
         return HybridIndex([member.update(one, old, new, step) for (member, step), one in staged])
 
     def load(self, folder: Path) -> HybridIndex:
         return HybridIndex([member.load(folder) for member in self.members])
 
-    def united(self, indexes: Sequence[Index], sizes: Sequence[int]) -> Fusion:
+    def merge(self, indexes: Sequence[Index], sizes: Sequence[int]) -> ScoreFusion:
         held = zip(*(cast(HybridIndex, index).members for index in indexes), strict=True)
-        return Fusion([member.united(those, sizes) for member, those in zip(self.members, held, strict=True)])
+        return ScoreFusion([member.merge(those, sizes) for member, those in zip(self.members, held, strict=True)])
 
     def settings(self) -> dict[str, Any]:
         first, *others = self.members
         with_others = [{"model": other.model_id, "revision": other.revision} | other.settings() for other in others]
         return first.settings() | {"with": with_others}
 
-    def _staged(self, on_step: OnStep) -> list[tuple[Retriever, OnStep]]:
+    def _stage_members(self, on_step: OnStep) -> list[tuple[Retriever, OnStep]]:
         """Each member with its share of the steps."""
         return [(member, share_of(number, len(self.members), on_step)) for number, member in enumerate(self.members)]
 
 
-class Fusion(Finder):
+class ScoreFusion(Finder):
     """What several find in the same texts, fused."""
 
     def __init__(self, finders: Sequence[Finder]) -> None:
@@ -70,10 +70,10 @@ class Fusion(Finder):
 
     def search(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
         found = zip(*(finder.search(queries, max(k, DEPTH)) for finder in self.finders), strict=True)
-        return [blended(rankings)[:k] for rankings in found]
+        return [fuse_zscores(rankings)[:k] for rankings in found]
 
 
-class HybridIndex(Fusion, Index):
+class HybridIndex(ScoreFusion, Index):
     """One index of each member, of the same texts."""
 
     def __init__(self, members: Sequence[Index]) -> None:
@@ -85,15 +85,15 @@ class HybridIndex(Fusion, Index):
             member.save(folder)
 
 
-def blended(rankings: Sequence[Sequence[Hit]]) -> list[Hit]:
+def fuse_zscores(rankings: Sequence[Sequence[Hit]]) -> list[Hit]:
     """All texts of some rankings of one query by the mean of their standard scores, best first."""
     texts = sorted({hit.chunk for ranking in rankings for hit in ranking})
-    means = np.mean([_standard(ranking, texts) for ranking in rankings], axis=0)
+    means = np.mean([_zscores(ranking, texts) for ranking in rankings], axis=0)
     hits = [Hit(text, float(score)) for text, score in zip(texts, means, strict=True)]
     return sorted(hits, key=lambda hit: (-hit.score, hit.chunk))
 
 
-def _standard(ranking: Sequence[Hit], texts: Sequence[int]) -> NDArray[np.float64]:
+def _zscores(ranking: Sequence[Hit], texts: Sequence[int]) -> NDArray[np.float64]:
     """Scores (texts,) with mean 0 and variance 1; a text that was not found has the lowest, and alike are all 0."""
     scores = {hit.chunk: hit.score for hit in ranking}
     lowest = min(scores.values(), default=0.0)

@@ -21,7 +21,7 @@ TRAINED_ON = 64
 Vectors = NDArray[np.float32]
 
 
-class Nearest:
+class VectorIndex:
     """Search over unit vectors (texts, dimension), kept in float16 precision."""
 
     def __init__(self, vectors: Vectors, device: str, trained: Mapping[str, NDArray[Any]] | None = None) -> None:
@@ -38,10 +38,10 @@ class Nearest:
         else:
             self._stored |= trained or _learn(rounded)
             index = _by_cells(rounded, self._stored["centroids"], self._stored["cells"])
-        self._index = _placed(index, device)
+        self._index = _place(index, device)
 
     @classmethod
-    def of(cls, tensors: Mapping[str, NDArray[Any]], device: str) -> Nearest:
+    def of(cls, tensors: Mapping[str, NDArray[Any]], device: str) -> VectorIndex:
         """From what `tensors` gave."""
         trained = {name: tensors[name] for name in ("centroids", "cells") if name in tensors}
         return cls(tensors["vectors"].astype(np.float32), device, trained)
@@ -85,7 +85,7 @@ def _by_cells(vectors: Vectors, centroids: Vectors, cells: NDArray[np.int32]) ->
     return index
 
 
-def _placed(index: Any, device: str) -> Any:
+def _place(index: Any, device: str) -> Any:
     """The index on the GPU of `device`, where it is one and this faiss can use it."""
     faiss = require("faiss", "cpu")
     if not device.startswith("cuda") or not hasattr(faiss, "StandardGpuResources"):

@@ -70,7 +70,7 @@ def split(text: str, limit: int, count: Count) -> list[Span]:
     if limit < 1:
         raise ValueError(f"a chunk needs room for a token, not {limit}")
     pieces = list(_within(text, list(sentences(text)), limit, count))
-    return list(_packed(text, pieces, limit))
+    return list(_pack(text, pieces, limit))
 
 
 def sentences(text: str, start: int = 0, end: int | None = None) -> Iterator[Span]:
@@ -80,9 +80,9 @@ def sentences(text: str, start: int = 0, end: int | None = None) -> Iterator[Spa
     for match in _SENTENCE_END.finditer(text, start, end):
         if _ABBREVIATED.search(text, max(at, match.end() - _LONGEST_ABBREVIATION), match.end()):
             continue
-        yield from _stripped(text, at, match.end())
+        yield from _strip(text, at, match.end())
         at = match.end()
-    yield from _stripped(text, at, end)
+    yield from _strip(text, at, end)
 
 
 def is_talk(text: str) -> bool:
@@ -92,7 +92,7 @@ def is_talk(text: str) -> bool:
     return len(speakers) >= max(TURNS, len(lines) / 2, TURNS_A_SPEAKER * len(set(speakers)))
 
 
-def _stripped(text: str, start: int, end: int) -> Iterator[Span]:
+def _strip(text: str, start: int, end: int) -> Iterator[Span]:
     while start < end and text[start].isspace():
         start += 1
     while end > start and text[end - 1].isspace():
@@ -118,10 +118,10 @@ def _halves(text: str, span: Span) -> list[Span]:
     middle = (start + end) // 2
     borders = [match.end() for match in _WORD.finditer(text, start, end)][:-1]
     cut = min(borders, key=lambda border: abs(border - middle)) if borders else middle
-    return [part for half in ((start, cut), (cut, end)) for part in _stripped(text, *half)]
+    return [part for half in ((start, cut), (cut, end)) for part in _strip(text, *half)]
 
 
-def _packed(text: str, pieces: list[tuple[Span, int]], limit: int) -> Iterator[Span]:
+def _pack(text: str, pieces: list[tuple[Span, int]], limit: int) -> Iterator[Span]:
     """Join neighbours while they fit; break early at a paragraph once two thirds are full."""
     start = end = -1
     filled = 0

@@ -38,7 +38,7 @@ def unique(base: str, taken: Container[str]) -> str:
     return name
 
 
-def qualified(context_id: str, document_id: str) -> str:
+def qualify(context_id: str, document_id: str) -> str:
     """The id of a document among those of several contexts; neither id holds a slash."""
     return f"{context_id}/{document_id}"
 

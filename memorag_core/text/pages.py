@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 BETWEEN = "\n\n"
 
 
-def joined(texts: Iterable[str]) -> tuple[str, tuple[int, ...]]:
+def join_pages(texts: Iterable[str]) -> tuple[str, tuple[int, ...]]:
     """Pages as one text, a blank line between them, and the offset at which each begins.
 
     A page without text begins where the next one does, so no offset is on it.

@@ -35,7 +35,7 @@ _FIGURES = {
 }
 
 
-class Texts:
+class SourceText:
     """Documents with the chunks they were cut into. `bags` holds the terms of each chunk."""
 
     def __init__(self, documents: Sequence[Document], chunks: Sequence[Chunk]) -> None:
@@ -69,7 +69,7 @@ class Texts:
         """What is most like `words` in a chunk or beside it: whole sentences, and where they are too long, a piece."""
         document_id = self.chunks[number].document_id
         text, (low, high) = self.documents[document_id].text, self._around(number)
-        alignment = partial_ratio_alignment(_folded(words), _folded(text[low:high]), score_cutoff=ALIKE)
+        alignment = partial_ratio_alignment(_fold(words), _fold(text[low:high]), score_cutoff=ALIKE)
         if alignment is None:
             return
         core = low + alignment.dest_start, low + alignment.dest_end
@@ -108,19 +108,19 @@ def _sentences_of(text: str, core: Span, around: Span) -> Span:
 def _words_of(text: str, core: Span) -> Span:
     """The core with the words that it cuts, without the white space around it; scripts without spaces are not cut."""
     start, end = core
-    while 0 < start < len(text) and _joined(text[start - 1], text[start]):
+    while 0 < start < len(text) and _is_one_word(text[start - 1], text[start]):
         start -= 1
-    while 0 < end < len(text) and _joined(text[end - 1], text[end]):
+    while 0 < end < len(text) and _is_one_word(text[end - 1], text[end]):
         end += 1
     piece = text[start:end]
     return start + len(piece) - len(piece.lstrip()), end - len(piece) + len(piece.rstrip())
 
 
-def _joined(left: str, right: str) -> bool:
+def _is_one_word(left: str, right: str) -> bool:
     return left.isalnum() and right.isalnum() and len(terms(left + right)) == 1
 
 
-def _folded(text: str) -> str:
+def _fold(text: str) -> str:
     """The text without case, width and kinds of white space and quotes, as long as before."""
     return "".join(map(_letter, text))
 

@@ -59,7 +59,7 @@ def _read(path: Path, name: str) -> str:
     wanted = {field for _, field, _, _ in Formatter().parse(getattr(BUILT_IN.en, name)) if field}
     if found != wanted:
         raise InputError(
-            f"{path} has the fields {_listed(found)}; it needs {_listed(wanted)}, each at least once, and no other. "
+            f"{path} has the fields {_list(found)}; it needs {_list(wanted)}, each at least once, and no other. "
             "Write a brace that is meant as such twice."
         )
     return text
@@ -71,5 +71,5 @@ def _field(part: tuple[str, str | None, str | None, str | None]) -> str | None:
     return f"{field}{f'!{conversion}' if conversion else ''}{f':{form}' if form else ''}" if field is not None else None
 
 
-def _listed(names: set[str | None]) -> str:
+def _list(names: set[str | None]) -> str:
     return ", ".join(sorted(f"{{{name}}}" for name in names)) or "(none)"

@@ -32,13 +32,13 @@ def stems(text: str) -> list[str]:
     return list(_stems(unicodedata.normalize("NFC", plain)))
 
 
-def content(text: str) -> frozenset[str]:
+def content_stems(text: str) -> frozenset[str]:
     """The stems of a text that are not in every text."""
-    return frozenset(stems(text)) - function_words()
+    return frozenset(stems(text)) - stop_words()
 
 
 @lru_cache(maxsize=1)
-def function_words() -> frozenset[str]:
+def stop_words() -> frozenset[str]:
     """Stems of English words that are in every text."""
     return frozenset(stems(_FUNCTION_WORDS))
 

@@ -13,9 +13,9 @@ import torch
 from safetensors.torch import save_file
 from transformers import PreTrainedModel
 
-from memorag_core.context.atomic_files import swap
+from memorag_core.context.atomic_files import replace_folder
 from memorag_core.errors import InputError
-from memorag_core.models.beacon.model import EMBEDDING, UNDERSTOOD, WEIGHTS, BeaconModel, Layout
+from memorag_core.models.beacon.model import EMBEDDING, UNDERSTOOD, WEIGHTS, BeaconLayout, BeaconModel
 from memorag_core.models.lm.fp16_linear import unpack
 from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.training.plan import Plan
@@ -56,7 +56,7 @@ def fresh(model: PreTrainedModel, end_of_text: int, plan: Plan) -> BeaconModel:
     }
     embeddings: Any = model.get_input_embeddings()
     weights[EMBEDDING] = embeddings.weight[end_of_text][None].detach().clone()
-    return BeaconModel(model, Layout(plan.window, plan.ratios[0], 0), weights)
+    return BeaconModel(model, BeaconLayout(plan.window, plan.ratios[0], 0), weights)
 
 
 def write(
@@ -91,6 +91,6 @@ def write(
     lm.tokenizer.save_pretrained(draft)
     (draft / NOTES).write_text(json.dumps(notes, indent=2) + "\n", encoding="utf-8")
     if folder.exists():
-        swap(folder, draft, aside)
+        replace_folder(folder, draft, aside)
     else:
         os.replace(draft, folder)

@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
-from memorag_core.concurrency.cancellation import check
+from memorag_core.concurrency.cancellation import raise_if_cancelled
 from memorag_core.evaluation.datasets import EvalSet
 from memorag_core.generation import Generator
 from memorag_core.text.chunking import Span, sentences
@@ -28,7 +28,7 @@ ASK = {
 
 
 @dataclass(frozen=True, slots=True)
-class Sizes:
+class ClueSizes:
     """Contexts of at most `characters`; of plain text, `questions` are asked of each. `seed` decides where."""
 
     characters: int = 24_000
@@ -37,7 +37,7 @@ class Sizes:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class ClueRecord:
     """A line of fine-tuning data. The lines of a clue's `answer` are sentences of `context`, to the letter."""
 
     context: str
@@ -49,7 +49,7 @@ class Record:
         return asdict(self)
 
 
-def from_sets(sets: Iterable[EvalSet], sizes: Sizes) -> Iterator[Record]:
+def from_sets(sets: Iterable[EvalSet], sizes: ClueSizes) -> Iterator[ClueRecord]:
     """For each question with evidence, its clues, and its answer; the context is the text about them.
 
     A question whose evidence does not fit one context is left out.
@@ -68,22 +68,22 @@ def from_sets(sets: Iterable[EvalSet], sizes: Sizes) -> Iterator[Record]:
             yield from _records(context, question.text, clues, question.answers[:1])
 
 
-def drawn(texts: Iterable[str], sizes: Sizes, most: int | None) -> list[str]:
+def drawn(texts: Iterable[str], sizes: ClueSizes, most: int | None) -> list[str]:
     """The stretches of the texts, or `most` of them, drawn by the seed."""
     found = list(stretches(texts, sizes.characters))
     return random.Random(sizes.seed).sample(found, most) if most and most < len(found) else found  # noqa: S311  # no secret
 
 
 def from_texts(
-    contexts: Iterable[str], generator: Generator, sizes: Sizes, on_context: Callable[[], None]
-) -> Iterator[Record]:
+    contexts: Iterable[str], generator: Generator, sizes: ClueSizes, on_context: Callable[[], None]
+) -> Iterator[ClueRecord]:
     """For each context, questions that the generator asks of passages of it, with clues and answers."""
     for number, context in enumerate(contexts):
         draw = random.Random(f"{sizes.seed} {number}")  # noqa: S311  # no secret
         starts = [draw.randrange(max(1, len(context) - PASSAGE)) for _ in range(sizes.questions)]
         for start in sorted(starts):
-            check()
-            yield from _asked(context, _whole_sentences(context, start), generator)
+            raise_if_cancelled()
+            yield from _ask(context, _whole_sentences(context, start), generator)
         on_context()
 
 
@@ -112,7 +112,7 @@ def in_the_text(said: str, passage: str) -> list[str]:
     return found
 
 
-def _asked(context: str, passage: str, generator: Generator) -> Iterator[Record]:
+def _ask(context: str, passage: str, generator: Generator) -> Iterator[ClueRecord]:
     asked = generator.generate(ASK[language_of(passage)].format(passage=passage), REPLY).strip()
     question = next((line.strip() for line in asked.splitlines() if line.strip().endswith(("?", "？"))), "")
     if len(terms(question)) < SHORTEST:
@@ -124,12 +124,12 @@ def _asked(context: str, passage: str, generator: Generator) -> Iterator[Record]
         yield from _records(context, question, clues, [answer] if answer else [])
 
 
-def _records(context: str, question: str, clues: Sequence[str], answers: Sequence[str]) -> Iterator[Record]:
+def _records(context: str, question: str, clues: Sequence[str], answers: Sequence[str]) -> Iterator[ClueRecord]:
     assert all(clue in context for clue in clues), "a clue is cut from its context"
     prompts = prompts_for(question)
-    yield Record(context, prompts.spans.format(question=question), "\n".join(clues))
+    yield ClueRecord(context, prompts.spans.format(question=question), "\n".join(clues))
     for answer in answers:
-        yield Record(context, prompts.qa.format(question=question), answer)
+        yield ClueRecord(context, prompts.qa.format(question=question), answer)
 
 
 def _around(evidence: Sequence[Span], length: int, characters: int, draw: random.Random) -> Span | None:

@@ -17,8 +17,8 @@ import torch
 from accelerate import Accelerator
 from transformers import get_cosine_schedule_with_warmup
 
-from memorag_core.concurrency.cancellation import check
-from memorag_core.context.atomic_files import bring_back, swap
+from memorag_core.concurrency.cancellation import raise_if_cancelled
+from memorag_core.context.atomic_files import recover, replace_folder
 from memorag_core.errors import InputError
 from memorag_core.training.plan import Plan
 from memorag_core.training.rows import Batches, Row
@@ -88,7 +88,7 @@ class Training:
     def run(self, on_step: OnStepDone) -> None:
         """Train to the last step; `on_step` hears of each, and may raise to stop. The state is saved as planned."""
         while self.done.step < self.plan.steps:
-            check()
+            raise_if_cancelled()
             started = time.perf_counter()
             loss, tokens = self._step(self.done.step)
             seconds = self.done.seconds + time.perf_counter() - started
@@ -149,7 +149,7 @@ class Training:
         if not self.accelerator.is_main_process:
             return
         if place.exists():
-            swap(place, draft, aside)
+            replace_folder(place, draft, aside)
         else:
             os.replace(draft, place)
 
@@ -159,7 +159,7 @@ class Training:
         if self.accelerator.is_main_process:
             self.out.mkdir(parents=True, exist_ok=True)
             if aside.exists():
-                bring_back(aside, place)
+                recover(aside, place)
         self.accelerator.wait_for_everyone()
         done = Step(0, 0.0, 0.0, 0, 0.0)
         if place.exists():

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from memorag_core.concurrency.cancellation import check
+from memorag_core.concurrency.cancellation import raise_if_cancelled
 from memorag_core.evaluation.datasets import EvalSet, Question
 from memorag_core.evaluation.metrics import answer_tokens
 from memorag_core.memory import BeaconMemory
@@ -59,7 +59,7 @@ class Needle:
 
 
 @dataclass(frozen=True, slots=True)
-class Sizes:
+class MeasureSizes:
     """How much is measured: `samples` stretches of text, `windows` of them remembered; needles at `lengths` tokens."""
 
     samples: int = 32
@@ -71,7 +71,7 @@ class Sizes:
 class Measuring:
     """A memory model beside held-out text."""
 
-    def __init__(self, lm: LanguageModel, beacons: BeaconModel, tokens: Sequence[int], sizes: Sizes) -> None:
+    def __init__(self, lm: LanguageModel, beacons: BeaconModel, tokens: Sequence[int], sizes: MeasureSizes) -> None:
         """Take the tokens of the held-out text, of which as many samples are read as there are, at most."""
         self.lm, self.beacons, self.tokens, self.sizes = lm, beacons, tokens, sizes
 
@@ -90,7 +90,7 @@ class Measuring:
                 for ratio in self.sizes.ratios:
                     losses[name := f"ratio {ratio}"] += _memory_loss(module, ids, ratio)
                     losses[of_another(name)] += _memory_loss(module, other[:-window] + ids[-window:], ratio)
-            check()
+            raise_if_cancelled()
             advance()
         return {name: math.exp(loss / (len(samples) * (window - 1))) for name, loss in losses.items()}
 
@@ -110,7 +110,7 @@ class Measuring:
                     Needle(depth, place, str(draw.randrange(10_000, 100_000)))
                     for depth, place in zip(DEPTHS, draw.sample(PLACES, len(DEPTHS)), strict=True)
                 ]
-                for needle in _said_of(memory, planted(hay, needles), needles):
+                for needle in _say_of(memory, plant(hay, needles), needles):
                     found[length, needle.depth] += 1
                 advance()
         return {(length, depth): found[length, depth] / ROUNDS for length in self.sizes.lengths for depth in DEPTHS}
@@ -121,10 +121,12 @@ class Measuring:
         shares = []
         for one in sets:
             for name, questions in _by_context(one):
-                kept = memory.memorize([Document(name, name, one.contexts[name])], lambda done, total: check())
+                kept = memory.memorize(
+                    [Document(name, name, one.contexts[name])], lambda done, total: raise_if_cancelled()
+                )
                 for question in questions:
                     recalled = " ".join(memory.recall(kept, question.text, CLUES))
-                    shares.append(_said(recalled, one.contexts[name], question))
+                    shares.append(_say_needle(recalled, one.contexts[name], question))
                     advance()
         return sum(shares) / len(shares) if shares else None
 
@@ -148,7 +150,7 @@ def of_another(system: str) -> str:
     return f"{system} of another text"
 
 
-def planted(hay: str, needles: Sequence[Needle]) -> str:
+def plant(hay: str, needles: Sequence[Needle]) -> str:
     """The text with every needle between its words, at its depth."""
     parts, behind = [], 0
     for needle in needles:
@@ -158,9 +160,9 @@ def planted(hay: str, needles: Sequence[Needle]) -> str:
     return "".join([*parts, hay[behind:]])
 
 
-def _said_of(memory: BeaconMemory, text: str, needles: Sequence[Needle]) -> list[Needle]:
+def _say_of(memory: BeaconMemory, text: str, needles: Sequence[Needle]) -> list[Needle]:
     """Those whose number is said when asked for."""
-    kept = memory.memorize([Document("hay", "hay", text)], lambda done, total: check())
+    kept = memory.memorize([Document("hay", "hay", text)], lambda done, total: raise_if_cancelled())
     replies = memory.ask(kept, [NEEDLE_ASKED.format(place=needle.place) for needle in needles], REPLY)
     return [needle for needle, reply in zip(needles, replies, strict=True) if needle.number in reply]
 
@@ -188,7 +190,7 @@ def _by_context(one: EvalSet) -> Iterator[tuple[str, list[Question]]]:
             yield name, questions
 
 
-def _said(recalled: str, text: str, question: Question) -> float:
+def _say_needle(recalled: str, text: str, question: Question) -> float:
     chinese = language_of(text[:2000]) == "zh"
     said = set(answer_tokens(recalled, chinese))
     gold = {word for start, end in question.evidence for word in answer_tokens(text[start:end], chinese)}
@@ -215,9 +217,9 @@ def measure(
         found = [Measured(name, perplexities[name], None, {}, None) for name in (NONE, FULL)]
         for ratio in sizes.ratios:
             name = f"ratio {ratio}"
-            planted = measuring.needles(ratio, advance)
+            plant = measuring.needles(ratio, advance)
             clues = measuring.clues(ratio, sets, advance)
-            found.append(Measured(name, perplexities[name], perplexities[of_another(name)], planted, clues))
+            found.append(Measured(name, perplexities[name], perplexities[of_another(name)], plant, clues))
         return found
     finally:
         measuring.beacons.layout = layout

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from memorag_core.concurrency.cancellation import check
+from memorag_core.concurrency.cancellation import raise_if_cancelled
 from memorag_core.config import Settings
 from memorag_core.errors import InputError
 from memorag_core.models.beacon.model import BeaconModel
@@ -15,7 +15,7 @@ from memorag_core.models.profiles import choose_profile
 from memorag_core.models.weights import Weights
 from memorag_core.training.checkpoint import begin, write
 from memorag_core.training.loop import OnStepDone, Training, accelerator_for, losses
-from memorag_core.training.measure import Measuring, Sizes
+from memorag_core.training.measure import MeasureSizes, Measuring
 from memorag_core.training.plan import Plan
 from memorag_core.training.texts import Say, record_rows, text_rows, texts_at
 from memorag_core.training.windows import BeaconLoss
@@ -51,7 +51,7 @@ def train(settings: Settings, job: Job, plan: Plan, say: Say, on_step: OnStepDon
     weights = Weights(settings.model_copy(update={"device": device}), say)
     with accelerator.main_process_first():
         lm = weights.language_model(name)
-        check()
+        raise_if_cancelled()
         limits = plan.window, plan.windows
         if job.task == "pretrain":
             rows = text_rows(lm, texts_at(job.paths, settings.max_characters), *limits, job.out)
@@ -70,7 +70,7 @@ def train(settings: Settings, job: Job, plan: Plan, say: Say, on_step: OnStepDon
     return folder
 
 
-def measuring(settings: Settings, paths: Sequence[Path], sizes: Sizes, say: Say) -> Measuring:
+def measuring(settings: Settings, paths: Sequence[Path], sizes: MeasureSizes, say: Say) -> Measuring:
     """The settings' memory model beside the tokens of held-out text.
 
     Raises:

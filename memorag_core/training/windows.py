@@ -1,4 +1,4 @@
-"""The loss of next tokens over windows with beacons: what `Continuation` computes, kept in one graph.
+"""The loss of next tokens over windows with beacons: what `BeaconBatch` computes, kept in one graph.
 
 Windows are read in order, and the beacons of those before stay in the graph, so that a window's loss reaches the
 weights through all of its memory. Zhang et al., arXiv 2401.03462, section 3.3.
@@ -14,8 +14,8 @@ import torch
 from torch.utils.checkpoint import checkpoint
 from transformers.cache_utils import Cache, DynamicLayer
 
-from memorag_core.models.beacon.model import BEACON, EMBEDDING, BeaconModel, Layout
-from memorag_core.models.lm.rope import turned, turns
+from memorag_core.models.beacon.model import BEACON, EMBEDDING, BeaconLayout, BeaconModel
+from memorag_core.models.lm.rope import rotate, rotation
 
 UNCOUNTED = -100
 
@@ -83,8 +83,10 @@ class BeaconLoss(torch.nn.Module):
     ) -> tuple[torch.Tensor, Folded]:
         """The loss of one window, and the memory with its beacons where it is full."""
         layout = replace(self.beacons.layout, ratio=ratio)
-        rows = [layout.interleaved(row, number * layout.window) for row in ids]
-        cache = Cache(layers=[_Layer(layer, folded) for layer in range(self.beacons.model.config.num_hidden_layers)])
+        rows = [layout.interleave(row, number * layout.window) for row in ids]
+        cache = Cache(
+            layers=[_WindowLayer(layer, folded) for layer in range(self.beacons.model.config.num_hidden_layers)]
+        )
         hidden = self.beacons.hidden(rows, past_key_values=cache, **_places(folded.entries, len(rows[0]), targets))
         tokens = [at for at, entry in enumerate(rows[0]) if entry != BEACON]
         counted = targets != UNCOUNTED
@@ -95,13 +97,13 @@ class BeaconLoss(torch.nn.Module):
         full = len(ids[0]) == layout.window
         return loss, self._fold(layout, (number + 1) * layout.window, folded, cache) if full else folded
 
-    def _fold(self, layout: Layout, read: int, folded: Folded, cache: Cache) -> Folded:
+    def _fold(self, layout: BeaconLayout, read: int, folded: Folded, cache: Cache) -> Folded:
         """The memory with the entries that stay of the window just read, turned to their places."""
         kept = layout.kept(read)
         moves = torch.tensor([place - entry for place, entry in enumerate(kept)], device=self.beacons.model.device)
-        cos, sin = turns(self.beacons.model, moves)
+        cos, sin = rotation(self.beacons.model, moves)
         layers: Any = cache.layers
-        keys = [turned(layer.new_keys[:, :, kept], cos, sin) for layer in layers]
+        keys = [rotate(layer.new_keys[:, :, kept], cos, sin) for layer in layers]
         values = [layer.new_values[:, :, kept] for layer in layers]
         if folded.entries:
             keys = [torch.cat(pair, dim=2) for pair in zip(folded.keys, keys, strict=True)]
@@ -116,7 +118,7 @@ def _places(past: int, new: int, like: torch.Tensor) -> dict[str, torch.Tensor]:
     return {"position_ids": at[None], "attention_mask": mask[None, None]}
 
 
-class _Layer(DynamicLayer):
+class _WindowLayer(DynamicLayer):
     """One layer of a window's entries behind the memory: read once, nothing written in place."""
 
     def __init__(self, number: int, folded: Folded) -> None:

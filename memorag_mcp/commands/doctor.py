@@ -46,8 +46,8 @@ class Check:
 
 def examine(settings: Settings) -> list[Check]:
     """All checks, in the order in which to mend what they find."""
-    torch, torch_check = _imported("torch", "pip install torch")
-    _, faiss_check = _imported("faiss", 'pip install "memorag-mcp[cpu]"')
+    torch, torch_check = _import("torch", "pip install torch")
+    _, faiss_check = _import("faiss", 'pip install "memorag-mcp[cpu]"')
     return [
         _python(),
         _machine(),
@@ -79,7 +79,7 @@ def _machine() -> Check:
     return Check("machine", "ok", f"{found}, {platform.system()} {platform.machine()}")
 
 
-def _imported(module: str, install: str) -> tuple[Any, Check]:
+def _import(module: str, install: str) -> tuple[Any, Check]:
     """A package with native parts, imported to see that they load; None where they do not."""
     if importlib.util.find_spec(module) is None:
         return None, Check(module, "problem", "not installed", install)

@@ -49,7 +49,7 @@ def evaluate(
 ) -> None:
     """Measure evidence and answers on labelled questions, beside plain baselines."""
     from memorag_core.evaluation import render
-    from memorag_core.evaluation.report import summarized
+    from memorag_core.evaluation.report import summarize_records
     from memorag_core.evaluation.run import evaluate as run
     from memorag_mcp.commands.common import open_engine
 
@@ -64,7 +64,7 @@ def evaluate(
     except KeyboardInterrupt:
         show.notice("stopped; the same command goes on from here")
         raise typer.Exit(INTERRUPTED) from None
-    report = summarized(records, sets, _made_with(engine, plan, split))
+    report = summarize_records(records, sets, _describe_models(engine, plan, split))
     for table in report.tables:
         show.scores(render.heading(table), render.cells(table), list(render.checks(table)))
     if json_file:
@@ -82,7 +82,7 @@ def _sets(folders: Sequence[Path]) -> list[EvalSet]:
     return sets
 
 
-def _made_with(engine: MemoRAG, plan: Plan, split: Split) -> dict[str, Any]:
+def _describe_models(engine: MemoRAG, plan: Plan, split: Split) -> dict[str, Any]:
     profile = engine.profile
     return {
         "profile": profile.name,

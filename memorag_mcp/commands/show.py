@@ -109,7 +109,7 @@ def answer(ask: Callable[[OnText], Answer], in_json: bool) -> None:
     for number, citation in enumerate(result.citations, start=1):
         out.print()
         place = _place(citation.document_id, citation.page, citation.start, citation.end)
-        _quoted(f"[{number}] {citation.title} ({place})", citation.quote)
+        _quote(f"[{number}] {citation.title} ({place})", citation.quote)
 
 
 def clues(recalled: Sequence[Clue]) -> None:
@@ -128,8 +128,8 @@ def passages(found: Sequence[Passage]) -> None:
             results().print()
         chunk = passage.chunk
         place = _place(chunk.document_id, passage.page, chunk.start, chunk.end)
-        _quoted(f"[{number}] {place}, score {passage.score:.4f}", chunk.text.strip())
-        results().print(_indented(f"found by: {' | '.join(passage.found_by)}", "dim"))
+        _quote(f"[{number}] {place}, score {passage.score:.4f}", chunk.text.strip())
+        results().print(_indent(f"found by: {' | '.join(passage.found_by)}", "dim"))
 
 
 def contexts(infos: Sequence[ContextInfo], damaged: Mapping[str, str], store: Path) -> None:
@@ -209,12 +209,12 @@ def _piece(text: str) -> None:
     results().print(_text(text), end="", soft_wrap=True)
 
 
-def _quoted(heading: str, text: str) -> None:
+def _quote(heading: str, text: str) -> None:
     results().print(_text(heading, "bold"))
-    results().print(_indented(text))
+    results().print(_indent(text))
 
 
-def _indented(text: str, style: str = "") -> Padding:
+def _indent(text: str, style: str = "") -> Padding:
     return Padding(_text(text, style), (0, 0, 0, 4), expand=False)
 
 

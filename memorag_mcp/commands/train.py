@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from memorag_core.training.run import Task
 
 
-Texts = Annotated[list[Path], typer.Argument(metavar="PATH", help="Folders of text, files, or .jsonl files of text.")]
+SourceText = Annotated[
+    list[Path], typer.Argument(metavar="PATH", help="Folders of text, files, or .jsonl files of text.")
+]
 Records = Annotated[
     list[Path], typer.Argument(metavar="FILE", help="JSON Lines of context, instruction and answer; see `data clues`.")
 ]
@@ -55,7 +57,7 @@ Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write
 
 def pretrain(
     settings: Settings,
-    paths: Texts,
+    paths: SourceText,
     out: Out,
     steps: Steps = 1000,
     batch: Batch = 8,
@@ -123,7 +125,7 @@ def finetune(
 
 def evaluate_memory(
     settings: Settings,
-    paths: Texts,
+    paths: SourceText,
     questions: Annotated[
         list[Path] | None, typer.Option(metavar="FOLDER", help="Labelled questions, for clue recall; repeatable.")
     ] = None,
@@ -143,7 +145,7 @@ def evaluate_memory(
 
     if plot:
         require("matplotlib", "eval")
-    sizes = measure.Sizes(samples, windows, numbers(lengths), numbers(ratios))
+    sizes = measure.MeasureSizes(samples, windows, numbers(lengths), numbers(ratios))
     sets = [choose(one, split, limit) for folder in questions or [] for one in read_sets(folder)]
     with show.progress() as on_progress:
         found = measure.measure(
@@ -178,7 +180,7 @@ def data_clues(
     from memorag_core.training import clue_data
     from memorag_core.training.texts import texts_at
 
-    sizes = clue_data.Sizes(characters, questions, seed)
+    sizes = clue_data.ClueSizes(characters, questions, seed)
     if from_text:
         with show.progress() as on_progress:
             texts = clue_data.drawn(texts_at(places, settings.max_characters), sizes, contexts)

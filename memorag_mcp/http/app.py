@@ -28,7 +28,7 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from memorag_core.errors import InputError
-from memorag_core.runtime import Shared
+from memorag_core.runtime import Runtime
 from memorag_mcp.http.address import Address
 from memorag_mcp.http.metrics import Metrics
 from memorag_mcp.http.tokens import Tokens
@@ -97,7 +97,7 @@ class Owners:
 
 
 def application(
-    build: Callable[[str], ContextServer], shared: Shared, address: Address, listener: Listener
+    build: Callable[[str], ContextServer], shared: Runtime, address: Address, listener: Listener
 ) -> Starlette:
     """All that listens, as an ASGI application.
 
@@ -115,7 +115,7 @@ def application(
     inner: ASGIApp = Starlette(routes=[Route("/metrics", numbers), Mount("/", owners)])
     if tokens:
         inner = AuthenticationMiddleware(RequireAuthMiddleware(inner, []), BearerAuthBackend(Verifier(tokens)))
-    guarded = metrics.counting(_checked(inner, TransportSecurityMiddleware(security)))
+    guarded = metrics.counting(_check(inner, TransportSecurityMiddleware(security)))
     return Starlette(routes=[Route("/healthz", _healthy), Mount("/", guarded)], lifespan=owners.open)
 
 
@@ -143,7 +143,7 @@ def _security(address: Address) -> TransportSecuritySettings:
     )
 
 
-def _checked(app: ASGIApp, security: TransportSecurityMiddleware) -> ASGIApp:
+def _check(app: ASGIApp, security: TransportSecurityMiddleware) -> ASGIApp:
     """Before anything is read of a request, its Host and Origin are looked at."""
 
     async def checked(scope: Scope, receive: Receive, send: Send) -> None:

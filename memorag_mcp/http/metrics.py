@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import psutil
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from memorag_core.runtime import Shared
+from memorag_core.runtime import Runtime
 from memorag_mcp.jobs.manager import Jobs
 
 Sample = tuple[str, float]
@@ -17,7 +17,7 @@ Sample = tuple[str, float]
 class Metrics:
     """Counts what is answered; asks the rest when it is wanted. Names and texts of users are in none of it."""
 
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, shared: Runtime) -> None:
         self._shared = shared
         self._answered: Counter[int] = Counter()
 
@@ -44,11 +44,11 @@ class Metrics:
         yield "memorag_requests_total", "counter", [(name, float(number)) for name, number in answered]
         gauges: dict[str, float] = {
             "memorag_jobs_at_work": sum(one.at_work for one in jobs),
-            "memorag_queue_waiting": shared.turns.waiting,
-            "memorag_encodings_waiting": shared.encodings.waiting,
+            "memorag_queue_waiting": shared.device_queue.waiting,
+            "memorag_encodings_waiting": shared.encode_queue.waiting,
             "memorag_models_loaded": shared.loaded,
-            "memorag_warm_contexts": len(shared.warm.values()),
-            "memorag_warm_bytes": shared.warm.size,
+            "memorag_warm_contexts": len(shared.context_cache.values()),
+            "memorag_warm_bytes": shared.context_cache.size,
             "memorag_resident_bytes": psutil.Process().memory_info().rss,
         }
         yield from ((name, "gauge", [(name, value)]) for name, value in gauges.items())

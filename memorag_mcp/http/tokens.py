@@ -48,7 +48,7 @@ class Tokens:
             status = self.path.stat()
             state = (status.st_mtime_ns, status.st_size, status.st_ino)
             if state != self._read[0]:
-                self._read = (state, [_parsed(line) for line in self.path.read_text("utf-8").split("\n") if line])
+                self._read = (state, [_parse(line) for line in self.path.read_text("utf-8").split("\n") if line])
         except (FileNotFoundError, NotADirectoryError):
             self._read = (None, [])
         except (OSError, UnicodeDecodeError) as error:
@@ -96,7 +96,7 @@ def _digest(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def _parsed(line: str) -> tuple[str, str]:
+def _parse(line: str) -> tuple[str, str]:
     match = LINE.fullmatch(line.strip())
     if match is None or slug(match[1]) != match[1]:
         raise InputError("A line of the file of tokens is not name:hash. Make tokens with: memorag token add NAME")

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from memorag_core.concurrency.cancellation import check, wait_for
+from memorag_core.concurrency.cancellation import poll_until, raise_if_cancelled
 from memorag_core.types import Progress
 
 Status = Literal["working", "input_required", "completed", "failed", "cancelled", "interrupted"]
@@ -101,13 +101,13 @@ class Job:
 
     def report(self, progress: Progress) -> None:
         """An `OnProgress` of the engine: takes note, now and then, and stops the work where that was asked."""
-        check()
+        raise_if_cancelled()
         at = time.monotonic()
         due = at - self._reported_at >= SECONDS_BETWEEN_REPORTS or progress.fraction >= 1
         if not due or progress.fraction < self.record.fraction:
             return
         self._reported_at = at
-        self.note(stage=progress.stage, fraction=progress.fraction, seconds_left=self._left(at, progress.fraction))
+        self.note(stage=progress.stage, fraction=progress.fraction, seconds_left=self._time_left(at, progress.fraction))
         if at - self._saved_at >= SECONDS_BETWEEN_SAVES:
             self._saved_at = at
             self._save(self.record)
@@ -121,7 +121,7 @@ class Job:
         self._answers, self.questions = {}, dict(questions)
         self._answered.clear()
         self.note(status="input_required")
-        wait_for(self._answered.wait)
+        poll_until(self._answered.wait)
         self.note(status="working")
         return self._answers
 
@@ -166,7 +166,7 @@ class Job:
             with suppress(RuntimeError):  # the watcher's event loop has ended with its client
                 wake()
 
-    def _left(self, at: float, fraction: float) -> float | None:
+    def _time_left(self, at: float, fraction: float) -> float | None:
         """Seconds to go, from the pace since the first progress; loading and waiting do not count."""
         if fraction <= 0:
             return None

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from memorag_core.concurrency.cancellation import stoppable
+from memorag_core.concurrency.cancellation import cancellable
 from memorag_core.errors import Cancelled, InputError, MemoRAGError
 from memorag_mcp.jobs.job import AT_WORK, Call, Job, Record, ended, reason_of
 from memorag_mcp.jobs.records import ID_BYTES, Records
@@ -166,7 +166,7 @@ class Jobs:
 
     def _run(self, job: Job, work: Work, on_end: OnEnd) -> None:
         try:
-            with stoppable(job.flag):
+            with cancellable(job.flag):
                 result = work(job)
             job.end("completed", result=result.model_dump(mode="json"))
         except Cancelled:
@@ -180,10 +180,10 @@ class Jobs:
             log.exception("the job '%s' broke", job.record.what)
             job.end("failed", reason=f"Broken by {type(error).__name__}; the server's log has more.", broken=True)
         finally:
-            self._ended(job)
+            self._end(job)
             on_end(job.record)
 
-    def _ended(self, job: Job) -> None:
+    def _end(self, job: Job) -> None:
         if job.record.status == "cancelled" and not job.told:
             self.drop(job)  # who cancelled it never had its id
         elif job.record.status != "interrupted":

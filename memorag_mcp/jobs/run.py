@@ -17,8 +17,8 @@ from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
-from memorag_core.concurrency.cancellation import stoppable
-from memorag_core.concurrency.device_queue import working_for
+from memorag_core.concurrency.cancellation import cancellable
+from memorag_core.concurrency.device_queue import as_client
 from memorag_core.errors import MemoRAGError
 from memorag_mcp.jobs.job import Asker, Job, Record
 from memorag_mcp.jobs.manager import Jobs
@@ -45,7 +45,7 @@ async def run(work: Callable[[], T]) -> T:
     """
     flag = threading.Event()
     try:
-        with stoppable(flag):
+        with cancellable(flag):
             return await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=_limiter())
     except MemoRAGError as error:
         raise ToolError(str(error)) from error
@@ -139,7 +139,7 @@ def takes_turns_for(owner: str) -> ServerMiddleware[Any]:
     """Middleware: a call takes its turns at the models for its owner; where all have the same, for its connection."""
 
     async def middleware(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
-        with working_for(owner or _connection(ctx)):
+        with as_client(owner or _connection(ctx)):
             return await call_next(ctx)
 
     return middleware

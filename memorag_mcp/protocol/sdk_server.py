@@ -35,8 +35,8 @@ from memorag_mcp.jobs.tasks_extension import Tasks
 from memorag_mcp.protocol.stdio import serve_stdio
 from memorag_mcp.protocol.subscriptions import Changes
 from memorag_mcp.schemas.contexts import JobResult, context_of
-from memorag_mcp.schemas.resources import listed, uris_of
-from memorag_mcp.schemas.text import links, outline, shortened
+from memorag_mcp.schemas.resources import list_resources_of, uris_of
+from memorag_mcp.schemas.text import links, outline, shorten
 
 LongWork = Callable[..., BaseModel]
 RESOURCES_A_PAGE = 100
@@ -85,12 +85,12 @@ class ContextServer(MCPServer[Any]):
         Raises:
             ToolError: it failed before a handle was returned.
         """
-        begin = partial(self.jobs.start_call, what, call, self._do, self._told_at_the_end())
+        begin = partial(self.jobs.start_call, what, call, self._do, self._notify_on_end())
         return JobResult.of(await run_job(self.jobs, ctx, begin, wait_seconds))
 
     async def resume(self, ctx: Ctx, job_id: str, wait_seconds: float | None = None) -> JobResult:
         """Do interrupted work again. Raises what `long_work` raises."""
-        begin = partial(self.jobs.resume, job_id, self._do, self._told_at_the_end())
+        begin = partial(self.jobs.resume, job_id, self._do, self._notify_on_end())
         return JobResult.of(await run_job(self.jobs, ctx, begin, wait_seconds))
 
     async def call_tool(
@@ -125,7 +125,7 @@ class ContextServer(MCPServer[Any]):
 
     async def list_resources(self) -> list[Resource]:
         """Every context, its documents, its chunks and its summary; those of the SDK's own kind first."""
-        return [*await super().list_resources(), *listed(await run(self.engine.contexts))]
+        return [*await super().list_resources(), *list_resources_of(await run(self.engine.contexts))]
 
     async def run_stdio_async(self) -> None:
         """Serve one client over standard input and output."""
@@ -144,7 +144,7 @@ class ContextServer(MCPServer[Any]):
     def _do(self, call: Call, job: Job) -> BaseModel:
         return self._long_works[call.tool](job, **call.arguments)
 
-    def _told_at_the_end(self) -> OnEnd:
+    def _notify_on_end(self) -> OnEnd:
         tell = self.changes.teller()
 
         def ended(record: Record) -> None:
@@ -156,7 +156,7 @@ class ContextServer(MCPServer[Any]):
 
 def shown(structured: dict[str, Any]) -> CallToolResult:
     """A result for programs, complete on its own, and for people: an outline, with links to resources."""
-    text = TextContent(type="text", text=shortened(outline(structured)))
+    text = TextContent(type="text", text=shorten(outline(structured)))
     return CallToolResult(content=[text, *links(structured)], structured_content=structured)
 
 

@@ -26,7 +26,7 @@ async def serve_stdio(server: Server[Any]) -> None:
             if not _is_probe(message):
                 await _serve_from(server, message, read, write)
                 return
-            await write.send(await _answered(server, message))
+            await write.send(await _answer(server, message))
 
 
 def _is_probe(message: Message) -> bool:
@@ -34,7 +34,7 @@ def _is_probe(message: Message) -> bool:
     return isinstance(request, JSONRPCRequest) and request.method == PROBE
 
 
-async def _answered(server: Server[Any], probe: Message) -> SessionMessage:
+async def _answer(server: Server[Any], probe: Message) -> SessionMessage:
     """The server's reply to one message, in a session that ends with it."""
     to_server, from_client = anyio.create_memory_object_stream[Message](1)
     to_client, from_server = anyio.create_memory_object_stream[SessionMessage](1)

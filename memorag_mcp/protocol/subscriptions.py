@@ -18,7 +18,7 @@ from mcp.server.subscriptions import InMemorySubscriptionBus, ResourcesListChang
 from mcp.types import SubscribeRequestParams
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
-from memorag_core.concurrency.lru import Recent
+from memorag_core.concurrency.lru import LRUCache
 
 CONNECTIONS = 1000
 URIS = 1000
@@ -31,7 +31,7 @@ class Listener:
 
     client: object
     session: ServerSession
-    uris: Recent[str, str] = field(default_factory=lambda: Recent(URIS))
+    uris: LRUCache[str, str] = field(default_factory=lambda: LRUCache(URIS))
 
 
 class Changes:
@@ -39,7 +39,7 @@ class Changes:
 
     def __init__(self) -> None:
         self.bus = InMemorySubscriptionBus()
-        self._listeners: Recent[int, Listener] = Recent(CONNECTIONS)
+        self._listeners: LRUCache[int, Listener] = LRUCache(CONNECTIONS)
 
     async def tell(self, uris: Sequence[str]) -> None:
         """The list of resources changed, and so did these."""
@@ -66,7 +66,7 @@ class Changes:
             return await call_next(ctx)
         if ctx.method == "initialize":
             return _promising(await call_next(ctx))
-        listener = self._noticed(ctx.session)
+        listener = self._notice(ctx.session)
         if listener is None or ctx.method not in {"resources/subscribe", "resources/unsubscribe"}:
             return await call_next(ctx)
         uri = SubscribeRequestParams.model_validate(ctx.params or {}, by_name=False).uri
@@ -76,7 +76,7 @@ class Changes:
             listener.uris.drop(uri)
         return {}
 
-    def _noticed(self, session: ServerSession) -> Listener | None:
+    def _notice(self, session: ServerSession) -> Listener | None:
         client = session.client_params
         if client is None:
             return None

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError
 
-from memorag_core.concurrency.lru import Recent
+from memorag_core.concurrency.lru import LRUCache
 from memorag_mcp.jobs.job import Job, Record
 from memorag_mcp.jobs.run import Ctx, follow, progress_text, run
 from memorag_mcp.protocol.sdk_server import ContextServer
@@ -24,7 +24,7 @@ class Summaries:
 
     def __init__(self, server: ContextServer) -> None:
         self._server = server
-        self._jobs: Recent[tuple[str, str], Job] = Recent(KEPT)
+        self._jobs: LRUCache[tuple[str, str], Job] = LRUCache(KEPT)
 
     async def read(self, context_id: str, ctx: Ctx) -> str:
         """The summary; or, where it takes long, how far it is. Subscribers hear when it is there."""

@@ -14,7 +14,7 @@ JSON = "application/json"
 TEXT = "text/plain"
 
 
-def listed(contexts: Sequence[ContextInfo]) -> list[Resource]:
+def list_resources_of(contexts: Sequence[ContextInfo]) -> list[Resource]:
     """Every context, its documents, the first page of its chunks, and its summary."""
     return [resource for info in contexts for resource in _resources_of(info)]
 

@@ -19,7 +19,7 @@ def outline(value: Mapping[str, Any], depth: int = 0) -> str:
     return "\n".join(line for label, item in value.items() for line in _lines(label, item, INDENT * depth, depth))
 
 
-def shortened(text: str) -> str:
+def shorten(text: str) -> str:
     """A text that no client has to cut, which says where it was cut here."""
     if len(text) <= CHARACTERS:
         return text

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from memorag_core.engine import MemoRAG
-from memorag_mcp.inputs import Reading, documents_of, from_here
+from memorag_mcp.inputs import ReadLimits, documents_of, from_here
 from memorag_mcp.jobs.job import Call, Job
 from memorag_mcp.jobs.run import Ctx
 from memorag_mcp.jobs.run import run as run_work
@@ -23,7 +23,7 @@ PATH = (
 INCLUDE = "Where path is a folder: read only files that match one of these patterns, such as '*.pdf' or 'notes/**/*.md'"
 
 
-def add_memory_tools(server: ContextServer, engine: MemoRAG, may: Reading) -> None:
+def add_memory_tools(server: ContextServer, engine: MemoRAG, may: ReadLimits) -> None:
     @server.tool(title="Memorize a context", annotations=WRITES)
     async def memorize_context(
         ctx: Ctx,
@@ -71,7 +71,7 @@ def add_memory_tools(server: ContextServer, engine: MemoRAG, may: Reading) -> No
         return ForgottenResult(forgotten=context_id)
 
 
-def add_document_tools(server: ContextServer, engine: MemoRAG, may: Reading) -> None:
+def add_document_tools(server: ContextServer, engine: MemoRAG, may: ReadLimits) -> None:
     @server.tool(title="Add documents to a context", annotations=WRITES)
     async def add_documents(
         ctx: Ctx,

@@ -13,7 +13,7 @@ import pytest
 from conftest import STORY
 
 from memorag_core import MemoRAG, Progress, Settings, from_text
-from memorag_core.concurrency.cancellation import stoppable
+from memorag_core.concurrency.cancellation import cancellable
 from memorag_core.context.encode import key_of
 from memorag_core.context.manifest import MANIFEST, Manifest, digest
 from memorag_core.errors import (
@@ -326,7 +326,7 @@ def test_a_question_can_be_stopped_at_its_next_pass_through_the_model(
     engine.answer(info.id, "Warm up?")
     flag = threading.Event()
     flag.set()
-    with stoppable(flag), pytest.raises(Cancelled):
+    with cancellable(flag), pytest.raises(Cancelled):
         getattr(engine, name)(info.id, QUESTION)
     assert engine.answer(info.id, QUESTION).text is not None
 
@@ -340,7 +340,7 @@ def test_questions_are_answered_while_another_process_memorizes_the_same_text(en
 
     def memorize() -> None:
         try:
-            with stoppable(flag):
+            with cancellable(flag):
                 engine.memorize([from_text(OTHER, "light")])
         except Cancelled as cancelled:
             outcome.append(cancelled)
@@ -382,7 +382,7 @@ def test_a_model_folder_whose_weights_changed_is_another_model(settings: Setting
 
 def test_only_the_contexts_used_last_are_kept_in_memory_within_its_budget(settings: Settings) -> None:
     engine = MemoRAG(settings.model_copy(update={"warm_mib": 1}))
-    engine.shared.warm.most = 1000  # bytes: less than any context
+    engine.shared.context_cache.most = 1000  # bytes: less than any context
     mill, light = (engine.memorize([text]).id for text in (from_text(STORY, "mill"), from_text(OTHER, "light")))
     first = engine.context(mill)
     assert engine.context(mill) is first

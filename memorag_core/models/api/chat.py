@@ -8,10 +8,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
-from memorag_core.concurrency.cancellation import check
+from memorag_core.concurrency.cancellation import raise_if_cancelled
 from memorag_core.errors import GenerationError, require
 from memorag_core.models.api.endpoints import find
-from memorag_core.models.streaming import Growing
+from memorag_core.models.streaming import StreamedText
 from memorag_core.types import OnText, ignore_text
 
 BYTES_A_TOKEN = 3
@@ -61,13 +61,13 @@ class ChatModel:
             GenerationError: no reply, or one that broke off; says why and what to do.
             Cancelled: the work was stopped, which is seen with each piece.
         """
-        growing, whole, ended = Growing(on_text), "", None
+        growing, whole, ended = StreamedText(on_text), "", None
         deadline = time.monotonic() + self._limits.total
         with closing(self._choices(prompt, max_new_tokens)) as choices:
             for choice in choices:
-                check()
+                raise_if_cancelled()
                 if time.monotonic() > deadline:
-                    raise self._failed(f"took more than {self._limits.total:g} s")
+                    raise self._failure(f"took more than {self._limits.total:g} s")
                 whole += choice.delta.content or ""
                 ended = choice.finish_reason or ended
                 growing.reach(whole)
@@ -88,7 +88,9 @@ class ChatModel:
                         begun = True
                         yield chunk.choices[0]
         except Exception as error:  # within a stream, some clients let through what their transport and JSON raise
-            raise self._told(error, begun) from None  # the library's own error may quote the request with its key
+            raise self._translate_errors(
+                error, begun
+            ) from None  # the library's own error may quote the request with its key
 
     def _client(self) -> Any:
         """The package's client, to be closed; Azure's builds other addresses."""
@@ -116,27 +118,27 @@ class ChatModel:
 
     def _check_end(self, ended: str | None, text: str, max_new_tokens: int) -> None:
         if ended is None:
-            raise self._failed("broke off in the middle of its reply" if text else "sent no reply that can be read")
+            raise self._failure("broke off in the middle of its reply" if text else "sent no reply that can be read")
         if ended not in {"stop", "length"}:
-            raise self._failed(f"ended its reply before it was whole ({ended})")
+            raise self._failure(f"ended its reply before it was whole ({ended})")
         if not text:
             spent = f" within {max_new_tokens} tokens (does it think first?)" if ended == "length" else ""
-            raise self._failed(f"replied with nothing{spent}")
+            raise self._failure(f"replied with nothing{spent}")
 
-    def _told(self, error: Exception, begun: bool) -> GenerationError:
+    def _translate_errors(self, error: Exception, begun: bool) -> GenerationError:
         status = getattr(error, "status_code", None)
         if status in {401, 403}:  # what the server says may hold the key or parts of it
-            return self._failed(f"answered {status}: it does not accept the key in {self._address.endpoint.key}")
+            return self._failure(f"answered {status}: it does not accept the key in {self._address.endpoint.key}")
         if status in range(300, 400):
-            return self._failed(f"answered {status}: it is elsewhere, and redirects are not followed")
+            return self._failure(f"answered {status}: it is elsewhere, and redirects are not followed")
         said = self._address.without_key(str(error))[:SAID]
         if status:
-            return self._failed(f"answered {status} ({said})")
+            return self._failure(f"answered {status} ({said})")
         if "Timeout" in type(error).__name__:
-            return self._failed("was silent for too long" + begun * ", in the middle of its reply")
-        return self._failed(f"{'broke off in the middle of its reply' if begun else 'could not be reached'} ({said})")
+            return self._failure("was silent for too long" + begun * ", in the middle of its reply")
+        return self._failure(f"{'broke off in the middle of its reply' if begun else 'could not be reached'} ({said})")
 
-    def _failed(self, what: str) -> GenerationError:
+    def _failure(self, what: str) -> GenerationError:
         endpoint = self._address.endpoint
         return GenerationError(
             f"The server at {self._address.url} {what}, asked for the model '{self._address.model}'. Ask again, or "

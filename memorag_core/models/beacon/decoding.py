@@ -15,11 +15,11 @@ from typing import Any
 import torch
 from transformers.cache_utils import Cache, DynamicLayer
 
-from memorag_core.concurrency.cancellation import check
+from memorag_core.concurrency.cancellation import raise_if_cancelled
 from memorag_core.models.beacon.model import BEACON, BeaconModel, BeaconState
 from memorag_core.models.lm.attention import KeyValues, head_width, lower_right
 from memorag_core.models.lm.decoding import TOKENS_A_FORWARD, Greedy
-from memorag_core.models.lm.rope import turned, turns
+from memorag_core.models.lm.rope import rotate, rotation
 
 PADDING = 0
 
@@ -36,7 +36,7 @@ def read(
         on_step: hears of (tokens done, tokens in all) after every window; may raise to stop.
     """
     before = after.read if after else 0
-    rows = Continuation(model, None, 1, before + len(ids), lambda: on_step(rows.read[0] - before, len(ids)))
+    rows = BeaconBatch(model, None, 1, before + len(ids), lambda: on_step(rows.read[0] - before, len(ids)))
     if after:
         rows.resume(after)
     rows.feed([ids], only_remember=True)
@@ -55,7 +55,7 @@ def decode_after(
     Returns:
         The new token ids of each prompt, at most `max_new_tokens`.
     """
-    rows = Continuation(model, state, len(prompts), max(map(len, prompts)) + max_new_tokens)
+    rows = BeaconBatch(model, state, len(prompts), max(map(len, prompts)) + max_new_tokens)
     new: Sequence[Sequence[int]] = prompts
     for _ in range(max_new_tokens):
         chosen = greedy.take(rows.feed(new))
@@ -65,7 +65,7 @@ def decode_after(
     return greedy.replies
 
 
-class Continuation:
+class BeaconBatch:
     """`rows` sequences that continue `start` by at most `tokens` tokens each.
 
     For row r: `read[r]` tokens of the whole sequence are behind it, it sees the first `seen[r]` entries of the
@@ -87,7 +87,7 @@ class Continuation:
         self.read = [behind] * rows
         self.seen = [model.layout.entries(behind)] * rows
         self.used = [0] * rows
-        self._own = _Slots(model.model, rows, model.layout.most(behind, tokens))
+        self._own = _RowCache(model.model, rows, model.layout.most(behind, tokens))
         self._columns = max(TOKENS_A_FORWARD, model.layout.window) // rows or 1
 
     @torch.inference_mode()
@@ -122,7 +122,7 @@ class Continuation:
             for row in going:
                 if self.model.layout.room(self.read[row]) == self.model.layout.window:
                     self._fold(row)
-            check()
+            raise_if_cancelled()
             self.on_forward()
         return logits
 
@@ -146,7 +146,7 @@ class Continuation:
 
     def _forward(self, parts: Sequence[Sequence[int]]) -> torch.Tensor:
         """One pass; rows of fewer entries are filled up on the right. The last hidden states (rows, hidden)."""
-        entries = [self.model.layout.interleaved(part, at) for part, at in zip(parts, self.read, strict=True)]
+        entries = [self.model.layout.interleave(part, at) for part, at in zip(parts, self.read, strict=True)]
         width = max(map(len, entries))
         ids = [row + [PADDING] * (width - len(row)) for row in entries]
         memory = self._visible()
@@ -187,7 +187,7 @@ class Continuation:
             )
         )
         moves = torch.tensor([place - entry for place, entry in enumerate(kept)], device=self.model.model.device)
-        cos, sin = turns(self.model.model, moves)
+        cos, sin = rotation(self.model.model, moves)
         end = here + len(kept)
         for layer, (keys, values) in enumerate(zip(self._own.keys, self._own.values, strict=True)):
             staying = keys[row, :, in_slots], values[row, :, in_slots]
@@ -195,13 +195,13 @@ class Continuation:
                 assert self.memory is not None, "a row sees no memory where there is none"
                 past = self.memory.keys[layer][0, :, in_memory], self.memory.values[layer][0, :, in_memory]
                 staying = torch.cat([past[0], staying[0]], dim=1), torch.cat([past[1], staying[1]], dim=1)
-            keys[row, :, here:end] = turned(staying[0], cos, sin)
+            keys[row, :, here:end] = rotate(staying[0], cos, sin)
             values[row, :, here:end] = staying[1]
         self.seen[row] = min(self.seen[row], began)
         self.used[row] = end
 
 
-class _Slots:
+class _RowCache:
     """Keys and values of each row's own entries: (rows, key-value heads, capacity + 1, head dimension) a layer.
 
     Zeros from the start, because what a mask hides must still be a number. The last slot takes the padding.
@@ -217,7 +217,7 @@ class _Slots:
         self.rows = torch.arange(rows, device=model.device)[:, None]
         self.slots: torch.Tensor | None = None
         self.end = self.new = 0
-        self.cache = Cache(layers=[_Layer(self, number) for number in layers])
+        self.cache = Cache(layers=[_RowLayer(self, number) for number in layers])
 
     def place(self, used: Sequence[int], new: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
         """Say where the next pass writes: `new` entries a row after the `used` ones.
@@ -239,10 +239,10 @@ class _Slots:
         return at, torch.arange(self.end, device=device) <= at[:, None, :, None]
 
 
-class _Layer(DynamicLayer):
-    """One layer of `_Slots` in the form of a transformers cache layer."""
+class _RowLayer(DynamicLayer):
+    """One layer of `_RowCache` in the form of a transformers cache layer."""
 
-    def __init__(self, own: _Slots, number: int) -> None:
+    def __init__(self, own: _RowCache, number: int) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # transformers' cache layers are untyped
         self.own, self.number = own, number
 

@@ -22,9 +22,9 @@ from transformers.utils.hub import cached_file
 
 from memorag_core.errors import InputError, ModelUnavailable
 from memorag_core.models import hub
-from memorag_core.models.beacon.modules import KeysAndValues, Routed, Where
+from memorag_core.models.beacon.modules import BeaconLinear, KVOnlyLayer, TokenRouting
 from memorag_core.models.lm.attention import KeyValues
-from memorag_core.models.lm.fp16_linear import Halves, packed
+from memorag_core.models.lm.fp16_linear import Fp16Linear, pack_linear
 from memorag_core.models.lm.language_model import load_model
 from memorag_core.models.lm.rope import BY_LENGTH
 
@@ -38,7 +38,7 @@ UNDERSTOOD = {"beacon_pos": "interleave", "beacon_attn": "full-coverage", "beaco
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class BeaconLayout:
     """Where tokens and beacons stand, all of it from one count: the tokens read so far.
 
     The entries of a memory are [sink, beacons of the folded windows, unfinished window]; in a window one beacon
@@ -76,7 +76,7 @@ class Layout:
         unfinished = min(tokens, self.window)
         return self.folded(read + tokens) - self.folded(read) + unfinished + unfinished // self.ratio + 1
 
-    def interleaved(self, tokens: Sequence[int], read: int) -> list[int]:
+    def interleave(self, tokens: Sequence[int], read: int) -> list[int]:
         """The tokens with a `BEACON` wherever one is due, after `read` tokens."""
         if not self.ratio:
             return list(tokens)
@@ -110,12 +110,12 @@ class BeaconModel:
     Thread-safe to read, one call at a time: while entries with beacons pass through, projections are replaced.
     """
 
-    def __init__(self, model: PreTrainedModel, layout: Layout, weights: Mapping[str, torch.Tensor]) -> None:
+    def __init__(self, model: PreTrainedModel, layout: BeaconLayout, weights: Mapping[str, torch.Tensor]) -> None:
         """Take a loaded model and the tensors of `read_weights`."""
         self.model = model
         self.layout = layout
         self.embedding = _take(weights, EMBEDDING)[0].to(model.device, model.dtype)
-        self._where = Where()
+        self._where = TokenRouting()
         self._routed = [
             (layer.self_attn, name, self._route(layer.self_attn, number, name, weights))
             for number, layer in enumerate(model.base_model.layers)  # type: ignore[arg-type]  # untyped
@@ -169,12 +169,12 @@ class BeaconModel:
         beacons = [at for at, number in enumerate(flat) if number == BEACON]
         embedded = self.model.get_input_embeddings()(torch.tensor(ids, device=device).clamp(min=0))
         if not beacons:
-            return self._passed(embedded, inputs)
+            return self._pass_layers(embedded, inputs)
         self._where.beacons = torch.tensor(beacons, device=device)
         self._where.tokens = torch.tensor([at for at, number in enumerate(flat) if number != BEACON], device=device)
         embedded.flatten(0, 1)[self._where.beacons] = self.embedding.to(embedded.dtype)
         with self.projections():
-            return self._passed(embedded, inputs)
+            return self._pass_layers(embedded, inputs)
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """(rows, hidden size) to (rows, vocabulary)."""
@@ -199,17 +199,17 @@ class BeaconModel:
         layers: Any = self.model.base_model.layers
         last = layers[-1]
         try:
-            layers[-1] = KeysAndValues(last)
+            layers[-1] = KVOnlyLayer(last)
             yield
         finally:
             layers[-1] = last
 
-    def _passed(self, embedded: torch.Tensor, inputs: dict[str, Any]) -> torch.Tensor:
+    def _pass_layers(self, embedded: torch.Tensor, inputs: dict[str, Any]) -> torch.Tensor:
         passed = self.model.base_model(inputs_embeds=embedded, use_cache=True, **inputs)
         states: torch.Tensor = passed.last_hidden_state
         return states
 
-    def _route(self, attention: Any, layer: int, name: str, weights: Mapping[str, torch.Tensor]) -> Routed:
+    def _route(self, attention: Any, layer: int, name: str, weights: Mapping[str, torch.Tensor]) -> BeaconLinear:
         prefix = f"model.layers.{layer}.self_attn.beacon_{name}."
         weight = _take(weights, prefix + "weight")
         with torch.device("meta"):
@@ -218,7 +218,7 @@ class BeaconModel:
         beacon.load_state_dict(own, assign=True)
         beacon.requires_grad_(False).to(self.model.device, self.model.dtype)
         ordinary = getattr(attention, name)
-        return Routed(ordinary, packed(beacon) if type(ordinary) is Halves else beacon, self._where)
+        return BeaconLinear(ordinary, pack_linear(beacon) if type(ordinary) is Fp16Linear else beacon, self._where)
 
 
 def read_weights(source: str | Path) -> dict[str, torch.Tensor]:
@@ -263,7 +263,7 @@ def _parameters(config: Any) -> tuple[str, ...]:
     return tuple(f"{letter}_proj" for letter in config.beacon_param)
 
 
-def _layout(config: Any, ratio: int | None) -> Layout:
+def _layout(config: Any, ratio: int | None) -> BeaconLayout:
     """The layout a configuration asks for, checked."""
     if not hasattr(config, "beacon_window"):
         raise ModelUnavailable(
@@ -279,7 +279,7 @@ def _layout(config: Any, ratio: int | None) -> Layout:
             f"This beacon checkpoint is of another kind ({differing or config.rope_parameters}). Understood are "
             f"{expected}, and rotary angles that do not depend on the length."
         )
-    return Layout(window, _ratio(config.beacon_ratio, window, ratio), int(getattr(config, "beacon_sink_size", 0)))
+    return BeaconLayout(window, _ratio(config.beacon_ratio, window, ratio), int(getattr(config, "beacon_sink_size", 0)))
 
 
 def _ratio(trained: Sequence[int], window: int, chosen: int | None) -> int:

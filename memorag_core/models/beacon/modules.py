@@ -8,7 +8,7 @@ import torch
 from transformers.models.llama.modeling_llama import rotate_half
 
 
-class Where:
+class TokenRouting:
     """Which entries of the running forward pass are tokens and which are beacons: indices into (rows · new)."""
 
     def __init__(self) -> None:
@@ -28,10 +28,10 @@ class Where:
         return self._parts
 
 
-class Routed(torch.nn.Module):
+class BeaconLinear(torch.nn.Module):
     """A projection that sends tokens through the ordinary weights only, and beacons through their own only."""
 
-    def __init__(self, ordinary: torch.nn.Module, beacon: torch.nn.Module, where: Where) -> None:
+    def __init__(self, ordinary: torch.nn.Module, beacon: torch.nn.Module, where: TokenRouting) -> None:
         super().__init__()
         self.ordinary, self.beacon, self.where = ordinary, beacon, where
 
@@ -45,7 +45,7 @@ class Routed(torch.nn.Module):
         return out.view(*hidden.shape[:2], -1)
 
 
-class KeysAndValues(torch.nn.Module):
+class KVOnlyLayer(torch.nn.Module):
     """A decoder layer that computes nothing but what stays of it in the cache; it gives back what it was given."""
 
     def __init__(self, layer: Any) -> None:

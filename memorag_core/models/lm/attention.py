@@ -17,7 +17,14 @@ from transformers.cache_utils import Cache, DynamicLayer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from memorag_core.models.lm.kernels import Part, causal, masked, merged, nothing, over_all
+from memorag_core.models.lm.kernels import (
+    PartialAttention,
+    attend_causally,
+    attend_fully,
+    attend_masked,
+    attend_nothing,
+    merge_partial,
+)
 
 NAME = "memorag"
 Attention = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
@@ -96,24 +103,26 @@ def attend(
     if memory is None and (attention_mask is None or not alike):
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    own = causal(query, key, value, scale) if alike else masked(query, key, value, scale, attention_mask)
+    own = (
+        attend_causally(query, key, value, scale) if alike else attend_masked(query, key, value, scale, attention_mask)
+    )
     parts = [own]
     if memory is not None:
         layer = int(module.layer_idx)  # type: ignore[arg-type]  # every attention module of transformers has it
         parts.append(_over_memory(query, memory.keys[layer], memory.values[layer], scale, seen))
-    return merged(parts).output.transpose(1, 2).contiguous(), None
+    return merge_partial(parts).output.transpose(1, 2).contiguous(), None
 
 
 def _over_memory(
     query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, scale: float, seen: Sequence[int] | None
-) -> Part:
+) -> PartialAttention:
     """All rows at once that see the same of the memory."""
     if seen is None:
-        return over_all(query, keys, values, scale)
-    whole = nothing(query)
+        return attend_fully(query, keys, values, scale)
+    whole = attend_nothing(query)
     for count in set(seen) - {0}:
         rows = [row for row, tokens in enumerate(seen) if tokens == count]
-        part = over_all(query[rows], keys[:, :, :count], values[:, :, :count], scale)
+        part = attend_fully(query[rows], keys[:, :, :count], values[:, :, :count], scale)
         whole.output[rows], whole.lse[rows] = part.output, part.lse
     return whole
 

@@ -17,7 +17,7 @@ PADDING = 0
 
 
 @contextmanager
-def shallow(model: PreTrainedModel, layers: int) -> Iterator[Any]:
+def truncate_layers(model: PreTrainedModel, layers: int) -> Iterator[Any]:
     """The model's body with its first layers only; whole again afterwards."""
     body: Any = model.base_model
     whole = body.layers
@@ -29,7 +29,7 @@ def shallow(model: PreTrainedModel, layers: int) -> Iterator[Any]:
 
 
 @torch.inference_mode()
-def keys_of(lm: LanguageModel, ids: Sequence[Sequence[int]], groups: Sequence[Head]) -> list[torch.Tensor]:
+def head_keys(lm: LanguageModel, ids: Sequence[Sequence[int]], groups: Sequence[Head]) -> list[torch.Tensor]:
     """The keys of texts, each read on its own behind the beginning of a user's turn.
 
     Args:
@@ -43,14 +43,14 @@ def keys_of(lm: LanguageModel, ids: Sequence[Sequence[int]], groups: Sequence[He
     longest = max(map(len, ids))
     padded = [[*head, *row, *[PADDING] * (longest - len(row))] for row in ids]
     cache: Any = DynamicCache()
-    with shallow(lm.model, 1 + max(layer for layer, _ in groups)) as body:
+    with truncate_layers(lm.model, 1 + max(layer for layer, _ in groups)) as body:
         body(input_ids=torch.tensor(padded, device=lm.model.device), past_key_values=cache, use_cache=True)
     kept = torch.stack([cache.layers[layer].keys[:, group] for layer, group in groups], dim=2)
     return [row[len(head) : len(head) + len(own)] for row, own in zip(kept, ids, strict=True)]
 
 
 @torch.inference_mode()
-def queries_of(lm: LanguageModel, text: str, heads: Sequence[Head], position: int) -> torch.Tensor:
+def head_queries(lm: LanguageModel, text: str, heads: Sequence[Head], position: int) -> torch.Tensor:
     """The queries of a text that begins at `position`, scaled as attention scales them.
 
     Returns:
@@ -59,7 +59,7 @@ def queries_of(lm: LanguageModel, text: str, heads: Sequence[Head], position: in
     head, ids = lm.encode([lm.chat_head, text])
     places = torch.arange(position - len(head), position + len(ids), device=lm.model.device)[None]
     seen: list[torch.Tensor] = []
-    with shallow(lm.model, 1 + max(layer for layer, _ in heads)) as body:
+    with truncate_layers(lm.model, 1 + max(layer for layer, _ in heads)) as body:
         body(
             input_ids=torch.tensor([[*head, *ids]], device=lm.model.device),
             position_ids=places,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from transformers import PreTrainedModel
 
-from memorag_core.concurrency.cancellation import check
+from memorag_core.concurrency.cancellation import raise_if_cancelled
 from memorag_core.models.lm.attention import BufferCache, KeyValues, lower_right
 
 TOKENS_A_FORWARD = 2048
@@ -57,7 +57,7 @@ def decode(
                 logits_to_keep=1,
                 memory=memory,
             ).logits[:, -1]
-            check()
+            raise_if_cancelled()
             on_forward()
         chosen = greedy.take(logits)
         if chosen is None:
@@ -84,7 +84,7 @@ class Greedy:
         """The next token of each row, (rows, 1), from logits (rows, vocabulary); None once every row has stopped."""
         if self._seen is None:
             self._seen = torch.zeros_like(logits, dtype=torch.bool)
-        chosen = _penalized(logits, self._seen, self._penalty).argmax(-1, keepdim=True)
+        chosen = _penalize(logits, self._seen, self._penalty).argmax(-1, keepdim=True)
         tokens = chosen[:, 0].tolist()
         self._open = {row for row in self._open if tokens[row] not in self._stop}
         for row in self._open:
@@ -114,7 +114,7 @@ def _mask(real: torch.Tensor, new: int, past: int, padded: bool) -> torch.Tensor
     return ((columns <= at) & real[:, None, None, :end]) | (columns == at)
 
 
-def _penalized(logits: torch.Tensor, seen: torch.Tensor, penalty: float) -> torch.Tensor:
+def _penalize(logits: torch.Tensor, seen: torch.Tensor, penalty: float) -> torch.Tensor:
     if penalty == 1.0:
         return logits
     return torch.where(seen, torch.where(logits > 0, logits / penalty, logits * penalty), logits)

@@ -16,22 +16,22 @@ LOST = 2.0**-25
 """What a weight may differ by: half of the smallest step of float16, far below what float32 sums round off."""
 
 
-class Halves(torch.nn.Module):
+class Fp16Linear(torch.nn.Module):
     """What a linear layer computes, from float16 weights; for inference only."""
 
     def __init__(self, linear: torch.nn.Linear) -> None:
         super().__init__()
         bias = None if linear.bias is None else linear.bias.detach()
-        self.packed = torch.ops.quantized.linear_prepack_fp16(linear.weight.detach(), bias)
+        self.pack_linear = torch.ops.quantized.linear_prepack_fp16(linear.weight.detach(), bias)
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         """(…, in) to (…, out), float32."""
-        out: torch.Tensor = torch.ops.quantized.linear_dynamic_fp16.default(hidden, self.packed)
+        out: torch.Tensor = torch.ops.quantized.linear_dynamic_fp16.default(hidden, self.pack_linear)
         return out
 
-    def whole(self) -> torch.nn.Linear:
+    def to_linear(self) -> torch.nn.Linear:
         """The linear layer again."""
-        weight, bias = torch.ops.quantized.linear_unpack_fp16(self.packed)
+        weight, bias = torch.ops.quantized.linear_unpack_fp16(self.pack_linear)
         with torch.device("meta"):
             linear = torch.nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
         tensors = {"weight": weight.float()} | ({} if bias is None else {"bias": bias})
@@ -40,24 +40,24 @@ class Halves(torch.nn.Module):
 
 
 def pack(model: torch.nn.Module) -> None:
-    """Put `Halves` in the place of linear layers of a model where `packed` would."""
+    """Put `Fp16Linear` in the place of linear layers of a model where `packed` would."""
     for parent in list(model.modules()):
         for name, child in parent.named_children():
             if type(child) is torch.nn.Linear:
-                setattr(parent, name, packed(child))
+                setattr(parent, name, pack_linear(child))
 
 
-def packed(linear: torch.nn.Linear) -> torch.nn.Module:
-    """As `Halves`, if there are kernels and it is in float32 on the CPU and its weights are halves; else as it is."""
-    return Halves(linear) if _kernels() and _is_half(linear.weight.detach()) else linear
+def pack_linear(linear: torch.nn.Linear) -> torch.nn.Module:
+    """Pack as `Fp16Linear` where there are kernels and it is in float32 on the CPU and its weights are halves."""
+    return Fp16Linear(linear) if _kernels() and _is_half(linear.weight.detach()) else linear
 
 
 def unpack(model: PreTrainedModel) -> None:
-    """Put linear layers back, for what `Halves` cannot do: gradients, other devices, saving."""
+    """Put linear layers back, for what `Fp16Linear` cannot do: gradients, other devices, saving."""
     for parent in list(model.modules()):
         for name, child in parent.named_children():
-            if type(child) is Halves:
-                setattr(parent, name, child.whole())
+            if type(child) is Fp16Linear:
+                setattr(parent, name, child.to_linear())
     model.tie_weights()
 
 
@@ -74,6 +74,6 @@ def _kernels() -> bool:
     given = torch.ones(3, 8)
     expected = given @ linear.weight.detach().half().float().t() + linear.bias.detach()
     try:
-        return torch.allclose(Halves(linear)(given), expected, atol=1e-5)
+        return torch.allclose(Fp16Linear(linear)(given), expected, atol=1e-5)
     except (RuntimeError, AttributeError):
         return False

@@ -23,14 +23,14 @@ CUDNN_QUERIES = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class PartialAttention:
     """Attention over some keys: output (batch, heads, new, head dimension), and log-sum-exp (batch, heads, new)."""
 
     output: torch.Tensor
     lse: torch.Tensor
 
 
-def merged(parts: Sequence[Part]) -> Part:
+def merge_partial(parts: Sequence[PartialAttention]) -> PartialAttention:
     """Attention over the keys of all parts together."""
     first, *others = parts
     if not others:
@@ -39,15 +39,17 @@ def merged(parts: Sequence[Part]) -> Part:
     for part in others:
         output = torch.lerp(output, part.output.float(), torch.sigmoid(part.lse - lse)[..., None])
         lse = torch.logaddexp(lse, part.lse)
-    return Part(output.to(first.output.dtype), lse)
+    return PartialAttention(output.to(first.output.dtype), lse)
 
 
-def nothing(query: torch.Tensor) -> Part:
+def attend_nothing(query: torch.Tensor) -> PartialAttention:
     """Attention over no keys at all, which merges into any other part without a trace."""
-    return Part(torch.zeros_like(query), query.new_full(query.shape[:-1], float("-inf"), dtype=torch.float32))
+    return PartialAttention(
+        torch.zeros_like(query), query.new_full(query.shape[:-1], float("-inf"), dtype=torch.float32)
+    )
 
 
-def over_all(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float) -> Part:
+def attend_fully(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float) -> PartialAttention:
     """Attention where every query sees every key.
 
     Args:
@@ -57,16 +59,16 @@ def over_all(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale:
     batch, heads, new, width = query.shape
     kv_heads = key.shape[1]
     if key.shape[0] == batch:
-        part = _unmasked(query.reshape(batch, kv_heads, -1, width), key, value, scale)
-        return Part(part.output.reshape(query.shape), part.lse.reshape(batch, heads, new))
+        part = _attend_unmasked(query.reshape(batch, kv_heads, -1, width), key, value, scale)
+        return PartialAttention(part.output.reshape(query.shape), part.lse.reshape(batch, heads, new))
     together = query.reshape(batch, kv_heads, -1, width).transpose(0, 1).reshape(1, kv_heads, -1, width)
-    part = _unmasked(together, key, value, scale)
+    part = _attend_unmasked(together, key, value, scale)
     output = part.output.reshape(kv_heads, batch, -1, width).transpose(0, 1)
     lse = part.lse.reshape(kv_heads, batch, -1).transpose(0, 1)
-    return Part(output.reshape(query.shape), lse.reshape(batch, heads, new))
+    return PartialAttention(output.reshape(query.shape), lse.reshape(batch, heads, new))
 
 
-def causal(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float) -> Part:
+def attend_causally(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float) -> PartialAttention:
     """Attention where the queries are those of the last keys, and each sees its own key and all before.
 
     Args:
@@ -74,23 +76,31 @@ def causal(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: f
     """
     new, past = query.shape[2], key.shape[2] - query.shape[2]
     if new == 1:
-        return over_all(query, key, value, scale)
+        return attend_fully(query, key, value, scale)
     if _flash_on_cuda(query):
         whole = _for_cudnn(query, past)
         latest = _flash(query, key[:, :, whole:], value[:, :, whole:], scale, lower_right=True)
-        return merged([latest, over_all(query, key[:, :, :whole], value[:, :, :whole], scale)]) if whole else latest
+        return (
+            merge_partial([latest, attend_fully(query, key[:, :, :whole], value[:, :, :whole], scale)])
+            if whole
+            else latest
+        )
     if query.device.type == "cpu":
         groups = query.shape[1] // key.shape[1]
         keys, values = (part[:, :, past:].repeat_interleave(groups, dim=1) for part in (key, value))
         square = _flash_for_cpu(query, keys, values, scale, lower_right=True)
-        return merged([square, over_all(query, key[:, :, :past], value[:, :, :past], scale)]) if past else square
+        return (
+            merge_partial([square, attend_fully(query, key[:, :, :past], value[:, :, :past], scale)])
+            if past
+            else square
+        )
     seen = torch.ones(new, key.shape[2], dtype=torch.bool, device=query.device).tril(past)
-    return masked(query, key, value, scale, seen[None, None])
+    return attend_masked(query, key, value, scale, seen[None, None])
 
 
-def masked(
+def attend_masked(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float, mask: torch.Tensor | None = None
-) -> Part:
+) -> PartialAttention:
     """Attention under any mask, in plain matrix products, some queries at a time.
 
     Args:
@@ -102,10 +112,12 @@ def masked(
         _plain(query[:, :, i : i + step] * scale, key, value, None if mask is None else mask[:, :, i : i + step])
         for i in range(0, query.shape[2], step)
     ]
-    return Part(torch.cat([part.output for part in parts], dim=2), torch.cat([part.lse for part in parts], dim=2))
+    return PartialAttention(
+        torch.cat([part.output for part in parts], dim=2), torch.cat([part.lse for part in parts], dim=2)
+    )
 
 
-def _plain(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None) -> Part:
+def _plain(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None) -> PartialAttention:
     batch, heads, new, width = query.shape
     scores = query.reshape(batch, key.shape[1], -1, width) @ key.transpose(-1, -2)
     if mask is not None:
@@ -114,30 +126,30 @@ def _plain(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: to
     scores = scores.float()
     lse = scores.logsumexp(-1)
     output = (scores - lse[..., None]).exp_().to(value.dtype) @ value
-    return Part(output.view(query.shape), lse.view(batch, heads, new))
+    return PartialAttention(output.view(query.shape), lse.view(batch, heads, new))
 
 
-def _unmasked(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float) -> Part:
-    """`over_all` for as many heads of queries as of keys, and one batch size."""
+def _attend_unmasked(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float) -> PartialAttention:
+    """`attend_fully` for as many heads of queries as of keys, and one batch size."""
     if not _flash_on_cuda(query):
         on_cpu = query.device.type == "cpu"
-        return _flash_for_cpu(query, key, value, scale) if on_cpu else masked(query, key, value, scale)
+        return _flash_for_cpu(query, key, value, scale) if on_cpu else attend_masked(query, key, value, scale)
     whole = _for_cudnn(query, key.shape[2])
     if not whole:
         return _flash(query, key, value, scale)
     blocks = zip(key[:, :, :whole].split(CUDNN_KEYS, 2), value[:, :, :whole].split(CUDNN_KEYS, 2), strict=True)
     parts = [_cudnn(query, keys, values, scale) for keys, values in blocks]
     rest = [_flash(query, key[:, :, whole:], value[:, :, whole:], scale)] if whole < key.shape[2] else []
-    return merged([*parts, *rest])
+    return merge_partial([*parts, *rest])
 
 
 def _flash_for_cpu(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float, lower_right: bool = False
-) -> Part:
+) -> PartialAttention:
     """As many heads of queries as of keys; where causal, as many queries as keys too."""
     kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu.default
     output, lse = kernel(query, key, value, 0.0, lower_right, scale=scale)
-    return Part(output, lse)
+    return PartialAttention(output, lse)
 
 
 def _flash_on_cuda(query: torch.Tensor) -> bool:
@@ -146,11 +158,11 @@ def _flash_on_cuda(query: torch.Tensor) -> bool:
 
 def _flash(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float, lower_right: bool = False
-) -> Part:
+) -> PartialAttention:
     """Any number of heads of keys that divides that of queries."""
     kernel = torch.ops.aten._scaled_dot_product_flash_attention
     output, lse, *_ = kernel(query, key, value, 0.0, lower_right, scale=scale)
-    return Part(output, lse)
+    return PartialAttention(output, lse)
 
 
 def _for_cudnn(query: torch.Tensor, keys: int) -> int:
@@ -160,10 +172,10 @@ def _for_cudnn(query: torch.Tensor, keys: int) -> int:
     return whole if long and _cudnn_agrees(query.device, query.dtype, query.shape[-1]) else 0
 
 
-def _cudnn(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float) -> Part:
+def _cudnn(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float) -> PartialAttention:
     kernel = torch.ops.aten._scaled_dot_product_cudnn_attention
     output, lse, *_ = kernel(query, key, value, None, True, scale=scale)
-    return Part(output, lse.reshape(query.shape[:-1]))
+    return PartialAttention(output, lse.reshape(query.shape[:-1]))
 
 
 @cache

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn.functional import normalize
 
-from memorag_core.models.lm.rope import turned
+from memorag_core.models.lm.rope import rotate
 
 HORIZON = 512
 
@@ -46,12 +46,12 @@ def expected_attention(segment: Segment) -> torch.Tensor:
     heads, seen, _ = segment.queries.shape
     end = segment.start + entries
     places = torch.arange(end + HORIZON, device=segment.keys.device)
-    plain = turned(segment.queries.float(), *segment.turns(-places[end - seen : end]))
+    plain = rotate(segment.queries.float(), *segment.turns(-places[end - seen : end]))
     mean = plain.mean(1, keepdim=True)
     spread = (plain - mean).transpose(1, 2) @ (plain - mean) / seen
     cos, sin = (angles.mean(0) for angles in segment.turns(places[end:]))
-    mean = turned(mean, cos, sin)
-    spread = turned(turned(spread, cos, sin).transpose(1, 2), cos, sin)
+    mean = rotate(mean, cos, sin)
+    spread = rotate(rotate(spread, cos, sin).transpose(1, 2), cos, sin)
     keys = segment.keys.float().repeat_interleave(heads // kv_heads, 0)
     exponent = (keys @ mean.transpose(1, 2))[..., 0] / width**0.5
     exponent = exponent + ((keys @ spread) * keys).sum(-1) / (2 * width)

@@ -30,7 +30,7 @@ def save(state: KeyValues, path: Path, storage: Storage) -> None:
         for layer, tensor in enumerate(getattr(state, name)):
             key = f"{name}.{layer}"
             if storage == "int8":
-                stored[key], stored[key + SCALE] = _quantized(tensor, along)
+                stored[key], stored[key + SCALE] = _quantize(tensor, along)
             else:
                 stored[key] = tensor.to(HALF.get(tensor.dtype, tensor.dtype)).contiguous()
     save_file(stored, path)
@@ -49,11 +49,11 @@ def load(path: Path, next_position: int, like: Any) -> KeyValues:
 
         return read
 
-    keys, values = (Lazy([reader(f"{name}.{layer}") for layer in range(layers)]) for name in PARTS)
+    keys, values = (LazyTensors([reader(f"{name}.{layer}") for layer in range(layers)]) for name in PARTS)
     return KeyValues(keys, values, next_position)
 
 
-class Lazy(Sequence[torch.Tensor]):
+class LazyTensors(Sequence[torch.Tensor]):
     """Tensors that are each read when first asked for, and kept."""
 
     def __init__(self, readers: Sequence[Callable[[], torch.Tensor]]) -> None:
@@ -80,7 +80,7 @@ class Lazy(Sequence[torch.Tensor]):
         return self._read[number]
 
 
-def _quantized(tensor: torch.Tensor, along: int) -> tuple[torch.Tensor, torch.Tensor]:
+def _quantize(tensor: torch.Tensor, along: int) -> tuple[torch.Tensor, torch.Tensor]:
     """int8, and the float32 scale that `along` a dimension all entries share."""
     scale = tensor.float().abs().amax(along, keepdim=True).clamp(min=1e-8) / 127
     return (tensor.float() / scale).round().to(torch.int8), scale

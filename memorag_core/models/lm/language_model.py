@@ -18,8 +18,8 @@ from memorag_core.models.hub import loading
 from memorag_core.models.lm.attention import KeyValues, register
 from memorag_core.models.lm.decoding import decode
 from memorag_core.models.lm.fp16_linear import pack
-from memorag_core.models.lm.prefill import Reading, read
-from memorag_core.models.streaming import Growing
+from memorag_core.models.lm.prefill import PrefillPlan, read
+from memorag_core.models.streaming import StreamedText
 from memorag_core.types import OnStep, OnText
 
 MARK = "\u241e"
@@ -83,7 +83,7 @@ class LanguageModel:
 
     def write(self, instruction: str, max_new_tokens: int, on_text: OnText, repetition_penalty: float = 1.0) -> str:
         """Reply to one instruction as `generate` does; `on_text` is given the reply piece by piece."""
-        growing = Growing(on_text)
+        growing = StreamedText(on_text)
         prompts = self.encode([self.chat_head + instruction + self.chat_tail])
 
         def on_replies(replies: list[list[int]]) -> None:
@@ -101,7 +101,7 @@ class LanguageModel:
 
     def prefill(self, ids: Sequence[int], on_step: OnStep) -> KeyValues:
         """The exact key-value state of `ids`, computed window by window; `on_step` hears of each."""
-        return read(self.model, ids, on_step, Reading())
+        return read(self.model, ids, on_step, PrefillPlan())
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text, without special tokens."""

@@ -15,10 +15,10 @@ from typing import Any
 
 import torch
 
-from memorag_core.concurrency.cancellation import check
+from memorag_core.concurrency.cancellation import raise_if_cancelled
 from memorag_core.models.lm.attention import Attention, BufferCache, KeyValues
 from memorag_core.models.lm.kv_compression import Scorer, Segment, expected_attention
-from memorag_core.models.lm.rope import turned, turns
+from memorag_core.models.lm.rope import rotate, rotation
 from memorag_core.types import OnStep
 
 STEP = 1024
@@ -26,7 +26,7 @@ SINK = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class PrefillPlan:
     """How a text is read: of every finished `segment`, one of `ratio` entries is kept, chosen by `score`.
 
     Segment and ratio are powers of two; a ratio of 1 keeps all. `sparse` attends in place of the model's own
@@ -70,7 +70,7 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class PrefillState:
     """A state, and the tokens of the text to come that it holds already."""
 
     state: KeyValues
@@ -78,7 +78,9 @@ class Progress:
 
 
 @torch.inference_mode()
-def read(model: Any, ids: Sequence[int], on_step: OnStep, how: Reading, after: Progress | None = None) -> KeyValues:
+def read(
+    model: Any, ids: Sequence[int], on_step: OnStep, how: PrefillPlan, after: PrefillState | None = None
+) -> KeyValues:
     """The state after all of `ids`, from nothing or from the state after the first of them, which is left as it was.
 
     `on_step` hears of (tokens done, tokens to do) after every pass; it may raise to stop.
@@ -89,7 +91,7 @@ def read(model: Any, ids: Sequence[int], on_step: OnStep, how: Reading, after: P
         cache.begin(after.state, how.entries(start))
     at = start
     while at < len(ids):
-        check()
+        raise_if_cancelled()
         end = how.pass_end(at, len(ids))
         closes = how.ratio > 1 and end % how.segment == 0
         queries: list[torch.Tensor] | None = [] if closes else None
@@ -102,16 +104,16 @@ def read(model: Any, ids: Sequence[int], on_step: OnStep, how: Reading, after: P
     return cache.key_values(how.entries(len(ids)))
 
 
-def _compress(model: Any, cache: BufferCache, how: Reading, queries: Sequence[torch.Tensor]) -> None:
+def _compress(model: Any, cache: BufferCache, how: PrefillPlan, queries: Sequence[torch.Tensor]) -> None:
     """Keep the best entries of the segment that stands last, in their order, where it began."""
     began = cache.get_seq_length() - how.segment
     kept = how.segment // how.ratio
     for layer, seen in zip(cache.buffers, queries, strict=True):
         keys, values = (part[0, :, began : began + how.segment] for part in (layer.keys, layer.values))
-        scores = how.score(Segment(keys, values, seen[0], began, partial(turns, model)))
+        scores = how.score(Segment(keys, values, seen[0], began, partial(rotation, model)))
         if began == 0:
             scores[:, : min(SINK, kept)] = torch.inf
         places = scores.topk(kept).indices.sort().values
-        cos, sin = turns(model, torch.arange(kept, device=places.device) - places)
+        cos, sin = rotation(model, torch.arange(kept, device=places.device) - places)
         chosen = places[..., None].expand(-1, -1, keys.shape[-1])
-        layer.put(began, turned(keys.gather(1, chosen), cos, sin)[None], values.gather(1, chosen)[None])
+        layer.put(began, rotate(keys.gather(1, chosen), cos, sin)[None], values.gather(1, chosen)[None])

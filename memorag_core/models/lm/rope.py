@@ -13,7 +13,7 @@ PROBE, MOVED = 4, 7
 TOLERANCE = 0.02
 
 
-def turns(model: Any, by: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def rotation(model: Any, by: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Cosine and sine, float32 (*by.shape, head dimension), that move what is rotated on by so many positions."""
     rotary = model.base_model.rotary_emb
     cos, sin = rotary(by.new_empty(0, dtype=torch.float32), by.view(1, -1))
@@ -22,7 +22,7 @@ def turns(model: Any, by: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return (cos[0] / scaling).view(*by.shape, -1), (sin[0] / scaling).view(*by.shape, -1)
 
 
-def turned(rotated: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+def rotate(rotated: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
     """Keys or queries (…, head dimension) at their new positions, computed in float32 or wider."""
     wide = rotated.to(torch.promote_types(rotated.dtype, torch.float32))
     moved: torch.Tensor = wide * cos + rotate_half(wide) * sin
@@ -30,7 +30,7 @@ def turned(rotated: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch
 
 
 @torch.inference_mode()
-def movable(model: PreTrainedModel) -> bool:
+def supports_shift(model: PreTrainedModel) -> bool:
     """Whether `turns` is how this model rotates, in all its layers: keys read further on are the keys moved there."""
     rope: Any = getattr(model.config, "rope_parameters", None) or {}
     if rope.get("rope_type") in BY_LENGTH or not hasattr(model.base_model, "rotary_emb"):
@@ -42,8 +42,8 @@ def movable(model: PreTrainedModel) -> bool:
         for places in (at, at + MOVED)
     )
     try:
-        cos, sin = turns(model, at[0].new_full((PROBE,), MOVED))
-        return all(_alike(turned(a.keys, cos, sin), b.keys) for a, b in zip(here, there, strict=True))
+        cos, sin = rotation(model, at[0].new_full((PROBE,), MOVED))
+        return all(_alike(rotate(a.keys, cos, sin), b.keys) for a, b in zip(here, there, strict=True))
     except (RuntimeError, TypeError, AttributeError):
         return False  # angles of another width, or made in another way
 

@@ -8,8 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from memorag_core.concurrency.cancellation import stoppable
-from memorag_core.concurrency.device_queue import Turns, working_for
+from memorag_core.concurrency.cancellation import cancellable
+from memorag_core.concurrency.device_queue import FairQueue, as_client
 from memorag_core.errors import Busy, Cancelled
 
 
@@ -22,7 +22,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 class Desk:
     """Work that notes who does it, over a queue whose turn this thread has until `open` is set."""
 
-    def __init__(self, pool: ThreadPoolExecutor, turns: Turns) -> None:
+    def __init__(self, pool: ThreadPoolExecutor, turns: FairQueue) -> None:
         self.pool, self.turns, self.did = pool, turns, list[str]()
         self.open, held = threading.Event(), threading.Event()
 
@@ -39,7 +39,7 @@ class Desk:
 
         def run() -> None:
             started.set()
-            with working_for(client), self.turns.turn(patient):
+            with as_client(client), self.turns.slot(patient):
                 self.did.append(client)
                 work()
 
@@ -52,7 +52,7 @@ class Desk:
 
 
 def test_every_client_has_a_place_in_every_round_however_many_calls_it_makes(pool: ThreadPoolExecutor) -> None:
-    desk = Desk(pool, Turns(64, 60.0))
+    desk = Desk(pool, FairQueue(64, 60.0))
     calls = [desk.submit(client) for client in ("greedy", "greedy", "greedy", "greedy", "modest", "late", "modest")]
     desk.open.set()
     for call in calls:
@@ -61,17 +61,17 @@ def test_every_client_has_a_place_in_every_round_however_many_calls_it_makes(poo
 
 
 def test_one_works_at_a_time_and_all_of_many_get_their_turn(pool: ThreadPoolExecutor) -> None:
-    turns, inside, most, done = Turns(64, 60.0), 0, 0, 0
+    turns, resolve_allowed, most, done = FairQueue(64, 60.0), 0, 0, 0
     together = threading.Barrier(32)
 
     def work(number: int) -> None:
-        nonlocal inside, most, done
+        nonlocal resolve_allowed, most, done
         together.wait()
         for _ in range(20):
-            with working_for(str(number % 5)), turns.turn(), turns.turn():
-                inside += 1
-                most = max(most, inside)
-                inside -= 1
+            with as_client(str(number % 5)), turns.slot(), turns.slot():
+                resolve_allowed += 1
+                most = max(most, resolve_allowed)
+                resolve_allowed -= 1
                 done += 1
 
     list(pool.map(work, range(32)))
@@ -79,7 +79,7 @@ def test_one_works_at_a_time_and_all_of_many_get_their_turn(pool: ThreadPoolExec
 
 
 def test_too_many_are_told_at_once_that_it_is_busy_and_their_position(pool: ThreadPoolExecutor) -> None:
-    desk = Desk(pool, Turns(2, 60.0))
+    desk = Desk(pool, FairQueue(2, 60.0))
     waiting = [desk.submit("a"), desk.submit("b")]
     with pytest.raises(Busy, match=r"number 3 to wait.*try again"):
         desk.submit("c").result()
@@ -91,7 +91,7 @@ def test_too_many_are_told_at_once_that_it_is_busy_and_their_position(pool: Thre
 
 
 def test_who_waited_too_long_is_told_its_position_and_leaves_the_queue(pool: ThreadPoolExecutor) -> None:
-    desk = Desk(pool, Turns(8, 0.0))
+    desk = Desk(pool, FairQueue(8, 0.0))
     before = desk.submit("before", patient=True)
     with pytest.raises(Busy, match="number 2 of those that wait"):
         desk.submit("hasty").result()
@@ -101,7 +101,7 @@ def test_who_waited_too_long_is_told_its_position_and_leaves_the_queue(pool: Thr
 
 
 def test_who_waits_can_be_stopped_and_hears_its_position(pool: ThreadPoolExecutor) -> None:
-    desk, flag = Desk(pool, Turns(8, 60.0)), threading.Event()
+    desk, flag = Desk(pool, FairQueue(8, 60.0)), threading.Event()
     heard: list[int] = []
 
     def on_wait(position: int) -> None:
@@ -109,7 +109,7 @@ def test_who_waits_can_be_stopped_and_hears_its_position(pool: ThreadPoolExecuto
         flag.set()
 
     def run() -> None:
-        with stoppable(flag), desk.turns.turn(patient=True, on_wait=on_wait):
+        with cancellable(flag), desk.turns.slot(patient=True, on_wait=on_wait):
             desk.did.append("stopped")
 
     with pytest.raises(Cancelled):
@@ -119,16 +119,16 @@ def test_who_waits_can_be_stopped_and_hears_its_position(pool: ThreadPoolExecuto
 
 
 def test_long_work_lets_those_who_wait_go_first_between_its_steps(pool: ThreadPoolExecutor) -> None:
-    turns = Turns(8, 60.0, slice_seconds=0.0)
+    turns = FairQueue(8, 60.0, slice_seconds=0.0)
     at_step, go_on = threading.Event(), threading.Event()
     desk = Desk(pool, turns)
 
     def steps() -> None:
         at_step.set()
         go_on.wait()
-        turns.give_way()
+        turns.yield_slot()
         desk.did.append("long again")
-        turns.give_way()
+        turns.yield_slot()
 
     long = desk.submit("long", steps)
     desk.open.set()
@@ -141,24 +141,24 @@ def test_long_work_lets_those_who_wait_go_first_between_its_steps(pool: ThreadPo
 
 
 def test_long_work_keeps_its_turn_where_nobody_waits_or_its_slice_is_not_over(pool: ThreadPoolExecutor) -> None:
-    desk = Desk(pool, Turns(8, 60.0, slice_seconds=3600.0))
-    desk.turns.give_way()  # this thread has no turn to give
+    desk = Desk(pool, FairQueue(8, 60.0, slice_seconds=3600.0))
+    desk.turns.yield_slot()  # this thread has no turn to give
     desk.open.set()
     desk.first.result()
-    with desk.turns.turn():
-        desk.turns.give_way()
+    with desk.turns.slot():
+        desk.turns.yield_slot()
         waiting = desk.submit("patient")
-        desk.turns.give_way()
+        desk.turns.yield_slot()
         assert "patient" not in desk.did
     waiting.result()
 
 
 def test_a_failure_passes_the_turn_on_and_idle_time_counts_only_where_nobody_works(pool: ThreadPoolExecutor) -> None:
-    turns = Turns(8, 60.0)
-    with turns.turn():
+    turns = FairQueue(8, 60.0)
+    with turns.slot():
         assert turns.idle_seconds == 0.0
-    with pytest.raises(ZeroDivisionError), turns.turn():
+    with pytest.raises(ZeroDivisionError), turns.slot():
         raise ZeroDivisionError
     assert turns.idle_seconds > 0
-    with turns.turn():
+    with turns.slot():
         pass

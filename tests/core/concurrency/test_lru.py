@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from memorag_core.concurrency.lru import Recent
+from memorag_core.concurrency.lru import LRUCache
 
 
 def test_the_least_recently_used_is_dropped_beyond_the_limit() -> None:
-    recent: Recent[str, int] = Recent(2)
+    recent: LRUCache[str, int] = LRUCache(2)
     recent.put("a", 1)
     recent.put("b", 2)
     assert recent.get("a") == 1
@@ -15,7 +15,7 @@ def test_the_least_recently_used_is_dropped_beyond_the_limit() -> None:
 
 
 def test_writing_a_key_again_replaces_it_and_makes_it_recent() -> None:
-    recent: Recent[str, int] = Recent(2)
+    recent: LRUCache[str, int] = LRUCache(2)
     recent.put("a", 1)
     recent.put("b", 2)
     assert recent.put("a", 10) == 10
@@ -24,7 +24,7 @@ def test_writing_a_key_again_replaces_it_and_makes_it_recent() -> None:
 
 
 def test_a_dropped_key_is_gone_and_a_missing_one_is_no_mistake() -> None:
-    recent: Recent[str, int] = Recent(2)
+    recent: LRUCache[str, int] = LRUCache(2)
     recent.put("a", 1)
     recent.drop("a")
     recent.drop("never here")
@@ -32,7 +32,7 @@ def test_a_dropped_key_is_gone_and_a_missing_one_is_no_mistake() -> None:
 
 
 def test_entries_are_kept_within_a_budget_of_their_sizes_and_the_latest_in_any_case() -> None:
-    recent: Recent[str, str] = Recent(5, len)
+    recent: LRUCache[str, str] = LRUCache(5, len)
     for key, value in (("a", "xx"), ("b", "xxx"), ("c", "x")):
         recent.put(key, value)
     assert (recent.values(), recent.size) == (["xxx", "x"], 4)

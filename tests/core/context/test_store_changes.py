@@ -231,5 +231,5 @@ def test_a_context_that_is_not_there_cannot_be_changed_nor_its_name_lead_elsewhe
 
 def test_what_is_set_aside_is_brought_back_in_one_move(tmp_path: Path) -> None:
     (tmp_path / "aside").mkdir()
-    atomic_files.bring_back(tmp_path / "aside", tmp_path / "place")
+    atomic_files.recover(tmp_path / "aside", tmp_path / "place")
     assert [path.name for path in tmp_path.iterdir()] == ["place"]

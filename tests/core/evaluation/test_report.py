@@ -13,7 +13,7 @@ from memorag_core.errors import MissingExtra
 from memorag_core.evaluation.datasets import EvalSet, Question
 from memorag_core.evaluation.records import Checks, Record
 from memorag_core.evaluation.render import cells, checks, heading, markdown, plot
-from memorag_core.evaluation.report import Report, summarized
+from memorag_core.evaluation.report import Report, summarize_records
 
 SETS = [
     EvalSet(name, {"c": "text"}, tuple(Question(str(i), "c", "?", ("a",), ((0, 1),)) for i in range(4)))
@@ -27,7 +27,7 @@ def record(system: str, question: int, scores: dict[str, float], gold: int = 1, 
 
 
 def report(records: list[Record], sets: list[EvalSet] = SETS) -> Report:
-    return summarized(records, sets, {"profile": "tiny"})
+    return summarize_records(records, sets, {"profile": "tiny"})
 
 
 def test_recall_is_of_spans_and_other_scores_are_of_questions() -> None:

@@ -16,7 +16,7 @@ from memorag_core import MemoRAG, Settings
 from memorag_core.config import PROFILES, TINY, Profile
 from memorag_core.errors import Cancelled, InputError, StoreError
 from memorag_core.evaluation.case import Bench, Case
-from memorag_core.evaluation.checks import checked
+from memorag_core.evaluation.checks import check_answer
 from memorag_core.evaluation.datasets import EvalSet, Question
 from memorag_core.evaluation.records import RECORDS, Ledger, Record
 from memorag_core.evaluation.run import Plan, evaluate
@@ -157,7 +157,7 @@ def test_canned_clues_echoes_and_wrong_citations_are_counted(shared: MemoRAG) ->
         Clue("When were the gates of the mill hung?", "question"),
     ]
     citations = [Citation("text", "mill", 0, 8, TEXT[:8]), Citation("text", "mill", 1, 9, TEXT[:8])]
-    checks = checked(case, GATES.text, clues, citations)
+    checks = check_answer(case, GATES.text, clues, citations)
     assert (checks.clues, checks.refused) == (4, 2)
     assert (checks.verified, checks.verbatim) == (2, 1)
     assert (checks.citations, checks.exact) == (2, 1)

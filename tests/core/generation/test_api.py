@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from chat_server import ChatServer, Reply, chat_server
 
-from memorag_core.concurrency.cancellation import stoppable
+from memorag_core.concurrency.cancellation import cancellable
 from memorag_core.errors import Cancelled, GenerationError, InputError, MissingExtra
 from memorag_core.generation import ApiGenerator
 from memorag_core.models.api.chat import ChatModel, Limits
@@ -136,7 +136,7 @@ def test_a_stop_is_seen_between_two_pieces(api: ChatServer) -> None:
         pieces.append(piece)
         flag.set()
 
-    with stoppable(flag), pytest.raises(Cancelled):
+    with cancellable(flag), pytest.raises(Cancelled):
         generator().generate("When?", 16, hear)
     assert pieces == ["In"]
 

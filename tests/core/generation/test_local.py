@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from conftest import STORY
 
-from memorag_core.concurrency.cancellation import stoppable
+from memorag_core.concurrency.cancellation import cancellable
 from memorag_core.errors import Cancelled
 from memorag_core.generation import LocalGenerator
 from memorag_core.models.lm.language_model import LanguageModel
-from memorag_core.models.streaming import Growing
+from memorag_core.models.streaming import StreamedText
 
 
 @pytest.fixture(scope="module")
@@ -37,14 +37,14 @@ def test_decoding_stops_after_the_piece_at_which_it_is_told_to(lm: LanguageModel
         pieces.append(piece)
         flag.set()
 
-    with stoppable(flag), pytest.raises(Cancelled):
+    with cancellable(flag), pytest.raises(Cancelled):
         LocalGenerator(lm).generate(STORY, 40, hear)
     assert len(pieces) == 1
 
 
 def test_an_unfinished_character_and_white_space_wait_for_what_follows() -> None:
     pieces: list[str] = []
-    growing = Growing(pieces.append)
+    growing = StreamedText(pieces.append)
     for whole in ("\n", "\n村\ufffd", "\n村雨 ", "\n村雨 城\n"):
         growing.reach(whole)
     assert pieces == ["村", "雨", " 城"]

@@ -24,12 +24,12 @@ from documents import (
 )
 
 from memorag_core import Document, from_path
-from memorag_core.concurrency.cancellation import stoppable
+from memorag_core.concurrency.cancellation import cancellable
 from memorag_core.errors import Cancelled, InputError
 from memorag_core.ingest.archive import MAX_ENTRIES, open_archive
-from memorag_core.ingest.html import flowed
-from memorag_core.ingest.sandbox import Apart
-from memorag_core.text.pages import joined, page_of
+from memorag_core.ingest.html import reflow
+from memorag_core.ingest.sandbox import SandboxedReader
+from memorag_core.text.pages import join_pages, page_of
 
 LIMIT = 1_000_000
 Read = Callable[[Path], Document]
@@ -45,16 +45,16 @@ HTML = """<!doctype html><html><head><title>The Mill</title><style>p {}</style><
 
 
 @pytest.fixture(scope="module")
-def apart() -> Iterator[Apart]:
+def apart() -> Iterator[SandboxedReader]:
     """One reader for all tests, as for all files of a folder."""
-    with Apart() as reader:
+    with SandboxedReader() as reader:
         yield reader
 
 
 @pytest.fixture
-def read(apart: Apart, monkeypatch: pytest.MonkeyPatch) -> Read:
+def read(apart: SandboxedReader, monkeypatch: pytest.MonkeyPatch) -> Read:
     """The document in a file, read by that one process."""
-    monkeypatch.setattr("memorag_core.ingest.documents.Apart", lambda: nullcontext(apart))
+    monkeypatch.setattr("memorag_core.ingest.documents.SandboxedReader", lambda: nullcontext(apart))
     return lambda path: from_path(path, LIMIT)[0]
 
 
@@ -66,7 +66,7 @@ def texts(document: Document) -> list[str]:
 
 def test_joined_pages_say_where_each_begins_and_every_offset_is_on_its_page() -> None:
     pages = ["one", "", "three", "", ""]
-    text, starts = joined(pages)
+    text, starts = join_pages(pages)
     assert text == "one\n\nthree"
     assert starts == (0, 5, 5, 12, 12)
     assert [page_of(starts, at) for at in (0, 2, 5, 9)] == [1, 1, 3, 3]
@@ -75,7 +75,7 @@ def test_joined_pages_say_where_each_begins_and_every_offset_is_on_its_page() ->
 
 def test_pages_survive_the_round_trip_of_text() -> None:
     pages = [f"Page {number} has words." for number in range(1, 50)]
-    text, starts = joined(pages)
+    text, starts = join_pages(pages)
     for number, page in enumerate(pages, 1):
         at = text.index(page)
         assert {page_of(starts, at), page_of(starts, at + len(page) - 1)} == {number}
@@ -237,7 +237,7 @@ WORD = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
 
 
 def test_html_nested_without_end_is_refused_and_deep_nesting_is_read(read: Read, tmp_path: Path) -> None:
-    assert flowed("<div>" * 1500 + "core" + "</div>" * 1500 + "end", "page") == ("", "core\n\nend")
+    assert reflow("<div>" * 1500 + "core" + "</div>" * 1500 + "end", "page") == ("", "core\n\nend")
     (tmp_path / "deep.html").write_text("<div>" * 200_000 + "core", encoding="utf-8")
     with pytest.raises(InputError, match=r"deep\.html is nested deeper than any page is"):
         read(tmp_path / "deep.html")
@@ -262,20 +262,26 @@ def bomb(path: Path, size: int, pages: int = 1, operators: bytes = b"BT /F 9 Tf 
 def test_a_pdf_bomb_is_ended_by_its_memory_and_the_next_file_is_read(read: Read, tmp_path: Path) -> None:
     evil = bomb(tmp_path / "bomb.pdf", 64 << 20)
     assert evil.stat().st_size < 1 << 20
-    with Apart(memory=128 << 20) as apart, pytest.raises(InputError, match=r"bomb\.pdf needs more than 128 MiB of mem"):
+    with (
+        SandboxedReader(memory=128 << 20) as apart,
+        pytest.raises(InputError, match=r"bomb\.pdf needs more than 128 MiB of mem"),
+    ):
         apart.read(evil, ".pdf", "bomb.pdf", LIMIT)
     assert read(write_pdf(tmp_path / "good.pdf", ["Good."])).text == "Good."
 
 
 def test_a_file_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
-    with Apart(seconds=0.0) as apart, pytest.raises(InputError, match=r"slow\.pdf could not be read within 0 seconds"):
+    with (
+        SandboxedReader(seconds=0.0) as apart,
+        pytest.raises(InputError, match=r"slow\.pdf could not be read within 0 seconds"),
+    ):
         apart.read(bomb(tmp_path / "slow.pdf", 64 << 20), ".pdf", "slow.pdf", LIMIT)
 
 
 def test_reading_is_stopped_within_a_page(tmp_path: Path) -> None:
     path, flag = bomb(tmp_path / "slow.pdf", 64 << 20), threading.Event()
     flag.set()
-    with stoppable(flag), Apart() as apart, pytest.raises(Cancelled):
+    with cancellable(flag), SandboxedReader() as apart, pytest.raises(Cancelled):
         apart.read(path, ".pdf", "slow.pdf", LIMIT)
 
 
@@ -296,7 +302,7 @@ def test_a_file_of_300_mb_is_refused_before_it_is_read(
     path = tmp_path / f"huge.{suffix}"
     path.touch()
     os.truncate(path, 300_000_000)
-    monkeypatch.delattr(Apart, "read")
+    monkeypatch.delattr(SandboxedReader, "read")
     with pytest.raises(InputError, match=r"has 300,000,000 bytes; files of its kind may have 209,715,200"):
         read(path)
 

@@ -9,7 +9,7 @@ import pytest
 
 from memorag_core import Document, Settings, from_path, from_text
 from memorag_core.errors import InputError
-from memorag_core.ingest import check_size, from_bytes, inside
+from memorag_core.ingest import check_size, from_bytes, resolve_allowed
 
 LIMIT = 10_000
 
@@ -231,8 +231,8 @@ def test_two_documents_of_one_id_are_refused() -> None:
 
 def test_a_path_inside_an_allowed_folder_is_accepted(tmp_path: Path) -> None:
     path = write(tmp_path / "docs" / "a.txt", "text")
-    assert inside(tmp_path / "docs" / "." / "a.txt", [tmp_path / "other", tmp_path / "docs"]) == path.resolve()
-    assert inside(tmp_path / "docs", [tmp_path / "docs"]) == path.parent.resolve()
+    assert resolve_allowed(tmp_path / "docs" / "." / "a.txt", [tmp_path / "other", tmp_path / "docs"]) == path.resolve()
+    assert resolve_allowed(tmp_path / "docs", [tmp_path / "docs"]) == path.parent.resolve()
 
 
 @pytest.mark.parametrize("way", ["../secret.txt", "/etc/passwd", "link.txt", "folder/secret.txt"])
@@ -243,25 +243,25 @@ def test_a_path_that_leads_out_of_the_allowed_folders_is_refused(tmp_path: Path,
     (allowed / "link.txt").symlink_to(tmp_path / "secret.txt")
     (allowed / "folder").symlink_to(tmp_path)
     with pytest.raises(InputError, match=r"outside the folders this server may read \(.*docs\).*--allow"):
-        inside(allowed / way, [allowed])
+        resolve_allowed(allowed / way, [allowed])
 
 
 @pytest.mark.parametrize("path", ["a\0b", "~no-such-user-here/a.txt"])
 def test_a_path_that_cannot_be_resolved_is_refused(tmp_path: Path, path: str) -> None:
     with pytest.raises(InputError, match="give a plain path"):
-        inside(Path(path), [tmp_path])
+        resolve_allowed(Path(path), [tmp_path])
 
 
 def test_no_path_is_allowed_where_no_folder_is(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"may read \(none\)"):
-        inside(tmp_path, [])
+        resolve_allowed(tmp_path, [])
 
 
 def test_an_allowed_folder_may_be_named_from_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "a.txt").write_text("text", encoding="utf-8")
-    assert inside(Path("~/docs/a.txt"), [Path("~/docs")]) == (tmp_path / "docs" / "a.txt").resolve()
+    assert resolve_allowed(Path("~/docs/a.txt"), [Path("~/docs")]) == (tmp_path / "docs" / "a.txt").resolve()
 
 
 def test_a_folder_is_not_read_beyond_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,10 +14,10 @@ import pytest
 from documents import write_pdf
 
 from memorag_core import Document
-from memorag_core.concurrency.cancellation import stoppable
+from memorag_core.concurrency.cancellation import cancellable
 from memorag_core.errors import Cancelled, InputError
 from memorag_core.ingest import from_url, is_url
-from memorag_core.ingest.url import is_public, parsed
+from memorag_core.ingest.url import is_public, parse_url
 from memorag_core.ingest.web import Web, connect
 
 LIMIT = 10_000
@@ -218,10 +218,10 @@ def test_urls_that_are_not_plainly_of_the_web_are_refused_before_anything_is_ask
 
 
 def test_what_is_checked_is_what_is_fetched() -> None:
-    address = parsed("http://A.com:80/a b?q=ü#part".replace(" ", "%20"))
+    address = parse_url("http://A.com:80/a b?q=ü#part".replace(" ", "%20"))
     assert (address.host, address.port, address.target, address.header) == ("a.com", 80, "/a%20b?q=%C3%BC", "a.com")
-    assert parsed("https://bücher.de:8443").header == "xn--bcher-kva.de:8443"
-    assert parsed("https://[2606:2800:220:1::1]/").header == "[2606:2800:220:1::1]"
+    assert parse_url("https://bücher.de:8443").header == "xn--bcher-kva.de:8443"
+    assert parse_url("https://[2606:2800:220:1::1]/").header == "[2606:2800:220:1::1]"
 
 
 def test_a_redirect_to_another_public_host_is_followed_and_resolved_anew(net: Net) -> None:
@@ -310,5 +310,5 @@ def test_a_server_that_is_too_slow_is_given_up(silent: Web) -> None:
 def test_fetching_is_stopped_when_the_work_is(net: Net) -> None:
     flag = threading.Event()
     flag.set()
-    with stoppable(flag), pytest.raises(Cancelled):
+    with cancellable(flag), pytest.raises(Cancelled):
         net.read("http://a.com/")

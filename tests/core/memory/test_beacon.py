@@ -21,7 +21,7 @@ from memorag_core.config import PROFILES, Settings
 from memorag_core.errors import Cancelled, InputError, ModelUnavailable
 from memorag_core.memory import MEMORIES, BeaconMemory
 from memorag_core.memory.base import Memory
-from memorag_core.models.beacon.decoding import Continuation, decode_after, read
+from memorag_core.models.beacon.decoding import BeaconBatch, decode_after, read
 from memorag_core.models.beacon.model import BEACON, BeaconModel, BeaconState
 from memorag_core.models.lm.decoding import Greedy
 from memorag_core.models.lm.language_model import LanguageModel
@@ -43,7 +43,7 @@ def documents(*texts: str) -> list[Document]:
 
 def logits_of(model: BeaconModel, ids: list[int], state: BeaconState | None = None) -> torch.Tensor:
     """Logits after every token, fed one by one."""
-    rows = Continuation(model, state, 1, len(ids))
+    rows = BeaconBatch(model, state, 1, len(ids))
     return torch.cat([rows.feed([[token]]) for token in ids])
 
 
@@ -131,7 +131,7 @@ def test_tokens_go_through_ordinary_projections_only_and_beacons_through_their_o
 def test_reading_only_to_remember_leaves_the_state_of_reading_with_logits(checkpoint: Path) -> None:
     for ratio in (0, 4):
         model = BeaconModel.load(checkpoint, ratio=ratio)
-        rows = Continuation(model, None, 1, len(IDS))
+        rows = BeaconBatch(model, None, 1, len(IDS))
         rows.feed([IDS])
         expected, found = rows.state(), read(model, IDS)
         assert found.read == expected.read
@@ -167,11 +167,11 @@ def test_rows_over_a_memory_without_a_full_window_reply_as_each_would_alone(memo
 def test_a_row_that_is_fed_nothing_waits_for_the_others(memory_model: BeaconMemory) -> None:
     model = memory_model.beacons
     state = read(model, IDS[:40])
-    rows = Continuation(model, state, 2, 40)
+    rows = BeaconBatch(model, state, 2, 40)
     rows.feed([IDS[:30], []])
     logits = rows.feed([[], IDS[:30]])
     assert not logits[0].any()
-    torch.testing.assert_close(logits[1], Continuation(model, state, 1, 30).feed([IDS[:30]])[0], atol=1e-4, rtol=0)
+    torch.testing.assert_close(logits[1], BeaconBatch(model, state, 1, 30).feed([IDS[:30]])[0], atol=1e-4, rtol=0)
 
 
 def test_questions_asked_together_are_answered_as_one_by_one(memory_model: BeaconMemory, memory: Memory) -> None:

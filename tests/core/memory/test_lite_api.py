@@ -12,7 +12,7 @@ from conftest import LLAMA_KEY, STORY
 
 from memorag_core import MemoRAG, Settings, from_text
 from memorag_core.errors import Cancelled, GenerationError, IncompatibleContext
-from memorag_core.memory import RemoteMemory
+from memorag_core.memory import LiteApiMemory
 from memorag_core.models.api.chat import ChatModel
 from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.text.prompts import ENGLISH
@@ -42,7 +42,7 @@ def asked(api: ChatServer) -> list[str]:
 
 def test_every_part_is_condensed_by_the_api_and_questions_are_asked_over_all_gists(api: ChatServer) -> None:
     api.replies = [Reply((name,)) for name in ("The mill.", "The light.", "A span.", "A question?")]
-    model = RemoteMemory(ChatModel("openai:small"), chunk=200, gist=8)
+    model = LiteApiMemory(ChatModel("openai:small"), chunk=200, gist=8)
     memory = model.memorize(BOOK, nothing)
     assert asked(api) == [ENGLISH.gist.format(text=text) for text in (STORY.strip(), OTHER)]
     assert model.recall(memory, QUESTION) == ("A span.", "A question?")
@@ -54,7 +54,7 @@ def test_every_part_is_condensed_by_the_api_and_questions_are_asked_over_all_gis
 
 def test_a_document_more_is_all_that_is_sent(api: ChatServer) -> None:
     api.replies = [Reply(("The mill.",)), Reply(("The light.",))]
-    model = RemoteMemory(ChatModel("openai:small"), chunk=200, gist=8)
+    model = LiteApiMemory(ChatModel("openai:small"), chunk=200, gist=8)
     memory = model.update(model.memorize(BOOK[:1], nothing), BOOK[:1], BOOK, nothing)
     assert len(api.requests) == 2
     api.replies = [Reply(("The mill.",)), Reply(("The light.",))]
@@ -63,7 +63,7 @@ def test_a_document_more_is_all_that_is_sent(api: ChatServer) -> None:
 
 def test_a_memory_is_kept_as_text_and_read_back(api: ChatServer, tmp_path: Path) -> None:
     api.replies = [Reply(("磨坊。",)), Reply(("The light.",))]
-    model = RemoteMemory(ChatModel("openai:small"), chunk=200, gist=8)
+    model = LiteApiMemory(ChatModel("openai:small"), chunk=200, gist=8)
     memory = model.memorize(BOOK, nothing)
     model.save(memory, tmp_path)
     assert model.load(tmp_path) == memory
@@ -79,7 +79,7 @@ def test_memorizing_can_be_stopped_between_requests(api: ChatServer) -> None:
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        RemoteMemory(ChatModel("openai:small"), chunk=200, gist=8).memorize(BOOK, stop)
+        LiteApiMemory(ChatModel("openai:small"), chunk=200, gist=8).memorize(BOOK, stop)
     assert len(api.requests) == 1
 
 

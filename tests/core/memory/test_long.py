@@ -23,7 +23,7 @@ from memorag_core.models.lm import minference, prefill
 from memorag_core.models.lm.attention import KeyValues
 from memorag_core.models.lm.kv_compression import SCORERS, Segment
 from memorag_core.models.lm.language_model import LanguageModel
-from memorag_core.models.lm.rope import movable, turned, turns
+from memorag_core.models.lm.rope import rotate, rotation, supports_shift
 from memorag_core.models.weights import Weights
 from memorag_core.types import Document
 
@@ -84,13 +84,13 @@ def test_what_is_not_kept_is_freed(lm: LanguageModel, method: str, ratio: int) -
 
 def test_compressed_entries_are_the_best_of_each_head_moved_together(lm: LanguageModel) -> None:
     ids = torch.randint(3, 600, (64,), generator=torch.Generator().manual_seed(1)).tolist()
-    exact = prefill.read(lm.model, ids, nothing, prefill.Reading())
-    kept = prefill.read(lm.model, ids, nothing, prefill.Reading(64, 4, lambda s: -s.keys.norm(dim=-1)))
+    exact = prefill.read(lm.model, ids, nothing, prefill.PrefillPlan())
+    kept = prefill.read(lm.model, ids, nothing, prefill.PrefillPlan(64, 4, lambda s: -s.keys.norm(dim=-1)))
     for before, after in zip(exact.keys, kept.keys, strict=True):
         scores = -before[0].norm(dim=-1)
         scores[:, : prefill.SINK] = torch.inf
         for head, places in enumerate(scores.topk(16).indices.sort().values):
-            moved = turned(before[0, head, places], *turns(lm.model, torch.arange(16) - places))
+            moved = rotate(before[0, head, places], *rotation(lm.model, torch.arange(16) - places))
             torch.testing.assert_close(after[0, head], moved, atol=1e-5, rtol=0)
 
 
@@ -98,12 +98,12 @@ def test_expected_attention_keeps_what_queries_to_come_attend_to(lm: LanguageMod
     keys = torch.randn(2, 64, 12, generator=torch.Generator().manual_seed(0))
     queries = torch.randn(4, 16, 12, generator=torch.Generator().manual_seed(1)) + 1.5
     at = torch.arange(64)
-    stand = turned(keys, *turns(lm.model, at))
-    asked = turned(queries, *turns(lm.model, at[-16:]))
+    stand = rotate(keys, *rotation(lm.model, at))
+    asked = rotate(queries, *rotation(lm.model, at[-16:]))
     scores = SCORERS["expected_attention"](
-        Segment(stand, torch.ones(2, 64, 12), asked, 0, lambda by: turns(lm.model, by))
+        Segment(stand, torch.ones(2, 64, 12), asked, 0, lambda by: rotation(lm.model, by))
     )
-    future = turned(queries.repeat(1, 32, 1), *turns(lm.model, 64 + torch.arange(512)))
+    future = rotate(queries.repeat(1, 32, 1), *rotation(lm.model, 64 + torch.arange(512)))
     paid = (future @ stand.repeat_interleave(2, 0).transpose(1, 2) / 12**0.5).exp().mean(1).view(2, 2, 64).mean(1)
     agreement = torch.corrcoef(torch.stack([scores.argsort().argsort().flatten(), paid.argsort().argsort().flatten()]))
     assert agreement[0, 1] > 0.8
@@ -261,11 +261,11 @@ def test_a_profile_opens_the_memory_by_its_kind_with_its_ratio(tiny_models: Path
 def test_a_model_whose_positions_cannot_be_moved_is_refused_only_where_it_matters(
     narrow: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert movable(narrow.model)
+    assert supports_shift(narrow.model)
     rotary = cast(Any, narrow.model.base_model).rotary_emb
     angles = type(rotary).forward
     monkeypatch.setattr(type(rotary), "forward", lambda self, x, position_ids: angles(self, x, position_ids**2))
-    assert not movable(narrow.model)
+    assert not supports_shift(narrow.model)
     model = LongMemory(narrow)
     assert model.memorize(texts(story(1, 20)), nothing).notes["ratio"] == 1
     with pytest.raises(InputError, match="rotary positions cannot be moved"):

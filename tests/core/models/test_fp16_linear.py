@@ -16,7 +16,7 @@ from memorag_core.models.beacon.decoding import decode_after, read
 from memorag_core.models.beacon.model import BeaconModel
 from memorag_core.models.lm import fp16_linear
 from memorag_core.models.lm.decoding import Greedy, decode
-from memorag_core.models.lm.fp16_linear import Halves, pack, unpack
+from memorag_core.models.lm.fp16_linear import Fp16Linear, pack, unpack
 from memorag_core.models.lm.language_model import load_model
 
 IDS = random.Random(5).choices(range(60), k=100)
@@ -40,7 +40,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def packed(model: torch.nn.Module) -> int:
-    return sum(type(module) is Halves for module in model.modules())
+    return sum(type(module) is Fp16Linear for module in model.modules())
 
 
 def test_a_published_model_computes_what_it_does_in_float32(published: Path) -> None:
@@ -75,7 +75,7 @@ def test_an_output_layer_that_shares_the_embeddings_weights_shares_them_again(pu
     del tensors["lm_head.weight"]
     save_file(tensors, tmp_path / "tied" / "model.safetensors", {"format": "pt"})
     model = load_model(tmp_path / "tied", "cpu")
-    assert type(model.get_output_embeddings()) is Halves
+    assert type(model.get_output_embeddings()) is Fp16Linear
     unpack(model)
     assert model.get_output_embeddings().weight is model.get_input_embeddings().weight
 

@@ -7,7 +7,14 @@ import torch
 
 from memorag_core.models.lm import kernels
 from memorag_core.models.lm.attention import KeyValues, attend, lower_right
-from memorag_core.models.lm.kernels import Part, causal, masked, merged, nothing, over_all
+from memorag_core.models.lm.kernels import (
+    PartialAttention,
+    attend_causally,
+    attend_fully,
+    attend_masked,
+    attend_nothing,
+    merge_partial,
+)
 
 SCALE = 0.3
 
@@ -28,7 +35,7 @@ def plain(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: tor
     return torch.nn.functional.scaled_dot_product_attention(query, keys, values, attn_mask=mask, scale=SCALE)
 
 
-def assert_same(part: Part, expected: torch.Tensor) -> None:
+def assert_same(part: PartialAttention, expected: torch.Tensor) -> None:
     torch.testing.assert_close(part.output, expected, atol=1e-5, rtol=1e-5)
 
 
@@ -37,15 +44,15 @@ def test_the_last_tokens_see_themselves_and_all_before(rows: int, new: int, keys
     query, key, value = drawn(rows, new, keys)
     mask = torch.ones(new, keys, dtype=torch.bool).tril(keys - new)
     expected = plain(query, key, value, mask)
-    assert_same(causal(query, key, value, SCALE), expected)
-    assert_same(masked(query, key, value, SCALE, mask[None, None]), expected)
+    assert_same(attend_causally(query, key, value, SCALE), expected)
+    assert_same(attend_masked(query, key, value, SCALE, mask[None, None]), expected)
 
 
 @pytest.mark.parametrize("rows", [1, 3])
 def test_rows_over_one_memory_see_all_of_it(rows: int) -> None:
     query, _, _ = drawn(rows, 4, 30)
     _, key, value = drawn(1, 4, 30)
-    part = over_all(query, key, value, SCALE)
+    part = attend_fully(query, key, value, SCALE)
     assert_same(part, plain(query, key, value, torch.ones(4, 30, dtype=torch.bool)))
     scores = query @ key.repeat_interleave(3, 1).transpose(-1, -2) * SCALE
     torch.testing.assert_close(part.lse, scores.logsumexp(-1), atol=1e-5, rtol=1e-5)
@@ -55,8 +62,10 @@ def test_rows_over_one_memory_see_all_of_it(rows: int) -> None:
 def test_parts_over_some_keys_each_merge_into_attention_over_all(cut: int) -> None:
     query, key, value = drawn(2, 3, 21)
     ends = [(key[:, :, a:b], value[:, :, a:b]) for a, b in ((0, cut), (cut, 21))]
-    whole = over_all(query, key, value, SCALE)
-    together = merged([nothing(query), *(over_all(query, *part, SCALE) for part in ends), nothing(query)])
+    whole = attend_fully(query, key, value, SCALE)
+    together = merge_partial(
+        [attend_nothing(query), *(attend_fully(query, *part, SCALE) for part in ends), attend_nothing(query)]
+    )
     assert_same(together, whole.output)
     torch.testing.assert_close(together.lse, whole.lse, atol=1e-5, rtol=1e-5)
 
@@ -65,9 +74,9 @@ def test_masked_attention_in_blocks_equals_masked_attention_at_once(monkeypatch:
     query, key, value = drawn(2, 9, 11)
     mask = torch.rand(2, 1, 9, 11) > 0.5
     mask[..., 0] = True
-    whole = masked(query, key, value, SCALE, mask)
+    whole = attend_masked(query, key, value, SCALE, mask)
     monkeypatch.setattr(kernels, "SCORES_AT_ONCE", 1)
-    assert_same(masked(query, key, value, SCALE, mask), whole.output)
+    assert_same(attend_masked(query, key, value, SCALE, mask), whole.output)
     assert_same(whole, plain(query, key, value, mask))
 
 
@@ -96,8 +105,8 @@ def test_half_precision_on_cuda_gives_what_plain_products_give(new: int, past: i
     key, value = torch.randn(2, 1, 2, past + new, 128, device="cuda", dtype=torch.bfloat16)
     mask = torch.ones(1, 1, new, past + new, dtype=torch.bool, device="cuda").tril(past)
     for found, expected in (
-        (over_all(query, key, value, SCALE), masked(query, key, value, SCALE)),
-        (causal(query, key, value, SCALE), masked(query, key, value, SCALE, mask)),
+        (attend_fully(query, key, value, SCALE), attend_masked(query, key, value, SCALE)),
+        (attend_causally(query, key, value, SCALE), attend_masked(query, key, value, SCALE, mask)),
     ):
         torch.testing.assert_close(found.output, expected.output, atol=3e-2, rtol=3e-2)
         torch.testing.assert_close(found.lse, expected.lse, atol=1e-2, rtol=1e-2)
@@ -111,19 +120,19 @@ def test_blocks_for_kernels_of_one_size_and_the_rest_give_attention_over_all(
 
     def flash(
         query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float, lower_right: bool = False
-    ) -> Part:
+    ) -> PartialAttention:
         seen = torch.ones(1, 1, query.shape[2], key.shape[2], dtype=torch.bool).tril(key.shape[2] - query.shape[2])
-        return masked(query, key, value, scale, seen if lower_right else None)
+        return attend_masked(query, key, value, scale, seen if lower_right else None)
 
-    def cudnn(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float) -> Part:
+    def cudnn(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float) -> PartialAttention:
         sizes.append(key.shape[2])
-        return masked(query, key, value, scale)
+        return attend_masked(query, key, value, scale)
 
     query, key, value = drawn(1, 4, past + 4)
-    expected = causal(query, key, value, SCALE), over_all(query, key, value, SCALE)
+    expected = attend_causally(query, key, value, SCALE), attend_fully(query, key, value, SCALE)
     doubles = {"_flash_on_cuda": lambda _: True, "_cudnn_agrees": lambda *_: True, "_flash": flash, "_cudnn": cudnn}
     for name, double in (doubles | {"CUDNN_KEYS": 8, "CUDNN_QUERIES": 4}).items():
         monkeypatch.setattr(kernels, name, double)
-    assert_same(causal(query, key, value, SCALE), expected[0].output)
-    assert_same(over_all(query, key, value, SCALE), expected[1].output)
+    assert_same(attend_causally(query, key, value, SCALE), expected[0].output)
+    assert_same(attend_fully(query, key, value, SCALE), expected[1].output)
     assert sizes == [8] * (past // 8 + (past + 4) // 8)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from memorag_core.query.citations import cite
-from memorag_core.text.source_text import Texts
+from memorag_core.text.source_text import SourceText
 from memorag_core.types import Chunk, Citation, Document, Passage
 
 QUESTION = "Who hung the gates of the mill?"
@@ -16,7 +16,7 @@ MILL = Document("mill", "The mill", TEXT)
 
 
 def cited(answer: str, question: str, passages: list[Passage], documents: list[Document]) -> tuple[Citation, ...]:
-    return cite(answer, question, passages, Texts(documents, [passage.chunk for passage in passages]), most=9)
+    return cite(answer, question, passages, SourceText(documents, [passage.chunk for passage in passages]), most=9)
 
 
 def passage(document: Document, start: int = 0, end: int | None = None) -> Passage:

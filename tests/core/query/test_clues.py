@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from memorag_core.query.clues import MAX_CLUES, clean
-from memorag_core.text.source_text import Texts
+from memorag_core.query.clues import MAX_CLUES, clean_recall
+from memorag_core.text.source_text import SourceText
 from memorag_core.text.terms import terms
 from memorag_core.types import Chunk, ClueKind, Document
 
@@ -15,14 +15,14 @@ TEXT = (
 )
 
 
-def texts(*texts: str) -> Texts:
+def texts(*texts: str) -> SourceText:
     """A document of each text, of one chunk."""
     documents = [Document(f"d{number}", "Title", text) for number, text in enumerate(texts)]
-    return Texts(documents, [Chunk(document.id, 0, len(document.text), document.text) for document in documents])
+    return SourceText(documents, [Chunk(document.id, 0, len(document.text), document.text) for document in documents])
 
 
 def cleaned(raw: str, kind: ClueKind = "span", question: str = QUESTION, text: str = TEXT) -> list[str]:
-    return [clue.text for clue in clean({kind: raw}, question, texts(text))]
+    return [clue.text for clue in clean_recall({kind: raw}, question, texts(text))]
 
 
 def test_terms_are_lower_case_words_and_single_han_characters() -> None:
@@ -119,7 +119,7 @@ def test_only_a_question_passes_for_a_question_to_look_up() -> None:
 
 
 def test_a_question_to_look_up_is_never_verified() -> None:
-    [clue] = clean({"question": "Amos Reed hung its gates in May 1963?"}, "", texts(TEXT))
+    [clue] = clean_recall({"question": "Amos Reed hung its gates in May 1963?"}, "", texts(TEXT))
     assert not clue.verified
 
 

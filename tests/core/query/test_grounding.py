@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from memorag_core.query.grounding import unsupported
+from memorag_core.query.grounding import unsupported_claims
 
 ENGLISH = [
     "The mill stands at the head of the pond. Amos Reed hung its gates in May 1963. The horn was sounded every night.",
@@ -28,7 +28,7 @@ JAPANESE = ["水車小屋は池のほとりに立っている。アモスは一�
     ],
 )
 def test_what_the_evidence_says_is_supported(question: str, answer: str) -> None:
-    assert unsupported(answer, question, ENGLISH) == ()
+    assert unsupported_claims(answer, question, ENGLISH) == ()
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_what_the_evidence_says_is_supported(question: str, answer: str) -> None
     ],
 )
 def test_what_the_evidence_does_not_say_is_not(question: str, answer: str) -> None:
-    assert unsupported(answer, question, ENGLISH) == (answer,)
+    assert unsupported_claims(answer, question, ENGLISH) == (answer,)
 
 
 @pytest.mark.parametrize(
@@ -60,22 +60,22 @@ def test_what_the_evidence_does_not_say_is_not(question: str, answer: str) -> No
     ],
 )
 def test_chinese_answers_are_checked(question: str, answer: str, supported: bool) -> None:
-    assert (unsupported(answer, question, CHINESE) == ()) == supported
+    assert (unsupported_claims(answer, question, CHINESE) == ()) == supported
 
 
 @pytest.mark.parametrize(
     ("answer", "supported"), [("一九六三年五月", True), ("一九六四年五月", False), ("角笛が鳴った", False)]
 )
 def test_japanese_answers_are_checked(answer: str, supported: bool) -> None:
-    assert (unsupported(answer, "いつ水門を取り付けたか。", JAPANESE) == ()) == supported
+    assert (unsupported_claims(answer, "いつ水門を取り付けたか。", JAPANESE) == ()) == supported
 
 
 def test_the_sentence_that_is_invented_is_told_among_those_that_are_not() -> None:
     invented = "He was paid nine pounds in Leeds."
     answer = f"Amos Reed hung the gates in May 1963. {invented} The inspector came from Ardmouth."
-    assert unsupported(answer, "What happened?", ENGLISH) == (invented,)
+    assert unsupported_claims(answer, "What happened?", ENGLISH) == (invented,)
 
 
 def test_without_evidence_nothing_is_supported() -> None:
-    assert unsupported("Yes.", "Is it so?", []) == ("Yes.",)
-    assert unsupported("Amos Reed", "Who?", ["", " "]) == ("Amos Reed",)
+    assert unsupported_claims("Yes.", "Is it so?", []) == ("Yes.",)
+    assert unsupported_claims("Amos Reed", "Who?", ["", " "]) == ("Amos Reed",)

@@ -10,7 +10,7 @@ import pytest
 from memorag_core import Document, MemoRAG, Settings, from_text
 from memorag_core.context.corpus import Corpus
 from memorag_core.context.encode import cut
-from memorag_core.context.section_titles import Titles
+from memorag_core.context.section_titles import SectionTitles
 from memorag_core.query.search import search
 from memorag_core.retrieval.bm25 import Bm25Retriever
 from memorag_core.text.chunking import sections
@@ -103,12 +103,12 @@ def test_a_place_in_no_chunk_speaks_for_none() -> None:
 )
 def test_sections_are_found_by_their_names(text: str, names: list[str]) -> None:
     chunks = context_of(TOWN + FILM + OTHER).chunks
-    assert [link.name for link in Titles(chunks).named_in(text)] == names
+    assert [link.name for link in SectionTitles(chunks).find_mentions(text)] == names
 
 
 def test_the_longest_name_wins_and_the_first_of_two_sections() -> None:
     chunks = [Chunk("d", i, i + 1, "x", title) for i, title in enumerate(["Leland", "Leland Mill", "Leland"])]
-    assert [(link.name, link.chunk) for link in Titles(chunks).named_in("At Leland Mill and Leland")] == [
+    assert [(link.name, link.chunk) for link in SectionTitles(chunks).find_mentions("At Leland Mill and Leland")] == [
         ("Leland Mill", 1),
         ("Leland", 0),
     ]

@@ -10,7 +10,7 @@ from conftest import STORY
 from memorag_core import MemoRAG, Settings, from_text
 from memorag_core.errors import InputError, UnknownContext
 from memorag_core.retrieval.bm25 import Bm25Retriever
-from memorag_core.text.ids import apart, qualified
+from memorag_core.text.ids import apart, qualify
 from memorag_core.types import Passage
 
 HEADS = ((0, 1), (1, 3))
@@ -67,7 +67,7 @@ def test_several_contexts_are_asked_as_one_of_all_their_documents(settings: Sett
 
 
 def test_what_is_found_in_several_contexts_names_its_own_to_the_letter(engine: MemoRAG) -> None:
-    texts = {qualified(name, d.id): d.text for name in BOTH for d in engine.documents(name)}
+    texts = {qualify(name, d.id): d.text for name in BOTH for d in engine.documents(name)}
     answer = engine.answer(BOTH, QUESTION)
     assert answer.citations
     for citation in answer.citations:
@@ -102,9 +102,9 @@ def test_a_section_named_in_another_context_is_looked_up(settings: Settings) -> 
 
 def test_clues_by_generation_come_from_every_memory(engine: MemoRAG, monkeypatch: pytest.MonkeyPatch) -> None:
     vars(engine.shared)["profile"] = replace(engine.profile, recall="both")
-    vars(engine.shared.parts)["attention"] = None
+    vars(engine.shared.components)["attention"] = None
     said = iter([("Amos kept the gate book every day.", ""), ("", "Who saved the burning book?")])
-    monkeypatch.setattr(engine.shared.parts.memory, "recall", lambda *_: next(said))
+    monkeypatch.setattr(engine.shared.components.memory, "recall", lambda *_: next(said))
     clues = engine.recall(BOTH, "What became of it?")
     kinds = [(clue.kind, clue.place.document_id if clue.place else None) for clue in clues if clue.kind != "attended"]
     assert kinds == [("span", "mill/story"), ("question", None)]
@@ -145,10 +145,10 @@ def test_a_word_is_as_rare_as_in_all_contexts_together() -> None:
     other = ["snow hill gate", "snow hill dale", "snow road hill", "snow wood hill"]
     first, second = bm25.index(about, quiet), bm25.index(other, quiet)
     whole = bm25.index([*about, *other], quiet)
-    united = bm25.united([first, second], [4, 4])
+    merge = bm25.merge([first, second], [4, 4])
     for query in ("gate", "gate of the book", "snow gate gate", "the", "nothing"):
-        [found], [expected] = united.search([query], 9), whole.search([query], 9)
+        [found], [expected] = merge.search([query], 9), whole.search([query], 9)
         assert [hit.chunk for hit in found] == [hit.chunk for hit in expected]
         assert [hit.score for hit in found] == pytest.approx([hit.score for hit in expected])
-    [alone], [itself] = bm25.united([first], [4]).search(["gate book"], 9), first.search(["gate book"], 9)
+    [alone], [itself] = bm25.merge([first], [4]).search(["gate book"], 9), first.search(["gate book"], 9)
     assert [hit.chunk for hit in alone] == [hit.chunk for hit in itself]

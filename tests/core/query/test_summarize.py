@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from memorag_core.generation import Generator
-from memorag_core.query.summarize import MOST_PARTS, Wanted, condensed, in_turn
+from memorag_core.query.summarize import MOST_PARTS, SummaryRequest, interleave, map_reduce
 from memorag_core.text.prompts import ENGLISH
 from memorag_core.types import Chunk, OnText, Passage, ignore_text
 
@@ -32,8 +32,8 @@ def passage(name: str, query: str = "q", words: int = 10) -> Passage:
     return Passage(Chunk("d", ord(name[0]) * 1000, ord(name[0]) * 1000 + len(text), text), 1.0, (query,))
 
 
-def wanted(room: int, words: int = 20) -> Wanted:
-    return Wanted(ENGLISH, None, words, room)
+def wanted(room: int, words: int = 20) -> SummaryRequest:
+    return SummaryRequest(ENGLISH, None, words, room)
 
 
 def names(passages: tuple[Passage, ...]) -> str:
@@ -42,24 +42,24 @@ def names(passages: tuple[Passage, ...]) -> str:
 
 def test_every_topic_gets_a_passage_before_any_gets_a_second() -> None:
     found = [[passage(name) for name in row] for row in ("abc", "def", "g")]
-    assert names(in_turn(found, 50, Words())) == "adgbe"
+    assert names(interleave(found, 50, Words())) == "adgbe"
 
 
 def test_a_passage_that_two_topics_find_is_shown_once_by_the_first_that_found_it() -> None:
     found = [[passage("a", "one"), passage("b", "one")], [passage("a", "two"), passage("c", "two")]]
-    kept = in_turn(found, 999, Words())
+    kept = interleave(found, 999, Words())
     assert [(item.chunk.text[0], item.found_by) for item in kept] == [("a", ("one",)), ("b", ("one",)), ("c", ("two",))]
 
 
 def test_what_is_too_large_for_what_is_left_makes_room_for_what_is_not() -> None:
-    assert names(in_turn([[passage("a"), passage("b", words=90), passage("c")]], 25, Words())) == "ac"
-    assert names(in_turn([[passage("a", words=90)]], 25, Words())) == "a"
-    assert in_turn([], 25, Words()) == ()
+    assert names(interleave([[passage("a"), passage("b", words=90), passage("c")]], 25, Words())) == "ac"
+    assert names(interleave([[passage("a", words=90)]], 25, Words())) == "a"
+    assert interleave([], 25, Words()) == ()
 
 
 def test_texts_that_fit_are_shown_as_they_are() -> None:
     generator = Words()
-    assert condensed(["a b", "c d"], wanted(4), generator) == ["a b", "c d"]
+    assert map_reduce(["a b", "c d"], wanted(4), generator) == ["a b", "c d"]
     assert generator.prompts == []
 
 
@@ -67,14 +67,14 @@ def test_texts_that_fit_are_shown_as_they_are() -> None:
 def test_texts_that_do_not_fit_become_summaries_that_do_in_their_order(count: int) -> None:
     generator = Words()
     texts = [f"{number} {number} {number} {number} {number}" for number in range(count)]
-    kept = condensed(texts, wanted(12), generator)
+    kept = map_reduce(texts, wanted(12), generator)
     assert sum(generator.count(kept)) <= 12
     assert [int(text.split()[0]) for text in kept] == sorted(int(text.split()[0]) for text in kept)
     assert all(len(prompt.split()) < 12 + 30 for prompt in generator.prompts)
 
 
 def test_a_generator_that_writes_too_much_does_not_keep_it_from_ending() -> None:
-    assert len(condensed(["a b c d e f"] * 9, wanted(4), Words(kept=99))) == 1
+    assert len(map_reduce(["a b c d e f"] * 9, wanted(4), Words(kept=99))) == 1
 
 
 @pytest.mark.parametrize(

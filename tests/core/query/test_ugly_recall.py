@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from memorag_core.query.clues import clean
-from memorag_core.text.source_text import Texts
+from memorag_core.query.clues import clean_recall
+from memorag_core.text.source_text import SourceText
 from memorag_core.types import Chunk, Clue, ClueKind, Document
 
 RAW = Path(__file__).parent / "fixtures" / "raw_recall.jsonl"
@@ -78,9 +78,9 @@ def real() -> list[dict[str, Any]]:
     return [json.loads(line) for line in RAW.read_text(encoding="utf-8").splitlines()]
 
 
-def texts(text: str) -> Texts:
+def texts(text: str) -> SourceText:
     document = Document("d", "Title", text)
-    return Texts([document], [Chunk("d", 0, len(text), text)])
+    return SourceText([document], [Chunk("d", 0, len(text), text)])
 
 
 def faults(clue: Clue, question: str, text: str) -> list[str]:
@@ -107,7 +107,7 @@ def faults(clue: Clue, question: str, text: str) -> list[str]:
 @pytest.mark.parametrize("kind", ["span", "question", "answer"])
 @pytest.mark.parametrize(("raw", "question"), UGLY)
 def test_no_ugly_reply_leaves_a_clue_that_is_canned_or_an_echo(raw: str, question: str, kind: ClueKind) -> None:
-    shown = clean({kind: raw}, question, texts(TEXT))
+    shown = clean_recall({kind: raw}, question, texts(TEXT))
     assert [(clue.text, faults(clue, question, TEXT)) for clue in shown if faults(clue, question, TEXT)] == []
     assert len({clue.text for clue in shown}) == len(shown)
 
@@ -115,7 +115,7 @@ def test_no_ugly_reply_leaves_a_clue_that_is_canned_or_an_echo(raw: str, questio
 @pytest.mark.parametrize("kind", ["span", "question", "answer"])
 def test_nor_does_what_the_embedded_model_wrote(kind: ClueKind) -> None:
     for record in real():
-        for clue in clean({kind: record[kind]}, record["asked"], texts(record["text"])):
+        for clue in clean_recall({kind: record[kind]}, record["asked"], texts(record["text"])):
             assert faults(clue, record["asked"], record["text"]) == [], clue.text
 
 
@@ -137,7 +137,7 @@ def test_nor_does_what_the_embedded_model_wrote(kind: ClueKind) -> None:
     ],
 )
 def test_what_is_of_use_among_it_is_kept(raw: str, question: str, shown: list[str]) -> None:
-    assert [clue.text for clue in clean({"span": raw}, question, texts(TEXT))] == shown
+    assert [clue.text for clue in clean_recall({"span": raw}, question, texts(TEXT))] == shown
 
 
 def test_the_checker_finds_what_it_is_meant_to() -> None:
@@ -158,7 +158,7 @@ def test_a_clue_is_verified_exactly_where_it_is_the_text_at_its_place() -> None:
     raws = [(raw, question, TEXT) for raw, question in UGLY]
     raws += [(record["span"] + "\n" + record["answer"], record["asked"], record["text"]) for record in real()]
     for raw, question, text in raws:
-        for clue in clean({"span": raw}, question, texts(text)):
+        for clue in clean_recall({"span": raw}, question, texts(text)):
             assert clue.verified == (clue.place is not None)
             if clue.place:
                 assert clue.text == text[clue.place.start : clue.place.end]
@@ -168,9 +168,9 @@ def test_a_clue_is_verified_exactly_where_it_is_the_text_at_its_place() -> None:
 
 def test_two_clues_do_not_overlap_in_the_text() -> None:
     raw = "Amos Reed hung its gates\nits gates in May 1963, Amos Reed hung\nThe horn was sounded every night"
-    assert len(clean({"span": raw}, ENGLISH, texts(TEXT))) == 2
+    assert len(clean_recall({"span": raw}, ENGLISH, texts(TEXT))) == 2
 
 
 def test_the_memorys_own_answer_may_be_a_word() -> None:
-    [clue] = clean({"answer": "Answer: Amos"}, ENGLISH, texts(TEXT))
+    [clue] = clean_recall({"answer": "Answer: Amos"}, ENGLISH, texts(TEXT))
     assert clue == Clue("Amos", "answer")

@@ -8,10 +8,10 @@ import pytest
 import torch
 from conftest import STORY
 
-from memorag_core.models.lm.attention_heads import keys_of, queries_of, shallow
+from memorag_core.models.lm.attention_heads import head_keys, head_queries, truncate_layers
 from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.retrieval import attention
-from memorag_core.retrieval.attention import AttendedIndex, AttendedRetriever
+from memorag_core.retrieval.attention import AttentionIndex, AttentionIndexer
 
 HEADS = ((0, 1), (1, 3))
 FAR = 40
@@ -34,8 +34,8 @@ def near(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def index(lm: LanguageModel) -> AttendedIndex:
-    return AttendedRetriever(lm, HEADS).index(TEXTS, ignore)
+def index(lm: LanguageModel) -> AttentionIndex:
+    return AttentionIndexer(lm, HEADS).index(TEXTS, ignore)
 
 
 def logits_of(lm: LanguageModel, text: str, head: tuple[int, int]) -> torch.Tensor:
@@ -67,55 +67,55 @@ def logits_of(lm: LanguageModel, text: str, head: tuple[int, int]) -> torch.Tens
 
 @pytest.mark.parametrize("head", HEADS)
 def test_the_products_are_those_of_the_models_own_attention(lm: LanguageModel, head: tuple[int, int]) -> None:
-    retriever = AttendedRetriever(lm, HEADS)
+    retriever = AttentionIndexer(lm, HEADS)
     [ids] = lm.encode([TEXTS[1]])
-    [keys] = keys_of(lm, [ids], retriever.groups)
-    rows = queries_of(lm, QUESTION, HEADS, FAR)[HEADS.index(head)]
+    [keys] = head_keys(lm, [ids], retriever.groups)
+    rows = head_queries(lm, QUESTION, HEADS, FAR)[HEADS.index(head)]
     mine = rows @ keys[:, retriever.groups.index(retriever.group_of(head))].T
     torch.testing.assert_close(mine, logits_of(lm, TEXTS[1], head), atol=1e-4, rtol=1e-4)
 
 
 def test_a_text_has_the_same_keys_alone_and_beside_others(lm: LanguageModel) -> None:
     ids = lm.encode(TEXTS)
-    groups = AttendedRetriever(lm, HEADS).groups
-    for together, own in zip(keys_of(lm, ids, groups), ids, strict=True):
-        torch.testing.assert_close(together, keys_of(lm, [own], groups)[0], atol=1e-5, rtol=1e-4)
+    groups = AttentionIndexer(lm, HEADS).groups
+    for together, own in zip(head_keys(lm, ids, groups), ids, strict=True):
+        torch.testing.assert_close(together, head_keys(lm, [own], groups)[0], atol=1e-5, rtol=1e-4)
 
 
-def test_the_attention_on_tokens_is_one_distribution_over_all_texts(index: AttendedIndex) -> None:
-    look = index.look(QUESTION)
-    asked = look.rows.shape[1]
-    by_head = torch.stack([share.sum() for share in look.masses.exp().sum(1)])
+def test_the_attention_on_tokens_is_one_distribution_over_all_texts(index: AttentionIndex) -> None:
+    attend = index.attend(QUESTION)
+    asked = attend.rows.shape[1]
+    by_head = torch.stack([share.sum() for share in attend.masses.exp().sum(1)])
     torch.testing.assert_close(by_head, torch.full((len(HEADS),), float(asked)))
-    assert [len(look.tokens(text)) for text in range(len(TEXTS))] == index.lengths.tolist()
+    assert [len(attend.tokens(text)) for text in range(len(TEXTS))] == index.lengths.tolist()
 
 
-def test_blocks_of_any_size_find_the_same(index: AttendedIndex, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = index.look(QUESTION).best(4)
+def test_blocks_of_any_size_find_the_same(index: AttentionIndex, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = index.attend(QUESTION).best(4)
     monkeypatch.setattr(attention, "TOKENS_AT_ONCE", 1)
-    pieces = index.look(QUESTION).best(4)
+    pieces = index.attend(QUESTION).best(4)
     assert [hit.chunk for hit in pieces] == [hit.chunk for hit in whole]
     assert [hit.score for hit in pieces] == pytest.approx([hit.score for hit in whole], rel=1e-4)
     assert 2 not in [hit.chunk for hit in whole], "an empty text is never found"
 
 
-def test_a_stored_index_finds_the_same(index: AttendedIndex, tmp_path: Path) -> None:
+def test_a_stored_index_finds_the_same(index: AttentionIndex, tmp_path: Path) -> None:
     index.save(tmp_path)
     loaded = index.retriever.load(tmp_path)
     assert loaded.search([QUESTION, "snow"], 3) == index.search([QUESTION, "snow"], 3)
 
 
-def test_keys_are_kept_in_a_byte_a_number(index: AttendedIndex) -> None:
+def test_keys_are_kept_in_a_byte_a_number(index: AttentionIndex) -> None:
     groups, width = len(index.retriever.groups), index.keys.keys.shape[-1]
     assert index.keys.keys.nbytes + index.keys.scales.nbytes == int(index.lengths.sum()) * groups * (width + 2)
 
 
-def test_only_new_texts_are_read_again(index: AttendedIndex, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_new_texts_are_read_again(index: AttentionIndex, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[int] = []
 
     def counted(lm: LanguageModel, ids: list[list[int]], groups: list[tuple[int, int]]) -> list[torch.Tensor]:
         read.append(len(ids))
-        return keys_of(lm, ids, groups)
+        return head_keys(lm, ids, groups)
 
     monkeypatch.setattr(attention, "keys_of", counted)
     new = [TEXTS[3], "A new text.", TEXTS[0]]
@@ -125,29 +125,29 @@ def test_only_new_texts_are_read_again(index: AttendedIndex, monkeypatch: pytest
 
 
 def test_nothing_is_found_in_nothing(lm: LanguageModel) -> None:
-    assert AttendedRetriever(lm, HEADS).index([], ignore).search([QUESTION], 3) == [[]]
+    assert AttentionIndexer(lm, HEADS).index([], ignore).search([QUESTION], 3) == [[]]
 
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_the_model_is_whole_again_afterwards(lm: LanguageModel, fails: bool) -> None:
     layers = lm.model.base_model.layers
 
-    def look() -> None:
-        with shallow(lm.model, 1) as body:
+    def attend() -> None:
+        with truncate_layers(lm.model, 1) as body:
             assert len(body.layers) == 1
             if fails:
                 raise KeyError
 
     if fails:
         with pytest.raises(KeyError):
-            look()
+            attend()
     else:
-        look()
+        attend()
     assert lm.model.base_model.layers is layers
 
 
 def test_progress_is_told_and_may_stop(lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attention, "TOKENS_AT_ONCE", 1)
     told: list[tuple[int, int]] = []
-    AttendedRetriever(lm, HEADS).index(TEXTS, lambda done, total: told.append((done, total)))
+    AttentionIndexer(lm, HEADS).index(TEXTS, lambda done, total: told.append((done, total)))
     assert told == [(done, len(TEXTS)) for done in range(1, len(TEXTS) + 1)]

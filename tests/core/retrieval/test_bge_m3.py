@@ -81,9 +81,9 @@ def test_an_index_read_back_finds_the_same(retriever: BgeM3Retriever, tmp_path: 
 
 
 def test_several_indexes_find_together_what_one_of_all_texts_does(retriever: BgeM3Retriever) -> None:
-    united = retriever.united([retriever.index(TEXTS[:2], quiet), retriever.index(TEXTS[2:], quiet)], [2, 3])
+    merge = retriever.merge([retriever.index(TEXTS[:2], quiet), retriever.index(TEXTS[2:], quiet)], [2, 3])
     expected = retriever.index(TEXTS, quiet).search(QUERIES, 3)
-    for hits, whole in zip(united.search(QUERIES, 3), expected, strict=True):
+    for hits, whole in zip(merge.search(QUERIES, 3), expected, strict=True):
         assert [hit.chunk for hit in hits] == [hit.chunk for hit in whole]
         assert [hit.score for hit in hits] == pytest.approx([hit.score for hit in whole], abs=1e-5)
 

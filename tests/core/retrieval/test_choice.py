@@ -43,6 +43,6 @@ def test_no_chunk_under_its_title_is_longer_than_the_embedder_reads(settings: Se
     vars(engine.shared)["profile"] = replace(engine.profile, chunk=512)
     heading = "Of the gates, the gate book and the pins of the mill, in the order of their weights"
     info = engine.memorize([from_text("\n\n".join(f"# {heading}\n{'gate pin ' * 300}" for _ in range(3)))])
-    retriever = engine.shared.parts.retriever
+    retriever = engine.shared.components.retriever
     tokens = retriever.count([chunk.indexed for chunk in engine.chunks(info.id)])
     assert retriever.max_tokens * 2 / 3 < max(tokens) <= retriever.max_tokens

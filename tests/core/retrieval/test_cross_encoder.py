@@ -11,8 +11,8 @@ import pytest
 
 from memorag_core import MemoRAG, Settings, from_text
 from memorag_core.errors import ModelUnavailable
-from memorag_core.query.search import READ_AGAIN, REREAD, Found, reranked
-from memorag_core.retrieval.cross_encoder import Reranker
+from memorag_core.query.search import READ_AGAIN, REREAD, Found, rerank
+from memorag_core.retrieval.cross_encoder import CrossEncoder
 from memorag_core.retrieval.fusion import RRF_K
 from memorag_core.retrieval.windows import windows
 from memorag_core.types import Chunk
@@ -42,11 +42,11 @@ def cross_encoder(tiny_models: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def reranker(cross_encoder: Path) -> Reranker:
-    return Reranker(cross_encoder, "cpu")
+def reranker(cross_encoder: Path) -> CrossEncoder:
+    return CrossEncoder(cross_encoder, "cpu")
 
 
-def test_a_batch_scores_as_each_text_alone_and_as_the_model_itself(reranker: Reranker) -> None:
+def test_a_batch_scores_as_each_text_alone_and_as_the_model_itself(reranker: CrossEncoder) -> None:
     together = reranker.scores(QUERY, TEXTS)
     assert together == pytest.approx([reranker.scores(QUERY, [text])[0] for text in TEXTS], abs=1e-5)
     assert together == pytest.approx(
@@ -55,7 +55,7 @@ def test_a_batch_scores_as_each_text_alone_and_as_the_model_itself(reranker: Rer
     assert len(set(together)) == len(TEXTS)
 
 
-def test_a_text_beyond_the_limit_scores_as_its_best_window(reranker: Reranker) -> None:
+def test_a_text_beyond_the_limit_scores_as_its_best_window(reranker: CrossEncoder) -> None:
     room = reranker.max_tokens - reranker.count([QUERY])[0]
     parts = windows(LONG, room, reranker.count)
     assert len(parts) > 3
@@ -63,11 +63,11 @@ def test_a_text_beyond_the_limit_scores_as_its_best_window(reranker: Reranker) -
     assert reranker.scores(QUERY, [LONG]) == pytest.approx([max(reranker.scores(QUERY, parts))], abs=1e-5)
 
 
-def test_the_end_of_a_query_beyond_the_limit_counts(reranker: Reranker) -> None:
+def test_the_end_of_a_query_beyond_the_limit_counts(reranker: CrossEncoder) -> None:
     assert reranker.scores(LONG + " The horn?", TEXTS) != pytest.approx(reranker.scores(LONG, TEXTS), abs=1e-6)
 
 
-def test_no_texts_have_no_scores(reranker: Reranker) -> None:
+def test_no_texts_have_no_scores(reranker: CrossEncoder) -> None:
     assert reranker.scores(QUERY, []) == []
 
 
@@ -77,12 +77,12 @@ def test_a_classifier_is_refused_with_what_to_choose_instead(cross_encoder: Path
     AutoTokenizer.from_pretrained(cross_encoder).save_pretrained(tmp_path)
     BertForSequenceClassification(BertConfig.from_pretrained(cross_encoder, num_labels=3)).save_pretrained(tmp_path)
     with pytest.raises(ModelUnavailable, match=r"3 classes.*one score"):
-        Reranker(tmp_path, "cpu")
+        CrossEncoder(tmp_path, "cpu")
 
 
 def test_a_model_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelUnavailable, match="nowhere"):
-        Reranker(tmp_path / "nowhere", "cpu")
+        CrossEncoder(tmp_path / "nowhere", "cpu")
 
 
 def test_the_engine_reads_the_best_hits_again_and_keeps_what_found_them(
@@ -94,7 +94,7 @@ def test_the_engine_reads_the_best_hits_again_and_keeps_what_found_them(
     before = {passage.chunk: passage for passage in plain.retrieve(info.id, QUERY, tokens=2000)}
     engine = MemoRAG(settings.model_copy(update={"reranker": str(cross_encoder)}))
     after = engine.retrieve(info.id, QUERY, tokens=2000)
-    read = Reranker(cross_encoder, "cpu").scores(QUERY, [chunk.indexed for chunk in before])
+    read = CrossEncoder(cross_encoder, "cpu").scores(QUERY, [chunk.indexed for chunk in before])
     order = [chunk for _, chunk in sorted(zip(read, before, strict=True), key=lambda pair: -pair[0])]
     expected = {chunk: before[chunk].score + REREAD / (RRF_K + rank) for rank, chunk in enumerate(order, start=1)}
     assert len(after) == len(before) == 12
@@ -107,13 +107,13 @@ def test_the_engine_reads_the_best_hits_again_and_keeps_what_found_them(
 def test_hits_beyond_those_read_again_stay_behind_them() -> None:
     found = [Found(number, 1 / (1 + number), ("asked",)) for number in range(READ_AGAIN + 5)]
     chunks = [Chunk("d", number, number + 1, str(number)) for number in range(len(found))]
-    backwards = cast(Reranker, SimpleNamespace(scores=lambda _, texts: [float(text) for text in texts]))
-    again = reranked(found, QUERY, chunks, backwards)
+    backwards = cast(CrossEncoder, SimpleNamespace(scores=lambda _, texts: [float(text) for text in texts]))
+    again = rerank(found, QUERY, chunks, backwards)
     assert again[READ_AGAIN:] == found[READ_AGAIN:]
     assert {item.chunk for item in again[:READ_AGAIN]} == set(range(READ_AGAIN))
     gains = {item.chunk: item.score - found[item.chunk].score for item in again}
     assert gains[READ_AGAIN - 1] == pytest.approx(REREAD / (RRF_K + 1))
-    assert reranked([], QUERY, chunks, backwards) == []
+    assert rerank([], QUERY, chunks, backwards) == []
 
 
 def test_models_are_unloaded_with_the_cross_encoder_and_it_is_told_by_the_doctor(
@@ -122,7 +122,7 @@ def test_models_are_unloaded_with_the_cross_encoder_and_it_is_told_by_the_doctor
     chosen = settings.model_copy(update={"reranker": str(cross_encoder)})
     engine = MemoRAG(chosen)
     engine.memorize([from_text("\n".join(TEXTS))])
-    held = weakref.ref(engine.shared.parts.reranker)
+    held = weakref.ref(engine.shared.components.reranker)
     assert engine.shared.unload(0.0)
     assert held() is None
     assert f"model {cross_encoder}" in {check.what for check in _profile_and_models(chosen, has_torch=True)}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from memorag_core.retrieval.dense import DenseRetriever
-from memorag_core.retrieval.vectors import Nearest, Vectors
+from memorag_core.retrieval.vectors import VectorIndex, Vectors
 
 TEXTS = ["The mill stands at the head of the pond.", "Amos kept the gate book.", "水闸", "The horn was sounded.", ""]
 QUERIES = ["Where is the mill?", "水闸", ""]
@@ -100,9 +100,9 @@ def clustered(count: int) -> Vectors:
 
 def test_search_by_cells_finds_nearly_what_exact_search_finds(monkeypatch: pytest.MonkeyPatch) -> None:
     vectors = clustered(4000)
-    exact = Nearest(vectors, "cpu").search(vectors[:50], 5)
+    exact = VectorIndex(vectors, "cpu").search(vectors[:50], 5)
     monkeypatch.setattr("memorag_core.retrieval.vectors.MANY", 4000)
-    by_cells = Nearest(vectors, "cpu")
+    by_cells = VectorIndex(vectors, "cpu")
     assert "centroids" in by_cells.tensors()
     found = by_cells.search(vectors[:50], 5)
     shared = [len({hit.chunk for hit in a} & {hit.chunk for hit in b}) for a, b in zip(exact, found, strict=True)]
@@ -113,8 +113,8 @@ def test_search_by_cells_finds_nearly_what_exact_search_finds(monkeypatch: pytes
 def test_cells_read_back_give_the_same_hits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("memorag_core.retrieval.vectors.MANY", 1)
     vectors = clustered(3000)
-    learned = Nearest(vectors, "cpu")
-    assert Nearest.of(learned.tensors(), "cpu").search(vectors[:20], 7) == learned.search(vectors[:20], 7)
+    learned = VectorIndex(vectors, "cpu")
+    assert VectorIndex.of(learned.tensors(), "cpu").search(vectors[:20], 7) == learned.search(vectors[:20], 7)
 
 
 @pytest.mark.gpu
@@ -122,8 +122,8 @@ def test_cells_read_back_give_the_same_hits(monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_gpu_finds_what_the_cpu_finds(many: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("memorag_core.retrieval.vectors.MANY", many)
     vectors = clustered(4000)
-    learned = Nearest(vectors, "cpu")
-    on_gpu = Nearest.of(learned.tensors(), "cuda").search(vectors[:20], 5)
+    learned = VectorIndex(vectors, "cpu")
+    on_gpu = VectorIndex.of(learned.tensors(), "cuda").search(vectors[:20], 5)
     assert [[hit.chunk for hit in hits] for hits in on_gpu] == [
         [hit.chunk for hit in hits] for hits in learned.search(vectors[:20], 5)
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from memorag_core.retrieval.base import Hit
-from memorag_core.retrieval.hybrid import blended
+from memorag_core.retrieval.hybrid import fuse_zscores
 
 
 def ranking(*scores: float) -> list[Hit]:
@@ -14,7 +14,7 @@ def ranking(*scores: float) -> list[Hit]:
 
 
 def order(*rankings: list[Hit]) -> list[int]:
-    return [hit.chunk for hit in blended(rankings)]
+    return [hit.chunk for hit in fuse_zscores(rankings)]
 
 
 SURE = ranking(0.1, 9.0, *(0.01 * text for text in range(18)))
@@ -46,7 +46,7 @@ def test_a_text_that_one_of_them_did_not_find_counts_as_its_last() -> None:
 
 @pytest.mark.parametrize("rankings", [[[]], [[], []]])
 def test_nothing_found_gives_nothing(rankings: list[list[Hit]]) -> None:
-    assert blended(rankings) == []
+    assert fuse_zscores(rankings) == []
 
 
 def test_texts_that_nothing_tells_apart_keep_their_order() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from memorag_core.context.encode import cut
-from memorag_core.text.source_text import Texts, numbers
+from memorag_core.text.source_text import SourceText, numbers
 from memorag_core.types import Document
 
 ENGLISH = (
@@ -19,11 +19,11 @@ CHINESE = (
 JAPANESE = "水車小屋は池のほとりに立っている。アモスは一九六三年五月に水門を取り付けた。毎晩、角笛が鳴らされた。"
 
 
-def texts(*contents: str, limit: int = 40) -> Texts:
+def texts(*contents: str, limit: int = 40) -> SourceText:
     """Documents of those texts, in chunks of at most `limit` words or characters."""
     documents = [Document(f"d{number}", "Title", text) for number, text in enumerate(contents)]
     count = lambda pieces: [len(piece.split()) + len(piece) // 8 for piece in pieces]  # noqa: E731  # short
-    return Texts(documents, [chunk for document in documents for chunk in cut(document, limit, count)])
+    return SourceText(documents, [chunk for document in documents for chunk in cut(document, limit, count)])
 
 
 @pytest.mark.parametrize("limit", [22, 60, 200])

@@ -18,12 +18,12 @@ from typer.testing import CliRunner
 from memorag_core.evaluation.datasets import EvalSet, Question
 from memorag_core.generation import Generator
 from memorag_core.memory import BeaconMemory
-from memorag_core.models.beacon.decoding import Continuation
+from memorag_core.models.beacon.decoding import BeaconBatch
 from memorag_core.models.beacon.model import BeaconModel
 from memorag_core.models.lm.language_model import LanguageModel
-from memorag_core.training.clue_data import Record, Sizes, drawn, from_sets, from_texts, in_the_text, stretches
-from memorag_core.training.measure import DEPTHS, FULL, NONE, ROUNDS, Measuring, Needle, measure, of_another, planted
-from memorag_core.training.measure import Sizes as Amounts
+from memorag_core.training.clue_data import ClueRecord, ClueSizes, drawn, from_sets, from_texts, in_the_text, stretches
+from memorag_core.training.measure import DEPTHS, FULL, NONE, ROUNDS, Measuring, Needle, measure, of_another, plant
+from memorag_core.training.measure import MeasureSizes as Amounts
 from memorag_core.training.report import cells, draw
 from memorag_core.types import OnText, ignore_text
 from memorag_mcp.cli import app
@@ -66,7 +66,7 @@ def test_perplexities_are_those_of_the_plain_model_and_of_the_path_that_answers(
             model = BeaconModel.load(measuring.lm.model_id, ratio=ratio)
             [other] = [list(sample) for sample in samples if sample != ids]
             for name, read in ((f"ratio {ratio}", ids), (of_another(f"ratio {ratio}"), [*other[:-32], *ids[-32:]])):
-                rows = Continuation(model, None, 1, len(read))
+                rows = BeaconBatch(model, None, 1, len(read))
                 logits = torch.cat([rows.feed([[token]]) for token in read])[-32:-1]
                 expected[name] += cross_entropy(logits, gold, reduction="sum").item()
     assert found == pytest.approx({name: math.exp(loss / 62) for name, loss in expected.items()}, rel=1e-4)
@@ -105,7 +105,7 @@ def test_a_needle_counts_where_the_reply_says_it(measuring: Measuring, monkeypat
 
 def test_needles_stand_between_words_at_their_depths() -> None:
     hay = "one two three four five six seven"
-    text = planted(hay, [Needle(depth, "the mill", str(number)) for number, depth in enumerate(DEPTHS)])
+    text = plant(hay, [Needle(depth, "the mill", str(number)) for number, depth in enumerate(DEPTHS)])
     needle = "\nThe number of the locker at the mill is {}.\n"
     parts = re.split(r"\nThe number of the locker at the mill is \d\.\n", text)
     assert "".join(parts) == hay
@@ -131,14 +131,14 @@ class Scripted(Generator):
 def test_clues_of_labelled_questions_are_their_evidence_in_a_context_that_holds_it() -> None:
     one = labelled()
     [(start, end)] = one.questions[0].evidence
-    clue, answer = from_sets([one], Sizes(characters=1000))
+    clue, answer = from_sets([one], ClueSizes(characters=1000))
     assert clue.answer == TEXT[start:end].strip()
     assert clue.answer in clue.context
     assert len(clue.context) == 1000
     assert clue.context in TEXT
     assert "What is it about?" in clue.instruction
     assert answer.answer == "A sound."
-    assert list(from_sets([one], Sizes(characters=40))) == []
+    assert list(from_sets([one], ClueSizes(characters=40))) == []
 
 
 def test_of_a_generator_s_clues_the_text_s_own_sentences_are_kept_and_inventions_dropped() -> None:
@@ -146,15 +146,17 @@ def test_of_a_generator_s_clues_the_text_s_own_sentences_are_kept_and_inventions
     assert in_the_text(said, STORY) == ["Amos kept the gate book every day."]
     generator = Scripted("Who kept the gate book?", said, "Amos.", "No question here.")
     told: list[int] = []
-    records = list(from_texts([STORY], generator, Sizes(questions=2), lambda: told.append(1)))
+    records = list(from_texts([STORY], generator, ClueSizes(questions=2), lambda: told.append(1)))
     assert [record.answer for record in records] == ["Amos kept the gate book every day.", "Amos."]
     assert {record.context for record in records} == {STORY}
     assert told == [1]
-    assert list(from_texts([STORY], Scripted("Who kept the gate book?", "Nobody."), Sizes(questions=1), print)) == []
+    assert (
+        list(from_texts([STORY], Scripted("Who kept the gate book?", "Nobody."), ClueSizes(questions=1), print)) == []
+    )
 
 
 def test_long_texts_become_stretches_cut_at_line_breaks_and_some_are_drawn() -> None:
-    sizes = Sizes(characters=10)
+    sizes = ClueSizes(characters=10)
     found = drawn(["ab\n" * 10], sizes, 2)
     assert len(found) == 2
     assert found == drawn(["ab\n" * 10], sizes, 2)
@@ -186,7 +188,7 @@ def test_the_commands_make_clues_train_on_them_and_measure_what_came_of_it(tiny_
 
     clues = tmp_path / "clues.jsonl"
     invoke("data", "clues", str(tmp_path / "set"), "--out", str(clues), "--characters", "1000", "--split", "all")
-    records = [Record(**json.loads(line)) for line in clues.read_text(encoding="utf-8").splitlines()]
+    records = [ClueRecord(**json.loads(line)) for line in clues.read_text(encoding="utf-8").splitlines()]
     assert len(records) == 18
     text = tmp_path / "set" / "harrow.txt"
     out = tmp_path / "run"

@@ -14,7 +14,7 @@ from pathlib import Path
 import anyio
 import pytest
 from conftest import ROOT
-from mcp_processes import LOOPBACK, served, wait_for
+from mcp_processes import LOOPBACK, poll_until, served
 from referees import installed, npx
 
 from memorag_core import MemoRAG, Settings
@@ -39,7 +39,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     command = [sys.executable, str(HERE / "serve.py"), str(tmp_path_factory.mktemp("store")), str(port)]
     with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL) as server:
         try:
-            wait_for(port, server)
+            poll_until(port, server)
             yield f"http://localhost:{port}/mcp"
         finally:
             server.terminate()

@@ -11,7 +11,7 @@ from mcp.types import CallToolResult, InputRequiredResult
 from pydantic import BaseModel
 from rounds import filled, form, need
 
-from memorag_core.concurrency.cancellation import wait_for
+from memorag_core.concurrency.cancellation import poll_until
 from memorag_core.errors import InputError
 from memorag_mcp.jobs.job import Call, Job
 from memorag_mcp.jobs.run import Ctx
@@ -29,7 +29,7 @@ class Said(BaseModel):
 def wait(seconds: float) -> None:
     """Pass the time, ready to be stopped."""
     until = time.monotonic() + seconds
-    wait_for(
+    poll_until(
         lambda step: threading.Event().wait(min(step, max(0.0, until - time.monotonic()))) or time.monotonic() >= until
     )
 

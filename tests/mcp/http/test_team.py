@@ -191,12 +191,12 @@ def bound(tiny_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
     import uvicorn
 
-    from memorag_core.runtime import Shared
+    from memorag_core.runtime import Runtime
     from memorag_mcp.http.app import application
 
     running: dict[tuple[str, str], tuple[uvicorn.Server, threading.Thread, str]] = {}
     settings = tiny_settings(tiny_models, tmp_path_factory.mktemp("bound"))
-    shared = Shared(settings, print)
+    shared = Runtime(settings, print)
     tokens_in(settings)
 
     def at(transport: Any, host: str) -> str:

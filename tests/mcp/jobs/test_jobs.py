@@ -20,7 +20,7 @@ from mcp_processes import Era, ok
 from pydantic import ConfigDict
 
 from memorag_core import MemoRAG, Settings
-from memorag_core.concurrency.cancellation import wait_for
+from memorag_core.concurrency.cancellation import poll_until
 from memorag_core.errors import InputError
 from memorag_core.types import Progress
 from memorag_mcp.jobs.job import Job, Record
@@ -187,7 +187,7 @@ def begin(tmp_path: Path) -> Iterator[Callable[[Jobs], tuple[Job, Event]]]:
         gates.append(gate)
 
         def work(job: Job) -> Told:
-            wait_for(gate.wait)
+            poll_until(gate.wait)
             return Told()
 
         return jobs.start("wait", work, ignore), gate

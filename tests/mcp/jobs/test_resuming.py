@@ -16,7 +16,7 @@ from mcp import Client
 from mcp_processes import ok, over_stdio
 
 from memorag_core import MemoRAG, Settings
-from memorag_core.concurrency.cancellation import wait_for
+from memorag_core.concurrency.cancellation import poll_until
 from memorag_core.errors import InputError
 from memorag_mcp.jobs.job import Call, Job, Record
 from memorag_mcp.jobs.manager import Jobs
@@ -111,7 +111,7 @@ def test_of_two_servers_that_resume_a_job_at_once_one_does(tmp_path: Path) -> No
     call, gate = Call(tool="wait", arguments={}), Event()
 
     def do(call: Call, job: Job) -> Told:
-        wait_for(gate.wait)
+        poll_until(gate.wait)
         return Told(text=call.tool)
 
     dead = Jobs(tmp_path)
@@ -145,7 +145,7 @@ def test_a_job_whose_call_is_not_kept_says_so(tmp_path: Path) -> None:
     gate = Event()
 
     def wait(job: Job) -> Told:
-        wait_for(gate.wait)
+        poll_until(gate.wait)
         return Told()
 
     job = dead.start("wait", wait, ignore)

@@ -16,9 +16,9 @@ from mcp_types.methods import serialize_server_result
 from test_eras import HELLO, META, speaking
 
 from memorag_core import MemoRAG, Settings, from_text
-from memorag_core.concurrency.cancellation import wait_for
+from memorag_core.concurrency.cancellation import poll_until
 from memorag_core.types import Answer
-from memorag_mcp.schemas.text import outline, shortened
+from memorag_mcp.schemas.text import outline, shorten
 from memorag_mcp.server import build_server
 
 pytestmark = pytest.mark.anyio
@@ -78,7 +78,7 @@ async def test_a_summary_that_takes_long_says_so_and_is_there_later(
 
     def summarize(context_id: str) -> Answer:
         asked.append(anyio.Event())
-        wait_for(lambda seconds: released)
+        poll_until(lambda seconds: released)
         return Answer("Gates.", "summarize")
 
     released = False
@@ -132,16 +132,16 @@ async def test_a_context_of_many_documents_shows_the_first_and_counts_all(engine
     engine.memorize(documents, "many")
     async with Client(build_server(engine)) as client:
         shown = (await ok(client, "list_contexts"))["contexts"][0]
-        listed = (await client.list_resources()).resources
+        list_resources_of = (await client.list_resources()).resources
     assert (shown["document_count"], len(shown["documents"])) == (25, 20)
-    assert len(listed) == 25 + 3
+    assert len(list_resources_of) == 25 + 3
 
 
 def test_an_outline_keeps_labels_sets_long_text_in_and_says_where_it_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     text = outline({"id": "a", "x": None, "passages": [{"text": "one\ntwo", "at": {"start": 1}}, "three"], "jobs": []})
     assert text == "id: a\npassages:\n- text:\n    | one\n    | two\n  at:\n    start: 1\n- three\njobs: none"
     monkeypatch.setattr("memorag_mcp.schemas.text.CHARACTERS", 5)
-    assert shortened(text).startswith("id: a\n… cut here")
+    assert shorten(text).startswith("id: a\n… cut here")
 
 
 @pytest.mark.parametrize("version", ["2025-11-25", "2026-07-28"])
