@@ -46,6 +46,11 @@ class Corpus:
         return SourceText(self.documents, self.chunks)
 
     @cached_property
+    def pages(self) -> dict[str, tuple[int, ...]]:
+        """Where the pages of each document begin."""
+        return {document.id: document.pages for document in self.documents}
+
+    @cached_property
     def titles(self) -> SectionTitles:
         """The titled sections."""
         return SectionTitles(self.chunks)

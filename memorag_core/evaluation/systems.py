@@ -12,8 +12,9 @@ from typing import ClassVar
 
 from memorag_core.config import MAX_EVIDENCE_TOKENS
 from memorag_core.evaluation.case import Case
+from memorag_core.query.budget import fit_budget
 from memorag_core.retrieval.base import Index
-from memorag_core.retrieval.fusion import reciprocal_rank_fusion
+from memorag_core.retrieval.fusion import Ranking, reciprocal_rank_fusion
 from memorag_core.text.chunking import Span
 from memorag_core.text.prompts import prompts_for, render_answer
 from memorag_core.types import Answer, Chunk, Clue
@@ -80,7 +81,7 @@ class RankedPassages(System):
 
     def evidence(self, question: str, tokens: int) -> Evidence:
         rankings = [index.search([question], POOL)[0] for index in self.indexes()]
-        ranked = reciprocal_rank_fusion(rankings, [1.0] * len(rankings))
+        ranked = reciprocal_rank_fusion([Ranking({hit.chunk: question for hit in hits}) for hits in rankings])
         return Evidence(tuple(span_of(self.case.chunks[found.chunk]) for found in ranked))
 
 
@@ -104,7 +105,9 @@ class Dense(RankedPassages):
 
     def answer(self, question: str, evidence: Evidence) -> Reply:
         bench = self.case.bench
-        texts = _fitting(self.case, evidence.spans, bench.engine.settings.evidence_tokens)
+        passages = [self.case.text[start:end] for start, end in evidence.spans]
+        fitting = fit_budget(passages, bench.engine.settings.evidence_tokens, bench.generator.count)
+        texts = [passages[number] for number in fitting]
         prompt = render_answer(prompts_for(question), question, texts)
         text = bench.generator.generate(prompt, bench.engine.profile.answer)
         return Reply(Answer(text, "memorag"), sum(bench.generator.count(texts)))
@@ -193,14 +196,3 @@ SYSTEMS: dict[str, type[System]] = {
 def span_of(chunk: Chunk) -> Span:
     """Where a chunk stands in its document."""
     return chunk.start, chunk.end
-
-
-def _fitting(case: Case, spans: tuple[Span, ...], tokens: int) -> list[str]:
-    """The texts of the best passages that fit, at least one, as the engine shows them."""
-    texts = [case.text[start:end] for start, end in spans]
-    kept: list[str] = []
-    for text, size in zip(texts, case.bench.generator.count(texts), strict=True):
-        if not kept or size <= tokens:
-            kept.append(text)
-            tokens -= size
-    return kept

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING
 
 from memorag_core.context.corpus import Corpus, merge
 from memorag_core.errors import InputError
+from memorag_core.query.budget import fit_budget
 from memorag_core.query.citations import cite
 from memorag_core.query.clues import clean_recall, merge_clues
 from memorag_core.query.grounding import unsupported_claims
 from memorag_core.query.recall import attention_clues
-from memorag_core.query.search import Found, rerank, search
+from memorag_core.query.search import rerank, search
 from memorag_core.query.summarize import TOKENS_A_WORD, SummaryRequest, interleave, map_reduce
+from memorag_core.retrieval.fusion import Found
 from memorag_core.text.pages import page_of
 from memorag_core.text.prompts import prompts_for, render_answer
 from memorag_core.types import Answer, Chunk, Clue, OnText, Passage, Task, ignore_text
@@ -131,17 +133,13 @@ class Query:
 
     def _fit_budget(self, found: Sequence[Found], tokens: int) -> tuple[Passage, ...]:
         """The best passages that fit, at least one."""
-        pages = {document.id: document.pages for document in self.corpus.documents}
-        chunks = [self.corpus.chunks[item.chunk] for item in found]
-        kept: list[Passage] = []
-        used = 0
-        counts = self.components.generator.count([chunk.text for chunk in chunks])
-        for item, chunk, count in zip(found, chunks, counts, strict=True):
-            if kept and used + count > tokens:
-                continue
-            used += count
-            kept.append(Passage(chunk, item.score, item.found_by, page_of(pages[chunk.document_id], chunk.start)))
-        return tuple(kept)
+        texts = [self.corpus.chunks[item.chunk].text for item in found]
+        fitting = fit_budget(texts, tokens, self.components.generator.count)
+        return tuple(self._passage(found[number]) for number in fitting)
+
+    def _passage(self, item: Found) -> Passage:
+        chunk = self.corpus.chunks[item.chunk]
+        return Passage(chunk, item.score, item.found_by, page_of(self.corpus.pages[chunk.document_id], chunk.start))
 
     def _write(
         self,

@@ -6,12 +6,11 @@ the question. Then comes a second look: sections that the question or the first 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from memorag_core.retrieval.base import Hit
-from memorag_core.retrieval.fusion import RRF_K, reciprocal_rank_fusion
+from memorag_core.retrieval.fusion import RRF_K, Found, Ranking, reciprocal_rank_fusion
 from memorag_core.types import Chunk, Clue
 
 if TYPE_CHECKING:
@@ -33,27 +32,11 @@ REREAD = 0.5
 """What the cross-encoder's order weighs, beside the question's 1."""
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A chunk, its fused score, and what found it: the question, clues or names, the largest contribution first."""
-
-    chunk: int
-    score: float
-    found_by: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Ranking:
-    """Chunks best first, each with what found it, and the weight of all of it."""
-
-    chunks: Mapping[int, str]
-    weight: float
-
-
 def search(context: Corpus, question: str, clues: Sequence[Clue], depth: int) -> list[Found]:
     """Chunks that bear on a question, best first; `depth` is how many each search brings."""
     rankings = [*_search_queries(context, question, clues, depth), _rank_places(context, clues)]
-    return _fuse([*rankings, _rank_mentions(context, question, _fuse(rankings))])
+    first = reciprocal_rank_fusion(rankings)
+    return reciprocal_rank_fusion([*rankings, _rank_mentions(context, question, first)])
 
 
 def _search_queries(context: Corpus, question: str, clues: Sequence[Clue], depth: int) -> Iterator[Ranking]:
@@ -84,15 +67,6 @@ def _rank_mentions(context: Corpus, question: str, ranked: Sequence[Found]) -> R
                 named.setdefault(link.chunk, link.name)
     scores = {found.chunk: found.score for found in ranked}
     return Ranking({chunk: named[chunk] for chunk in sorted(named, key=lambda n: -scores.get(n, 0.0))}, NAMED)
-
-
-def _fuse(rankings: Sequence[Ranking]) -> list[Found]:
-    hits = [[Hit(chunk, 0.0) for chunk in ranking.chunks] for ranking in rankings]
-    fused = reciprocal_rank_fusion(hits, [ranking.weight for ranking in rankings])
-    return [
-        Found(item.chunk, item.score, tuple(rankings[number].chunks[item.chunk] for number in item.found_by))
-        for item in fused
-    ]
 
 
 def rerank(found: Sequence[Found], question: str, chunks: Sequence[Chunk], reranker: CrossEncoder) -> list[Found]:

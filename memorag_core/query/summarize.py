@@ -8,6 +8,7 @@ from itertools import chain, zip_longest
 from math import ceil
 from typing import TYPE_CHECKING
 
+from memorag_core.query.budget import fit_budget
 from memorag_core.text.prompts import Prompts, render_summary
 from memorag_core.types import Chunk, Passage
 
@@ -44,12 +45,9 @@ def interleave(found: Sequence[Sequence[Passage]], tokens: int, generator: Gener
     firsts: dict[Chunk, Passage] = {}
     for passage in filter(None, chain.from_iterable(zip_longest(*found))):
         firsts.setdefault(passage.chunk, passage)
-    kept: list[Passage] = []
-    for passage, count in zip(firsts.values(), generator.count([chunk.text for chunk in firsts]), strict=True):
-        if not kept or count <= tokens:
-            kept.append(passage)
-            tokens -= count
-    return tuple(kept)
+    passages = list(firsts.values())
+    fitting = fit_budget([passage.chunk.text for passage in passages], tokens, generator.count)
+    return tuple(passages[number] for number in fitting)
 
 
 def map_reduce(texts: Sequence[str], wanted: SummaryRequest, generator: Generator) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -21,29 +21,34 @@ def merge_by_score(rankings: Sequence[Sequence[Hit]], sizes: Sequence[int], k: i
 
 
 @dataclass(frozen=True, slots=True)
-class FusedText:
-    """A text found by one or more queries: the sum of their reciprocal ranks, and who they were."""
+class Ranking:
+    """Chunks best first, each with what found it, and the weight of all of it."""
+
+    chunks: Mapping[int, str]
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A chunk, its fused score, and what found it, the largest contribution first."""
 
     chunk: int
     score: float
-    found_by: tuple[int, ...]
+    found_by: tuple[str, ...]
 
 
-def reciprocal_rank_fusion(rankings: Sequence[Sequence[Hit]], weights: Sequence[float]) -> list[FusedText]:
-    """Reciprocal rank fusion (Cormack et al., SIGIR 2009), weighted; each text once, best first.
-
-    `found_by` holds the numbers of the rankings that have the text, the largest contribution first.
-    """
-    found: dict[int, list[tuple[float, int]]] = defaultdict(list)
-    for number, (ranking, weight) in enumerate(zip(rankings, weights, strict=True)):
-        for rank, hit in enumerate(ranking, start=1):
-            found[hit.chunk].append((weight / (RRF_K + rank), number))
+def reciprocal_rank_fusion(rankings: Sequence[Ranking]) -> list[Found]:
+    """Fuse rankings by weighted reciprocal ranks (Cormack et al., SIGIR 2009); each chunk once, best first."""
+    shares: dict[int, list[tuple[float, str]]] = defaultdict(list)
+    for ranking in rankings:
+        for rank, (chunk, finder) in enumerate(ranking.chunks.items(), start=1):
+            shares[chunk].append((ranking.weight / (RRF_K + rank), finder))
     fused = [
-        FusedText(
+        Found(
             chunk,
-            sum(part for part, _ in parts),
-            tuple(number for _, number in sorted(parts, key=lambda p: (-p[0], p[1]))),
+            sum(share for share, _ in parts),
+            tuple(finder for _, finder in sorted(parts, key=lambda part: -part[0])),
         )
-        for chunk, parts in found.items()
+        for chunk, parts in shares.items()
     ]
     return sorted(fused, key=lambda item: (-item.score, item.chunk))

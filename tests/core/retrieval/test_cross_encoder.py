@@ -11,9 +11,9 @@ import pytest
 
 from memorag_core import MemoRAG, Settings, from_text
 from memorag_core.errors import ModelUnavailable
-from memorag_core.query.search import READ_AGAIN, REREAD, Found, rerank
+from memorag_core.query.search import READ_AGAIN, REREAD, rerank
 from memorag_core.retrieval.cross_encoder import CrossEncoder
-from memorag_core.retrieval.fusion import RRF_K
+from memorag_core.retrieval.fusion import RRF_K, Found
 from memorag_core.retrieval.windows import windows
 from memorag_core.types import Chunk
 from memorag_mcp.commands.doctor import _profile_and_models
