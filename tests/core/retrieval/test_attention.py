@@ -117,7 +117,7 @@ def test_only_new_texts_are_read_again(index: AttentionIndex, monkeypatch: pytes
         read.append(len(ids))
         return head_keys(lm, ids, groups)
 
-    monkeypatch.setattr(attention, "keys_of", counted)
+    monkeypatch.setattr(attention, "head_keys", counted)
     new = [TEXTS[3], "A new text.", TEXTS[0]]
     changed = index.retriever.update(index, TEXTS, new, ignore)
     assert sum(read) == 1
