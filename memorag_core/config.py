@@ -13,6 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from memorag_core.errors import InputError
 
 APP = "memorag"
+WORK, OWNERS = ".work", ".owners"
+"""What every store holds beside its contexts: work under way, and the stores of the owners over HTTP."""
+MANIFEST, DOCUMENTS = "manifest.json", "documents"
+"""What every context holds."""
 MAX_HITS = 1000
 MAX_EVIDENCE_TOKENS = 100_000
 

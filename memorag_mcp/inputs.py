@@ -36,10 +36,11 @@ def _at(place: str, settings: Settings, include: Sequence[str]) -> list[Document
 
 @dataclass(frozen=True)
 class ReadLimits:
-    """What tools may read: files in the folders of `allow`, within the limits of the settings."""
+    """What tools may read: files below `allow` but not below `private`, within the limits of the settings."""
 
     settings: Settings
     allow: Sequence[Path]
+    private: Sequence[Path] = ()
 
 
 def from_here(path: str | None, may: ReadLimits) -> str | None:
@@ -69,4 +70,5 @@ def documents_of(
         return [from_text(text or "", title)]
     if is_url(path):
         return [from_url(path, may.settings.max_characters, may.settings.allow_url)]
-    return from_path(resolve_allowed(Path(path), may.allow), may.settings.max_characters, include or ())
+    real = resolve_allowed(Path(path), may.allow, may.private)
+    return from_path(real, may.settings.max_characters, include or (), may.private)

@@ -38,8 +38,13 @@ INSTRUCTIONS = (
 )
 
 
-def build_server(engine: MemoRAG, allow: Sequence[Path] = (), owner: str = "") -> ContextServer:
-    """The server over an engine; files are read from the folders in `allow` only. `owner` is who all of it is for."""
+def build_server(
+    engine: MemoRAG, allow: Sequence[Path] = (), owner: str = "", private: Sequence[Path] = ()
+) -> ContextServer:
+    """Build the server over an engine; files are read from the folders in `allow` only, and never those of `private`.
+
+    `owner` is who all of it is for.
+    """
     server = ContextServer(
         engine,
         owner,
@@ -50,7 +55,7 @@ def build_server(engine: MemoRAG, allow: Sequence[Path] = (), owner: str = "") -
         website_url="https://arxiv.org/abs/2409.05591",
         log_level="WARNING",
     )
-    may = ReadLimits(engine.settings, allow)
+    may = ReadLimits(engine.settings, allow, private)
     add_memory_tools(server, engine, may)
     add_document_tools(server, engine, may)
     add_job_tools(server)
@@ -94,7 +99,7 @@ def run(
         store = owner_folder(settings.store, owner)
         engine = MemoRAG(settings.model_copy(update={"store": store}), shared=shared)
         engine.store.sweep()
-        return build_server(engine, allow, owner)
+        return build_server(engine, allow, owner, [address.tokens])
 
     if transport == "stdio":
         server = build("")

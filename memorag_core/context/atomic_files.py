@@ -6,7 +6,8 @@ import os
 import shutil
 from pathlib import Path
 
-from memorag_core.context.manifest import MANIFEST, FileEntry, Manifest, sha256_of
+from memorag_core.config import MANIFEST
+from memorag_core.context.manifest import FileEntry, Manifest, sha256_of
 
 
 def seal(draft: Path, manifest: Manifest) -> None:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
 
+from memorag_core.config import DOCUMENTS
 from memorag_core.context.corpus import Context
-from memorag_core.context.manifest import DOCUMENTS, DocumentEntry, Manifest, damage
+from memorag_core.context.manifest import DocumentEntry, Manifest, damage
 from memorag_core.errors import IncompatibleContext
 from memorag_core.text.chunking import Section, sections
 from memorag_core.types import Chunk, ContextInfo, Document, DocumentInfo

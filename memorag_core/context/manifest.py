@@ -9,11 +9,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from memorag_core.config import DOCUMENTS, MANIFEST
 from memorag_core.errors import DamagedContext, IncompatibleContext, MemoRAGError, UnknownContext
 
 FORMAT_VERSION = 1
-MANIFEST = "manifest.json"
-DOCUMENTS = "documents"
 
 
 class DocumentEntry(BaseModel):

@@ -28,12 +28,12 @@ from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
 from memorag_core.concurrency.cancellation import poll_until
+from memorag_core.config import DOCUMENTS, MANIFEST, WORK
 from memorag_core.context.atomic_files import flush, link_tree, recover, replace_folder, seal
-from memorag_core.context.manifest import DOCUMENTS, MANIFEST, Manifest
+from memorag_core.context.manifest import Manifest
 from memorag_core.errors import ContextExists, DamagedContext, MemoRAGError, StoreError, StoreFull, UnknownContext
 from memorag_core.text.ids import slug, slug_or, unique
 
-WORK = ".work"
 ASIDE = "aside="
 LEFTOVERS = ("copy-*", "forgotten-*")
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}

@@ -50,7 +50,7 @@ def from_bytes(data: bytes, what: str, limit: int) -> Document:
     return Document(id=slug_or(title, "document"), title=title, text=extract.text, notice=extract.notice)
 
 
-def from_path(path: Path, limit: int, include: Sequence[str] = ()) -> list[Document]:
+def from_path(path: Path, limit: int, include: Sequence[str] = (), private: Sequence[Path] = ()) -> list[Document]:
     """The document in a file, or those in a folder and below it, in order of their names; see `list_files`.
 
     Raises:
@@ -58,7 +58,7 @@ def from_path(path: Path, limit: int, include: Sequence[str] = ()) -> list[Docum
     """
     documents: list[Document] = []
     with SandboxedReader() as apart:
-        for file in list_files(path, include):
+        for file in list_files(path, include, private):
             raise_if_cancelled()
             left = limit - sum(len(other.text) for other in documents)
             extract = _extract(file, file.suffix, str(file), left, apart)

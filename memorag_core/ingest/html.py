@@ -93,7 +93,7 @@ class _Writer:
 
     def text(self) -> str:
         """All of it, without white space at the ends of lines."""
-        return re.sub(r"[ \t]+$", "", "".join(self._parts), flags=re.MULTILINE).strip()
+        return "\n".join(line.rstrip(" \t") for line in "".join(self._parts).split("\n")).strip()
 
     def _break(self, tag: str) -> None:
         """A paragraph that opens a list item or a cell stays on its line."""

@@ -8,12 +8,14 @@ from pathlib import Path
 from memorag_core.concurrency.cancellation import raise_if_cancelled
 from memorag_core.errors import InputError
 from memorag_core.ingest.formats import FORMATS, KINDS
+from memorag_core.ingest.private import is_private
 
 MAX_FILES = 10_000
+PRIVATE = "{path} belongs to a store of contexts, which is not read as documents. Ask the context itself instead."
 
 
-def resolve_allowed(path: Path, allowed: Sequence[Path]) -> Path:
-    """The real path, symbolic links resolved, where it lies in an allowed folder.
+def resolve_allowed(path: Path, allowed: Sequence[Path], private: Sequence[Path] = ()) -> Path:
+    """The real path, symbolic links resolved, where it lies in an allowed folder and is not private.
 
     Raises:
         InputError: it does not; the message names the folders that are allowed.
@@ -28,14 +30,17 @@ def resolve_allowed(path: Path, allowed: Sequence[Path]) -> Path:
             f"{path} is outside the folders this server may read ({names}). Move the file there, pass its text, or "
             "start the server with --allow FOLDER."
         )
+    if is_private(real, private):
+        raise InputError(PRIVATE.format(path=path))
     return real
 
 
-def list_files(path: Path, include: Sequence[str] = ()) -> list[Path]:
+def list_files(path: Path, include: Sequence[str] = (), private: Sequence[Path] = ()) -> list[Path]:
     """The file itself, or the files of a folder and below it, in order of their names.
 
     Without `include`, those of the kinds that are read; with it, those that match one of the patterns (`*.pdf`, or
-    `letters/**/18*.txt` from the folder on), of whatever kind. Links that lead out of the folder are not followed.
+    `letters/**/18*.txt` from the folder on), of whatever kind. Links that lead out of the folder are not followed,
+    and what is private is passed over.
 
     Raises:
         InputError: nothing is there, or too much.
@@ -47,16 +52,18 @@ def list_files(path: Path, include: Sequence[str] = ()) -> list[Path]:
     if not path.is_dir():
         if include:
             raise InputError(f"{path} is a file; patterns choose among the files of a folder. Leave them out.")
+        if is_private(path.resolve(), private):
+            raise InputError(PRIVATE.format(path=path))
         return [path]
-    return _files_in(path, include)
+    return _files_in(path, include, private)
 
 
-def _files_in(folder: Path, include: Sequence[str]) -> list[Path]:
+def _files_in(folder: Path, include: Sequence[str], private: Sequence[Path]) -> list[Path]:
     root = folder.resolve()
     files: set[Path] = set()
     for path in _matches(folder, include):
         raise_if_cancelled()
-        if path.is_file() and path.resolve().is_relative_to(root):
+        if path.is_file() and (real := path.resolve()).is_relative_to(root) and not is_private(real, private):
             files.add(path)
         if len(files) > MAX_FILES:
             raise InputError(f"{folder} holds more than {MAX_FILES:,} files to read. Choose some with a pattern.")

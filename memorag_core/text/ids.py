@@ -10,6 +10,8 @@ from memorag_core.errors import InputError
 
 MAX_ID = 64
 MAX_ID_BYTES = 200
+READ = 1000
+"""How much of a name is read: normalizing takes the square of a run of marks."""
 RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
 """No file can have these names on Windows."""
 
@@ -20,12 +22,12 @@ def slug(name: str) -> str:
     Raises:
         InputError: the name holds no letter or digit.
     """
-    words = re.findall(r"[^\W_]+", unicodedata.normalize("NFKC", name).lower())
+    words = re.findall(r"[^\W_]+", unicodedata.normalize("NFKC", name[:READ]).lower())
     short = "-".join(words)[:MAX_ID].encode()[:MAX_ID_BYTES].decode(errors="ignore").strip("-")
     if short in RESERVED:
         return f"{short}-text"
     if not short:
-        raise InputError(f"The name {name!r} holds no letter or digit; choose one such as 'annual-report'.")
+        raise InputError(f"The name {name[:MAX_ID]!r} holds no letter or digit; choose one such as 'annual-report'.")
     return short
 
 

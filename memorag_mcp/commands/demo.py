@@ -64,7 +64,7 @@ async def _main(settings: Settings) -> None:
 
 
 def _server(settings: Settings, allow: Path) -> StdioServerParameters:
-    command = ["-m", "memorag_mcp.cli", "serve", "--allow", str(allow), *engine_flags(settings)]
+    command = ["-P", "-m", "memorag_mcp.cli", "serve", "--allow", str(allow), *engine_flags(settings)]
     return StdioServerParameters(command=sys.executable, args=command, env=dict(os.environ))
 
 

@@ -13,10 +13,10 @@ import re
 import secrets
 from pathlib import Path
 
+from memorag_core.config import OWNERS
 from memorag_core.errors import InputError
 from memorag_core.text.ids import slug
 
-OWNERS = ".owners"
 BYTES = 32
 LINE = re.compile(r"([^\s:]+):([0-9a-f]{64})")
 

@@ -26,7 +26,7 @@ from mcp.types import (
 )
 from pydantic import BaseModel, ValidationError
 
-from memorag_core.context.store import WORK
+from memorag_core.config import WORK
 from memorag_core.engine import MemoRAG
 from memorag_mcp.jobs.job import Call, Job, Record
 from memorag_mcp.jobs.manager import Jobs, OnEnd

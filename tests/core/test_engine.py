@@ -14,8 +14,9 @@ from conftest import STORY
 
 from memorag_core import MemoRAG, Progress, Settings, from_text
 from memorag_core.concurrency.cancellation import cancellable
+from memorag_core.config import MANIFEST
 from memorag_core.context.encode import key_of
-from memorag_core.context.manifest import MANIFEST, Manifest, digest
+from memorag_core.context.manifest import Manifest, digest
 from memorag_core.errors import (
     Cancelled,
     ContextExists,

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from memorag_core.context.manifest import FORMAT_VERSION, MANIFEST, DocumentEntry, Manifest
-from memorag_core.context.store import WORK, ContextStore
+from memorag_core.config import MANIFEST, WORK
+from memorag_core.context.manifest import FORMAT_VERSION, DocumentEntry, Manifest
+from memorag_core.context.store import ContextStore
 from memorag_core.errors import (
     ContextExists,
     DamagedContext,

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from test_store import fill, manifest_of, publish, remains
 
+from memorag_core.config import WORK
 from memorag_core.context import atomic_files
 from memorag_core.context.manifest import Manifest
-from memorag_core.context.store import ASIDE, WORK, ContextStore
+from memorag_core.context.store import ASIDE, ContextStore
 from memorag_core.errors import ContextExists, StoreError, UnknownContext
 
 HERE = Path(__file__).parent

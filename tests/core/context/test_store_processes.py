@@ -13,7 +13,8 @@ import pytest
 from filelock import FileLock
 from test_store import fill, manifest_of, publish
 
-from memorag_core.context.store import WORK, ContextStore
+from memorag_core.config import WORK
+from memorag_core.context.store import ContextStore
 from memorag_core.errors import ContextExists
 
 ROOT = Path(__file__).resolve().parents[3]
