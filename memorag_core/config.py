@@ -158,7 +158,7 @@ class Settings(BaseModel):
 
     `memory_model`, `embedder`, `reranker` and `generator` override the profile's: an id on the hub or a folder. The
     generator `memory` is the memory model itself. Memory model and generator may be behind an API: `openai:MODEL`, or
-    another kind of `models.endpoints`.
+    another kind of `models.api.endpoints`.
     `memory` as a kind, `compression`, `prefill` and `storage` override the profile's too; `weights` holds for every
     language model.
     """

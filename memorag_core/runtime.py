@@ -1,4 +1,4 @@
-"""What engines share: loaded models, the turns at them, and the contexts kept warm. One of it for each device."""
+"""Engines share a `Runtime`: loaded models, the queues for them, and the contexts kept warm. One for each device."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ BYTES_A_CHARACTER = 16
 class Runtime:
     """Models of one choice, for the engines of any number of stores. Nothing is loaded before it is needed.
 
-    `turns` is the queue of all that use the models; `encode_queue` that of long work, which is done one at a time,
-    because each holds a memory that grows. `warm` and `recalled` are read and written by who has the turn.
+    `device_queue` is the queue of all that use the models; `encode_queue` that of long work, which is done one at a
+    time, because each holds a memory that grows. Whoever has the device's slot may use the two caches.
     """
 
     def __init__(self, settings: Settings, say: Callable[[str], None]) -> None:
-        """Take settings, of which the store does not matter here, and a function that hears what takes long."""
+        """`settings.store` is ignored. `say` gets one line before every slow step (download, load)."""
         self.say = say
         self.weights = Weights(settings, say)
         self.device_queue = FairQueue(settings.queue, settings.patience)
@@ -55,7 +55,7 @@ class Runtime:
 
     @property
     def components(self) -> Components:
-        """The models, loaded now if need be. For who has the turn."""
+        """The models, loaded now if need be. For the holder of the device's slot."""
         if self._components is None:
             self._components = open_components(self.profile, self.weights, self._templates)
         return self._components

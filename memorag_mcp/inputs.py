@@ -44,7 +44,7 @@ class ReadLimits:
 
 
 def from_here(path: str | None, may: ReadLimits) -> str | None:
-    """A path that leads to the same place from any folder; not cleaned up, for `..` behind a link counts as it is.
+    """Absolute path. `..` is kept: resolving it textually would be wrong behind a symlink.
 
     A relative one is looked for here, then in the folders that may be read: hosts start servers wherever they like.
     """

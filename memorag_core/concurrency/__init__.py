@@ -1,1 +1,1 @@
-"""Who works when: the fair queue of a device, cancelling, and caches that threads share."""
+"""Threads share a device here: its fair queue, cancellation, and LRU caches."""

@@ -1,4 +1,4 @@
-"""How work is stopped from outside: long steps call `check`, which raises once the caller's flag is set."""
+"""Cancel work from outside: long steps call `raise_if_cancelled`, which raises once the caller's flag is set."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _flag: ContextVar[threading.Event | None] = ContextVar("stop_flag", default=None
 
 @contextmanager
 def cancellable(flag: threading.Event) -> Iterator[None]:
-    """Work done inside, in this thread or in one that inherits its context variables, stops once `flag` is set."""
+    """Stop the work inside once `flag` is set, in this thread or in one that inherits its context variables."""
     token = _flag.set(flag)
     try:
         yield
@@ -24,13 +24,13 @@ def cancellable(flag: threading.Event) -> Iterator[None]:
 
 
 def raise_if_cancelled() -> None:
-    """Raise `Cancelled` where the work at hand has been stopped."""
+    """Raise `Cancelled` if the work at hand was cancelled."""
     flag = _flag.get()
     if flag is not None and flag.is_set():
         raise Cancelled("The work was stopped; nothing of it was kept.")
 
 
 def poll_until(acquire: Callable[[float], bool]) -> None:
-    """Try `acquire(seconds)` until it is true, ready to be stopped in between."""
+    """Call `acquire(seconds)` until it returns true; the work can be cancelled between two calls."""
     while not acquire(WAIT):
         raise_if_cancelled()

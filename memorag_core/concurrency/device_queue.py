@@ -1,4 +1,4 @@
-"""One queue for a device: threads take turns at it, fairly between the clients that they work for.
+"""Queue the threads that use a device, one at a time, fairly between the clients that they work for.
 
 Each client has a place in every round, however many calls it makes at once; whoever is new joins the round that is on
 (start-time fair queueing, Goyal, Vin & Cheng 1996, with every turn of one length). Long work gives way between its
@@ -25,7 +25,7 @@ _client: ContextVar[str] = ContextVar("client", default="")
 
 @contextmanager
 def as_client(client: str) -> Iterator[None]:
-    """Turns taken inside, in this thread or in one that inherits its context variables, are this client's."""
+    """Count slots taken inside as this client's, in this thread or in one that inherits its context variables."""
     token = _client.set(client)
     try:
         yield
@@ -44,7 +44,7 @@ class _Place:
 
 
 def ignore_wait(_: int) -> None:
-    """For who waits and does not want to know how many are before."""
+    """Ignore the position in the queue; the default of `on_wait`."""
 
 
 class FairQueue:
@@ -66,18 +66,18 @@ class FairQueue:
 
     @property
     def waiting(self) -> int:
-        """How many wait."""
+        """The number of calls that wait."""
         return len(self._queue)
 
     @property
     def idle_seconds(self) -> float:
-        """How long nobody has been at work; 0 where somebody is."""
+        """The seconds since the last slot ended; 0 while somebody has one."""
         with self._guard:
             return 0.0 if self._holder else time.monotonic() - self._since
 
     @contextmanager
     def slot(self, patient: bool = False, on_wait: Callable[[int], None] = ignore_wait) -> Iterator[None]:
-        """This thread's turn; while it waits it can be stopped.
+        """Hold the slot for this thread; while it waits, it can be cancelled.
 
         Args:
             patient: wait as long as it takes, however many do.
@@ -101,7 +101,7 @@ class FairQueue:
             self._leave()
 
     def yield_slot(self) -> None:
-        """Between two steps of long work: after its slice of time, those who wait now go first."""
+        """Let those who wait go first, if the slice of time is over; long work calls this between two steps."""
         mine = self._holder == threading.get_ident() and not self._nested
         if mine and self._queue and time.monotonic() - self._since >= self._slice:
             self._leave()
@@ -122,7 +122,7 @@ class FairQueue:
             raise
 
     def _join(self, patient: bool) -> _Place:
-        """A place in the queue, which is given the turn at once where nobody has it."""
+        """Join the queue; the place is given the slot at once if nobody has it."""
         with self._guard:
             if len(self._queue) >= self._most and not patient:
                 raise Busy(f"The models are busy: this call would be number {self._most + 1} to wait. {AGAIN}")
@@ -135,7 +135,7 @@ class FairQueue:
         return place
 
     def _leave(self) -> None:
-        """Pass the turn on, if this thread has it."""
+        """Pass the slot on, if this thread has it."""
         with self._guard:
             if self._holder == threading.get_ident():
                 self._pass_on()

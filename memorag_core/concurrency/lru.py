@@ -1,4 +1,4 @@
-"""A mapping that keeps what was used last and drops the rest."""
+"""An LRU cache keeps the entries used last and drops the rest."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class LRUCache(Generic[K, V]):
         self._guard = threading.RLock()
 
     def get(self, key: K) -> V | None:
-        """The entry, now the most recent, or None."""
+        """Return the entry, which is now the most recent, or None."""
         with self._guard:
             if key in self._entries:
                 self._entries.move_to_end(key)
@@ -41,7 +41,7 @@ class LRUCache(Generic[K, V]):
 
     @property
     def size(self) -> int:
-        """Of all entries together."""
+        """The size of all entries together."""
         return sum(map(self._size, self.values()))
 
     def drop(self, key: K) -> None:
@@ -55,6 +55,6 @@ class LRUCache(Generic[K, V]):
             self._entries.clear()
 
     def values(self) -> list[V]:
-        """All entries, the most recent last."""
+        """Return all entries, the most recent last."""
         with self._guard:
             return list(self._entries.values())

@@ -1,4 +1,4 @@
-"""What the store does with folders: sealed and flushed to the disk, and shared by hard links."""
+"""Write and replace folders without damage: seal, flush to disk, hard-link, exchange by renames."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def flush(path: Path) -> None:
 
 
 def link_tree(source: Path, target: Path) -> None:
-    """Hard links to all files of a folder; copies on a disk without them."""
+    """Hard-link all files of a folder into a new one; copy them on a disk without hard links."""
     target.mkdir()
     for path in sorted(source.rglob("*")):
         twin = target / path.relative_to(source)
@@ -62,7 +62,7 @@ def replace_folder(place: Path, new: Path, aside: Path) -> None:
 
 
 def recover(aside: Path, place: Path) -> None:
-    """What a killed `swap` has set aside: back where its place is empty, else deleted."""
+    """Put back what a killed `replace_folder` had set aside if its place is empty, else delete it."""
     if place.exists():
         shutil.rmtree(aside, ignore_errors=True)
     else:

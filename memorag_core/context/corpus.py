@@ -1,4 +1,4 @@
-"""Texts that can be searched: those of one context, or of several as if they were one."""
+"""A corpus is what a question searches: the texts of one context, or of several as if they were one."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class Corpus:
 
     @property
     def index(self) -> Finder:
-        """Finds chunks by what is asked for."""
+        """The retriever's index, which finds chunks for a query."""
         return self.indexes[0]
 
     @property
     def attention(self) -> AttentionIndex | None:
-        """Finds chunks by what the memory model looks at."""
+        """The index of attention keys, in which the memory model's retrieval heads look; None without such heads."""
         return cast("AttentionIndex", self.indexes[1]) if len(self.indexes) > 1 else None
 
     @cached_property
@@ -57,11 +57,11 @@ class Corpus:
 
     @cached_property
     def surroundings(self) -> NeighbourSmoother:
-        """Which chunks stand near each other."""
+        """The smoother of scores, which knows which chunks stand near each other."""
         return NeighbourSmoother(self.chunks, {document.id: document.text for document in self.documents})
 
     def chunk_at(self, place: Place) -> int | None:
-        """The number of the chunk in which a place begins; None where none of the chunks has it."""
+        """Return the number of the chunk in which a place begins; None where none of the chunks has it."""
         starts = self._starts.get(place.document_id, [])
         at = bisect(starts, (place.start, len(self.chunks))) - 1
         return starts[at][1] if at >= 0 and place.start < self.chunks[starts[at][1]].end else None
@@ -86,10 +86,10 @@ class Context(Corpus):
 
 
 def merge(contexts: Sequence[Context], indexers: Sequence[Retriever]) -> Corpus:
-    """One context as it is; several as one corpus, in which a document's id is `CONTEXT/DOCUMENT`.
+    """Merge several contexts into one corpus, in which a document's id is `CONTEXT/DOCUMENT`; one stays as it is.
 
-    Whatever ranks, ranks the chunks of all contexts together, so passages of one that is about something else stay
-    behind. All contexts were made with the readers.
+    Chunks of all contexts are ranked together, so passages of a context about something else stay behind. All contexts
+    must have been indexed by `indexers`.
     """
     if len(contexts) == 1:
         return contexts[0]

@@ -1,4 +1,4 @@
-"""The documents of a context with some more, or with one less."""
+"""Add documents to those of a context, or remove one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from memorag_core.types import Document
 
 
 def append_documents(held: Sequence[Document], added: Sequence[Document]) -> tuple[Document, ...]:
-    """The documents of a context with more of them behind.
+    """Return the documents of a context with more of them behind.
 
     A text that is there already is not added again, so that adding may be tried again; an id that is taken by another
     text gets a number.
@@ -25,7 +25,7 @@ def append_documents(held: Sequence[Document], added: Sequence[Document]) -> tup
 
 
 def remove_document(held: Sequence[Document], document_id: str, context_id: str) -> tuple[Document, ...]:
-    """The documents of a context but for one.
+    """Return the documents of a context without one of them.
 
     Raises:
         InputError: there is none of that id, or no other.

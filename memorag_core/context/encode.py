@@ -1,4 +1,4 @@
-"""How texts become a context: they are chunked, indexed and memorized."""
+"""Encode documents as a context: chunk them, index the chunks, memorize the texts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ INDEX_SHARE = 0.35
 
 
 def key_of(documents: Sequence[Document], recipe: dict[str, Any]) -> str:
-    """The digest of all that decides a context: its texts, their pages and the recipe, not what they are called."""
+    """Compute the digest of all that decides a context: its texts, their pages and the recipe; names do not count."""
     texts = [_digest(document) for document in documents]
     return hashlib.sha256(json.dumps([texts, recipe], sort_keys=True).encode()).hexdigest()
 
@@ -74,7 +74,7 @@ def encode(
 def _indexes(
     indexers: Sequence[Retriever], texts: Sequence[str], before: Context | None, on_step: OnStep
 ) -> Iterator[Index]:
-    """An index of each reader, one after the other; what was read before is not read again."""
+    """Make each indexer's index, one after the other; what was read before is not read again."""
     old = [chunk.indexed for chunk in before.chunks] if before else []
     for number, reader in enumerate(indexers):
         step = share_of(number, len(indexers), on_step)
@@ -82,7 +82,7 @@ def _indexes(
 
 
 def _chunks(documents: Sequence[Document], components: Components, before: Context | None) -> list[Chunk]:
-    """The chunks of all documents in their order; those of a document as it was before are kept."""
+    """Cut all documents into chunks, in order; the chunks of a document that was there before are kept."""
     known: dict[Document, list[Chunk]] = {}
     by_id = {document.id: document for document in before.documents} if before else {}
     for chunk in before.chunks if before else ():
@@ -95,7 +95,7 @@ def _chunks(documents: Sequence[Document], components: Components, before: Conte
 
 
 def cut(document: Document, limit: int, count: Count) -> list[Chunk]:
-    """The chunks of a document: passages of at most `limit` tokens, none of which crosses a heading."""
+    """Cut a document into chunks: passages of at most `limit` tokens, none of which crosses a heading."""
     spans = passages(document.text, limit, count)
     return [
         Chunk(document.id, span.start, span.end, document.text[span.start : span.end], span.title) for span in spans
@@ -109,7 +109,7 @@ def _digest(document: Document) -> str:
 
 
 def _stage(name: str, on_progress: OnProgress, start: float, end: float) -> OnStep:
-    """Steps of one stage as progress of the whole job."""
+    """Turn the steps of one stage into progress of the whole job."""
 
     def on_step(done: int, total: int) -> None:
         on_progress(Progress(name, done, total, start + (end - start) * done / max(total, 1)))

@@ -1,4 +1,4 @@
-"""A context's folder: texts and chunk offsets written, everything read back and verified."""
+"""Write texts and chunk offsets into a context's folder; read all of the folder back and verify it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CHUNKS = "chunks.json"
 
 
 def load(folder: Path, manifest: Manifest, parts: Components) -> Context:
-    """A context from its folder, every file verified.
+    """Load a context from its folder; every file is verified.
 
     Raises:
         DamagedContext: a file is missing or altered.
@@ -44,7 +44,7 @@ def load(folder: Path, manifest: Manifest, parts: Components) -> Context:
 
 
 def info_of(context_id: str, manifest: Manifest, cached: bool = False) -> ContextInfo:
-    """What a list shows of a context."""
+    """Return what a list shows of a context."""
     return ContextInfo(
         id=context_id,
         title=manifest.title,
@@ -62,25 +62,25 @@ def info_of(context_id: str, manifest: Manifest, cached: bool = False) -> Contex
 
 
 def info_in(folder: Path, manifest: Manifest) -> ContextInfo:
-    """What a list shows of the context in a folder, whose files are there, each of its size."""
+    """Return what a list shows of the context in a folder, after checking that each file is there and of its size."""
     manifest.check_sizes(folder)
     return info_of(folder.name, manifest)
 
 
 def verify_documents(folder: Path, manifest: Manifest) -> tuple[Document, ...]:
-    """`read_documents` of a folder that is not verified; nothing else is read."""
+    """Verify and read the documents of a folder; nothing else is read."""
     manifest.verify(folder, DOCUMENTS)
     return read_documents(folder, manifest)
 
 
 def verify_chunks(folder: Path, manifest: Manifest) -> tuple[Chunk, ...]:
-    """`read_chunks` of a folder that is not verified; nothing else is read but its documents."""
+    """Verify and read the chunks of a folder; nothing else is read but its documents."""
     manifest.verify(folder, CHUNKS)
     return read_chunks(folder, verify_documents(folder, manifest))
 
 
 def read_documents(folder: Path, manifest: Manifest) -> tuple[Document, ...]:
-    """The documents of a context whose files are verified, to the letter.
+    """Read the documents of a context whose files are verified, to the letter.
 
     Raises:
         DamagedContext: a file is missing or is not UTF-8.
@@ -94,7 +94,7 @@ def read_documents(folder: Path, manifest: Manifest) -> tuple[Document, ...]:
 
 
 def read_chunks(folder: Path, documents: Sequence[Document]) -> tuple[Chunk, ...]:
-    """The chunks of a context whose files are verified, cut from its documents.
+    """Read the chunks of a context whose files are verified, cut from its documents.
 
     Raises:
         DamagedContext: their offsets cannot be read.

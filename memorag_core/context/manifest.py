@@ -1,4 +1,4 @@
-"""What a stored context says of itself: `manifest.json`, its format version and its checksums."""
+"""A manifest describes a stored context: `manifest.json`, with its format version and checksums."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ class Manifest(BaseModel):
     seal: str = ""
 
     def sealed(self) -> Manifest:
-        """With the digest that `read` checks."""
+        """Return a copy with the digest that `read` checks."""
         return self.model_copy(update={"seal": digest(self.model_dump(mode="json"))})
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:
-        """The manifest of a context's folder.
+        """Read the manifest of a context's folder.
 
         Raises:
             IncompatibleContext: of a format version this program does not know.
@@ -120,13 +120,13 @@ class Manifest(BaseModel):
 
 
 def digest(record: dict[str, Any]) -> str:
-    """The SHA-256 of all fields but `seal`, as they are written: fields that came later are no damage."""
+    """Compute the SHA-256 of all fields but `seal`, as they are written: fields that came later are no damage."""
     rest = {name: value for name, value in record.items() if name != "seal"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def damage(folder: Path, what: str) -> MemoRAGError:
-    """The error for a folder that cannot be read: what is wrong and how to go on; or that it is gone."""
+    """Make the error for a folder that cannot be read: what is wrong and how to go on; or that it is gone."""
     if not folder.exists():
         return UnknownContext(f"The context '{folder.name}' was forgotten a moment ago.")
     return DamagedContext(
@@ -136,6 +136,6 @@ def damage(folder: Path, what: str) -> MemoRAGError:
 
 
 def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
+    """Compute the SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,7 +1,8 @@
-"""A passage is judged with those around it: it seldom says alone what it is about, and evidence may be a long stretch.
+"""Smooth the score of a passage with the scores of those around it.
 
-So the score of a passage is its own and the mean of its neighbours', nearer ones weighing more. Neighbours share a
-paragraph; in a transcript of talk, where a turn says little and a topic goes on for many, all turns around it are.
+A passage seldom says alone what it is about, and evidence may be a long stretch. So its score becomes its own and the
+mean of its neighbours', nearer ones weighing more. Neighbours share a paragraph. In a transcript, where a turn says
+little and a topic goes on for many, all turns around it are neighbours.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from memorag_core.text.chunking import is_talk
 from memorag_core.types import Chunk
 
 WRITTEN, SPOKEN = 2 / 3, 1 / 3
-"""What a passage's own score weighs; its neighbours together have the rest (measured in docs/log.md)."""
+"""The weight of a passage's own score, in prose and in transcripts; its neighbours share the rest (see docs/log.md)."""
 REACH = 4
-"""How many passages to each side are neighbours."""
+"""So many passages to each side can be neighbours."""
 
 _BREAK = re.compile(r"\n[^\S\n]*\n")
 
@@ -34,7 +35,7 @@ class _Standing:
 
 
 class NeighbourSmoother:
-    """Which chunks stand near each other, by their numbers."""
+    """A smoother of scores, which knows by their numbers which chunks stand near each other."""
 
     def __init__(self, chunks: Sequence[Chunk], texts: Mapping[str, str]) -> None:
         """Take the chunks of some documents in order, and the documents' texts by their ids."""
@@ -54,7 +55,7 @@ class NeighbourSmoother:
         ]
 
     def smooth(self, hits: Sequence[Hit]) -> list[Hit]:
-        """The same hits with the scores of chunk and neighbours, best first; a neighbour not found has the lowest."""
+        """Smooth the scores of hits with their neighbours', best first; a neighbour that is no hit counts as lowest."""
         scores = {hit.chunk: hit.score for hit in hits}
         lowest = min(scores.values(), default=0.0)
         smooth = [Hit(hit.chunk, self._score(hit.chunk, scores, lowest)) for hit in hits]
@@ -69,13 +70,13 @@ class NeighbourSmoother:
         return own * scores[chunk] + (1 - own) * around
 
     def _near(self, chunk: int) -> Iterator[tuple[int, int]]:
-        """Neighbours with their distances."""
+        """Yield the neighbours of a chunk with their distances."""
         for distance in range(1, REACH + 1):
             for before, after in ((chunk - distance, chunk), (chunk, chunk + distance)):
                 if before >= 0 and after < len(self._standing) and self._together(before, after):
                     yield distance, before + after - chunk
 
     def _together(self, before: int, after: int) -> bool:
-        """Whether one paragraph goes on from one chunk to the other."""
+        """Return whether one paragraph goes on from one chunk to the other."""
         one, other = self._standing[before], self._standing[after]
         return one.section == other.section and one.last == other.first

@@ -1,4 +1,4 @@
-"""What the first evidence names becomes the next clue: titles of sections that a passage mentions.
+"""Find section titles that a text mentions, so that the first evidence leads to more.
 
 Questions over several places are seldom answered by what resembles them alone: the second place is named in the first.
 """
@@ -39,7 +39,7 @@ class SectionTitles:
                 self._sections.setdefault(tuple(_WORD.findall(title.lower())), number)
 
     def find_mentions(self, text: str) -> Iterator[TitleMention]:
-        """The sections that a text names, longest names first where they overlap; a name has no small first letter."""
+        """Yield the sections that a text names, the longest where names overlap; a name has no small first letter."""
         spans = [match.span() for match in _WORD.finditer(text)]
         words = [text[start:end].lower() for start, end in spans]
         at = 0
@@ -52,6 +52,6 @@ class SectionTitles:
             at += length or 1
 
     def _longest(self, words: Sequence[str], at: int) -> int:
-        """How many words the longest title has that stands at `at`."""
+        """Return how many words the longest title has that stands at `at`; 0 without one."""
         lengths = range(min(LONGEST_TITLE, len(words) - at), 0, -1)
         return next((n for n in lengths if tuple(words[at : at + n]) in self._sections), 0)

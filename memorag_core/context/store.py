@@ -49,7 +49,7 @@ class ContextStore:
         self.root = root
 
     def ids(self) -> list[str]:
-        """Ids of all contexts, sorted; those that damage left without a manifest too, those being written not."""
+        """Sorted ids, including contexts that lost their manifest, excluding those still being written."""
         in_place = self._in_place()
         return sorted(in_place | self._set_aside() | self._in_place())  # twice: one may be moving there just now
 
@@ -69,7 +69,7 @@ class ContextStore:
         return self.reading(context_id, lambda folder, manifest: manifest)
 
     def reading(self, context_id: str, read: Callable[[Path, Manifest], T]) -> T:
-        """What `read` makes of a context's folder and manifest, which belong together.
+        """Call `read` with a context's folder and the manifest that belongs to it, and return its result.
 
         Raises:
             UnknownContext: there is none of that id.
@@ -267,7 +267,7 @@ class ContextStore:
         )
 
     def _is_full(self, error: Exception) -> bool:
-        """By its number; safetensors reports the same failure as text alone."""
+        """Tell a full disk by the error's number; safetensors reports the same failure as text alone."""
         if isinstance(error, OSError):
             return error.errno in NO_SPACE
         numbers = [f"os error {number})" for number in NO_SPACE]
@@ -275,7 +275,7 @@ class ContextStore:
 
     @contextmanager
     def _translate_errors(self) -> Iterator[None]:
-        """Failures of the operating system as errors that say what to do."""
+        """Raise failures of the operating system as errors that say what to do."""
         try:
             yield
         except (OSError, SafetensorError) as error:

@@ -57,7 +57,7 @@ class Bench:
         return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(CORE.rglob("*.py")))).hexdigest()
 
     def recipe(self, asks_memory: bool) -> str:
-        """Code, models and settings: all that decides what comes of a question, but the question and its context.
+        """Fingerprint of code, models and settings; part of a cached record's key.
 
         The kind of memory decides nothing for a system that does not ask it.
         """

@@ -31,7 +31,7 @@ class MemoryState(Protocol):
 
     @property
     def tokens(self) -> int:
-        """The tokens a question is asked over."""
+        """Entries of the KV cache that a question attends to."""
 
     @property
     def size(self) -> int:

@@ -1,7 +1,7 @@
 """Long-LLM memory: any language model reads the text as it is, and keeps of it what its window holds.
 
 Exact as far as the window goes. Beyond it, or on request, compressed without training and without knowing what will
-be asked, a segment at a time (`models.segments`, `models.compression`).
+be asked, a segment at a time (`models.lm.prefill`, `models.lm.kv_compression`).
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class LongMemory(KeyValueMemory):
 
         Args:
             compression: the least ratio to compress by; 1 keeps all while it fits.
-            method: the name of one of `compression.SCORERS`.
+            method: the name of one of `kv_compression.SCORERS`.
             segment: tokens compressed at a time, at most; a power of two, and at most a quarter of the window.
             prefill: how to read what is not compressed.
         """

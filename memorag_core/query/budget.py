@@ -1,4 +1,4 @@
-"""What fits a budget of tokens, best first."""
+"""Choose the best texts that fit a budget of tokens."""
 
 from __future__ import annotations
 

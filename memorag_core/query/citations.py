@@ -1,4 +1,4 @@
-"""What an answer rests on: quotes from the evidence, to the letter."""
+"""Choose quotes for an answer: sentences of the evidence, to the letter."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from memorag_core.types import Citation, Passage, Place
 def cite(
     text: str, question: str, passages: Sequence[Passage], texts: SourceText, most: int = 3
 ) -> tuple[Citation, ...]:
-    """The sentences of the evidence that share most with the answer, rare words counting more; best first.
+    """Quote the sentences of the evidence that share most with the answer, best first; rare words count more.
 
     Every quote is cut from its document by its offsets, so it is verbatim by construction.
     """

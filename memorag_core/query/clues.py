@@ -1,4 +1,4 @@
-"""Raw recall to clues: what is canned, echoed or repeated goes, and what stands in the text becomes the text's own."""
+"""Clean generated clues: drop canned replies, echoes and repetitions; replace near quotes with the text's own words."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ _ENDS = tuple("?？.。!！…；;\"'”’」』)）")
 
 
 def clean_recall(recalled: Mapping[ClueKind, str], question: str, texts: SourceText) -> tuple[Clue, ...]:
-    """The usable lines of what was recalled: no list marks, canned replies, echoes of the question or repetitions.
+    """Keep the usable lines of what was recalled: no list marks, canned replies, echoes of the question or repetitions.
 
     A line that nearly repeats sentences of the text becomes those sentences, and has their place.
     """
@@ -98,17 +98,17 @@ def clean_recall(recalled: Mapping[ClueKind, str], question: str, texts: SourceT
 
 
 def merge_clues(first: Sequence[Clue], others: Sequence[Clue]) -> tuple[Clue, ...]:
-    """The first clues, and the others that say something else."""
+    """Join the first clues and those others that say something else."""
     return (*first, *(clue for clue in others if not any(_same(clue, other) for other in first)))
 
 
 def is_canned(text: str) -> bool:
-    """Whether a text is what models say instead of an answer."""
+    """Return whether a text is what models say instead of an answer."""
     return _CANNED.search(text) is not None
 
 
 def is_echo(text: str, question: str) -> bool:
-    """Whether a text says nothing that the question does not.
+    """Return whether a text says nothing that the question does not.
 
     A sentence may repeat most of a question and name what was asked for. In scripts without spaces, where terms are
     characters, a name is some of them: that many new ones are no echo.
@@ -119,7 +119,7 @@ def is_echo(text: str, question: str) -> bool:
 
 
 def _clues(line: str, kind: ClueKind, question: str, texts: SourceText) -> list[Clue]:
-    """What a line says as one clue where it stands in the text as a whole, else its sentences, each for itself.
+    """Return a line as one clue if it stands in the text as a whole, else each of its sentences as a clue.
 
     Of a line that is canned or an echo, only the sentences that stand in the text are kept; likewise what is left of
     a last sentence that was cut off.
@@ -148,7 +148,7 @@ def _clue(text: str, kind: ClueKind, question: str, texts: SourceText) -> Clue |
 
 
 def _strip_marks(line: str) -> str:
-    """A line without the marks, labels and quotes around what it says, and without saying it again and again."""
+    """Strip marks, labels, quotes and endless repetitions from a line."""
     text, before = _SPECIAL.sub(" ", line)[:LONGEST_LINE].strip(_QUOTES), ""
     while text != before:
         before = text

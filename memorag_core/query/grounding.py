@@ -1,4 +1,4 @@
-"""Whether the evidence bears an answer out: its words, numbers and names, near each other in one passage. No model."""
+"""Find sentences of an answer that the evidence does not support, by words, numbers and names. No model is asked."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ _NAME = re.compile(r"(?<=\w\W)[A-Z]\w+")  # but the first word, which is capital
 
 @dataclass(frozen=True, slots=True)
 class _Near:
-    """What stands near each other: the stems and numbers of sentences in a row."""
+    """A window of sentences in a row: their stems and numbers."""
 
     stems: frozenset[str]
     numbers: frozenset[str]
 
 
 def unsupported_claims(answer: str, question: str, passages: Sequence[str]) -> tuple[str, ...]:
-    """The sentences of an answer that no passage bears out.
+    """Return the sentences of an answer that no passage supports.
 
-    A sentence is borne out where some sentences in a row have most of its content words beyond those of the question,
+    A sentence is supported where some sentences in a row have most of its content words beyond those of the question,
     all its numbers and all its names. A mere yes or no is where all the evidence together has most of the question's.
     """
     near = [window for passage in passages for window in _split_windows(passage)]
@@ -61,7 +61,7 @@ def _is_supported(sentence: str, question: str, near: Sequence[_Near]) -> bool:
 
 
 def _is_on_topic(question: str, near: Sequence[_Near]) -> bool:
-    """Whether the evidence is about what a question asks, all of it together."""
+    """Return whether all of the evidence together is about what a question asks."""
     asked = content_stems(question)
     there = frozenset[str]().union(*(window.stems for window in near))
     return len(asked & there) >= TOUCHED * max(1, len(asked)) and bool(near)

@@ -1,6 +1,6 @@
 """One question's path over one context, or several: recall → retrieve → answer | summarize.
 
-The contexts are fixed when the inquiry begins, so whatever others memorize or forget meanwhile, clues, passages and
+The contexts are fixed when the query begins, so whatever others memorize or forget meanwhile, clues, passages and
 citations of one answer come from the same texts.
 """
 
@@ -39,7 +39,7 @@ MAX_CONTEXTS = 16
 
 @dataclass(frozen=True)
 class Query:
-    """What is needed to ask one context, or several as one; used by one thread at a time."""
+    """A question's path needs these: contexts to ask, models, settings. One thread at a time uses a `Query`."""
 
     contexts: tuple[Context, ...]
     components: Components
@@ -50,11 +50,11 @@ class Query:
 
     @cached_property
     def corpus(self) -> Corpus:
-        """What is searched."""
+        """Merge the contexts into the one corpus that is searched."""
         return merge(self.contexts, self.components.indexers)
 
     def recall(self, question: str) -> tuple[Clue, ...]:
-        """What the memory model looks at and what it says, checked; what was recalled for a question before is kept."""
+        """Recall clues by attention and by generation, checked against the text. Clues for a question are cached."""
         key = question, tuple((context.id, context.manifest.seal) for context in self.contexts)
         if (known := self.recall_cache.get(key)) is not None:
             return known
@@ -74,14 +74,14 @@ class Query:
     def retrieve(
         self, question: str, clues: Sequence[Clue], k: int | None = None, tokens: int | None = None
     ) -> tuple[Passage, ...]:
-        """Passages found by the question and its clues, best first."""
+        """Retrieve passages for the question and its clues, best first, within the budget."""
         found = search(self.corpus, question, clues, max(k or 0, self.settings.hits))
         if self.components.reranker:
             found = rerank(found, question, self.corpus.chunks, self.components.reranker)
         return self._fit_budget(found[:k], tokens or self.settings.evidence_tokens)
 
     def answer(self, question: str, task: Task = "memorag", use_memory_answer: bool = False) -> Answer:
-        """Clues, evidence, and the generator's answer from that evidence; by `qa`, the memory's own without evidence.
+        """Recall clues, retrieve evidence and have the generator answer from it; by `qa`, ask the memory alone.
 
         `use_memory_answer` searches with the memory's own answer too.
         """
@@ -96,13 +96,13 @@ class Query:
         return self._write(prompt, "memorag", self.profile.answer, question, (clues, evidence))
 
     def _guess_answers(self, question: str) -> Iterator[Clue]:
-        """What each memory answers by itself, to search with."""
+        """Ask each memory for its own answer, as a clue to search with."""
         for context in self.contexts:
             guess = self.components.memory.answer(context.memory, question, self.profile.answer)
             yield from clean_recall({"answer": guess}, question, self.corpus.texts)
 
     def _answer_from_memory(self, question: str) -> Answer:
-        """The memory model's own answer, without evidence."""
+        """Answer from the memory alone, without evidence."""
         if len(self.contexts) > 1:
             raise InputError("Memory alone answers for one context: name one, or let evidence be looked for in all.")
         [context] = self.contexts
@@ -111,7 +111,7 @@ class Query:
         return Answer(text, "qa")
 
     def summarize(self, focus: str | None, words: int) -> Answer:
-        """Key points recalled from memory, evidence for each, and one text about them."""
+        """Recall key points from memory, retrieve evidence for each, and write one text about them."""
         [context] = self.contexts
         prompts = prompts_for(context.chunks[0].text, self.components.templates)
         points = self.components.memory.key_points(context.memory, prompts, focus)
@@ -126,13 +126,13 @@ class Query:
         return self._write(prompt, "summarize", words * TOKENS_A_WORD, focus or "", (clues, evidence))
 
     def _order_chunks(self, passages: Sequence[Passage]) -> list[Chunk]:
-        """Their chunks as they stand in the documents."""
+        """Return the chunks of passages, in the order of the documents."""
         order = {document.id: number for number, document in enumerate(self.corpus.documents)}
         chunks = (passage.chunk for passage in passages)
         return sorted(chunks, key=lambda chunk: (order[chunk.document_id], chunk.start))
 
     def _fit_budget(self, found: Sequence[Found], tokens: int) -> tuple[Passage, ...]:
-        """The best passages that fit, at least one."""
+        """Keep the best passages that fit into `tokens`, at least one."""
         texts = [self.corpus.chunks[item.chunk].text for item in found]
         fitting = fit_budget(texts, tokens, self.components.generator.count)
         return tuple(self._passage(found[number]) for number in fitting)
@@ -149,7 +149,7 @@ class Query:
         question: str,
         ground: tuple[tuple[Clue, ...], tuple[Passage, ...]],
     ) -> Answer:
-        """The generator's text, with citations from the evidence, checked against it."""
+        """Have the generator write; add citations from the evidence and check every sentence against it."""
         clues, evidence = ground
         text = self.components.generator.generate(prompt, max_new_tokens, self.on_text)
         citations = cite(text, question, evidence, self.corpus.texts)
@@ -160,7 +160,7 @@ class Query:
 
 
 def split_ids(context_id: str | Sequence[str]) -> list[str]:
-    """The ids of the contexts to ask, each once. Raises `InputError` where they are none or too many."""
+    """Return the ids of the contexts to ask, each once. Raises `InputError` where they are none or too many."""
     ids = [context_id] if isinstance(context_id, str) else list(dict.fromkeys(context_id))
     if not 1 <= len(ids) <= MAX_CONTEXTS:
         raise InputError(f"{len(ids)} contexts were named; ask 1 to {MAX_CONTEXTS} of them at once.")

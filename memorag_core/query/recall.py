@@ -1,4 +1,4 @@
-"""Clues by attention: the sentences that the memory model looks at when it reads the question. Nothing is decoded."""
+"""Recall clues by attention: sentences that the memory model attends to when it reads the question. No decoding."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ SHORTEST = 3
 
 
 def attention_clues(corpus: Corpus, question: str) -> list[Clue]:
-    """The sentence looked at most in each of the passages looked at most, best first; none without attention."""
+    """For each passage with most attention, return its sentence with most attention, best first.
+
+    Returns nothing if the profile has no retrieval heads.
+    """
     if corpus.attention is None:
         return []
     attend = corpus.attention.attend(question)

@@ -1,7 +1,7 @@
-"""From a question and its clues to chunks: what each of them finds, fused, and what the best of that names.
+"""Rank chunks as evidence for a question and its clues: several rankings, fused by reciprocal ranks (RRF).
 
-A clue that stands in the text speaks for the chunk it stands in; another one is searched with, and weighs less than
-the question. Then comes a second look: sections that the question or the first evidence names are evidence too.
+A clue with a place in the text votes for the chunk it stands in. A clue without one is a query, with less weight than
+the question. Sections whose titles the question or the first results mention form one more ranking.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ if TYPE_CHECKING:
     from memorag_core.retrieval.cross_encoder import CrossEncoder
 
 ASKED, PLACED, NAMED, UNPLACED = 1.0, 0.2, 1.0, 0.35
-"""What the question weighs, all clues with a place together, all names together, and all other clues together.
+"""RRF weights: the question; verified clues (shared); section titles mentioned (shared); unverified clues (shared).
 
 From 0.3 on, clues with a place push out what the question finds better (measured in docs/log.md).
 """
 LOOKED_AT = 3
 JUDGED = 1000
-"""How many hits of a search are judged with what stands around them."""
+"""This many hits of a search have their scores smoothed with those of their neighbours."""
 
 READ_AGAIN = 20
-"""How many candidates are read again; those behind them stay behind them."""
+"""The cross-encoder reads this many candidates; those behind them stay behind them."""
 REREAD = 0.5
-"""What the cross-encoder's order weighs, beside the question's 1."""
+"""The weight of the cross-encoder's order; the question's is 1."""
 
 
 def search(context: Corpus, question: str, clues: Sequence[Clue], depth: int) -> list[Found]:
-    """Chunks that bear on a question, best first; `depth` is how many each search brings."""
+    """Rank the chunks that bear on a question, best first; each query brings at most `depth`."""
     rankings = [*_search_queries(context, question, clues, depth), _rank_places(context, clues)]
     first = reciprocal_rank_fusion(rankings)
     return reciprocal_rank_fusion([*rankings, _rank_mentions(context, question, first)])
 
 
 def _search_queries(context: Corpus, question: str, clues: Sequence[Clue], depth: int) -> Iterator[Ranking]:
-    """What is found by the words of the question, and of each clue that stands nowhere."""
+    """Search with the question, and with each clue that has no place in the text."""
     others = [clue.text for clue in clues if clue.place is None]
     weights = [ASKED, *(UNPLACED / len(others) for _ in others)]
     queries = [question, *others]
@@ -49,7 +49,7 @@ def _search_queries(context: Corpus, question: str, clues: Sequence[Clue], depth
 
 
 def _rank_places(context: Corpus, clues: Sequence[Clue]) -> Ranking:
-    """The chunks that clues stand in."""
+    """Rank the chunks in which clues stand."""
     chunks: dict[int, str] = {}
     for clue in clues:
         if clue.place is not None and (number := context.chunk_at(clue.place)) is not None:
@@ -58,7 +58,7 @@ def _rank_places(context: Corpus, clues: Sequence[Clue]) -> Ranking:
 
 
 def _rank_mentions(context: Corpus, question: str, ranked: Sequence[Found]) -> Ranking:
-    """The sections that the question and the first evidence name, those found already first."""
+    """Rank the sections whose titles the question or the first evidence mentions, best first as in `ranked`."""
     chunks, titles = context.chunks, context.titles
     named = {link.chunk: link.name for link in titles.find_mentions(question)}
     for passage in (chunks[found.chunk] for found in ranked[:LOOKED_AT]):
@@ -70,7 +70,7 @@ def _rank_mentions(context: Corpus, question: str, ranked: Sequence[Found]) -> R
 
 
 def rerank(found: Sequence[Found], question: str, chunks: Sequence[Chunk], reranker: CrossEncoder) -> list[Found]:
-    """The candidates, best first, those read again with the reciprocal of their new rank added to their score."""
+    """Rerank the first candidates: add the reciprocal of their rank by the cross-encoder to their score, and sort."""
     again = found[:READ_AGAIN]
     scores = reranker.scores(question, [chunks[item.chunk].indexed for item in again])
     order = sorted(range(len(again)), key=lambda number: -scores[number])

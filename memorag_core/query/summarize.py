@@ -1,4 +1,4 @@
-"""Many passages to one text: in groups that fit the generator, whose summaries are summarized in turn."""
+"""Summarize many passages: in groups that fit the generator, then the summaries of these groups."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ class SummaryRequest:
     room: int
 
     def parts(self, characters: int) -> int:
-        """How many times `room` of evidence a text of that length deserves, for this many words."""
+        """Return how many times `room` of evidence to use for a text of that length and a summary of so many words."""
         for_words = ceil(self.words * EVIDENCE_A_WORD / self.room)
         return min(MOST_PARTS, max(for_words, ceil(characters / CHARACTERS_A_PART)))
 
     def render(self, texts: Sequence[str], words: int | None = None) -> str:
-        """The prompt for a summary of texts."""
+        """Render the prompt for a summary of texts."""
         return render_summary(self.prompts, texts, self.focus, words or self.words)
 
 
 def interleave(found: Sequence[Sequence[Passage]], tokens: int, generator: Generator) -> tuple[Passage, ...]:
-    """The best passage of every list, then every second, and so on: each once, while they fit; one at least."""
+    """Take the best passage of every list, then every second, and so on: each once, while they fit; one at least."""
     firsts: dict[Chunk, Passage] = {}
     for passage in filter(None, chain.from_iterable(zip_longest(*found))):
         firsts.setdefault(passage.chunk, passage)
@@ -51,7 +51,7 @@ def interleave(found: Sequence[Sequence[Passage]], tokens: int, generator: Gener
 
 
 def map_reduce(texts: Sequence[str], wanted: SummaryRequest, generator: Generator) -> list[str]:
-    """Texts that fit the generator's room: those given, or summaries of groups of them, in their order."""
+    """Return texts that fit the generator's room: those given, or summaries of groups of them, in their order."""
     while len(texts) > 1 and sum(counts := generator.count(texts)) > wanted.room:
         groups = list(_groups(texts, counts, wanted.room))
         words = max(1, wanted.room // (2 * TOKENS_A_WORD))
@@ -63,7 +63,7 @@ def map_reduce(texts: Sequence[str], wanted: SummaryRequest, generator: Generato
 
 
 def _groups(texts: Sequence[str], counts: Sequence[int], room: int) -> Iterator[list[str]]:
-    """Neighbours that fit together, two at least, so that every round leaves fewer."""
+    """Group neighbours that fit together, two at least, so that every round leaves fewer texts."""
     group: list[str] = []
     used = 0
     for text, count in zip(texts, counts, strict=True):

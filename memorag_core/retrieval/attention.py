@@ -29,11 +29,11 @@ from memorag_core.types import OnStep
 KEYS = "attention.safetensors"
 TOKENS_AT_ONCE = 1 << 12
 FAR = 200
-"""Where a question is thought to stand behind each passage, in tokens from the passage's beginning."""
+"""Rotary position given to the question's first token, the same for every passage."""
 
 
 class AttentionIndexer(Retriever):
-    """Texts by the attention that the tokens of a query pay to theirs, in the heads that retrieve."""
+    """An indexer of texts by the attention that a query's tokens pay to theirs, in the retrieval heads."""
 
     def __init__(self, lm: LanguageModel, heads: Sequence[Head]) -> None:
         """Take a model and its (layer, head) pairs, as `benchmarks/heads.py` finds them."""
@@ -64,7 +64,7 @@ class AttentionIndexer(Retriever):
         return self._make_index(rows)
 
     def update(self, index: Index, old: Sequence[str], new: Sequence[str], on_step: OnStep) -> AttentionIndex:
-        """Reads only the texts that are not among the old ones."""
+        """Read only the texts that are not among the old ones."""
         known = dict(zip(old, cast(AttentionIndex, index).split(), strict=True))
         return self._make_index(encode_missing(known, new, lambda missing: self._read_keys(missing, on_step)))
 
@@ -73,7 +73,7 @@ class AttentionIndexer(Retriever):
         return AttentionIndex(self, Keys(tensors["keys"], tensors["scales"]), tensors["lengths"])
 
     def merge(self, indexes: Sequence[Index], sizes: Sequence[int]) -> AttentionIndex:
-        """What the keys of all texts together are: a question's attention is shared among all of them."""
+        """Merge the keys of all texts; a question's attention is shared among all of them."""
         return self._make_index([keys for index in indexes for keys in cast(AttentionIndex, index).split()])
 
     def settings(self) -> dict[str, Any]:

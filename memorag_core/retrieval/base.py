@@ -1,6 +1,6 @@
-"""The one interface of retrievers: texts in, an index out, ranked hits for queries; and the fusion of rankings.
+"""The one interface of retrievers: texts in, an index out, ranked hits for queries.
 
-Indexes of several contexts are searched as one (`Retriever.united`), so that hits in different contexts compare.
+Indexes of several contexts are searched as one (`Retriever.merge`), so that hits in different contexts compare.
 
 A new retriever is one file that subclasses `Retriever` and `Index`.
 """
@@ -27,7 +27,7 @@ class Hit:
 
 
 class Finder(ABC):
-    """What finds texts among those it was made of."""
+    """A finder searches the texts that it was made of."""
 
     @abstractmethod
     def search(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
@@ -67,7 +67,7 @@ class Retriever(ABC):
         """Index texts, each within `max_tokens`."""
 
     def update(self, index: Index, old: Sequence[str], new: Sequence[str], on_step: OnStep) -> Index:
-        """What `index(new)` gives, where `index` is that of `old` and stays as it is; for retrievers that reuse it."""
+        """Return what `index(new)` gives, reusing `index`, which is that of `old` and stays as it is."""
         return self.index(new, on_step)
 
     @abstractmethod
@@ -76,7 +76,7 @@ class Retriever(ABC):
 
     @abstractmethod
     def merge(self, indexes: Sequence[Index], sizes: Sequence[int]) -> Finder:
-        """What finds as the index of all texts of several indexes would, of so many texts each, one after the other."""
+        """Merge indexes of `sizes` texts each: the result finds what one index of all their texts would find."""
 
     def settings(self) -> dict[str, Any]:
         """What besides the weights decides the index; part of a context's identity."""
@@ -86,12 +86,12 @@ class Retriever(ABC):
 def encode_missing(
     known: Mapping[str, Row], texts: Sequence[str], read: Callable[[Sequence[str]], Sequence[Row]]
 ) -> list[Row]:
-    """The row of each text: those known, and of all others what `read` gives for them, each read once."""
+    """Return the row of each text: a known one, or what `read` gives; each text is read once."""
     missing = [text for text in dict.fromkeys(texts) if text not in known]
     rows = {**known, **dict(zip(missing, read(missing), strict=True))}
     return [rows[text] for text in texts]
 
 
 def share_of(number: int, readers: int, on_step: OnStep) -> OnStep:
-    """The steps of one of several readers that come one after the other, as steps of all of them."""
+    """Turn the steps of one of several indexers, which run one after the other, into steps of all of them."""
     return lambda done, total: on_step(number * total + done, readers * total)

@@ -1,4 +1,4 @@
-"""Reranking: a cross-encoder reads the query and each text together."""
+"""Rerank by a cross-encoder, which reads the query and each text together."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ class DenseRetriever(Retriever):
         return self._make_index(self._rows(texts, on_step))
 
     def update(self, index: Index, old: Sequence[str], new: Sequence[str], on_step: OnStep) -> DenseIndex:
-        """Encodes only the texts that are not among the old ones."""
+        """Encode only the texts that are not among the old ones."""
         known: dict[str, NDArray[Any]] = dict(
             zip(old, cast(DenseIndex, index).nearest.tensors()["vectors"], strict=True)
         )

@@ -1,4 +1,4 @@
-"""Rankings made one: by reciprocal ranks, or by scores that compare."""
+"""Fuse rankings: by reciprocal ranks (RRF), or by scores that compare."""
 
 from __future__ import annotations
 

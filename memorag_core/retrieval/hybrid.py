@@ -1,4 +1,4 @@
-"""Several retrievers as one: each scores the texts in its own way, and the standard scores are added."""
+"""Combine several retrievers: each scores the texts in its own way, and their z-scores are averaged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What does not fit a model's window is read in parts, none left out."""
+"""Split a text that does not fit a model's window into parts; none is left out."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from memorag_mcp.commands.common import INTERRUPTED
 
 DEFAULT_BUDGETS = ",".join(map(str, BUDGETS))
 
-Folders = Annotated[list[Path], typer.Argument(metavar="FOLDER", help="Questions with their texts; see the README.")]
+Folders = Annotated[list[Path], typer.Argument(metavar="FOLDER", help="Questions with texts; see docs/results.md.")]
 RetrievalOnly = Annotated[bool, typer.Option("--retrieval-only", help="Look for evidence only; no answers.")]
 Systems = Annotated[
     str | None, typer.Option(metavar="A,B…", help="bm25, dense, hybrid, question, memorag, memory, full.")

@@ -48,7 +48,7 @@ def pack(model: torch.nn.Module) -> None:
 
 
 def pack_linear(linear: torch.nn.Linear) -> torch.nn.Module:
-    """Pack as `Fp16Linear` where there are kernels and it is in float32 on the CPU and its weights are halves."""
+    """Return `Fp16Linear` if the CPU kernel exists and all weights are exact in float16; else `linear` unchanged."""
     return Fp16Linear(linear) if _kernels() and _is_half(linear.weight.detach()) else linear
 
 

@@ -22,7 +22,7 @@ class Segment:
     """What one layer has read, all rotated: entry i stands at position `start` + i.
 
     `keys` and `values` are (key-value heads, entries, head dimension); `queries` are those of the last entries,
-    (heads, some, head dimension). `turns` gives the angles of positions, as `rotary.turns` does.
+    (heads, some, head dimension). `turns` gives the angles of positions, as `rope.rotation` does.
     """
 
     keys: torch.Tensor

@@ -137,7 +137,7 @@ def load_model(
 ) -> PreTrainedModel:
     """The weights of a folder or hub id in transformers' own class: bfloat16 on CUDA, float32 elsewhere.
 
-    On the CPU, matrices that are halves are kept as such (`models.halves`), which changes no result.
+    On the CPU, matrices that are halves are kept as such (`models.lm.fp16_linear`), which changes no result.
 
     No code of the repository is run, and weights the class has no place for (beacons) are left unread. Where the
     configuration names a `beacon_base`, the weights are that model's; `find` says where it is.

@@ -71,7 +71,7 @@ class PrefillPlan:
 
 @dataclass(frozen=True, slots=True)
 class PrefillState:
-    """A state, and the tokens of the text to come that it holds already."""
+    """Where to resume prefill: `state` covers the first `read` of `ids`."""
 
     state: KeyValues
     read: int

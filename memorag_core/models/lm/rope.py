@@ -31,7 +31,7 @@ def rotate(rotated: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch
 
 @torch.inference_mode()
 def supports_shift(model: PreTrainedModel) -> bool:
-    """Whether `turns` is how this model rotates, in all its layers: keys read further on are the keys moved there."""
+    """Whether `rotation` is how this model rotates, in all layers: keys read further on are the keys moved there."""
     rope: Any = getattr(model.config, "rope_parameters", None) or {}
     if rope.get("rope_type") in BY_LENGTH or not hasattr(model.base_model, "rotary_emb"):
         return False
