@@ -116,8 +116,8 @@ class MemoRAG:
         `context_id` may be several, here and below: asked as one, with documents' ids of the form `CONTEXT/DOCUMENT`.
         """
         check_question(question)
-        with self._open_query(context_id) as inquiry:
-            return inquiry.recall(question)
+        with self._open_query(context_id) as query:
+            return query.recall(question)
 
     def retrieve(
         self,
@@ -137,8 +137,8 @@ class MemoRAG:
         check_question(question)
         check_range("k", k, MAX_HITS)
         check_range("tokens", tokens, MAX_EVIDENCE_TOKENS)
-        with self._open_query(context_id) as inquiry:
-            return inquiry.retrieve(question, clues, k, tokens)
+        with self._open_query(context_id) as query:
+            return query.retrieve(question, clues, k, tokens)
 
     def answer(
         self,
@@ -153,8 +153,8 @@ class MemoRAG:
         `on_text` gets the text in pieces; `use_memory_answer` looks for evidence with the memory's own answer too.
         """
         check_question(question)
-        with self._open_query(context_id, on_text) as inquiry:
-            return inquiry.answer(question, task, use_memory_answer)
+        with self._open_query(context_id, on_text) as query:
+            return query.answer(question, task, use_memory_answer)
 
     def summarize(
         self, context_id: str, focus: str | None = None, words: int = 80, on_text: OnText = ignore_text
@@ -166,8 +166,8 @@ class MemoRAG:
         check_range("words", words, MAX_WORDS)
         if focus is not None:
             check_question(focus)
-        with self._open_query(context_id, on_text) as inquiry:
-            return inquiry.summarize(focus, words)
+        with self._open_query(context_id, on_text) as query:
+            return query.summarize(focus, words)
 
     def contexts(self) -> list[ContextInfo]:
         """All stored contexts that are whole, in order of their ids."""

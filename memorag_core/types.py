@@ -190,4 +190,4 @@ def ignore_text(_: str) -> None:
 
 
 def ignore_steps(_done: int, _total: int) -> None:
-    """For who does not want to know."""
+    """The `OnStep` of a caller that does not want to know."""

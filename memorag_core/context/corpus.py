@@ -97,5 +97,5 @@ def merge(contexts: Sequence[Context], indexers: Sequence[Retriever]) -> Corpus:
     return Corpus(
         tuple(replace(document, id=qualify(c.id, document.id)) for c in contexts for document in c.documents),
         tuple(replace(chunk, document_id=qualify(c.id, chunk.document_id)) for c in contexts for chunk in c.chunks),
-        tuple(reader.merge([c.indexes[n] for c in contexts], sizes) for n, reader in enumerate(indexers)),
+        tuple(indexer.merge([c.indexes[n] for c in contexts], sizes) for n, indexer in enumerate(indexers)),
     )

@@ -76,9 +76,9 @@ def _indexes(
 ) -> Iterator[Index]:
     """Make each indexer's index, one after the other; what was read before is not read again."""
     old = [chunk.indexed for chunk in before.chunks] if before else []
-    for number, reader in enumerate(indexers):
+    for number, indexer in enumerate(indexers):
         step = share_of(number, len(indexers), on_step)
-        yield reader.update(before.indexes[number], old, texts, step) if before else reader.index(texts, step)
+        yield indexer.update(before.indexes[number], old, texts, step) if before else indexer.index(texts, step)
 
 
 def _chunks(documents: Sequence[Document], components: Components, before: Context | None) -> list[Chunk]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 CHUNKS = "chunks.json"
 
 
-def load(folder: Path, manifest: Manifest, parts: Components) -> Context:
+def load(folder: Path, manifest: Manifest, components: Components) -> Context:
     """Load a context from its folder; every file is verified.
 
     Raises:
@@ -32,12 +32,12 @@ def load(folder: Path, manifest: Manifest, parts: Components) -> Context:
         IncompatibleContext: it was memorized with other models or settings.
     """
     manifest.verify(folder)
-    if manifest.recipe != json.loads(json.dumps(parts.recipe)):
-        raise IncompatibleContext(_mismatch(folder.name, manifest.recipe, parts.recipe))
+    if manifest.recipe != json.loads(json.dumps(components.recipe)):
+        raise IncompatibleContext(_mismatch(folder.name, manifest.recipe, components.recipe))
     try:
         documents = read_documents(folder, manifest)
         chunks = read_chunks(folder, documents)
-        indexes, memory = tuple(reader.load(folder) for reader in parts.indexers), parts.memory.load(folder)
+        indexes, memory = tuple(indexer.load(folder) for indexer in components.indexers), components.memory.load(folder)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise damage(folder, f"it cannot be read ({error})") from error
     return Context(documents, chunks, indexes, folder.name, manifest, memory)

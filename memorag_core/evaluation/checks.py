@@ -15,7 +15,7 @@ def check_answer(case: Case, question: str, clues: Sequence[Clue], citations: Se
     verified = [(clue.text, clue.place) for clue in clues if clue.place]
     return Checks(
         clues=len(clues),
-        refused=sum(_is_refusal(clue, question, case) for clue in clues),
+        refused=sum(_is_refused(clue, question, case) for clue in clues),
         verified=len(verified),
         verbatim=sum(text == case.text[place.start : place.end] for text, place in verified),
         citations=len(citations),
@@ -23,6 +23,6 @@ def check_answer(case: Case, question: str, clues: Sequence[Clue], citations: Se
     )
 
 
-def _is_refusal(clue: Clue, question: str, case: Case) -> bool:
+def _is_refused(clue: Clue, question: str, case: Case) -> bool:
     """Whether the filter of canned replies and echoes would keep nothing of the clue."""
     return not clean_recall({clue.kind: clue.text}, question, case.texts)

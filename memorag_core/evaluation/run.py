@@ -150,12 +150,12 @@ def _outcome(system: System, question: Question, plan: Plan, key: tuple[str, str
     reply = system.answer(question.text, evidence) if plan.answers and system.answers else None
     seconds = time.perf_counter() - started
     case = system.case
-    scores = _find(system, question, evidence, plan) if system.finds and question.evidence else {}
+    scores = _score_evidence(system, question, evidence, plan) if system.finds and question.evidence else {}
     citations = reply.answer.citations if reply else ()
     return Record(
         *key,
         gold=len(question.evidence),
-        scores=scores | (_answer(reply.answer.text, question.answers) if reply else {}),
+        scores=scores | (_score_answer(reply.answer.text, question.answers) if reply else {}),
         seconds=round(seconds, 4),
         tokens=reply.tokens if reply else _tokens(case, evidence, max(plan.budgets)),
         checks=check_answer(case, question.text, evidence.clues, citations),
@@ -165,7 +165,7 @@ def _outcome(system: System, question: Question, plan: Plan, key: tuple[str, str
     )
 
 
-def _find(system: System, question: Question, evidence: Evidence, plan: Plan) -> dict[str, float]:
+def _score_evidence(system: System, question: Question, evidence: Evidence, plan: Plan) -> dict[str, float]:
     case, count = system.case, system.case.bench.generator.count
     recalls = {
         f"recall@{budget}": evidence_recall(question.evidence, within(evidence.spans, case.text, budget, count))
@@ -176,7 +176,7 @@ def _find(system: System, question: Question, evidence: Evidence, plan: Plan) ->
     }
 
 
-def _answer(answer: str, golds: Sequence[str]) -> dict[str, float]:
+def _score_answer(answer: str, golds: Sequence[str]) -> dict[str, float]:
     return {"f1": token_f1(answer, golds), "exact": exact_match(answer, golds), "rouge_l": rouge_l(answer, golds)}
 
 

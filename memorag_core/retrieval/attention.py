@@ -165,10 +165,8 @@ class QueryAttention:
         """How much of the attention on a text, `text`, falls on each of its spans; length alone is no merit."""
         weights = self.tokens(number).tolist()
         places = self.index.retriever.lm.offsets(text)
-        resolve_allowed = [
-            [w for (at, _), w in zip(places, weights, strict=True) if start <= at < end] for start, end in spans
-        ]
-        return [sum(own) / max(1, len(own)) ** 0.5 for own in resolve_allowed]
+        inside = [[w for (at, _), w in zip(places, weights, strict=True) if start <= at < end] for start, end in spans]
+        return [sum(own) / max(1, len(own)) ** 0.5 for own in inside]
 
     def _by_text(self) -> torch.Tensor:
         """Logarithms of each text's share of the attention of each row: (heads, query tokens, texts)."""

@@ -53,7 +53,7 @@ class DenseRetriever(Retriever):
         self.model_id = model_id or str(source)
         self.revision = revision or hub.commit(str(source))
         if not any(self.encoder.prompts.values()):
-            self.encoder.prompts |= _find_revision(self.model_id)
+            self.encoder.prompts |= _find_prompts(self.model_id)
 
     @property
     def max_tokens(self) -> int:
@@ -123,7 +123,7 @@ def _encode(encode: Any, texts: Sequence[str]) -> Vectors:
     return np.asarray(vectors, dtype=np.float32)
 
 
-def _find_revision(model_id: str) -> dict[str, str]:
+def _find_prompts(model_id: str) -> dict[str, str]:
     return next((prompts for pattern, prompts in PUBLISHED_PROMPTS if re.search(pattern, model_id)), {})
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from memorag_core.training.run import Task
 
 
-SourceText = Annotated[
+TextPaths = Annotated[
     list[Path], typer.Argument(metavar="PATH", help="Folders of text, files, or .jsonl files of text.")
 ]
 Records = Annotated[
@@ -57,7 +57,7 @@ Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write
 
 def pretrain(
     settings: Settings,
-    paths: SourceText,
+    paths: TextPaths,
     out: Out,
     steps: Steps = 1000,
     batch: Batch = 8,
@@ -125,7 +125,7 @@ def finetune(
 
 def evaluate_memory(
     settings: Settings,
-    paths: SourceText,
+    paths: TextPaths,
     questions: Annotated[
         list[Path] | None, typer.Option(metavar="FOLDER", help="Labelled questions, for clue recall; repeatable.")
     ] = None,

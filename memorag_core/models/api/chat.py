@@ -88,9 +88,7 @@ class ChatModel:
                         begun = True
                         yield chunk.choices[0]
         except Exception as error:  # within a stream, some clients let through what their transport and JSON raise
-            raise self._translate_errors(
-                error, begun
-            ) from None  # the library's own error may quote the request with its key
+            raise self._translate(error, begun) from None  # the library's own error may quote the request with its key
 
     def _client(self) -> Any:
         """The package's client, to be closed; Azure's builds other addresses."""
@@ -125,7 +123,7 @@ class ChatModel:
             spent = f" within {max_new_tokens} tokens (does it think first?)" if ended == "length" else ""
             raise self._failure(f"replied with nothing{spent}")
 
-    def _translate_errors(self, error: Exception, begun: bool) -> GenerationError:
+    def _translate(self, error: Exception, begun: bool) -> GenerationError:
         status = getattr(error, "status_code", None)
         if status in {401, 403}:  # what the server says may hold the key or parts of it
             return self._failure(f"answered {status}: it does not accept the key in {self._address.endpoint.key}")

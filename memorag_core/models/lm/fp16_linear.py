@@ -22,16 +22,16 @@ class Fp16Linear(torch.nn.Module):
     def __init__(self, linear: torch.nn.Linear) -> None:
         super().__init__()
         bias = None if linear.bias is None else linear.bias.detach()
-        self.pack_linear = torch.ops.quantized.linear_prepack_fp16(linear.weight.detach(), bias)
+        self.packed = torch.ops.quantized.linear_prepack_fp16(linear.weight.detach(), bias)
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         """(…, in) to (…, out), float32."""
-        out: torch.Tensor = torch.ops.quantized.linear_dynamic_fp16.default(hidden, self.pack_linear)
+        out: torch.Tensor = torch.ops.quantized.linear_dynamic_fp16.default(hidden, self.packed)
         return out
 
     def to_linear(self) -> torch.nn.Linear:
         """The linear layer again."""
-        weight, bias = torch.ops.quantized.linear_unpack_fp16(self.pack_linear)
+        weight, bias = torch.ops.quantized.linear_unpack_fp16(self.packed)
         with torch.device("meta"):
             linear = torch.nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
         tensors = {"weight": weight.float()} | ({} if bias is None else {"bias": bias})
@@ -40,7 +40,7 @@ class Fp16Linear(torch.nn.Module):
 
 
 def pack(model: torch.nn.Module) -> None:
-    """Put `Fp16Linear` in the place of linear layers of a model where `packed` would."""
+    """Put `Fp16Linear` in the place of linear layers of a model where `pack_linear` would."""
     for parent in list(model.modules()):
         for name, child in parent.named_children():
             if type(child) is torch.nn.Linear:

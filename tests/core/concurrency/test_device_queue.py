@@ -61,17 +61,17 @@ def test_every_client_has_a_place_in_every_round_however_many_calls_it_makes(poo
 
 
 def test_one_works_at_a_time_and_all_of_many_get_their_turn(pool: ThreadPoolExecutor) -> None:
-    turns, resolve_allowed, most, done = FairQueue(64, 60.0), 0, 0, 0
+    turns, inside, most, done = FairQueue(64, 60.0), 0, 0, 0
     together = threading.Barrier(32)
 
     def work(number: int) -> None:
-        nonlocal resolve_allowed, most, done
+        nonlocal inside, most, done
         together.wait()
         for _ in range(20):
             with as_client(str(number % 5)), turns.slot(), turns.slot():
-                resolve_allowed += 1
-                most = max(most, resolve_allowed)
-                resolve_allowed -= 1
+                inside += 1
+                most = max(most, inside)
+                inside -= 1
                 done += 1
 
     list(pool.map(work, range(32)))
