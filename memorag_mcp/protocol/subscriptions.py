@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,6 +41,7 @@ class Changes:
     def __init__(self) -> None:
         self.bus = InMemorySubscriptionBus()
         self._listeners: LRUCache[int, Listener] = LRUCache(CONNECTIONS)
+        self._telling: set[asyncio.Task[None]] = set()
 
     async def tell(self, uris: Sequence[str]) -> None:
         """The list of resources changed, and so did these."""
@@ -54,9 +56,15 @@ class Changes:
         """`tell` for other threads: it is done soon, on the event loop of now."""
         loop = asyncio.get_running_loop()
 
+        def start(uris: Sequence[str]) -> None:
+            # The coroutine is made on the loop: one made here is never awaited when the loop ends before its turn.
+            task = loop.create_task(self.tell(uris))
+            self._telling.add(task)
+            task.add_done_callback(self._telling.discard)
+
         def later(uris: Sequence[str]) -> None:
-            if not loop.is_closed():
-                asyncio.run_coroutine_threadsafe(self.tell(uris), loop)
+            with suppress(RuntimeError):  # the loop has ended, and with it every client
+                loop.call_soon_threadsafe(start, uris)
 
         return later
 
