@@ -19,7 +19,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from memorag_core.concurrency.cancellation import cancellable
 from memorag_core.concurrency.device_queue import as_client
-from memorag_core.errors import MemoRAGError
+from memorag_core.errors import Cancelled, MemoRAGError
 from memorag_mcp.jobs.job import Asker, Job, Record
 from memorag_mcp.jobs.manager import Jobs
 
@@ -56,7 +56,7 @@ async def run(work: Callable[[], T], threads: anyio.CapacityLimiter | None = Non
     try:
         with cancellable(flag):
             return await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=threads or _limiter())
-    except MemoRAGError as error:
+    except (MemoRAGError, Cancelled) as error:
         raise ToolError(str(error)) from error
     except OSError as error:
         raise ToolError(f"The operating system refused that: {error}. Check paths, permissions and space.") from error
