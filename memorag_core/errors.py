@@ -11,8 +11,10 @@ MemoRAGError
 ├── ModelUnavailable        weights that cannot be found, fetched or loaded
 │   └── MissingExtra        an optional package is needed; the message names the extra to install
 ├── GenerationError         a generator gave no answer (an API refused, timed out, or broke off)
-├── Busy                    too many wait for the models; tells the position in the queue
-└── Cancelled               the caller stopped the work; nothing was kept
+└── Busy                    too many wait for the models; tells the position in the queue
+
+Cancelled                   the caller stopped the work; nothing was kept. It stands apart, so that nobody who handles
+                            what went wrong takes it for that
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from types import ModuleType
 
 
 class MemoRAGError(Exception):
-    """Base of all errors below."""
+    """Base of all errors below but `Cancelled`."""
 
 
 class InputError(MemoRAGError):
@@ -69,7 +71,7 @@ class Busy(MemoRAGError):
     """Too many wait for the models; nothing was done."""
 
 
-class Cancelled(MemoRAGError):
+class Cancelled(Exception):  # nothing went wrong
     """The caller stopped the work; nothing was kept."""
 
 

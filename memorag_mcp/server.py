@@ -98,11 +98,11 @@ def run(
     def build(owner: str) -> ContextServer:
         store = owner_folder(settings.store, owner)
         engine = MemoRAG(settings.model_copy(update={"store": store}), shared=shared)
-        engine.store.sweep()
         return build_server(engine, allow, owner, [address.tokens])
 
     if transport == "stdio":
         server = build("")
+        server.engine.store.sweep()
         try:
             anyio.run(_unloading, server.run_stdio_async, shared, unload_after)
         finally:

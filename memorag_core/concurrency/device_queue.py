@@ -2,7 +2,8 @@
 
 Each client has a place in every round, however many calls it makes at once; whoever is new joins the round that is on
 (start-time fair queueing, Goyal, Vin & Cheng 1996, with every turn of one length). Long work gives way between its
-steps. No call waits for long without being told: it is refused with its position in the queue.
+steps. No call waits for long without being told: it is refused with its position in the queue. Where the queue is full,
+it is the client with the most calls in it whose newest one is refused.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import itertools
 import threading
 import time
 from bisect import insort
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -40,7 +42,10 @@ class _Place:
     round: int
     number: int
     thread: int = field(compare=False)
+    client: str = field(compare=False)
+    patient: bool = field(compare=False)
     given: threading.Event = field(compare=False, default_factory=threading.Event)
+    refused: bool = field(compare=False, default=False)
 
 
 def ignore_wait(_: int) -> None:
@@ -52,7 +57,7 @@ class FairQueue:
 
     def __init__(self, most: int, patience: float, slice_seconds: float = SECONDS_A_SLICE) -> None:
         """Take how many calls may wait, how many seconds each does, and how long long work goes on between two."""
-        self._most = most
+        self.most = most
         self._patience = patience
         self._slice = slice_seconds
         self._guard = threading.Lock()
@@ -120,19 +125,48 @@ class FairQueue:
         except BaseException:
             self._drop_out(place)
             raise
+        if place.refused:
+            raise self._full()
 
     def _join(self, patient: bool) -> _Place:
         """Join the queue; the place is given the slot at once if nobody has it."""
         with self._guard:
-            if len(self._queue) >= self._most and not patient:
-                raise Busy(f"The models are busy: this call would be number {self._most + 1} to wait. {AGAIN}")
             client = _client.get()
+            if not patient:
+                self._make_room(client)
             self._rounds[client] = max(self._round, self._rounds.get(client, 0) + 1)
-            place = _Place(self._rounds[client], next(self._numbers), threading.get_ident())
+            place = _Place(self._rounds[client], next(self._numbers), threading.get_ident(), client, patient)
             insort(self._queue, place)
             if self._holder is None:
                 self._pass_on()
         return place
+
+    def _make_room(self, client: str) -> None:
+        """Where the queue is full, refuse the last call of who has the most in it, or this one of who would have."""
+        waiting = [place for place in self._queue if not place.patient]
+        if len(waiting) < self.most:
+            return
+        calls = Counter(place.client for place in waiting)
+        if max(calls.values(), default=0) <= calls[client] + 1:
+            raise self._full()
+        [(greediest, _)] = calls.most_common(1)
+        last = [place for place in waiting if place.client == greediest][-1]
+        self._remove(last)
+        last.refused = True
+        last.given.set()
+
+    def _full(self) -> Busy:
+        return Busy(f"The models are busy: this call would be number {self.most + 1} to wait. {AGAIN}")
+
+    def _remove(self, place: _Place) -> None:
+        """Take a place out of the queue; the client's later ones move up a round each."""
+        free = place.round
+        for later in self._queue[self._queue.index(place) + 1 :]:
+            if later.client == place.client:
+                later.round, free = free, later.round
+        self._queue.remove(place)
+        self._queue.sort()
+        self._rounds[place.client] = free - 1
 
     def _leave(self) -> None:
         """Pass the slot on, if this thread has it."""
@@ -152,10 +186,12 @@ class FairQueue:
 
     def _drop_out(self, place: _Place) -> None:
         with self._guard:
+            if place.refused:
+                return
             if place.given.is_set():
                 self._pass_on()
             else:
-                self._queue.remove(place)
+                self._remove(place)
 
     def _position(self, place: _Place) -> int:
         with self._guard:

@@ -150,10 +150,15 @@ class QueryAttention:
 
     def best(self, k: int) -> list[Hit]:
         """The texts with the most attention a token; of each head its square root, so that none outvotes the others."""
-        lengths = self.index.lengths.clamp_min(1)
-        scores = (self.masses.exp().sum(1) / lengths).sqrt().sum(0)
+        scores = self.by_length()
         top = scores.topk(min(k, len(scores)))
-        return [Hit(int(text), float(score)) for score, text in zip(top.values, top.indices, strict=True) if score > 0]
+        best = zip(top.values.tolist(), top.indices.tolist(), strict=True)
+        return [Hit(text, score) for score, text in best if score > 0]
+
+    def by_length(self) -> torch.Tensor:
+        """The score of each text by which `best` ranks them: float32 (texts), on the model's device."""
+        lengths = self.index.lengths.clamp_min(1).to(self.masses.device)
+        return (self.masses.exp().sum(1) / lengths).sqrt().sum(0)
 
     def tokens(self, text: int) -> torch.Tensor:
         """The attention on each token of a text: float32 (tokens)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from itertools import chain
 from math import log
 from pathlib import Path
 from typing import Any, cast
@@ -66,9 +67,6 @@ class Bm25Index(Index):
         self.vocabulary = vocabulary
         self.postings = postings
         self.texts = texts
-        self._bm25 = _bm25()
-        self._bm25.scores = {**postings, "num_docs": texts}
-        self._bm25.nonoccurrence_array = None
 
     def search(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
         """As `Index.search`; texts that share no word with a query are no hits of it."""
@@ -98,8 +96,7 @@ class Bm25Index(Index):
         return range(*map(int, self.postings["indptr"][number : number + 2]))
 
     def _search(self, query: str, k: int) -> list[Hit]:
-        known = [self.vocabulary[word] for word in _query_terms(query) if word in self.vocabulary]
-        return _best(self._bm25.get_scores_from_ids(known), k) if known else []
+        return _best(self.scores([(word, 1.0) for word in _query_terms(query)]), k)
 
 
 class MergedBm25(Finder):
@@ -146,15 +143,19 @@ def _idf(texts: int, document_frequency: int) -> float:
     return log(1 + (texts - document_frequency + 0.5) / (document_frequency + 0.5))
 
 
-def _bm25() -> Any:
-    from bm25s import BM25
-
-    return BM25(k1=K1, b=B, method="lucene")
-
-
 def _postings(bags: list[list[int]], words: int) -> dict[str, NDArray[Any]]:
     """Scores by word and text; texts without a word have none."""
     if not words:
         return {name: np.zeros(1, np.int64) for name in ("data", "indices", "indptr")}
-    built = _bm25().build_index_from_ids(range(words), bags, show_progress=False)
-    return {name: np.ascontiguousarray(built[name]) for name in ("data", "indices", "indptr")}
+    lengths = np.array([len(bag) for bag in bags])
+    flat = np.fromiter(chain.from_iterable(bags), np.int64, lengths.sum())
+    pairs, counts = np.unique(flat * len(bags) + np.repeat(np.arange(len(bags)), lengths), return_counts=True)
+    word, text = np.divmod(pairs, len(bags))
+    document_frequency = np.bincount(word, minlength=words)
+    rarities = np.array([_idf(len(bags), count) for count in document_frequency.tolist()], np.float32)
+    saturated = counts / (K1 * (1 - B + B * lengths / lengths.mean())[text] + counts)
+    return {
+        "data": (rarities[word] * saturated).astype(np.float32),
+        "indices": text.astype(np.int32),
+        "indptr": np.concatenate([[0], document_frequency.cumsum()]).astype(np.int64),
+    }

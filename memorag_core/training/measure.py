@@ -7,7 +7,6 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 
@@ -18,7 +17,7 @@ from memorag_core.memory import BeaconMemory
 from memorag_core.models.beacon.model import BeaconModel
 from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.text.prompts import language_of
-from memorag_core.training.windows import UNCOUNTED, BeaconLoss
+from memorag_core.training.windows import UNCOUNTED, WindowsLoss
 from memorag_core.types import Document
 
 RATIOS = (2, 4, 8, 16, 32)
@@ -81,15 +80,15 @@ class Measuring:
         Every system predicts the same tokens, so that the numbers compare. Each memory is also had `of_another` sample.
         """
         losses: dict[str, float] = defaultdict(float)
-        module = BeaconLoss(self.beacons)
+        loss_of = WindowsLoss(self.beacons)
         window, samples = self.beacons.layout.window, list(self._samples())
         for ids, other in zip(samples, [*samples[1:], samples[0]], strict=True):
             with torch.no_grad():
                 losses[NONE] += _plain_loss(self.lm, ids[-window:], window)
                 losses[FULL] += _plain_loss(self.lm, ids, window)
                 for ratio in self.sizes.ratios:
-                    losses[name := f"ratio {ratio}"] += _memory_loss(module, ids, ratio)
-                    losses[of_another(name)] += _memory_loss(module, other[:-window] + ids[-window:], ratio)
+                    losses[name := f"ratio {ratio}"] += _memory_loss(loss_of, ids, ratio)
+                    losses[of_another(name)] += _memory_loss(loss_of, other[:-window] + ids[-window:], ratio)
             raise_if_cancelled()
             advance()
         return {name: math.exp(loss / (len(samples) * (window - 1))) for name, loss in losses.items()}
@@ -174,13 +173,12 @@ def _plain_loss(lm: LanguageModel, ids: Sequence[int], window: int) -> float:
     return float(torch.nn.functional.cross_entropy(logits, given[0, 1 - window :], reduction="sum"))
 
 
-def _memory_loss(module: BeaconLoss, ids: Sequence[int], ratio: int) -> float:
-    window = module.beacons.layout.window
-    given = torch.tensor([ids], device=module.beacons.model.device)
+def _memory_loss(loss: WindowsLoss, ids: Sequence[int], ratio: int) -> float:
+    window = loss.beacons.layout.window
+    given = torch.tensor([ids], device=loss.beacons.model.device)
     targets = torch.full_like(given, UNCOUNTED)
     targets[:, -window:-1] = given[:, 1 - window :]
-    loss: Any = module(given, targets, [ratio] * (len(ids) // window))
-    return float(loss)
+    return float(loss(given, targets, [ratio] * (len(ids) // window)))
 
 
 def _by_context(one: EvalSet) -> Iterator[tuple[str, list[Question]]]:

@@ -43,12 +43,11 @@ class BeaconLoss(torch.nn.Module):
         """Take a model; with `recompute`, the activations of one window at a time are held in the backward pass."""
         super().__init__()
         beacons.model.requires_grad_(False)
-        self.wide = torch.promote_types(beacons.model.dtype, torch.float32)
-        self.projections = torch.nn.ModuleList(beacons.own.values()).to(self.wide).requires_grad_(True)
-        self.embedding = torch.nn.Parameter(beacons.embedding.to(self.wide))
+        self.loss = WindowsLoss(beacons, recompute)
+        self.projections = torch.nn.ModuleList(beacons.own.values()).to(self.loss.wide).requires_grad_(True)
+        self.embedding = torch.nn.Parameter(beacons.embedding.to(self.loss.wide))
         beacons.embedding = self.embedding
         self.beacons = beacons
-        self.recompute = recompute
 
     def weights(self) -> dict[str, torch.Tensor]:
         """The beacon tensors by their published names, detached."""
@@ -60,6 +59,20 @@ class BeaconLoss(torch.nn.Module):
         return named | {EMBEDDING: self.embedding.detach()[None]}
 
     def forward(self, ids: torch.Tensor, targets: torch.Tensor, ratios: Sequence[int]) -> torch.Tensor:
+        """As `WindowsLoss`."""
+        return self.loss(ids, targets, ratios)
+
+
+class WindowsLoss:
+    """The loss of a beacon model as it is; no weight is changed, and none is made wider."""
+
+    def __init__(self, beacons: BeaconModel, recompute: bool = False) -> None:
+        """As `BeaconLoss`."""
+        self.beacons = beacons
+        self.recompute = recompute
+        self.wide = torch.promote_types(beacons.model.dtype, torch.float32)
+
+    def __call__(self, ids: torch.Tensor, targets: torch.Tensor, ratios: Sequence[int]) -> torch.Tensor:
         """The summed negative log-likelihood, in nats, of all targets that count.
 
         Args:

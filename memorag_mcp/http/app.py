@@ -10,6 +10,7 @@ own, so no id of another one's leads anywhere.
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Literal
@@ -67,16 +68,17 @@ class Owners:
         self._options = options
         self._listener = listener
         self._apps: dict[str, Starlette] = {}
-        self._making = anyio.Lock()
+        self._making: defaultdict[str, anyio.Lock] = defaultdict(anyio.Lock)
         self._tasks: TaskGroup
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         user = scope.get("user")
         owner = str(user.display_name) if user else ""
-        with anyio.CancelScope(shield=True):  # a client that leaves must not leave half a server behind
-            async with self._making:
-                if owner not in self._apps:
-                    self._apps[owner] = await self._tasks.start(self._run, owner)
+        if owner not in self._apps:
+            with anyio.CancelScope(shield=True):  # a client that leaves must not leave half a server behind
+                async with self._making[owner]:
+                    if owner not in self._apps:
+                        self._apps[owner] = await self._tasks.start(self._run, owner)
         await self._apps[owner](scope, receive, send)
 
     @asynccontextmanager
@@ -89,7 +91,9 @@ class Owners:
             await anyio.to_thread.run_sync(server.jobs.close)
 
     async def _run(self, owner: str, *, task_status: TaskStatus[Starlette]) -> None:
-        server = self.servers[owner] = self._build(owner)
+        server = self._build(owner)
+        await anyio.to_thread.run_sync(server.engine.store.sweep)  # which looks through all of it
+        self.servers[owner] = server
         app = (server.sse_app if self._listener == "sse" else server.streamable_http_app)(**self._options)
         async with app.router.lifespan_context(app):
             task_status.started(app)

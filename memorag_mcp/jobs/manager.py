@@ -107,7 +107,7 @@ class Jobs:
     def unfinished(self) -> list[Record]:
         """What is at work, failed or was interrupted, of all servers, the latest first."""
         names = self.records.ids()
-        records = [self._live[name].record if name in self._live else self.records.read(name) for name in names]
+        records = [job.record if (job := self.find(name)) else self.records.read(name) for name in names]
         told = [record for record in records if record and record.status not in {"completed", "cancelled"}]
         return sorted(told, key=lambda record: record.updated, reverse=True)
 

@@ -19,13 +19,14 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from memorag_core.concurrency.cancellation import cancellable
 from memorag_core.concurrency.device_queue import as_client
-from memorag_core.errors import MemoRAGError
+from memorag_core.errors import Cancelled, MemoRAGError
 from memorag_mcp.jobs.job import Asker, Job, Record
 from memorag_mcp.jobs.manager import Jobs
 
 T = TypeVar("T")
 Ctx = Context[Any, Any]
 AT_ONCE = 64
+REFUSED_AT_ONCE = 16
 SECONDS_TO_A_HANDLE = 20.0
 SECONDS_TO_A_TASK = 0.5
 _task: ContextVar[list[Job] | None] = ContextVar("jobs_to_hand_over_as_tasks", default=None)
@@ -33,12 +34,20 @@ _task: ContextVar[list[Job] | None] = ContextVar("jobs_to_hand_over_as_tasks", d
 
 @functools.cache
 def _limiter() -> anyio.CapacityLimiter:
-    """Threads for engine work: its own, so that those who wait for the models keep no listing or reading waiting."""
+    """Threads for what takes no turn at the models: questions have others, so that they keep no listing waiting."""
     return anyio.CapacityLimiter(AT_ONCE)
 
 
-async def run(work: Callable[[], T]) -> T:
-    """Run `work` in a thread; a client's cancel stops it at its next step.
+def question_threads(waiting: int) -> anyio.CapacityLimiter:
+    """Threads for questions: one works, as many wait as the queue takes, and in the rest others are refused at once.
+
+    The queue is where calls wait, as it alone knows whose turn it is; for a thread they only wait a moment.
+    """
+    return anyio.CapacityLimiter(1 + waiting + REFUSED_AT_ONCE)
+
+
+async def run(work: Callable[[], T], threads: anyio.CapacityLimiter | None = None) -> T:
+    """Run `work` in a thread, of `threads` where it waits for the models; a client's cancel stops it at its next step.
 
     Raises:
         ToolError: for an error of the engine or of the operating system, as text that the model can act on.
@@ -46,8 +55,8 @@ async def run(work: Callable[[], T]) -> T:
     flag = threading.Event()
     try:
         with cancellable(flag):
-            return await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=_limiter())
-    except MemoRAGError as error:
+            return await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=threads or _limiter())
+    except (MemoRAGError, Cancelled) as error:
         raise ToolError(str(error)) from error
     except OSError as error:
         raise ToolError(f"The operating system refused that: {error}. Check paths, permissions and space.") from error

@@ -6,7 +6,7 @@ import base64
 import binascii
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from mcp import MCPError
 from mcp.server import MCPServer
@@ -30,7 +30,7 @@ from memorag_core.config import WORK
 from memorag_core.engine import MemoRAG
 from memorag_mcp.jobs.job import Call, Job, Record
 from memorag_mcp.jobs.manager import Jobs, OnEnd
-from memorag_mcp.jobs.run import Ctx, cancels_jobs, run, run_job, takes_turns_for
+from memorag_mcp.jobs.run import Ctx, cancels_jobs, question_threads, run, run_job, takes_turns_for
 from memorag_mcp.jobs.tasks_extension import Tasks
 from memorag_mcp.protocol.stdio import serve_stdio
 from memorag_mcp.protocol.subscriptions import Changes
@@ -38,6 +38,7 @@ from memorag_mcp.schemas.contexts import JobResult, context_of
 from memorag_mcp.schemas.resources import list_resources_of, uris_of
 from memorag_mcp.schemas.text import links, outline, shorten
 
+T = TypeVar("T")
 LongWork = Callable[..., BaseModel]
 RESOURCES_A_PAGE = 100
 UNCHANGING = CacheHint(ttl_ms=3_600_000, scope="public")
@@ -54,6 +55,7 @@ class ContextServer(MCPServer[Any]):
         self.jobs = Jobs(engine.store.root / WORK / "jobs")
         self.changes = Changes()
         self._long_works: dict[str, LongWork] = {}
+        self._question_threads = question_threads(engine.shared.device_queue.most)
         super().__init__(
             extensions=[Tasks(self.jobs, result_of)],
             middleware=[self.changes.middleware, cancels_jobs(self.jobs), takes_turns_for(owner)],
@@ -78,6 +80,10 @@ class ContextServer(MCPServer[Any]):
             return work
 
         return register
+
+    async def ask(self, work: Callable[[], T]) -> T:
+        """Do work that takes its turn at the models, in a thread. Raises what `run` raises."""
+        return await run(work, self._question_threads)
 
     async def long_work(self, ctx: Ctx, what: str, call: Call, wait_seconds: float | None = None) -> JobResult:
         """Do work that makes or changes a context: every such tool is this one call.

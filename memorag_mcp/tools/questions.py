@@ -10,7 +10,6 @@ from pydantic import Field
 from memorag_core.config import MAX_HITS
 from memorag_core.engine import MemoRAG
 from memorag_core.query.query import MAX_QUESTION
-from memorag_mcp.jobs.run import run as run_work
 from memorag_mcp.protocol.sdk_server import ContextServer
 from memorag_mcp.schemas.answers import AnswerResult, ClueResult, CluesResult, EvidenceResult, PassageResult
 from memorag_mcp.tools.fields import READS, ContextId, MoreContexts, Question
@@ -33,7 +32,7 @@ def add_question_tools(server: ContextServer, engine: MemoRAG) -> None:
         """Recall from memory what may bear on a question: spans of the text and follow-up questions. Clues are leads
         to search with, not evidence; each says whether the text bears it out."""
         asked = each(context_id, more_contexts)
-        clues = [ClueResult.of(clue) for clue in await run_work(lambda: engine.recall(asked, question))]
+        clues = [ClueResult.of(clue) for clue in await server.ask(lambda: engine.recall(asked, question))]
         return CluesResult(context_id=context_id, more_contexts=asked[1:] or None, question=question, clues=clues)
 
     @server.tool(title="Retrieve evidence", annotations=READS)
@@ -61,7 +60,7 @@ def add_question_tools(server: ContextServer, engine: MemoRAG) -> None:
                 passages=[PassageResult.of(passage) for passage in passages],
             )
 
-        return await run_work(work)
+        return await server.ask(work)
 
     @server.tool(title="Answer a question", annotations=READS)
     async def answer(
@@ -80,7 +79,7 @@ def add_question_tools(server: ContextServer, engine: MemoRAG) -> None:
         text is written by the server's own model, which may be a small one: trust the quotes more. `supported` tells
         whether the evidence bears it out; where it does not, say so to the user."""
         asked = each(context_id, more_contexts)
-        answered = await run_work(lambda: engine.answer(asked, question, task, use_memory_answer=use_memory_answer))
+        answered = await server.ask(lambda: engine.answer(asked, question, task, use_memory_answer=use_memory_answer))
         return AnswerResult.of(asked, answered)
 
     @server.tool(title="Summarize a context", annotations=READS)
@@ -90,4 +89,4 @@ def add_question_tools(server: ContextServer, engine: MemoRAG) -> None:
         words: Annotated[int, Field(ge=20, le=2000, description="About how long")] = 80,
     ) -> AnswerResult:
         """Summarize a memorized context, whole or on one topic, with verbatim citations."""
-        return AnswerResult.of([context_id], await run_work(lambda: engine.summarize(context_id, focus, words)))
+        return AnswerResult.of([context_id], await server.ask(lambda: engine.summarize(context_id, focus, words)))

@@ -45,7 +45,7 @@ class ChatModel:
 
         Raises:
             MissingExtra: the `openai` package is not installed.
-            GenerationError: a variable that the endpoint needs is not set.
+            InputError: a variable that the endpoint needs is not set.
         """
         self.model_id = name
         self._openai = require("openai", "api")

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from memorag_core.errors import GenerationError, InputError
+from memorag_core.errors import InputError
 
 NO_KEY = "none"  # the client sends one always
 SHORTEST_KEY = 6
@@ -73,8 +73,7 @@ def find(name: str) -> Address:
     """Where the model of that name is asked.
 
     Raises:
-        InputError: it names no model, or the address is none that can be shown.
-        GenerationError: a variable that is needed is not set; says which.
+        InputError: it names no model, a variable that is needed is not set, or the address is none that can be shown.
     """
     kind, _, model = name.partition(":")
     endpoint = ENDPOINTS[kind]
@@ -82,7 +81,7 @@ def find(name: str) -> Address:
         raise InputError(f"'{name}' names no model; write {kind}:MODEL.")
     if missing := endpoint.missing:
         are = "is" if len(missing) == 1 else "are"
-        raise GenerationError(
+        raise InputError(
             f"{' and '.join(missing)} {are} not set, which {kind}:{model} needs. Set it in the environment; "
             f"{endpoint.address} leads to another server. For a server of your own without keys, any value will do."
         )

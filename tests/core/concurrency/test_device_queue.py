@@ -162,3 +162,43 @@ def test_a_failure_passes_the_turn_on_and_idle_time_counts_only_where_nobody_wor
     assert turns.idle_seconds > 0
     with turns.slot():
         pass
+
+
+def test_where_the_queue_is_full_the_last_call_of_who_has_the_most_in_it_is_refused(pool: ThreadPoolExecutor) -> None:
+    desk = Desk(pool, FairQueue(3, 60.0))
+    greedy = [desk.submit("greedy") for _ in range(3)]
+
+    def ask() -> None:
+        with as_client("modest"), desk.turns.slot():
+            desk.did.append("modest")
+
+    modest = pool.submit(ask)  # no more wait than before, so `submit` would not see that it does
+    with pytest.raises(Busy, match="number 4"):
+        greedy[2].result(30)
+    with pytest.raises(Busy, match="number 4"):
+        desk.submit("greedy").result(30)
+    desk.open.set()
+    for call in (*greedy[:2], modest):
+        call.result(30)
+    assert desk.did == ["first", "greedy", "modest", "greedy"]
+
+
+def test_a_call_that_gave_up_does_not_put_its_clients_later_ones_back(pool: ThreadPoolExecutor) -> None:
+    desk, flag = Desk(pool, FairQueue(8, 60.0)), threading.Event()
+
+    def give_up() -> None:
+        with as_client("hasty"), cancellable(flag), desk.turns.slot():
+            desk.did.append("never")
+
+    before = desk.turns.waiting
+    hasty = pool.submit(give_up)
+    while desk.turns.waiting == before and not hasty.done():
+        flag.wait(0.001)
+    calls = [desk.submit(client) for client in ("hasty", "modest", "modest")]
+    flag.set()
+    with pytest.raises(Cancelled):
+        hasty.result(30)
+    desk.open.set()
+    for call in calls:
+        call.result(30)
+    assert desk.did == ["first", "hasty", "modest", "modest"]

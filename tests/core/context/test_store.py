@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from memorag_core import Document, MemoRAG
 from memorag_core.config import MANIFEST, WORK
 from memorag_core.context.manifest import FORMAT_VERSION, DocumentEntry, Manifest
 from memorag_core.context.store import ContextStore
 from memorag_core.errors import (
+    Cancelled,
     ContextExists,
     DamagedContext,
     IncompatibleContext,
@@ -277,3 +279,16 @@ def test_a_store_that_may_only_be_read_can_be_swept(store: ContextStore, monkeyp
     monkeypatch.setattr("memorag_core.context.store.FileLock", failing(errno.EROFS))
     store.sweep()
     assert store.ids() == ["the-mill"]
+
+
+def test_being_stopped_is_not_taken_for_damage(engine: MemoRAG, monkeypatch: pytest.MonkeyPatch) -> None:
+    info = engine.memorize([Document("a", "A", "The mill stands at the head of the pond.")])
+    key = engine.store.manifest(info.id).key
+
+    def stopped(_: object, **__: object) -> None:
+        raise Cancelled
+
+    monkeypatch.setattr(Manifest, "read", stopped)
+    for looks in (engine.contexts, engine.damaged, lambda: engine.store.find(key)):
+        with pytest.raises(Cancelled):
+            looks()

@@ -197,7 +197,7 @@ def test_each_kind_of_server_has_a_key_and_an_address_of_its_own(
         monkeypatch.delenv(f"{kind}_API_KEY")
     api.replies = [MAY]
     if key is None and kind in {"OPENAI", "DEEPSEEK"}:
-        with pytest.raises(GenerationError, match=f"{kind}_API_KEY is not set"):
+        with pytest.raises(InputError, match=f"{kind}_API_KEY is not set"):
             ChatModel(name)
         return
     assert ChatModel(name, Limits(retries=0)).generate("When?", 16) == "In May 1963."
@@ -227,7 +227,7 @@ def test_what_azure_lacks_is_told_by_name_all_at_once(monkeypatch: pytest.Monkey
     for name in ("AZURE_OPENAI_API_KEY", "AZURE_OPENAI_ENDPOINT", "OPENAI_API_VERSION"):
         monkeypatch.delenv(name, raising=False)
     message = "AZURE_OPENAI_API_KEY and AZURE_OPENAI_ENDPOINT and OPENAI_API_VERSION are not set"
-    with pytest.raises(GenerationError, match=message):
+    with pytest.raises(InputError, match=message):
         ChatModel("azure:my-gpt")
 
 

@@ -8,7 +8,6 @@ import json
 import random
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, cast
 
 import psutil
@@ -286,10 +285,7 @@ def test_four_bit_weights_and_sparse_prefill_say_where_they_run(
         LanguageModel.load(tiny_models / "lm", "cpu", weights="4bit")
     with pytest.raises(InputError, match="kernels need a CUDA device"):
         LongMemory(lm, prefill="minference")
-    monkeypatch.setitem(__import__("sys").modules, "minference", None)
     monkeypatch.setitem(__import__("sys").modules, "bitsandbytes", None)
-    with pytest.raises(MissingExtra, match=r"memorag-mcp\[gpu\]"):
-        minference.sparse_attention(torch.device("cuda"))
     with pytest.raises(MissingExtra, match=r"memorag-mcp\[gpu\]"):
         LanguageModel.load(tiny_models / "lm", "cuda", weights="4bit")
 
@@ -305,7 +301,8 @@ def test_sparse_prefill_reads_the_text_at_once_with_the_columns_and_diagonals_ch
             mask[0, head] |= torch.isin(rows - rows.T, diagonals[0, head])
         return torch.nn.functional.scaled_dot_product_attention(q, k, v, mask & (rows >= rows.T))
 
-    monkeypatch.setattr(minference, "require", lambda *_: SimpleNamespace(vertical_slash_sparse_attention=dense))
+    monkeypatch.setattr(minference, "load_kernel", lambda: dense)
+    monkeypatch.setattr(minference, "seconds_of", lambda attention, *_: attention is minference.dense)
     monkeypatch.setattr(long, "sparse_attention", lambda _: minference.sparse_attention(torch.device("cuda")))
     steps: list[tuple[int, int]] = []
     exact = LongMemory(lm).memorize(texts(story(1, 700)), nothing)

@@ -11,7 +11,7 @@ from conftest import STORY
 from memorag_core.models.lm.attention_heads import head_keys, head_queries, truncate_layers
 from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.retrieval import attention
-from memorag_core.retrieval.attention import AttentionIndex, AttentionIndexer
+from memorag_core.retrieval.attention import AttentionIndex, AttentionIndexer, QueryAttention
 
 HEADS = ((0, 1), (1, 3))
 FAR = 40
@@ -97,6 +97,12 @@ def test_blocks_of_any_size_find_the_same(index: AttentionIndex, monkeypatch: py
     assert [hit.chunk for hit in pieces] == [hit.chunk for hit in whole]
     assert [hit.score for hit in pieces] == pytest.approx([hit.score for hit in whole], rel=1e-4)
     assert 2 not in [hit.chunk for hit in whole], "an empty text is never found"
+
+
+def test_a_look_stays_on_the_device_of_the_model_whatever_the_index_lies_on(index: AttentionIndex) -> None:
+    rows = torch.empty(len(HEADS), 5, index.keys.keys.shape[-1], device="meta")  # mixes with no other device
+    attend = QueryAttention(index, rows)
+    assert attend.by_length().device == attend.tokens(1).device == rows.device
 
 
 def test_a_stored_index_finds_the_same(index: AttentionIndex, tmp_path: Path) -> None:

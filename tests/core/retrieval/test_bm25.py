@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import log
 from pathlib import Path
 
 import pytest
@@ -90,3 +91,11 @@ def test_a_text_of_any_length_is_read_to_its_end() -> None:
 def test_words_are_stems_without_case_accents_or_width() -> None:
     assert stems("Gates GATE ｇａｔｅ Café") == ["gate", "gate", "gate", "cafe"]
     assert stems("水闸a") == ["水", "闸", "水闸", "a"]
+
+
+def test_scores_are_those_of_lucenes_formula() -> None:
+    [hits] = indexed(["pond mill pond", "mill", "gate book"]).search(["pond"], 3)
+    rarity, length, mean = log(1 + 2.5 / 1.5), 3, (3 + 1 + 2) / 3
+    [hit] = hits
+    assert hit.chunk == 0
+    assert hit.score == pytest.approx(rarity * 2 / (2 + 1.2 * (1 - 0.75 + 0.75 * length / mean)), rel=1e-6)

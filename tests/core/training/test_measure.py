@@ -72,6 +72,20 @@ def test_perplexities_are_those_of_the_plain_model_and_of_the_path_that_answers(
     assert found == pytest.approx({name: math.exp(loss / 62) for name, loss in expected.items()}, rel=1e-4)
 
 
+def test_a_memory_in_half_precision_is_measured_in_it_and_its_weights_stay_as_they_are(
+    checkpoint: Path, measuring: Measuring
+) -> None:
+    model = LanguageModel.load(checkpoint, "cpu")
+    model.model.to(torch.bfloat16)  # as it is loaded on CUDA
+    beacons = BeaconModel.beside(model.model, checkpoint)
+    halved = Measuring(model, beacons, measuring.tokens, AMOUNTS)
+    expected = measuring.perplexities(lambda: None)
+    assert halved.perplexities(lambda: None) == pytest.approx(expected, rel=0.05)
+    assert set(halved.needles(8, lambda: None)) == {(size, depth) for size in AMOUNTS.lengths for depth in DEPTHS}
+    parameters = [weight for projection in beacons.own.values() for weight in projection.parameters()]
+    assert {(weight.dtype, weight.requires_grad) for weight in parameters} == {(torch.bfloat16, False)}
+
+
 def test_everything_is_measured_once_and_the_layout_is_left_as_it_was(measuring: Measuring, tmp_path: Path) -> None:
     layout = measuring.beacons.layout
     steps: list[tuple[int, int]] = []
