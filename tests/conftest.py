@@ -16,12 +16,20 @@ CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
+SECONDS_FOR_SLOW_TESTS = 1800
 LLAMA_KEY = "sk-of-llama"
 STORY = (
     "The mill stands at the head of the pond. Its gates were hung in May 1963.\n\n"
     "Amos kept the gate book every day. The horn was sounded before the water was let go.\n\n"
     "On Monday the inspector came from Ardmouth. He asked for the weights of the pins.\n"
 )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give tests on real models more time than the limit that holds for all others."""
+    for item in items:
+        if item.get_closest_marker("slow") or item.get_closest_marker("gpu"):
+            item.add_marker(pytest.mark.timeout(SECONDS_FOR_SLOW_TESTS))
 
 
 @pytest.fixture(scope="session")
