@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from memorag_core import MemoRAG, Settings
+from memorag_core.concurrency.device_queue import FairQueue
+from memorag_core.runtime import Runtime
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
@@ -85,10 +87,27 @@ def tiny_settings(tiny_models: Path, folder: Path) -> Settings:
     )
 
 
+@pytest.fixture(scope="session")
+def session_shared(tiny_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Runtime:
+    """The tiny models, loaded once for all tests. Ask for `shared`, which remembers nothing of other tests."""
+    return Runtime(tiny_settings(tiny_models, tmp_path_factory.mktemp("shared")), lambda _: None)
+
+
 @pytest.fixture
-def engine(settings: Settings) -> MemoRAG:
+def shared(session_shared: Runtime) -> Runtime:
+    """Loaded models with an empty queue and empty caches."""
+    settings = session_shared.weights.settings
+    session_shared.turns = FairQueue(settings.queue, settings.patience)
+    session_shared.encodings = FairQueue(settings.queue, settings.patience)
+    session_shared.warm.clear()
+    session_shared.recalled.clear()
+    return session_shared
+
+
+@pytest.fixture
+def engine(settings: Settings, shared: Runtime) -> MemoRAG:
     """An engine over the tiny models and an empty store."""
-    return MemoRAG(settings)
+    return MemoRAG(settings, shared=shared)
 
 
 def _write_lm(folder: Path, corpus: list[str]) -> None:
