@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,11 +28,23 @@ STORY = (
 )
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the device of the tests be chosen."""
+    chosen = os.environ.get("MEMORAG_TEST_DEVICE", "cpu")
+    parser.addoption("--device", default=chosen, help="the device of the models in tests ($MEMORAG_TEST_DEVICE, cpu)")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give tests on real models more time than the limit that holds for all others."""
     for item in items:
         if item.get_closest_marker("slow") or item.get_closest_marker("gpu"):
             item.add_marker(pytest.mark.timeout(SECONDS_FOR_SLOW_TESTS))
+
+
+@pytest.fixture(scope="session")
+def device(request: pytest.FixtureRequest) -> str:
+    """The device that models of tests are put on."""
+    return str(request.config.getoption("--device"))
 
 
 @pytest.fixture(scope="session")
@@ -71,16 +84,16 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-def settings(tiny_models: Path, tmp_path: Path) -> Settings:
+def settings(tiny_models: Path, tmp_path: Path, device: str) -> Settings:
     """Settings over the tiny models and an empty store."""
-    return tiny_settings(tiny_models, tmp_path)
+    return tiny_settings(tiny_models, tmp_path, device)
 
 
-def tiny_settings(tiny_models: Path, folder: Path) -> Settings:
+def tiny_settings(tiny_models: Path, folder: Path, device: str = "cpu") -> Settings:
     """Settings over the tiny models and a store in `folder`."""
     return Settings.of(
         profile="tiny",
-        device="cpu",
+        device=device,
         store=folder / "store",
         memory_model=str(tiny_models / "lm"),
         embedder=str(tiny_models / "embedder"),
@@ -88,9 +101,9 @@ def tiny_settings(tiny_models: Path, folder: Path) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def session_shared(tiny_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Runtime:
+def session_shared(tiny_models: Path, tmp_path_factory: pytest.TempPathFactory, device: str) -> Runtime:
     """The tiny models, loaded once for all tests. Ask for `shared`, which remembers nothing of other tests."""
-    return Runtime(tiny_settings(tiny_models, tmp_path_factory.mktemp("shared")), lambda _: None)
+    return Runtime(tiny_settings(tiny_models, tmp_path_factory.mktemp("shared"), device), lambda _: None)
 
 
 @pytest.fixture
