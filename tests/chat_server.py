@@ -82,7 +82,7 @@ class _Handler(BaseHTTPRequestHandler):
         for event in reply.events():
             self.wfile.write(b"%x\r\n%s\r\n" % (len(event), event))
         if reply.hangs:
-            self.server.released.wait()
+            assert self.server.released.wait(60)
         self.close_connection = reply.cut or reply.hangs
         if not self.close_connection:
             self.wfile.write(b"0\r\n\r\n")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from memorag_core import MemoRAG, Settings
+from memorag_core.concurrency.device_queue import FairQueue
+from memorag_core.runtime import Runtime
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
@@ -16,12 +19,32 @@ CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
+SECONDS_FOR_SLOW_TESTS = 1800
 LLAMA_KEY = "sk-of-llama"
 STORY = (
     "The mill stands at the head of the pond. Its gates were hung in May 1963.\n\n"
     "Amos kept the gate book every day. The horn was sounded before the water was let go.\n\n"
     "On Monday the inspector came from Ardmouth. He asked for the weights of the pins.\n"
 )
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the device of the tests be chosen."""
+    chosen = os.environ.get("MEMORAG_TEST_DEVICE", "cpu")
+    parser.addoption("--device", default=chosen, help="the device of the models in tests ($MEMORAG_TEST_DEVICE, cpu)")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give tests on real models more time than the limit that holds for all others."""
+    for item in items:
+        if item.get_closest_marker("slow") or item.get_closest_marker("gpu"):
+            item.add_marker(pytest.mark.timeout(SECONDS_FOR_SLOW_TESTS))
+
+
+@pytest.fixture(scope="session")
+def device(request: pytest.FixtureRequest) -> str:
+    """The device that models of tests are put on."""
+    return str(request.config.getoption("--device"))
 
 
 @pytest.fixture(scope="session")
@@ -61,26 +84,43 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-def settings(tiny_models: Path, tmp_path: Path) -> Settings:
+def settings(tiny_models: Path, tmp_path: Path, device: str) -> Settings:
     """Settings over the tiny models and an empty store."""
-    return tiny_settings(tiny_models, tmp_path)
+    return tiny_settings(tiny_models, tmp_path, device)
 
 
-def tiny_settings(tiny_models: Path, folder: Path) -> Settings:
+def tiny_settings(tiny_models: Path, folder: Path, device: str = "cpu") -> Settings:
     """Settings over the tiny models and a store in `folder`."""
     return Settings.of(
         profile="tiny",
-        device="cpu",
+        device=device,
         store=folder / "store",
         memory_model=str(tiny_models / "lm"),
         embedder=str(tiny_models / "embedder"),
     )
 
 
+@pytest.fixture(scope="session")
+def session_shared(tiny_models: Path, tmp_path_factory: pytest.TempPathFactory, device: str) -> Runtime:
+    """The tiny models, loaded once for all tests. Ask for `shared`, which remembers nothing of other tests."""
+    return Runtime(tiny_settings(tiny_models, tmp_path_factory.mktemp("shared"), device), lambda _: None)
+
+
 @pytest.fixture
-def engine(settings: Settings) -> MemoRAG:
+def shared(session_shared: Runtime) -> Runtime:
+    """Loaded models with an empty queue and empty caches."""
+    settings = session_shared.weights.settings
+    session_shared.turns = FairQueue(settings.queue, settings.patience)
+    session_shared.encodings = FairQueue(settings.queue, settings.patience)
+    session_shared.warm.clear()
+    session_shared.recalled.clear()
+    return session_shared
+
+
+@pytest.fixture
+def engine(settings: Settings, shared: Runtime) -> MemoRAG:
     """An engine over the tiny models and an empty store."""
-    return MemoRAG(settings)
+    return MemoRAG(settings, shared=shared)
 
 
 def _write_lm(folder: Path, corpus: list[str]) -> None:

@@ -7,6 +7,7 @@ from threading import Event
 
 import anyio.to_thread
 from pydantic import BaseModel
+from waits import SECONDS
 
 from memorag_core import MemoRAG, Settings
 from memorag_core.concurrency.cancellation import poll_until
@@ -34,7 +35,7 @@ class Gated(MemoRAG):
 
 
 async def reached(event: Event) -> None:
-    await anyio.to_thread.run_sync(event.wait)
+    assert await anyio.to_thread.run_sync(event.wait, SECONDS)
 
 
 class Told(BaseModel):

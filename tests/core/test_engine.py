@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from conftest import STORY
+from waits import SECONDS
 
 from memorag_core import MemoRAG, Progress, Settings, from_text
 from memorag_core.concurrency.cancellation import cancellable
@@ -76,7 +77,9 @@ def test_the_same_text_with_pages_is_another_context_that_keeps_them(settings: S
     assert {passage.page for passage in engine.retrieve(first.id, "Who kept the book?")} == {None}
     for passage in engine.retrieve(second.id, "Who kept the book?", k=9):
         assert passage.page == page_of(paged.pages, passage.chunk.start)
-    for citation in engine.answer(second.id, "Who kept the gate book?").citations:
+    citations = engine.answer(second.id, "Who kept the gate book?").citations
+    assert citations
+    for citation in citations:
         assert citation.page == page_of(paged.pages, citation.start)
 
 
@@ -156,7 +159,11 @@ def test_a_summary_rests_on_passages_with_citations(engine: MemoRAG) -> None:
     info = engine.memorize([from_text(STORY, "mill")])
     summary = engine.summarize(info.id, focus="the gates", words=20)
     assert summary.task == "summarize"
-    assert summary.evidence
+    assert summary.citations
+    quoted = {passage.chunk for passage in summary.evidence}
+    for citation in summary.citations:
+        assert STORY[citation.start : citation.end] == citation.quote
+        assert any(chunk.start <= citation.start and citation.end <= chunk.end for chunk in quoted)
 
 
 def test_a_summary_of_more_words_rests_on_more_evidence_than_is_shown_at_once(settings: Settings) -> None:
@@ -272,7 +279,7 @@ def test_many_threads_on_one_engine_get_whole_contexts_and_equal_answers(setting
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(SECONDS)
     assert sorted(info.id for info in engine.contexts()) == ["light", "mill"]
     assert len(answers) == 6
     assert len(set(answers)) == 2
@@ -351,7 +358,7 @@ def test_questions_are_answered_while_another_process_memorizes_the_same_text(en
         waiting.start()
         assert engine.answer(info.id, QUESTION).evidence
         flag.set()
-        waiting.join()
+        waiting.join(SECONDS)
     assert len(outcome) == 1
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from conftest import STORY
+from waits import SECONDS
 
 from memorag_core import Document, MemoRAG, Progress, Settings, from_text
 from memorag_core.errors import Cancelled, InputError, UnknownContext
@@ -203,10 +204,10 @@ def test_two_engines_that_add_at_once_lose_nothing(papers: MemoRAG, settings: Se
     def begin_the_other(progress: Progress) -> None:
         if progress.stage == "indexing" and not other.is_alive():
             other.start()
-            assert begun.wait(60)
+            assert begun.wait(SECONDS)
 
     papers.add("papers", [from_text(OTHER, "light")], begin_the_other)
-    other.join()
+    other.join(SECONDS)
     assert ids(papers) == ["mill", "light", "pilot"]
     assert papers.retrieve("papers", QUESTION)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from conftest import STORY
+from waits import SECONDS, wait_until
 
 from memorag_core import MemoRAG, Progress, Settings, from_text
 from memorag_core.concurrency.device_queue import FairQueue
@@ -41,12 +41,11 @@ def test_a_question_is_answered_between_the_steps_of_memorizing_and_both_come_ou
             if progress.stage in {"indexing", "memorizing"} and len(asked) < MOST_ASKED:
                 engine.shared.recall_cache.clear()
                 asked.append(pool.submit(engine.answer, "mill", QUESTION))
-                while not engine.shared.device_queue.waiting:
-                    threading.Event().wait(0.001)
+                wait_until(lambda: engine.shared.device_queue.waiting)
 
         long = engine.memorize([from_text(text, "long")], on_progress=on_progress)
     assert len(asked) == MOST_ASKED
-    assert {future.result() for future in asked} == {alone}  # type: ignore[attr-defined]  # futures
+    assert {future.result(SECONDS) for future in asked} == {alone}  # type: ignore[attr-defined]  # futures
     lonely = MemoRAG(settings.model_copy(update={"store": settings.store / "other"}), shared=engine.shared)
     info = lonely.memorize([from_text(text, "long")])
     assert engine.context(long.id).memory.notes == lonely.context(info.id).memory.notes
@@ -57,7 +56,7 @@ def test_a_question_that_would_wait_too_long_is_told_that_the_models_are_busy(se
     engine = MemoRAG(settings.model_copy(update={"queue": 1, "patience": 0.1}))
     engine.memorize([from_text(STORY, "mill")])
     with engine.shared.device_queue.slot(), ThreadPoolExecutor(1) as pool, pytest.raises(Busy, match="number 1"):
-        pool.submit(engine.answer, "mill", QUESTION).result()
+        pool.submit(engine.answer, "mill", QUESTION).result(SECONDS)
     assert engine.answer("mill", QUESTION).text
 
 

@@ -15,6 +15,7 @@ from documents import write_pdf
 from mcp import Client, MCPError
 from mcp.types import CallToolResult, ResourceLink
 from mcp_processes import TOOLS, ok
+from waits import SECONDS
 
 from memorag_core import MemoRAG, from_text
 from memorag_mcp.server import build_server
@@ -202,8 +203,9 @@ async def test_a_change_tells_older_clients_that_the_resources_changed(
     arguments = {"add_documents": {"text": "At noon."}, "remove_document": {"document_id": "rest"}}[tool]
     async with Client(build_server(engine, [allowed]), mode="legacy", message_handler=hear) as client:
         await ok(client, tool, context_id="papers", **arguments)
-        while "ResourceListChangedNotification" not in told:
-            await anyio.lowlevel.checkpoint()
+        with anyio.fail_after(SECONDS):
+            while "ResourceListChangedNotification" not in told:
+                await anyio.lowlevel.checkpoint()
 
 
 @pytest.mark.parametrize(
@@ -240,7 +242,8 @@ async def test_a_cancelled_memorize_stops_and_leaves_nothing(
         async with anyio.create_task_group() as tasks:
             arguments = {"text": STORY * 200}
             tasks.start_soon(lambda: client.call_tool("memorize_context", arguments, progress_callback=on_progress))
-            await started.wait()
+            with anyio.fail_after(SECONDS):
+                await started.wait()
             tasks.cancel_scope.cancel()
         small = await ok(client, "memorize_context", text=STORY, name="small")  # waits for the stopped one's lock
         assert small["context_id"] == "small"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
+from waits import SECONDS, wait_until
 
 from memorag_core.concurrency.cancellation import cancellable
 from memorag_core.concurrency.device_queue import FairQueue, as_client
@@ -28,10 +29,10 @@ class Desk:
 
         def hold() -> None:
             held.set()
-            self.open.wait()
+            assert self.open.wait(SECONDS)
 
         self.first = self.submit("first", hold)
-        held.wait()
+        assert held.wait(SECONDS)
 
     def submit(self, client: str, work: Callable[[], object] = lambda: None, patient: bool = False) -> Future[None]:
         """Queue up; returns once it waits, or has the turn."""
@@ -44,10 +45,8 @@ class Desk:
                 work()
 
         future = self.pool.submit(run)
-        started.wait()
-        while not future.done() and self.turns.waiting == before and self.turns._holder is not None:
-            if client in self.did:
-                break
+        assert started.wait(SECONDS)
+        wait_until(lambda: future.done() or self.turns.waiting != before or client in self.did)
         return future
 
 
@@ -56,7 +55,7 @@ def test_every_client_has_a_place_in_every_round_however_many_calls_it_makes(poo
     calls = [desk.submit(client) for client in ("greedy", "greedy", "greedy", "greedy", "modest", "late", "modest")]
     desk.open.set()
     for call in calls:
-        call.result()
+        call.result(SECONDS)
     assert desk.did == ["first", "greedy", "modest", "late", "greedy", "modest", "greedy", "greedy"]
 
 
@@ -66,7 +65,7 @@ def test_one_works_at_a_time_and_all_of_many_get_their_turn(pool: ThreadPoolExec
 
     def work(number: int) -> None:
         nonlocal inside, most, done
-        together.wait()
+        together.wait(SECONDS)
         for _ in range(20):
             with as_client(str(number % 5)), turns.slot(), turns.slot():
                 inside += 1
@@ -82,11 +81,11 @@ def test_too_many_are_told_at_once_that_it_is_busy_and_their_position(pool: Thre
     desk = Desk(pool, FairQueue(2, 60.0))
     waiting = [desk.submit("a"), desk.submit("b")]
     with pytest.raises(Busy, match=r"number 3 to wait.*try again"):
-        desk.submit("c").result()
+        desk.submit("c").result(SECONDS)
     patient = desk.submit("d", patient=True)
     desk.open.set()
     for call in (*waiting, patient):
-        call.result()
+        call.result(SECONDS)
     assert desk.did == ["first", "a", "b", "d"]
 
 
@@ -94,9 +93,9 @@ def test_who_waited_too_long_is_told_its_position_and_leaves_the_queue(pool: Thr
     desk = Desk(pool, FairQueue(8, 0.0))
     before = desk.submit("before", patient=True)
     with pytest.raises(Busy, match="number 2 of those that wait"):
-        desk.submit("hasty").result()
+        desk.submit("hasty").result(SECONDS)
     desk.open.set()
-    before.result()
+    before.result(SECONDS)
     assert desk.did == ["first", "before"]
 
 
@@ -113,7 +112,7 @@ def test_who_waits_can_be_stopped_and_hears_its_position(pool: ThreadPoolExecuto
             desk.did.append("stopped")
 
     with pytest.raises(Cancelled):
-        pool.submit(run).result()
+        pool.submit(run).result(SECONDS)
     assert (heard, desk.did, desk.turns.waiting) == ([1], ["first"], 0)
     desk.open.set()
 
@@ -125,18 +124,18 @@ def test_long_work_lets_those_who_wait_go_first_between_its_steps(pool: ThreadPo
 
     def steps() -> None:
         at_step.set()
-        go_on.wait()
+        assert go_on.wait(SECONDS)
         turns.yield_slot()
         desk.did.append("long again")
         turns.yield_slot()
 
     long = desk.submit("long", steps)
     desk.open.set()
-    at_step.wait()
+    assert at_step.wait(SECONDS)
     questions = [desk.submit(client) for client in ("one", "one", "one", "other")]
     go_on.set()
     for call in (long, *questions):
-        call.result()
+        call.result(SECONDS)
     assert desk.did == ["first", "long", "one", "other", "one", "long again", "one"]
 
 
@@ -144,13 +143,13 @@ def test_long_work_keeps_its_turn_where_nobody_waits_or_its_slice_is_not_over(po
     desk = Desk(pool, FairQueue(8, 60.0, slice_seconds=3600.0))
     desk.turns.yield_slot()  # this thread has no turn to give
     desk.open.set()
-    desk.first.result()
+    desk.first.result(SECONDS)
     with desk.turns.slot():
         desk.turns.yield_slot()
         waiting = desk.submit("patient")
         desk.turns.yield_slot()
         assert "patient" not in desk.did
-    waiting.result()
+    waiting.result(SECONDS)
 
 
 def test_a_failure_passes_the_turn_on_and_idle_time_counts_only_where_nobody_works(pool: ThreadPoolExecutor) -> None:

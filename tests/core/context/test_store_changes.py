@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from test_store import fill, manifest_of, publish, remains
+from waits import SECONDS
 
 from memorag_core.config import WORK
 from memorag_core.context import atomic_files
@@ -101,7 +102,7 @@ def test_a_changed_context_keeps_its_id_and_a_copy_keeps_its_texts(store: Contex
 
 def test_a_writer_killed_at_any_point_leaves_the_old_or_the_new_context_whole(tmp_path: Path) -> None:
     """At its first step, at its second … until one comes through; each time in a store of its own."""
-    path = os.pathsep.join((str(HERE), str(HERE.parents[2])))
+    path = os.pathsep.join((str(HERE), str(HERE.parents[1]), str(HERE.parents[2])))
     command = [sys.executable, "-c", KILLED_EVERYWHERE, str(tmp_path)]
     run = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | {"PYTHONPATH": path})
     assert run.returncode == 0, run.stderr
@@ -175,7 +176,7 @@ def test_who_looks_between_the_two_renames_waits_and_sees_the_new_context(
             assert not (store.root / "the-mill").exists()
             monkeypatch.setattr(store, "_naming", telling)
             reader.start()
-            looked.wait(30)
+            assert looked.wait(SECONDS)
         replace(source, target)
 
     naming, looked = store._naming, threading.Event()
@@ -188,7 +189,7 @@ def test_who_looks_between_the_two_renames_waits_and_sees_the_new_context(
         looked.set()
     monkeypatch.setattr(os, "replace", look_in_the_gap)
     change(store, "the-mill", "k2")
-    reader.join()
+    reader.join(SECONDS)
     assert seen == (["the-mill"] if look == "ids" else ["k2"])
 
 
@@ -218,7 +219,7 @@ def test_changes_of_one_context_wait_for_each_other_and_of_two_do_not(store: Con
         change(store, "two", "k9")
         assert store.manifest("one").key == "k1"
     for thread in threads:
-        thread.join()
+        thread.join(SECONDS)
     assert whole(store, "two") == "k9"
     assert whole(store, "one") in keys
 

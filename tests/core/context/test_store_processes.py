@@ -12,6 +12,7 @@ from typing import IO
 import pytest
 from filelock import FileLock
 from test_store import fill, manifest_of, publish
+from waits import SECONDS
 
 from memorag_core.config import WORK
 from memorag_core.context.store import ContextStore
@@ -60,7 +61,7 @@ def test_a_live_writer_is_let_be_and_a_killed_one_is_cleared(store: ContextStore
         assert (draft / "half").exists()
         assert store.ids() == []
         writer.kill()
-        writer.wait()
+        writer.wait(SECONDS)
         assert (draft / "half").exists(), "a killed process clears nothing itself"
         store.sweep()
         assert not draft.exists()
@@ -96,7 +97,7 @@ def test_threads_that_write_the_same_and_other_texts_lose_nothing_and_write_noth
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(SECONDS)
     assert store.ids() == ["the-mill", "the-mill-2", "the-mill-3", "the-mill-4"]
     assert all(len(store.find(f"k{number}")) == 1 for number in range(4))
 
@@ -122,13 +123,13 @@ def test_a_second_copy_to_the_same_name_does_not_disturb_the_first(
         monkeypatch.setattr(os, "replace", replace)
         monkeypatch.setattr("memorag_core.context.store.FileLock", telling_lock)
         second.start()
-        second_is_at_the_lock.wait(30)
+        assert second_is_at_the_lock.wait(SECONDS)
         replace(source, target)
 
     replace = os.replace
     second = threading.Thread(target=copy_again)
     monkeypatch.setattr(os, "replace", replace_while_another_waits)
     assert store.copy("first", "second", "k1") == "second"
-    second.join()
+    second.join(SECONDS)
     assert len(refused) == 1
     assert store.find("k1") == ["first", "second"]

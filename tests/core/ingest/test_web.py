@@ -12,6 +12,7 @@ from typing import Any
 import httpcore2
 import pytest
 from documents import write_pdf
+from waits import SECONDS
 
 from memorag_core import Document
 from memorag_core.concurrency.cancellation import cancellable
@@ -85,7 +86,7 @@ def site() -> Iterator[Site]:
         thread.start()
         yield server
         server.shutdown()
-        thread.join()
+        thread.join(SECONDS)
 
 
 class Net:

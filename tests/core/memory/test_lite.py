@@ -102,10 +102,18 @@ def test_recall_rewrite_answer_and_key_points_only_read_the_memory(lm: LanguageM
     model = LiteMemory(lm, chunk=128, gist=16)
     memory = model.memorize([document(STORY)], nothing)
     before = [tensor.clone() for tensor in (*memory.state.keys, *memory.state.values)]
-    model.recall(memory, "Who kept the book?", 8)
-    model.rewrite(memory, "Who kept it?", 8)
-    model.answer(memory, "Who kept the book?", 8)
-    model.key_points(memory, ENGLISH, "the gates", 8)
+
+    def ask() -> tuple[object, ...]:
+        return (
+            model.recall(memory, "Who kept the book?", 8),
+            model.rewrite(memory, "Who kept it?", 8),
+            model.answer(memory, "Who kept the book?", 8),
+            model.key_points(memory, ENGLISH, "the gates", 8),
+        )
+
+    first = ask()
+    assert all(first)
+    assert ask() == first
     assert all(torch.equal(*pair) for pair in zip(before, (*memory.state.keys, *memory.state.values), strict=True))
 
 

@@ -22,6 +22,7 @@ from mcp import Client, MCPError
 from mcp.client.streamable_http import streamable_http_client
 from mcp_processes import LOOPBACK, Era, command, free_port, listener, ok, resident, served
 from typer.testing import CliRunner
+from waits import SECONDS, wait_until
 
 from memorag_core import Settings
 from memorag_core.errors import InputError
@@ -207,8 +208,7 @@ def bound(tiny_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             server = uvicorn.Server(uvicorn.Config(app, host=host, port=port, log_level="error", ws="none"))
             thread = threading.Thread(target=server.run)
             thread.start()
-            while not server.started:
-                thread.join(0.01)
+            wait_until(lambda: server.started)
             reached = {EVERYWHERE: LOOPBACK, "::": "[::1]", "::1": "[::1]"}.get(host, host)
             running[transport, host] = (server, thread, f"http://{reached}:{port}")
         return running[transport, host][2]
@@ -216,7 +216,7 @@ def bound(tiny_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     yield at
     for server, thread, _ in running.values():
         server.should_exit = True
-        thread.join()
+        thread.join(SECONDS)
 
 
 def no_server(owner: str) -> Any:

@@ -18,6 +18,7 @@ from mcp.client import advertise
 from mcp.shared.message import SessionMessage
 from mcp_processes import Era, ok
 from pydantic import ConfigDict
+from waits import SECONDS
 
 from memorag_core import MemoRAG, Settings
 from memorag_core.concurrency.cancellation import poll_until
@@ -105,8 +106,9 @@ async def test_a_cancelled_request_stops_its_job_and_leaves_no_record(gated: Gat
             tasks.start_soon(client.call_tool, "memorize_context", {"text": STORY, "wait_seconds": 50})
             await reached(gated.reached)
             tasks.cancel_scope.cancel()
-        while server.jobs._live:
-            await anyio.lowlevel.checkpoint()
+        with anyio.fail_after(SECONDS):
+            while server.jobs._live:
+                await anyio.lowlevel.checkpoint()
     assert list(server.jobs.records.folder.glob("*.json")) == []
     assert gated.contexts() == []
 
@@ -166,8 +168,9 @@ async def test_a_job_outlives_the_connection_of_its_client(gated: Gated) -> None
             await reached(gated.reached)
     gated.gate.set()
     async with Client(server) as other:
-        while (await ok(other, "list_contexts"))["jobs"]:
-            await anyio.lowlevel.checkpoint()
+        with anyio.fail_after(SECONDS):
+            while (await ok(other, "list_contexts"))["jobs"]:
+                await anyio.lowlevel.checkpoint()
         assert [c["context_id"] for c in (await ok(other, "list_contexts"))["contexts"]] == ["mill"]
 
 
@@ -301,8 +304,9 @@ async def test_a_client_with_tasks_gets_a_task_that_it_can_watch_and_cancel(
 
 
 async def ended_task(client: Client, task: str) -> Any:
-    while (state := await raw(client, "tasks/get", taskId=task)).status == "working":
-        await anyio.lowlevel.checkpoint()
+    with anyio.fail_after(SECONDS):
+        while (state := await raw(client, "tasks/get", taskId=task)).status == "working":
+            await anyio.lowlevel.checkpoint()
     return state
 
 

@@ -14,6 +14,7 @@ from conftest import STORY
 from gated import Gated, Told, ignore, reached
 from mcp import Client
 from mcp_processes import ok, over_stdio
+from waits import SECONDS, wait_until
 
 from memorag_core import MemoRAG, Settings
 from memorag_core.concurrency.cancellation import poll_until
@@ -39,8 +40,9 @@ async def test_a_job_of_a_killed_server_is_told_as_interrupted_by_the_next_and_r
     with anyio.CancelScope() as scope:
         async with over_stdio(settings) as client:
             begun = await ok(client, "memorize_context", text=text, name="long", wait_seconds=0)
-            while not (record := recorded(settings, begun["job_id"])).resumable:
-                await anyio.lowlevel.checkpoint()
+            with anyio.fail_after(SECONDS):
+                while not (record := recorded(settings, begun["job_id"])).resumable:
+                    await anyio.lowlevel.checkpoint()
             os.kill(record.pid, 9)
             scope.cancel()
     async with over_stdio(settings) as client:
@@ -116,8 +118,7 @@ def test_of_two_servers_that_resume_a_job_at_once_one_does(tmp_path: Path) -> No
 
     dead = Jobs(tmp_path)
     job = dead.start_call("wait", call, do, ignore)
-    while not job.record.resumable:
-        pass
+    wait_until(lambda: job.record.resumable)
     dead.close()
     answers: list[Job | InputError] = []
 
@@ -131,7 +132,7 @@ def test_of_two_servers_that_resume_a_job_at_once_one_does(tmp_path: Path) -> No
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(SECONDS)
     gate.set()
     [resumed] = [answer for answer in answers if isinstance(answer, Job)]
     assert resumed.record.id == job.record.id

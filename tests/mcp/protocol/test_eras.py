@@ -15,6 +15,7 @@ from conftest import STORY
 from mcp import Client
 from mcp.shared.subscriptions import ResourcesListChanged, ResourceUpdated
 from mcp_processes import TOOLS, Era, command, ok
+from waits import SECONDS
 
 from memorag_core import MemoRAG, Settings, from_text
 from memorag_mcp.server import build_server
@@ -101,8 +102,9 @@ async def test_older_clients_are_told_of_every_change_and_of_updates_they_subscr
         await ok(working, "memorize_context", text=STORY, name="mill")
         await ok(working, "memorize_context", text=f"{STORY} More.", name="other")
         await ok(working, "forget_context", context_id="mill")
-        while len(heard) < 5:
-            await anyio.lowlevel.checkpoint()
+        with anyio.fail_after(SECONDS):
+            while len(heard) < 5:
+                await anyio.lowlevel.checkpoint()
     assert (promised.subscribe, promised.list_changed) == (True, True)
     updated = "notifications/resources/updated memorag://contexts/mill"
     changed = "notifications/resources/list_changed"
