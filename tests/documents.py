@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from docx import Document as Word
@@ -69,7 +69,7 @@ def write_pptx(path: Path, slides: Sequence[str]) -> Path:
     return path
 
 
-def write_epub(path: Path, chapters: Sequence[str], **more: str) -> Path:
+def write_epub(path: Path, chapters: Sequence[str | bytes], **more: str) -> Path:
     """A book of XHTML chapters, in an order that is not that of their names; `more` are further files."""
     names = [f"z{len(chapters) - number} x.xhtml" for number in range(len(chapters))]
     items = "".join(
@@ -82,7 +82,7 @@ def write_epub(path: Path, chapters: Sequence[str], **more: str) -> Path:
         '<dc:title xmlns:dc="http://purl.org/dc/elements/1.1/">The Mill &amp; the Pond</dc:title></metadata>'
         f"<manifest>{items}</manifest><spine>{order}</spine></package>"
     )
-    files = {"META-INF/container.xml": CONTAINER, "OEBPS/book.opf": book}
+    files: dict[str, str | bytes] = {"META-INF/container.xml": CONTAINER, "OEBPS/book.opf": book}
     files |= {f"OEBPS/{name}": chapter for name, chapter in zip(names, chapters, strict=True)}
     return write_zip(path, files | more)
 
@@ -93,7 +93,7 @@ def chapter(text: str) -> str:
     )
 
 
-def write_zip(path: Path, files: dict[str, str]) -> Path:
+def write_zip(path: Path, files: Mapping[str, str | bytes]) -> Path:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in files.items():
             archive.writestr(name, content)

@@ -19,6 +19,6 @@ def read(data: bytes, what: str, limit: int) -> Extract:
     open_archive(data, what).close()
     without = mammoth.images.img_element(lambda image: {})
     html = mammoth.convert_to_html(io.BytesIO(data), convert_image=without, external_file_access=False).value
-    _, text = reflow(html, what)
-    text, _ = extract_pages([text], what, limit)
+    page = reflow(html, what, whole=True)
+    text, _ = extract_pages([page.text], what, limit)
     return Extract(text)

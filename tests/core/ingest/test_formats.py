@@ -116,7 +116,8 @@ def test_html_becomes_text_as_markdown_writes_it(read: Read, tmp_path: Path) -> 
     path.write_text(HTML, encoding="utf-8")
     document = read(path)
     assert document.text == (
-        "# Report\n\nOne two three four & five.\nSix.\n\n- Horn\n- Pin\n\nPin | Weight\nA | 14\n\na\n  b\n\ntail"
+        "# Report\n\nOne two three four & five.\nSix.\n\n- Horn\n- Pin\n\nPin | Weight\nA | 14\n\na\n  b\n\n"
+        "tail[Image: no]"
     )
     assert (document.title, document.notice) == ("The Mill", "")
 
@@ -130,6 +131,71 @@ def test_the_encoding_of_html_is_what_it_declares_else_a_guess_that_is_told(
     document = read(path)
     assert document.text == "Un café noir, déjà préparé."
     assert guess in document.notice
+
+
+@pytest.mark.parametrize(
+    ("declared", "encoding", "words"),
+    [
+        ("iso-8859-1", "cp1252", "“L’auberge” – 40 €"),
+        ("iso-8859-9", "cp1254", "Şükrü Işık’ın"),
+        ("windows-874", "cp874", "ท่าเรือเงียบ"),
+        ("big5", "big5hkscs", "港口嘅咖啡店"),
+        ("gb2312", "gbk", "朱镕基"),
+        ("x-sjis", "cp932", "港は静か①"),
+        ("utf-16", "utf-16-le", "The mole, begun in 1871"),
+        ("iso-8859-1", "utf-8", "Éloïse"),
+    ],
+)
+def test_the_name_of_an_encoding_means_what_browsers_read_by_it(
+    read: Read, tmp_path: Path, declared: str, encoding: str, words: str
+) -> None:
+    path = tmp_path / "a.html"
+    path.write_bytes(f'<html><head><meta charset="{declared}"></head><p>{words}'.encode(encoding))
+    document = read(path)
+    assert (document.text, document.notice) == (words, "")
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("3 × 10<sup>6</sup> l, 40 m<sup>2</sup>, 2<sup>-3</sup>", "3 × 10^6 l, 40 m^2, 2^-3"),
+        ("In 1998<sup>4</sup>, he said.<sup>12</sup>", "In 1998[4], he said.[12]"),
+        ("so<sup>[3]</sup> m<a href='#n'><sup>5</sup></a> m<sup><a href='#n'>6</a></sup>", "so[3] m[5] m[6]"),
+        ("the 1<sup>st</sup>, e<sup>x+1</sup>, log<sub>2</sub> 8", "the 1st, e^(x+1), log_2 8"),
+        ("<ol start=3><li>C<li>D<li value=9>I</ol>", "3. C\n4. D\n9. I"),
+        ("<ol type=a><li>A<li>B</ol><ol type=I start=4><li>D</ol>", "a. A\nb. B\n\nIV. D"),
+        ("<table><tr><td rowspan=2>S<td>1<tr><td>2<tr><td><td colspan=2>w</table>", "S | 1\nS | 2\n | w | w"),
+        ("<table><tr><td><p>7 m</p><p>2 m</p><td>x</table>", "7 m 2 m | x"),
+        ("A <input value=Ann> <input type=checkbox checked> <select><option>B</select>", "A Ann [x] B"),
+        ("<ruby>港<rp>(</rp><rt>みなと</rt><rp>)</rp></ruby>", "港(みなと)"),
+    ],
+)
+def test_no_number_changes_and_nothing_is_lost_in_html(html: str, text: str) -> None:
+    assert reflow(html, "page").text == text
+
+
+def test_what_a_page_hides_or_strikes_is_left_out_and_told(read: Read, tmp_path: Path) -> None:
+    path = tmp_path / "a.html"
+    path.write_text(
+        "<p>Now 12.<p hidden>Was 9.</p><p style='display: none'>Was 7.</p> <del>Was 8.</del><s>6</s> Paid.",
+        encoding="utf-8",
+    )
+    assert read(path).text == "Now 12.\n\nPaid."
+    assert read(path).notice == "Left out as hidden or struck through: 4 parts."
+
+
+def test_only_the_main_part_of_a_page_that_declares_one_is_read(read: Read, tmp_path: Path) -> None:
+    path = tmp_path / "a.html"
+    path.write_text("<title>T</title><nav>Menu</nav><main><h1>Fees</h1></main><footer>End</footer>", encoding="utf-8")
+    assert (read(path).text, read(path).title) == ("# Fees", "T")
+    assert "without the menus" in read(path).notice
+
+
+def test_chapters_are_read_in_the_encoding_that_each_declares(read: Read, tmp_path: Path) -> None:
+    wide = chapter("Émile").replace("utf-8", "utf-16").encode("utf-16")
+    narrow = chapter("Ærø").replace("utf-8", "iso-8859-1").encode("cp1252")
+    path = write_epub(tmp_path / "a.epub", [wide, narrow, chapter("1871<a href='#n'><sup>1</sup></a>")])
+    assert texts(read(path)) == ["Émile", "Ærø", "1871[1]"]
 
 
 def test_a_folder_of_all_formats_is_one_list_in_order(tmp_path: Path) -> None:
@@ -237,7 +303,7 @@ WORD = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
 
 
 def test_html_nested_without_end_is_refused_and_deep_nesting_is_read(read: Read, tmp_path: Path) -> None:
-    assert reflow("<div>" * 1500 + "core" + "</div>" * 1500 + "end", "page") == ("", "core\n\nend")
+    assert reflow("<div>" * 1500 + "core" + "</div>" * 1500 + "end", "page")[:2] == ("", "core\n\nend")
     (tmp_path / "deep.html").write_text("<div>" * 200_000 + "core", encoding="utf-8")
     with pytest.raises(InputError, match=r"deep\.html is nested deeper than any page is"):
         read(tmp_path / "deep.html")
