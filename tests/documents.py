@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from docx import Document as Word
+from docx.oxml import parse_xml
+from docx.oxml.ns import nsdecls
 from fpdf import FPDF
 from pptx import Presentation
 from pptx.util import Inches
@@ -52,6 +54,38 @@ def write_docx(path: Path) -> Path:
     table.rows[0].cells[0].text, table.rows[0].cells[1].text = "Pins", "14 pounds"
     word.add_picture(picture())
     word.add_paragraph("The end & the signature.")
+    word.save(str(path))
+    return path
+
+
+def write_docx_with_margins(path: Path) -> Path:
+    """A header, a footer, a comment, a power and the mark of a note."""
+    word = Word()
+    word.sections[0].header.paragraphs[0].text = "Contract KX-4471"
+    word.sections[0].footer.paragraphs[0].text = "Page of 2031"
+    paragraph = word.add_paragraph("Text 10")
+    paragraph.add_run("6").font.superscript = True
+    paragraph.add_run(", 1998")
+    paragraph.add_run("4").font.superscript = True
+    paragraph.add_run(".")
+    word.add_comment(paragraph.runs, text="Check 12.", author="Bo", initials="B")
+    word.save(str(path))
+    return path
+
+
+def write_numbered_docx(path: Path, form: str, pattern: str) -> Path:
+    """Clauses on two levels, numbered by Word; the lower level in the form and pattern given."""
+    word = Word()
+    numbering = word.part.numbering_part._element
+    levels = "".join(
+        f'<w:lvl w:ilvl="{level}"><w:start w:val="1"/><w:numFmt w:val="{kind}"/><w:lvlText w:val="{shape}"/></w:lvl>'
+        for level, kind, shape in ((0, "decimal", "%1."), (1, form, pattern))
+    )
+    numbering.insert(0, parse_xml(f'<w:abstractNum {nsdecls("w")} w:abstractNumId="77">{levels}</w:abstractNum>'))
+    numbering.append(parse_xml(f'<w:num {nsdecls("w")} w:numId="77"><w:abstractNumId w:val="77"/></w:num>'))
+    for level in (0, 1, 1, 0, 1):
+        number = f'<w:numPr {nsdecls("w")}><w:ilvl w:val="{level}"/><w:numId w:val="77"/></w:numPr>'
+        word.add_paragraph("Clause")._p.get_or_add_pPr().append(parse_xml(number))
     word.save(str(path))
     return path
 

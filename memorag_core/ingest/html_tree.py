@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from copy import deepcopy
 from typing import Any
 
 MAX_SPAN = 50
@@ -53,27 +54,27 @@ def is_one_line(cell: Any) -> bool:
 def repeat_spans(root: Any) -> None:
     """Write a cell again in each row and column that it spans."""
     for table in list(root.iter("table")):
-        below: dict[int, tuple[int, str]] = {}
+        below: dict[int, tuple[int, Any]] = {}
         for row in table.xpath("./tr | ./thead/tr | ./tbody/tr | ./tfoot/tr"):
             _fill(row, below)
 
 
-def _fill(row: Any, below: dict[int, tuple[int, str]]) -> None:
+def _fill(row: Any, below: dict[int, tuple[int, Any]]) -> None:
     """Put into a row the cells that reach down into it, and note those that reach below it."""
     column = 0
     for cell in [node for node in row if node.tag in {"td", "th"}]:
-        while (above := below.get(column, (0, "")))[0]:
+        while (above := below.get(column, (0, None)))[0]:
             cell.addprevious(_copy(row, above[1]))
             below[column] = (above[0] - 1, above[1])
             column += 1
-        words = " ".join("".join(cell.itertext()).split()) if is_one_line(cell) else ""
+        repeated = cell if is_one_line(cell) else None
         width, height = _span(cell, "colspan"), _span(cell, "rowspan")
         for extra in range(width):
-            below[column + extra] = (height - 1, words)
+            below[column + extra] = (height - 1, repeated)
             if extra:
-                cell.addnext(_copy(row, words))
+                cell.addnext(_copy(row, repeated))
         column += width
-    while (above := below.get(column, (0, "")))[0]:
+    while (above := below.get(column, (0, None)))[0]:
         row.append(_copy(row, above[1]))
         below[column] = (above[0] - 1, above[1])
         column += 1
@@ -84,7 +85,9 @@ def _span(cell: Any, name: str) -> int:
     return max(1, min(int(value), MAX_SPAN)) if value.isdecimal() else 1
 
 
-def _copy(row: Any, words: str) -> Any:
-    cell = row.makeelement("td", {})
-    cell.text = words
-    return cell
+def _copy(row: Any, cell: Any) -> Any:
+    if cell is None:
+        return row.makeelement("td", {})
+    copy = deepcopy(cell)
+    copy.tail = None
+    return copy

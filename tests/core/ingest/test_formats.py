@@ -17,7 +17,9 @@ from documents import (
     docx_with,
     pdf_of,
     write_docx,
+    write_docx_with_margins,
     write_epub,
+    write_numbered_docx,
     write_pdf,
     write_pptx,
     write_zip,
@@ -37,6 +39,7 @@ LONG = (
     "The mill stands at the head of the pond, and its gates were hung in May of the year nineteen hundred and "
     "sixty-three by men of the town, who had the timber brought from Ardmouth. Amos kept the gate book every day."
 )
+WORD = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
 HTML = """<!doctype html><html><head><title>The Mill</title><style>p {}</style><script>alert(1)</script></head><body>
 <h1>Report</h1><p>One <b>two</b>
   three&nbsp;four &amp; five.<br>Six.</p><!-- hidden --><ul><li>Horn<li><p>Pin</p></ul>
@@ -94,6 +97,66 @@ def test_a_docx_is_read_in_order_with_headings_lists_and_tables(read: Read, tmp_
         "The end & the signature."
     )
     assert (document.title, document.pages) == ("Report upon the Mill", ())
+
+
+SHAPES = (
+    f'xmlns:w="{WORD}" xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006" '
+    'xmlns:m="http://schemas.openxmlformats.org/officeDocument/2006/math" xmlns:v="urn:schemas-microsoft-com:vml"'
+)
+BOX = "<w:txbxContent><w:p><w:r><w:t>Boxed.</w:t></w:r></w:p></w:txbxContent>"
+
+
+@pytest.mark.parametrize(
+    ("inside", "text"),
+    [
+        (f"<w:r><w:t>A</w:t></w:r><w:r><w:drawing>{BOX}</w:drawing></w:r>", "A\n\nBoxed."),
+        (f"<w:r><w:t>A</w:t></w:r><w:r><w:pict><v:shape>{BOX}</v:shape></w:pict></w:r>", "A\n\nBoxed."),
+        (
+            "<w:r><w:t>A</w:t></w:r><w:r><mc:AlternateContent><mc:Choice Requires='wps'><w:drawing>"
+            f"{BOX}</w:drawing></mc:Choice><mc:Fallback><w:pict>{BOX}</w:pict></mc:Fallback></mc:AlternateContent></w:r>",
+            "A\n\nBoxed.",
+        ),
+        ("<w:r><w:t>B</w:t></w:r><w:r><w:rPr><w:vanish/></w:rPr><w:t>hidden</w:t></w:r>", "B"),
+        ("<w:r><w:t>B</w:t></w:r><w:del><w:r><w:delText>gone</w:delText></w:r></w:del>", "B"),
+        (
+            "<m:oMath><m:sSup><m:e><m:r><m:t>x</m:t></m:r></m:e><m:sup><m:r><m:t>2</m:t></m:r></m:sup></m:sSup></m:oMath>",
+            "x^2",
+        ),
+        (
+            "<m:oMathPara><m:oMath><m:rad><m:e><m:f><m:num><m:r><m:t>a+b</m:t></m:r></m:num><m:den><m:r><m:t>2</m:t>"
+            "</m:r></m:den></m:f></m:e></m:rad></m:oMath></m:oMathPara>",
+            "√((a+b)/2)",
+        ),
+    ],
+)
+def test_boxes_equations_and_hidden_words_of_a_docx_are_read_or_told(
+    read: Read, tmp_path: Path, resolve_allowed: str, text: str
+) -> None:
+    xml = f"<w:document {SHAPES}><w:body><w:p>{inside}</w:p></w:body></w:document>"
+    document = read(docx_with(tmp_path / "a.docx", xml))
+    assert document.text == text
+    assert bool(document.notice) == ("hidden" in resolve_allowed or "gone" in resolve_allowed)
+
+
+def test_headers_footers_and_comments_of_a_docx_are_read_once(read: Read, tmp_path: Path) -> None:
+    document = read(write_docx_with_margins(tmp_path / "a.docx"))
+    assert document.text == "Contract KX-4471\n\nText 10^6, 1998[4].\n\nPage of 2031\n\n[Comment by Bo: Check 12.]"
+
+
+@pytest.mark.parametrize(
+    ("form", "pattern", "labels"),
+    [
+        ("decimal", "%1.%2", ["1.", "1.1", "1.2", "2.", "2.1"]),
+        ("lowerLetter", "(%2)", ["1.", "(a)", "(b)", "2.", "(a)"]),
+        ("upperRoman", "Art. %1-%2", ["1.", "Art. 1-I", "Art. 1-II", "2.", "Art. 2-I"]),
+        ("decimalZero", "§ %2", ["1.", "§ 01", "§ 02", "2.", "§ 01"]),
+    ],
+)
+def test_numbers_that_word_computes_stand_before_their_clauses(
+    read: Read, tmp_path: Path, form: str, pattern: str, labels: list[str]
+) -> None:
+    document = read(write_numbered_docx(tmp_path / "a.docx", form, pattern))
+    assert document.text.split("\n\n") == [f"{label} Clause" for label in labels]
 
 
 def test_a_pptx_has_a_page_for_each_slide_with_tables_and_notes(read: Read, tmp_path: Path) -> None:
@@ -299,7 +362,6 @@ def test_entities_of_xml_are_neither_expanded_nor_fetched(read: Read, tmp_path: 
 
 
 CONTAINER_WITH_ENTITY = '<container><rootfile full-path="&l9;"/></container>'
-WORD = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
 
 
 def test_html_nested_without_end_is_refused_and_deep_nesting_is_read(read: Read, tmp_path: Path) -> None:
