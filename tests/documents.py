@@ -12,6 +12,8 @@ from docx.oxml import parse_xml
 from docx.oxml.ns import nsdecls
 from fpdf import FPDF
 from pptx import Presentation
+from pptx.chart.data import CategoryChartData
+from pptx.enum.chart import XL_CHART_TYPE
 from pptx.util import Inches
 
 CONTAINER = '<container><rootfiles><rootfile full-path="OEBPS/book.opf"/></rootfiles></container>'
@@ -99,6 +101,33 @@ def write_pptx(path: Path, slides: Sequence[str]) -> Path:
     table = slide.shapes.add_table(1, 2, Inches(1), Inches(1), Inches(2), Inches(1)).table
     table.cell(0, 0).text, table.cell(0, 1).text = "Pins", "14 pounds"
     slide.notes_slide.notes_text_frame.text = "Speak slowly."
+    show.save(str(path))
+    return path
+
+
+def write_deck(path: Path) -> Path:
+    """Boxes drawn bottom first, with raised characters; a hidden slide; a chart and a table with merged cells."""
+    show = Presentation()
+    first, hidden, last = (show.slides.add_slide(show.slide_layouts[6]) for _ in range(3))
+    for top, words in ((2, "Step 2."), (1, "Step 1.")):
+        first.shapes.add_textbox(0, Inches(top), Inches(3), Inches(1)).text_frame.text = words
+    line = first.shapes.add_textbox(0, Inches(3), Inches(3), Inches(1)).text_frame.paragraphs[0]
+    for words, baseline in (("2 × 10", 0), ("5", 30000), (", 1998", 0), ("4", 30000)):
+        run = line.add_run()
+        run.text = words
+        run.font._element.set("baseline", str(baseline))
+    hidden._element.set("show", "0")
+    hidden.shapes.add_textbox(0, 0, Inches(3), Inches(1)).text_frame.text = "Hidden."
+    data = CategoryChartData()
+    data.categories = ["2021", "2022"]
+    data.add_series("Orsk", (410, 388.5))
+    data.add_series("Alba", (1, 2))
+    chart = last.shapes.add_chart(XL_CHART_TYPE.COLUMN_CLUSTERED, 0, 0, Inches(3), Inches(3), data).chart
+    chart.has_title = True
+    chart.chart_title.text_frame.text = "Grain"
+    table = last.shapes.add_table(2, 2, 0, Inches(4), Inches(3), Inches(1)).table
+    table.cell(0, 0).text, table.cell(0, 1).text, table.cell(1, 0).text = "North", "Varga", "South"
+    table.cell(0, 1).merge(table.cell(1, 1))
     show.save(str(path))
     return path
 

@@ -11,6 +11,7 @@ from memorag_core.ingest.extract import Extract, extract_pages
 from memorag_core.ingest.marks import subscript, superscript
 
 A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
+CHART = "{http://schemas.openxmlformats.org/drawingml/2006/chart}"
 DIAGRAM = "{http://schemas.openxmlformats.org/drawingml/2006/diagram}"
 RELATIONSHIPS = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
 
@@ -23,7 +24,7 @@ def read(data: bytes, what: str, limit: int) -> Extract:
     slides = list(Presentation(io.BytesIO(data)).slides)
     hidden = [number for number, slide in enumerate(slides, 1) if _is_hidden(slide)]
     text, pages = extract_pages(("" if _is_hidden(slide) else _text_of(slide) for slide in slides), what, limit)
-    notice = f"Left out: {len(hidden):,} hidden slides ({', '.join(map(str, hidden[:20]))})." if hidden else ""
+    notice = f"Left out: hidden slides ({', '.join(map(str, hidden))})." if hidden else ""
     return Extract(text, pages=pages, notice=notice)
 
 
@@ -93,16 +94,22 @@ def _cell(table: Any, cell: Any) -> str:
 
 
 def _chart(chart: Any) -> str:
-    """The title of a chart, and its values as a table with a row for each category."""
+    """The title of a chart of any kind, and its values as a table with a row for each category."""
     title = chart.chart_title.text_frame.text if chart.has_title and chart.chart_title.has_text_frame else "Chart"
-    series = [one for plot in chart.plots for one in plot.series]
-    categories = next(([str(name) for name in plot.categories] for plot in chart.plots), [])
-    rows = [" | ".join(["", *(one.name for one in series)])]
-    for number in range(max([len(categories), *(len(list(one.values)) for one in series)])):
-        name = categories[number] if number < len(categories) else str(number + 1)
-        values = [list(one.values)[number] if number < len(list(one.values)) else None for one in series]
-        rows.append(" | ".join([name, *("" if value is None else f"{value:.15g}" for value in values)]))
-    return "\n".join([title, *rows])
+    series = list(chart._chartSpace.iter(f"{CHART}ser"))
+    names = [" ".join(_points(one, "tx").values()) for one in series]
+    categories = next((found for one in series if (found := _points(one, "cat", "xVal"))), {})
+    columns = [_points(one, "val", "yVal") for one in series]
+    numbers = sorted(set(categories).union(*columns))
+    rows = [[categories.get(n, str(n + 1)), *(column.get(n, "") for column in columns)] for n in numbers]
+    return "\n".join([title, *(" | ".join(row) for row in [["", *names], *rows])])
+
+
+def _points(series: Any, *names: str) -> dict[int, str]:
+    """The values under one of some elements of a series, by their number."""
+    holder = next((found for name in names if (found := series.find(f"{CHART}{name}")) is not None), None)
+    points = () if holder is None else holder.iter(f"{CHART}pt")
+    return {int(point.get("idx", 0)): point.findtext(f"{CHART}v") or "" for point in points}
 
 
 def _diagram(shape: Any) -> str:

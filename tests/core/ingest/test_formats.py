@@ -16,6 +16,8 @@ from documents import (
     chapter,
     docx_with,
     pdf_of,
+    picture,
+    write_deck,
     write_docx,
     write_docx_with_margins,
     write_epub,
@@ -30,6 +32,7 @@ from memorag_core.concurrency.cancellation import cancellable
 from memorag_core.errors import Cancelled, InputError
 from memorag_core.ingest.archive import MAX_ENTRIES, open_archive
 from memorag_core.ingest.html import reflow
+from memorag_core.ingest.pdf import reflow as flowed_pdf
 from memorag_core.ingest.sandbox import SandboxedReader
 from memorag_core.text.pages import join_pages, page_of
 
@@ -163,8 +166,20 @@ def test_a_pptx_has_a_page_for_each_slide_with_tables_and_notes(read: Read, tmp_
     document = read(write_pptx(tmp_path / "mill.pptx", ["The Mill\nIt stands.\nStill.", "The Pond\nIt is deep."]))
     assert texts(document) == [
         "The Mill\n\nIt stands.\nStill.",
-        "The Pond\n\nIt is deep.\n\nPins | 14 pounds\n\nNotes: Speak slowly.",
+        "The Pond\n\nPins | 14 pounds\n\nIt is deep.\n\nNotes: Speak slowly.",
     ]
+
+
+def test_charts_merged_cells_order_and_marks_of_slides_are_read_and_hidden_slides_told(
+    read: Read, tmp_path: Path
+) -> None:
+    document = read(write_deck(tmp_path / "deck.pptx"))
+    assert texts(document) == [
+        "Step 1.\n\nStep 2.\n\n2 × 10^5, 1998[4]",
+        "",
+        "Grain\n | Orsk | Alba\n2021 | 410 | 1\n2022 | 388.5 | 2\n\nNorth | Varga\nSouth | Varga",
+    ]
+    assert document.notice == "Left out: hidden slides (2)."
 
 
 def test_an_epub_has_a_page_for_each_chapter_in_reading_order(read: Read, tmp_path: Path) -> None:
@@ -271,8 +286,58 @@ def test_a_folder_of_all_formats_is_one_list_in_order(tmp_path: Path) -> None:
 
 def test_pages_without_text_are_told_and_keep_the_numbers_of_the_others(read: Read, tmp_path: Path) -> None:
     document = read(write_pdf(tmp_path / "mixed.pdf", ["One.", "", "Three."]))
-    assert document.notice.startswith("1 of 3 pages are pictures without text (2); to have them read, run OCR")
+    assert document.notice.startswith(
+        "1 of 3 pages are pictures without text or with no more than a stamp (2); to have them read, run OCR"
+    )
     assert page_of(document.pages, document.text.index("Three")) == 3
+
+
+@pytest.mark.parametrize("stamp", ["BRAN-000001", "Received 3 May 1921, clerk's office", "7"])
+def test_a_picture_of_a_page_with_a_stamp_counts_as_scanned(read: Read, tmp_path: Path, stamp: str) -> None:
+    from fpdf import FPDF
+
+    pdf = FPDF()
+    pdf.set_font("Helvetica", size=8)
+    pdf.add_page()
+    pdf.image(picture(), 0, 0, 210, 297)
+    pdf.text(150, 290, stamp)
+    pdf.output(str(tmp_path / "a.pdf"))
+    document = read(tmp_path / "a.pdf")
+    assert document.text == stamp
+    assert document.notice.startswith("1 of 1 pages are pictures")
+
+
+def test_fields_and_notes_of_a_pdf_stand_behind_the_text_of_their_page(read: Read, tmp_path: Path) -> None:
+    boxes = (
+        b"<< /Type /Annot /Subtype /Widget /FT /Tx /T (applicant) /V (Ingrid) /Rect [0 0 9 9] >>",
+        b"<< /Type /Annot /Subtype /Widget /FT /Btn /T (insured) /V /Yes /AS /Yes /Rect [0 9 9 19] >>",
+        b"<< /Type /Annot /Subtype /Text /Contents (Approved on 3 March.) /Rect [0 20 9 29] >>",
+        b"<< /Type /Annot /Subtype /FreeText /Contents (STAMP: 85 paid) /Rect [0 30 9 39] >>",
+        b"<< /Type /Annot /Subtype /Link /Contents (no words of the page) /Rect [0 40 9 49] >>",
+    )
+    page = b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 99 99] /Annots [4 0 R 5 0 R 6 0 R 7 0 R 8 0 R] >>"
+    form = b"<< /Type /Catalog /Pages 2 0 R /AcroForm << /Fields [4 0 R 5 0 R] >> >>"
+    (tmp_path / "a.pdf").write_bytes(pdf_of(form, b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>", page, *boxes))
+    assert read(tmp_path / "a.pdf").text.splitlines() == [
+        "[Field applicant: Ingrid]",
+        "[Field insured: yes]",
+        "[Note: Approved on 3 March.]",
+        "[Note: STAMP: 85 paid]",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lines", "text"),
+    [
+        ("the embank\ufffe\r\nment", "the embankment"),
+        ("a well\ufffe\r\nknown sluice", "a well-known sluice"),
+        ("so long-term.\nThe long\ufffe\nterm", "so long-term. The long-term"),
+        ("历时九年才完\n工，耗资总", "历时九年才完工，耗资总"),
+        ("南の防\n波堤は", "南の防波堤は"),
+    ],
+)
+def test_words_that_lines_broke_are_whole_again(lines: str, text: str) -> None:
+    assert flowed_pdf(lines) == text
 
 
 def test_a_scan_is_refused_with_what_makes_it_readable(read: Read, tmp_path: Path) -> None:
