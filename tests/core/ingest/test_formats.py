@@ -340,6 +340,60 @@ def test_words_that_lines_broke_are_whole_again(lines: str, text: str) -> None:
     assert flowed_pdf(lines) == text
 
 
+NOTEBOOK = (
+    '{"cells": [{"cell_type": "markdown", "source": ["# Mill"]}, {"cell_type": "code", "source": "1+1", "outputs": '
+    '[{"data": {"text/plain": ["2"]}}, {"data": {"image/png": "x"}}]}]}'
+)
+MAIL = (
+    "From: Ann <a@b.c>\nSubject: =?utf-8?q?Caf=C3=A9?=\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=x\n\n"
+    "--x\nContent-Type: text/html; charset=iso-8859-1\n\n<p>Pays 10<sup>3</sup>.\n--x\nContent-Type: image/png\n"
+    "Content-Disposition: attachment; filename=plan.png\n\nx\n--x--\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "text", "notice"),
+    [
+        (
+            "a.csv",
+            'Vessel,Owner,Remark\nAlba,,"laid\nup, 1988"\n',
+            "Vessel | Owner | Remark\nAlba |  | laid up, 1988",
+            "",
+        ),
+        ("a.csv", "Port;Tiefe\nOrsk;7,5\nAlba;9,1\n", "Port | Tiefe\nOrsk | 7,5\nAlba | 9,1", ""),
+        ("a.tsv", "A\tB\n1\t2\n", "A | B\n1 | 2", ""),
+        (
+            "a.vtt",
+            "WEBVTT\n\n1\n00:01.000 --> 00:02.000\n<v Ann>The <b>gate</b>\nis shut.\n",
+            "Ann: The gate is shut.",
+            "",
+        ),
+        (
+            "a.srt",
+            "1\r\n00:00:01,000 --> 00:00:02,000\r\n<i>Hi.</i>\r\n\r\n2\r\n00:00:03,0 --> 00:00:04,0\r\nBye.",
+            "Hi.\nBye.",
+            "",
+        ),
+        ("a.json", '{"valve": [1, 2]}', '{"valve": [1, 2]}', ""),
+        ("a.ipynb", NOTEBOOK, "# Mill\n\n```\n1+1\n```\n\nOutput:\n2", "Left out: pictures that cells put out (1)."),
+        (
+            "a.eml",
+            MAIL,
+            "From: Ann <a@b.c>\nSubject: Café\n\nPays 10^3.",
+            "Left out: attachments (plan.png). Save them",
+        ),
+    ],
+)
+def test_tables_captions_notebooks_and_mail_are_read(
+    read: Read, tmp_path: Path, name: str, content: str, text: str, notice: str
+) -> None:
+    (tmp_path / name).write_bytes(content.encode())
+    document = read(tmp_path / name)
+    assert document.text == text
+    assert document.notice.startswith(notice)
+    assert bool(document.notice) == bool(notice)
+
+
 def test_a_scan_is_refused_with_what_makes_it_readable(read: Read, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"scan\.pdf has no text: its 2 pages are pictures; run OCR .*ocrmypdf"):
         read(write_pdf(tmp_path / "scan.pdf", ["", ""]))
