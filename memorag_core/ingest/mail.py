@@ -18,9 +18,9 @@ def read(data: bytes, what: str, limit: int) -> Extract:
     body = message.get_body(("plain", "html"))
     words = ""
     if body is not None:
-        content = body.get_payload(decode=True) or b""
+        content = body.get_payload(decode=True)
         is_html = body.get_content_type() == "text/html"
-        if is_html and not body.get_content_charset():
+        if is_html and isinstance(content, bytes) and not body.get_content_charset():
             words = reflow(decoded_page(content, what)[0], what, whole=True).text
         else:
             words = body.get_content()
