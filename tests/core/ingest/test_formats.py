@@ -345,8 +345,8 @@ NOTEBOOK = (
     '[{"data": {"text/plain": ["2"]}}, {"data": {"image/png": "x"}}]}]}'
 )
 MAIL = (
-    "From: Ann <a@b.c>\nSubject: =?utf-8?q?Caf=C3=A9?=\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=x\n\n"
-    "--x\nContent-Type: text/html; charset=iso-8859-1\n\n<p>Pays 10<sup>3</sup>.\n--x\nContent-Type: image/png\n"
+    "From: Ann\nSubject: =?utf-8?q?Caf=C3=A9?=\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=x\n"
+    "\n--x\nContent-Type: text/html; charset=iso-8859-1\n\n<p>Pays 10<sup>3</sup>.\n--x\nContent-Type: image/png\n"
     "Content-Disposition: attachment; filename=plan.png\n\nx\n--x--\n"
 )
 
@@ -379,7 +379,7 @@ MAIL = (
         (
             "a.eml",
             MAIL,
-            "From: Ann <a@b.c>\nSubject: Café\n\nPays 10^3.",
+            "From: Ann\nSubject: Café\n\nPays 10^3.",
             "Left out: attachments (plan.png). Save them",
         ),
     ],
