@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from docx import Document as Word
+from docx.oxml import parse_xml
+from docx.oxml.ns import nsdecls
 from fpdf import FPDF
 from pptx import Presentation
+from pptx.chart.data import CategoryChartData
+from pptx.enum.chart import XL_CHART_TYPE
 from pptx.util import Inches
 
 CONTAINER = '<container><rootfiles><rootfile full-path="OEBPS/book.opf"/></rootfiles></container>'
@@ -56,6 +60,38 @@ def write_docx(path: Path) -> Path:
     return path
 
 
+def write_docx_with_margins(path: Path) -> Path:
+    """A header, a footer, a comment, a power and the mark of a note."""
+    word = Word()
+    word.sections[0].header.paragraphs[0].text = "Contract KX-4471"
+    word.sections[0].footer.paragraphs[0].text = "Page of 2031"
+    paragraph = word.add_paragraph("Text 10")
+    paragraph.add_run("6").font.superscript = True
+    paragraph.add_run(", 1998")
+    paragraph.add_run("4").font.superscript = True
+    paragraph.add_run(".")
+    word.add_comment(paragraph.runs, text="Check 12.", author="Bo", initials="B")
+    word.save(str(path))
+    return path
+
+
+def write_numbered_docx(path: Path, form: str, pattern: str) -> Path:
+    """Clauses on two levels, numbered by Word; the lower level in the form and pattern given."""
+    word = Word()
+    numbering = word.part.numbering_part._element
+    levels = "".join(
+        f'<w:lvl w:ilvl="{level}"><w:start w:val="1"/><w:numFmt w:val="{kind}"/><w:lvlText w:val="{shape}"/></w:lvl>'
+        for level, kind, shape in ((0, "decimal", "%1."), (1, form, pattern))
+    )
+    numbering.insert(0, parse_xml(f'<w:abstractNum {nsdecls("w")} w:abstractNumId="77">{levels}</w:abstractNum>'))
+    numbering.append(parse_xml(f'<w:num {nsdecls("w")} w:numId="77"><w:abstractNumId w:val="77"/></w:num>'))
+    for level in (0, 1, 1, 0, 1):
+        number = f'<w:numPr {nsdecls("w")}><w:ilvl w:val="{level}"/><w:numId w:val="77"/></w:numPr>'
+        word.add_paragraph("Clause")._p.get_or_add_pPr().append(parse_xml(number))
+    word.save(str(path))
+    return path
+
+
 def write_pptx(path: Path, slides: Sequence[str]) -> Path:
     """A slide for each text, the first line its title; notes and a table on the last."""
     show = Presentation()
@@ -69,7 +105,34 @@ def write_pptx(path: Path, slides: Sequence[str]) -> Path:
     return path
 
 
-def write_epub(path: Path, chapters: Sequence[str], **more: str) -> Path:
+def write_deck(path: Path) -> Path:
+    """Boxes drawn bottom first, with raised characters; a hidden slide; a chart and a table with merged cells."""
+    show = Presentation()
+    first, hidden, last = (show.slides.add_slide(show.slide_layouts[6]) for _ in range(3))
+    for top, words in ((2, "Step 2."), (1, "Step 1.")):
+        first.shapes.add_textbox(0, Inches(top), Inches(3), Inches(1)).text_frame.text = words
+    line = first.shapes.add_textbox(0, Inches(3), Inches(3), Inches(1)).text_frame.paragraphs[0]
+    for words, baseline in (("2 × 10", 0), ("5", 30000), (", 1998", 0), ("4", 30000)):
+        run = line.add_run()
+        run.text = words
+        run.font._element.set("baseline", str(baseline))
+    hidden._element.set("show", "0")
+    hidden.shapes.add_textbox(0, 0, Inches(3), Inches(1)).text_frame.text = "Hidden."
+    data = CategoryChartData()
+    data.categories = ["2021", "2022"]
+    data.add_series("Orsk", (410, 388.5))
+    data.add_series("Alba", (1, 2))
+    chart = last.shapes.add_chart(XL_CHART_TYPE.COLUMN_CLUSTERED, 0, 0, Inches(3), Inches(3), data).chart
+    chart.has_title = True
+    chart.chart_title.text_frame.text = "Grain"
+    table = last.shapes.add_table(2, 2, 0, Inches(4), Inches(3), Inches(1)).table
+    table.cell(0, 0).text, table.cell(0, 1).text, table.cell(1, 0).text = "North", "Varga", "South"
+    table.cell(0, 1).merge(table.cell(1, 1))
+    show.save(str(path))
+    return path
+
+
+def write_epub(path: Path, chapters: Sequence[str | bytes], **more: str) -> Path:
     """A book of XHTML chapters, in an order that is not that of their names; `more` are further files."""
     names = [f"z{len(chapters) - number} x.xhtml" for number in range(len(chapters))]
     items = "".join(
@@ -82,7 +145,7 @@ def write_epub(path: Path, chapters: Sequence[str], **more: str) -> Path:
         '<dc:title xmlns:dc="http://purl.org/dc/elements/1.1/">The Mill &amp; the Pond</dc:title></metadata>'
         f"<manifest>{items}</manifest><spine>{order}</spine></package>"
     )
-    files = {"META-INF/container.xml": CONTAINER, "OEBPS/book.opf": book}
+    files: dict[str, str | bytes] = {"META-INF/container.xml": CONTAINER, "OEBPS/book.opf": book}
     files |= {f"OEBPS/{name}": chapter for name, chapter in zip(names, chapters, strict=True)}
     return write_zip(path, files | more)
 
@@ -93,7 +156,7 @@ def chapter(text: str) -> str:
     )
 
 
-def write_zip(path: Path, files: dict[str, str]) -> Path:
+def write_zip(path: Path, files: Mapping[str, str | bytes]) -> Path:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in files.items():
             archive.writestr(name, content)

@@ -5,9 +5,8 @@ They have no pages: where a page ends is decided by whoever lays them out.
 
 from __future__ import annotations
 
-import io
-
 from memorag_core.ingest.archive import open_archive
+from memorag_core.ingest.docx_parts import Counted, prepared
 from memorag_core.ingest.extract import Extract, extract_pages
 from memorag_core.ingest.html import reflow
 
@@ -16,9 +15,11 @@ def read(data: bytes, what: str, limit: int) -> Extract:
     """The text of a DOCX file, without its pictures."""
     import mammoth
 
-    open_archive(data, what).close()
+    counted = Counted()
+    with open_archive(data, what) as archive:
+        whole = prepared(archive, counted)
     without = mammoth.images.img_element(lambda image: {})
-    html = mammoth.convert_to_html(io.BytesIO(data), convert_image=without, external_file_access=False).value
-    _, text = reflow(html, what)
-    text, _ = extract_pages([text], what, limit)
-    return Extract(text)
+    html = mammoth.convert_to_html(whole, convert_image=without, external_file_access=False).value
+    page = reflow(html, what, whole=True)
+    text, _ = extract_pages([page.text], what, limit)
+    return Extract(text, notice=counted.notice())

@@ -12,7 +12,7 @@ from zipfile import ZipFile
 from memorag_core.errors import InputError
 from memorag_core.ingest.archive import open_archive
 from memorag_core.ingest.extract import Extract, extract_pages
-from memorag_core.ingest.html import reflow
+from memorag_core.ingest.html import decoded_page, left_out_notice, reflow
 
 CONTAINER = "META-INF/container.xml"
 ENCRYPTION = "META-INF/encryption.xml"
@@ -30,8 +30,9 @@ def read(data: bytes, what: str, limit: int) -> Extract:
         title, chapters = _contents(archive, what)
         if _check_encryption(archive).intersection(chapters):
             raise InputError(f"{what} is protected by its seller (DRM), so its text cannot be read. Give an open copy.")
-        text, pages = extract_pages(_texts(archive, chapters, what), what, limit)
-    return Extract(text, title=title, pages=pages)
+        left_out: list[int] = []
+        text, pages = extract_pages(_texts(archive, chapters, what, left_out), what, limit)
+    return Extract(text, title=title, pages=pages, notice=left_out_notice(sum(left_out)))
 
 
 def _contents(archive: ZipFile, what: str) -> tuple[str, list[str]]:
@@ -49,10 +50,12 @@ def _contents(archive: ZipFile, what: str) -> tuple[str, list[str]]:
     return title.strip(), [posixpath.normpath(posixpath.join(folder, unquote(name))) for name in order]
 
 
-def _texts(archive: ZipFile, chapters: list[str], what: str) -> Iterator[str]:
+def _texts(archive: ZipFile, chapters: list[str], what: str, left_out: list[int]) -> Iterator[str]:
     for name in chapters:
-        html = archive.read(name).decode("utf-8-sig", errors="replace")
-        yield reflow(_SELF_CLOSED.sub(r"<\1\2></\1>", html), f"{what} ({name})")[1]
+        html, _ = decoded_page(archive.read(name), f"{what} ({name})")
+        page = reflow(_SELF_CLOSED.sub(r"<\1\2></\1>", html), f"{what} ({name})", whole=True)
+        left_out.append(page.left_out)
+        yield page.text
 
 
 def _check_encryption(archive: ZipFile) -> set[str]:

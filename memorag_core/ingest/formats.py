@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from memorag_core.errors import InputError
-from memorag_core.ingest import docx, epub, html, pdf, plain, pptx
+from memorag_core.ingest import captions, docx, epub, html, mail, notebook, pdf, plain, pptx, tables
 from memorag_core.ingest.extract import BYTES_A_CHARACTER, MAX_FILE, Reader, too_large
 
 OFFICE = "application/vnd.openxmlformats-officedocument"
@@ -32,6 +32,9 @@ class Format:
 
 
 PLAIN = Format(plain.read, ("text/plain", "text/markdown", "text/x-rst"), is_plain=True)
+CAPTIONS = Format(captions.read, ("text/vtt", "application/x-subrip"))
+TABLE = Format(tables.read, ("text/csv", "text/tab-separated-values"))
+JSON = Format(plain.read, ("application/json", "application/jsonl", "application/x-ndjson"), is_plain=True)
 HTML = Format(html.read, ("text/html", "application/xhtml+xml"))
 FORMATS = {
     ".txt": PLAIN,
@@ -39,6 +42,14 @@ FORMATS = {
     ".md": PLAIN,
     ".markdown": PLAIN,
     ".rst": PLAIN,
+    ".json": JSON,
+    ".jsonl": JSON,
+    ".csv": TABLE,
+    ".tsv": TABLE,
+    ".vtt": CAPTIONS,
+    ".srt": CAPTIONS,
+    ".eml": Format(mail.read, ("message/rfc822",)),
+    ".ipynb": Format(notebook.read, ("application/x-ipynb+json",)),
     ".html": HTML,
     ".htm": HTML,
     ".xhtml": HTML,

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
 from memorag_core.errors import InputError
 from memorag_core.ingest.extract import Extract, extract_pages
+from memorag_core.ingest.pdf_fields import texts_of_annotations
 
 MAX_PAGES = 20_000
 WRONG_PASSWORD = 4
 FULL_LINE = 0.8
+STAMP = 120
+"""Characters at most on a page that counts as scanned: a stamp, a number, a line that a scanner adds."""
+COVERED = 0.6
+COMPOUND = {"well", "self", "non", "half", "ex", "anti", "semi", "quasi", "vice", "all", "ill", "cross", "co"}
 ADVICE = "run OCR over it first, for example: ocrmypdf FILE read.pdf"
 
 _HYPHEN = re.compile("[\ufffe\x02\xad]\r?\n?")
+_BROKEN = re.compile("(\\w+)[\ufffe\x02\xad]\r?\n?(\\w+)")
+_CJK = re.compile("[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef]{2}")
 _ITEM = re.compile(r"\s*(?:[-–•*▪◦]|\(?\d{1,3}[.)]|[a-z]\))\s")
 
 
@@ -44,41 +52,73 @@ def read(data: bytes, what: str, limit: int) -> Extract:
 
 
 def reflow(text: str) -> str:
-    """The text of a page with the lines of a paragraph joined.
+    """Join the lines of a paragraph.
 
     A line that fills the page's width goes on in the next one, unless that begins a list item.
     """
-    lines = [line.strip() for line in _HYPHEN.sub("", text).splitlines()]
-    longest = max(map(len, lines), default=0)
+    lines = [line.strip() for line in _mended(text).splitlines()]
+    widths = [_width(line) for line in lines]
+    longest = max(widths, default=0)
     out: list[str] = []
     goes_on = False
-    for line in lines:
+    for line, width in zip(lines, widths, strict=True):
         if goes_on and line and not _ITEM.match(line):
-            out.append(line if out[-1].endswith("-") else f" {line}")
+            between = "" if out[-1].endswith("-") or _CJK.match(out[-1][-1:] + line[:1]) else " "
+            out.append(between + line)
         else:
             out.append(f"\n{line}")
-        goes_on = len(line) >= FULL_LINE * longest
+        goes_on = width >= FULL_LINE * longest
     return "".join(out).strip()
+
+
+def _mended(text: str) -> str:
+    """Words that a line's end broke are whole again; a compound that keeps its hyphen elsewhere keeps it here."""
+
+    def joined(match: re.Match[str]) -> str:
+        first, second = match.group(1), match.group(2)
+        compound = first.lower() in COMPOUND or re.search(rf"\b{re.escape(first)}-{re.escape(second)}\b", text, re.I)
+        return f"{first}-{second}" if compound else f"{first}{second}"
+
+    return _HYPHEN.sub("", _BROKEN.sub(joined, text))
+
+
+def _width(line: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in line)
 
 
 def _texts(document: Any, scanned: list[int]) -> Iterator[str]:
     """The text of each page; numbers of those that have a picture instead are noted."""
-    from pypdfium2.raw import FPDF_PAGEOBJ_IMAGE
-
     for number in range(len(document)):
         page = document[number]
-        text = reflow(page.get_textpage().get_text_bounded())
-        if not text and next(page.get_objects(filter=[FPDF_PAGEOBJ_IMAGE]), None) is not None:
+        words = page.get_textpage()
+        text = reflow(words.get_text_range() if page.get_rotation() else words.get_text_bounded())
+        if _is_scanned(page, text):
             scanned.append(number + 1)
+        beside = texts_of_annotations(page)
         page.close()
-        yield text
+        yield "\n".join([text, *beside]) if beside else text
+
+
+def _is_scanned(page: Any, text: str) -> bool:
+    """True for a picture without text, or one that covers the page with next to none, as a stamp or a number."""
+    from pypdfium2.raw import FPDF_PAGEOBJ_IMAGE
+
+    if len(text) > STAMP:
+        return False
+    width, height = page.get_mediabox()[2:]
+    for picture in page.get_objects(filter=[FPDF_PAGEOBJ_IMAGE]):
+        left, bottom, right, top = picture.get_bounds()
+        if not text or (right - left) * (top - bottom) >= COVERED * width * height:
+            return True
+    return False
 
 
 def _notice(scanned: list[int], pages: int) -> str:
     if not scanned:
         return ""
     first = ", ".join(map(str, scanned[:5])) + (" …" if len(scanned) > 5 else "")
-    return f"{len(scanned):,} of {pages:,} pages are pictures without text ({first}); to have them read, {ADVICE}"
+    listed = f"{len(scanned):,} of {pages:,} pages are pictures without text or with no more than a stamp ({first})"
+    return f"{listed}; to have them read, {ADVICE}"
 
 
 def _cannot_open(what: str, error: Any) -> InputError:

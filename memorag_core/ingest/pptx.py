@@ -1,4 +1,4 @@
-"""Presentations: each slide is a page, with its tables and the speaker's notes."""
+"""Presentations: each slide is a page, with its tables, charts, diagrams, pictures' texts and the speaker's notes."""
 
 from __future__ import annotations
 
@@ -8,29 +8,124 @@ from typing import Any
 
 from memorag_core.ingest.archive import open_archive
 from memorag_core.ingest.extract import Extract, extract_pages
+from memorag_core.ingest.marks import subscript, superscript
+
+A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
+CHART = "{http://schemas.openxmlformats.org/drawingml/2006/chart}"
+DIAGRAM = "{http://schemas.openxmlformats.org/drawingml/2006/diagram}"
+RELATIONSHIPS = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
 
 
 def read(data: bytes, what: str, limit: int) -> Extract:
-    """The text of a PPTX file."""
+    """Read the text of a PPTX file; hidden slides are left out, and told."""
     from pptx import Presentation
 
     open_archive(data, what).close()
-    text, pages = extract_pages(map(_text_of, Presentation(io.BytesIO(data)).slides), what, limit)
-    return Extract(text, pages=pages)
+    slides = list(Presentation(io.BytesIO(data)).slides)
+    hidden = [number for number, slide in enumerate(slides, 1) if _is_hidden(slide)]
+    text, pages = extract_pages(("" if _is_hidden(slide) else _text_of(slide) for slide in slides), what, limit)
+    notice = f"Left out: hidden slides ({', '.join(map(str, hidden))})." if hidden else ""
+    return Extract(text, pages=pages, notice=notice)
+
+
+def _is_hidden(slide: Any) -> bool:
+    return slide._element.get("show") in {"0", "false"}
 
 
 def _text_of(slide: Any) -> str:
     texts = [text.replace("\v", "\n").strip() for text in _texts(slide.shapes)]
     if slide.has_notes_slide and slide.notes_slide.notes_text_frame is not None:
-        notes = slide.notes_slide.notes_text_frame.text.strip()
+        notes = _words(slide.notes_slide.notes_text_frame).strip()
         texts.append(f"Notes: {notes}" if notes else "")
     return "\n\n".join(filter(None, texts))
 
 
 def _texts(shapes: Iterable[Any]) -> Iterator[str]:
-    for shape in shapes:
+    """The text of each shape as a reader meets them: the title, then from top to bottom and left to right."""
+    for shape in sorted(shapes, key=_place):
         if shape.has_text_frame:
-            yield shape.text_frame.text
+            yield _words(shape.text_frame)
         if shape.has_table:
-            yield "\n".join(" | ".join(cell.text for cell in row.cells) for row in shape.table.rows)
+            yield "\n".join(" | ".join(_cell(shape.table, cell) for cell in row.cells) for row in shape.table.rows)
+        if getattr(shape, "has_chart", False):
+            yield _chart(shape.chart)
+        yield _diagram(shape)
+        yield _alt_text(shape)
         yield from _texts(getattr(shape, "shapes", ()))  # a group
+
+
+def _place(shape: Any) -> tuple[bool, int, int]:
+    is_title = shape.is_placeholder and shape.placeholder_format.type in {1, 3}
+    if shape.shape_type == 6:  # a group may tell no place but that of what is in it
+        places = [_place(inner) for inner in shape.shapes]
+        return min(places) if places else (True, 0, 0)
+    return not is_title, shape.top or 0, shape.left or 0
+
+
+def _words(frame: Any) -> str:
+    """The paragraphs of a frame, with what is raised or lowered written so."""
+    return "\n".join(_line(paragraph) for paragraph in frame.paragraphs)
+
+
+def _line(paragraph: Any) -> str:
+    out = ""
+    for node in paragraph._p:
+        if node.tag == f"{A}br":
+            out += "\n"
+        words = "".join(part.text or "" for part in node.iter(f"{A}t"))
+        properties = node.find(f"{A}rPr")
+        baseline = 0 if properties is None else int((properties.get("baseline") or "0").rstrip("%") or 0)
+        if properties is not None and (properties.get("strike") or "noStrike") != "noStrike":
+            continue
+        out += superscript(out, words) if baseline > 0 else subscript(words) if baseline < 0 else words
+    return out
+
+
+def _cell(table: Any, cell: Any) -> str:
+    """The words of a cell on one line; where cells are merged, those of the first, in each."""
+    if cell.is_spanned:
+        cells = {(r, c): table.cell(r, c) for r in range(len(table.rows)) for c in range(len(table.columns))}
+        row, column = next(place for place, other in cells.items() if other._tc is cell._tc)
+        for (r, c), origin in cells.items():
+            reach = (r + origin.span_height, c + origin.span_width) if origin.is_merge_origin else (r, c)
+            if r <= row < reach[0] and c <= column < reach[1]:
+                return _cell(table, origin)
+    return " ".join(_words(cell.text_frame).split())
+
+
+def _chart(chart: Any) -> str:
+    """The title of a chart of any kind, and its values as a table with a row for each category."""
+    title = chart.chart_title.text_frame.text if chart.has_title and chart.chart_title.has_text_frame else "Chart"
+    series = list(chart._chartSpace.iter(f"{CHART}ser"))
+    names = [" ".join(_points(one, "tx").values()) for one in series]
+    categories = next((found for one in series if (found := _points(one, "cat", "xVal"))), {})
+    columns = [_points(one, "val", "yVal") for one in series]
+    numbers = sorted(set(categories).union(*columns))
+    rows = [[categories.get(n, str(n + 1)), *(column.get(n, "") for column in columns)] for n in numbers]
+    return "\n".join([title, *(" | ".join(row) for row in [["", *names], *rows])])
+
+
+def _points(series: Any, *names: str) -> dict[int, str]:
+    """The values under one of some elements of a series, by their number."""
+    holder = next((found for name in names if (found := series.find(f"{CHART}{name}")) is not None), None)
+    points = () if holder is None else holder.iter(f"{CHART}pt")
+    return {int(point.get("idx", 0)): point.findtext(f"{CHART}v") or "" for point in points}
+
+
+def _diagram(shape: Any) -> str:
+    """The words of the nodes of SmartArt, a line each."""
+    from lxml import etree
+
+    ids = next(shape._element.iter(f"{DIAGRAM}relIds"), None)
+    if ids is None:
+        return ""
+    part = shape.part.related_part(ids.get(f"{RELATIONSHIPS}dm"))
+    root = etree.fromstring(part.blob, etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False))
+    nodes = ("".join(text.text or "" for text in node.iter(f"{A}t")) for node in root.iter(f"{DIAGRAM}pt"))
+    return "\n".join(filter(None, nodes))
+
+
+def _alt_text(shape: Any) -> str:
+    properties = next(shape._element.iter("{*}cNvPr"), None)
+    words = "" if properties is None else (properties.get("descr") or "").strip()
+    return f"[Image: {words}]" if words and shape.shape_type == 13 else ""

@@ -16,8 +16,12 @@ from documents import (
     chapter,
     docx_with,
     pdf_of,
+    picture,
+    write_deck,
     write_docx,
+    write_docx_with_margins,
     write_epub,
+    write_numbered_docx,
     write_pdf,
     write_pptx,
     write_zip,
@@ -28,6 +32,7 @@ from memorag_core.concurrency.cancellation import cancellable
 from memorag_core.errors import Cancelled, InputError
 from memorag_core.ingest.archive import MAX_ENTRIES, open_archive
 from memorag_core.ingest.html import reflow
+from memorag_core.ingest.pdf import reflow as flowed_pdf
 from memorag_core.ingest.sandbox import SandboxedReader
 from memorag_core.text.pages import join_pages, page_of
 
@@ -37,6 +42,7 @@ LONG = (
     "The mill stands at the head of the pond, and its gates were hung in May of the year nineteen hundred and "
     "sixty-three by men of the town, who had the timber brought from Ardmouth. Amos kept the gate book every day."
 )
+WORD = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
 HTML = """<!doctype html><html><head><title>The Mill</title><style>p {}</style><script>alert(1)</script></head><body>
 <h1>Report</h1><p>One <b>two</b>
   three&nbsp;four &amp; five.<br>Six.</p><!-- hidden --><ul><li>Horn<li><p>Pin</p></ul>
@@ -96,12 +102,84 @@ def test_a_docx_is_read_in_order_with_headings_lists_and_tables(read: Read, tmp_
     assert (document.title, document.pages) == ("Report upon the Mill", ())
 
 
+SHAPES = (
+    f'xmlns:w="{WORD}" xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006" '
+    'xmlns:m="http://schemas.openxmlformats.org/officeDocument/2006/math" xmlns:v="urn:schemas-microsoft-com:vml"'
+)
+BOX = "<w:txbxContent><w:p><w:r><w:t>Boxed.</w:t></w:r></w:p></w:txbxContent>"
+
+
+@pytest.mark.parametrize(
+    ("inside", "text"),
+    [
+        (f"<w:r><w:t>A</w:t></w:r><w:r><w:drawing>{BOX}</w:drawing></w:r>", "A\n\nBoxed."),
+        (f"<w:r><w:t>A</w:t></w:r><w:r><w:pict><v:shape>{BOX}</v:shape></w:pict></w:r>", "A\n\nBoxed."),
+        (
+            "<w:r><w:t>A</w:t></w:r><w:r><mc:AlternateContent><mc:Choice Requires='wps'><w:drawing>"
+            f"{BOX}</w:drawing></mc:Choice><mc:Fallback><w:pict>{BOX}</w:pict></mc:Fallback></mc:AlternateContent></w:r>",
+            "A\n\nBoxed.",
+        ),
+        ("<w:r><w:t>B</w:t></w:r><w:r><w:rPr><w:vanish/></w:rPr><w:t>hidden</w:t></w:r>", "B"),
+        ("<w:r><w:t>B</w:t></w:r><w:del><w:r><w:delText>gone</w:delText></w:r></w:del>", "B"),
+        (
+            "<m:oMath><m:sSup><m:e><m:r><m:t>x</m:t></m:r></m:e><m:sup><m:r><m:t>2</m:t></m:r></m:sup></m:sSup></m:oMath>",
+            "x^2",
+        ),
+        (
+            "<m:oMathPara><m:oMath><m:rad><m:e><m:f><m:num><m:r><m:t>a+b</m:t></m:r></m:num><m:den><m:r><m:t>2</m:t>"
+            "</m:r></m:den></m:f></m:e></m:rad></m:oMath></m:oMathPara>",
+            "√((a+b)/2)",
+        ),
+    ],
+)
+def test_boxes_equations_and_hidden_words_of_a_docx_are_read_or_told(
+    read: Read, tmp_path: Path, resolve_allowed: str, text: str
+) -> None:
+    xml = f"<w:document {SHAPES}><w:body><w:p>{inside}</w:p></w:body></w:document>"
+    document = read(docx_with(tmp_path / "a.docx", xml))
+    assert document.text == text
+    assert bool(document.notice) == ("hidden" in resolve_allowed or "gone" in resolve_allowed)
+
+
+def test_headers_footers_and_comments_of_a_docx_are_read_once(read: Read, tmp_path: Path) -> None:
+    document = read(write_docx_with_margins(tmp_path / "a.docx"))
+    assert document.text == "Contract KX-4471\n\nText 10^6, 1998[4].\n\nPage of 2031\n\n[Comment by Bo: Check 12.]"
+
+
+@pytest.mark.parametrize(
+    ("form", "pattern", "labels"),
+    [
+        ("decimal", "%1.%2", ["1.", "1.1", "1.2", "2.", "2.1"]),
+        ("lowerLetter", "(%2)", ["1.", "(a)", "(b)", "2.", "(a)"]),
+        ("upperRoman", "Art. %1-%2", ["1.", "Art. 1-I", "Art. 1-II", "2.", "Art. 2-I"]),
+        ("decimalZero", "§ %2", ["1.", "§ 01", "§ 02", "2.", "§ 01"]),
+    ],
+)
+def test_numbers_that_word_computes_stand_before_their_clauses(
+    read: Read, tmp_path: Path, form: str, pattern: str, labels: list[str]
+) -> None:
+    document = read(write_numbered_docx(tmp_path / "a.docx", form, pattern))
+    assert document.text.split("\n\n") == [f"{label} Clause" for label in labels]
+
+
 def test_a_pptx_has_a_page_for_each_slide_with_tables_and_notes(read: Read, tmp_path: Path) -> None:
     document = read(write_pptx(tmp_path / "mill.pptx", ["The Mill\nIt stands.\nStill.", "The Pond\nIt is deep."]))
     assert texts(document) == [
         "The Mill\n\nIt stands.\nStill.",
-        "The Pond\n\nIt is deep.\n\nPins | 14 pounds\n\nNotes: Speak slowly.",
+        "The Pond\n\nPins | 14 pounds\n\nIt is deep.\n\nNotes: Speak slowly.",
     ]
+
+
+def test_charts_merged_cells_order_and_marks_of_slides_are_read_and_hidden_slides_told(
+    read: Read, tmp_path: Path
+) -> None:
+    document = read(write_deck(tmp_path / "deck.pptx"))
+    assert texts(document) == [
+        "Step 1.\n\nStep 2.\n\n2 × 10^5, 1998[4]",
+        "",
+        "Grain\n | Orsk | Alba\n2021 | 410 | 1\n2022 | 388.5 | 2\n\nNorth | Varga\nSouth | Varga",
+    ]
+    assert document.notice == "Left out: hidden slides (2)."
 
 
 def test_an_epub_has_a_page_for_each_chapter_in_reading_order(read: Read, tmp_path: Path) -> None:
@@ -116,7 +194,8 @@ def test_html_becomes_text_as_markdown_writes_it(read: Read, tmp_path: Path) -> 
     path.write_text(HTML, encoding="utf-8")
     document = read(path)
     assert document.text == (
-        "# Report\n\nOne two three four & five.\nSix.\n\n- Horn\n- Pin\n\nPin | Weight\nA | 14\n\na\n  b\n\ntail"
+        "# Report\n\nOne two three four & five.\nSix.\n\n- Horn\n- Pin\n\nPin | Weight\nA | 14\n\na\n  b\n\n"
+        "tail[Image: no]"
     )
     assert (document.title, document.notice) == ("The Mill", "")
 
@@ -132,6 +211,71 @@ def test_the_encoding_of_html_is_what_it_declares_else_a_guess_that_is_told(
     assert guess in document.notice
 
 
+@pytest.mark.parametrize(
+    ("declared", "encoding", "words"),
+    [
+        ("iso-8859-1", "cp1252", "“L’auberge” – 40 €"),
+        ("iso-8859-9", "cp1254", "Şükrü Işık’ın"),
+        ("windows-874", "cp874", "ท่าเรือเงียบ"),
+        ("big5", "big5hkscs", "港口嘅咖啡店"),
+        ("gb2312", "gbk", "朱镕基"),
+        ("x-sjis", "cp932", "港は静か①"),
+        ("utf-16", "utf-16-le", "The mole, begun in 1871"),
+        ("iso-8859-1", "utf-8", "Éloïse"),
+    ],
+)
+def test_the_name_of_an_encoding_means_what_browsers_read_by_it(
+    read: Read, tmp_path: Path, declared: str, encoding: str, words: str
+) -> None:
+    path = tmp_path / "a.html"
+    path.write_bytes(f'<html><head><meta charset="{declared}"></head><p>{words}'.encode(encoding))
+    document = read(path)
+    assert (document.text, document.notice) == (words, "")
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("3 × 10<sup>6</sup> l, 40 m<sup>2</sup>, 2<sup>-3</sup>", "3 × 10^6 l, 40 m^2, 2^-3"),
+        ("In 1998<sup>4</sup>, he said.<sup>12</sup>", "In 1998[4], he said.[12]"),
+        ("so<sup>[3]</sup> m<a href='#n'><sup>5</sup></a> m<sup><a href='#n'>6</a></sup>", "so[3] m[5] m[6]"),
+        ("the 1<sup>st</sup>, e<sup>x+1</sup>, log<sub>2</sub> 8", "the 1st, e^(x+1), log_2 8"),
+        ("<ol start=3><li>C<li>D<li value=9>I</ol>", "3. C\n4. D\n9. I"),
+        ("<ol type=a><li>A<li>B</ol><ol type=I start=4><li>D</ol>", "a. A\nb. B\n\nIV. D"),
+        ("<table><tr><td rowspan=2>S<td>1<tr><td>2<tr><td><td colspan=2>w</table>", "S | 1\nS | 2\n | w | w"),
+        ("<table><tr><td><p>7 m</p><p>2 m</p><td>x</table>", "7 m 2 m | x"),
+        ("A <input value=Ann> <input type=checkbox checked> <select><option>B</select>", "A Ann [x] B"),
+        ("<ruby>港<rp>(</rp><rt>みなと</rt><rp>)</rp></ruby>", "港(みなと)"),
+    ],
+)
+def test_no_number_changes_and_nothing_is_lost_in_html(html: str, text: str) -> None:
+    assert reflow(html, "page").text == text
+
+
+def test_what_a_page_hides_or_strikes_is_left_out_and_told(read: Read, tmp_path: Path) -> None:
+    path = tmp_path / "a.html"
+    path.write_text(
+        "<p>Now 12.<p hidden>Was 9.</p><p style='display: none'>Was 7.</p> <del>Was 8.</del><s>6</s> Paid.",
+        encoding="utf-8",
+    )
+    assert read(path).text == "Now 12.\n\nPaid."
+    assert read(path).notice == "Left out as hidden or struck through: 4 parts."
+
+
+def test_only_the_main_part_of_a_page_that_declares_one_is_read(read: Read, tmp_path: Path) -> None:
+    path = tmp_path / "a.html"
+    path.write_text("<title>T</title><nav>Menu</nav><main><h1>Fees</h1></main><footer>End</footer>", encoding="utf-8")
+    assert (read(path).text, read(path).title) == ("# Fees", "T")
+    assert "without the menus" in read(path).notice
+
+
+def test_chapters_are_read_in_the_encoding_that_each_declares(read: Read, tmp_path: Path) -> None:
+    wide = chapter("Émile").replace("utf-8", "utf-16").encode("utf-16")
+    narrow = chapter("Ærø").replace("utf-8", "iso-8859-1").encode("cp1252")
+    path = write_epub(tmp_path / "a.epub", [wide, narrow, chapter("1871<a href='#n'><sup>1</sup></a>")])
+    assert texts(read(path)) == ["Émile", "Ærø", "1871[1]"]
+
+
 def test_a_folder_of_all_formats_is_one_list_in_order(tmp_path: Path) -> None:
     (tmp_path / "a.md").write_text("# Plain", encoding="utf-8")
     write_pdf(tmp_path / "b.PDF", ["On paper."])
@@ -142,8 +286,112 @@ def test_a_folder_of_all_formats_is_one_list_in_order(tmp_path: Path) -> None:
 
 def test_pages_without_text_are_told_and_keep_the_numbers_of_the_others(read: Read, tmp_path: Path) -> None:
     document = read(write_pdf(tmp_path / "mixed.pdf", ["One.", "", "Three."]))
-    assert document.notice.startswith("1 of 3 pages are pictures without text (2); to have them read, run OCR")
+    assert document.notice.startswith(
+        "1 of 3 pages are pictures without text or with no more than a stamp (2); to have them read, run OCR"
+    )
     assert page_of(document.pages, document.text.index("Three")) == 3
+
+
+@pytest.mark.parametrize("stamp", ["BRAN-000001", "Received 3 May 1921, clerk's office", "7"])
+def test_a_picture_of_a_page_with_a_stamp_counts_as_scanned(read: Read, tmp_path: Path, stamp: str) -> None:
+    from fpdf import FPDF
+
+    pdf = FPDF()
+    pdf.set_font("Helvetica", size=8)
+    pdf.add_page()
+    pdf.image(picture(), 0, 0, 210, 297)
+    pdf.text(150, 290, stamp)
+    pdf.output(str(tmp_path / "a.pdf"))
+    document = read(tmp_path / "a.pdf")
+    assert document.text == stamp
+    assert document.notice.startswith("1 of 1 pages are pictures")
+
+
+def test_fields_and_notes_of_a_pdf_stand_behind_the_text_of_their_page(read: Read, tmp_path: Path) -> None:
+    boxes = (
+        b"<< /Type /Annot /Subtype /Widget /FT /Tx /T (applicant) /V (Ingrid) /Rect [0 0 9 9] >>",
+        b"<< /Type /Annot /Subtype /Widget /FT /Btn /T (insured) /V /Yes /AS /Yes /Rect [0 9 9 19] >>",
+        b"<< /Type /Annot /Subtype /Text /Contents (Approved on 3 March.) /Rect [0 20 9 29] >>",
+        b"<< /Type /Annot /Subtype /FreeText /Contents (STAMP: 85 paid) /Rect [0 30 9 39] >>",
+        b"<< /Type /Annot /Subtype /Link /Contents (no words of the page) /Rect [0 40 9 49] >>",
+    )
+    page = b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 99 99] /Annots [4 0 R 5 0 R 6 0 R 7 0 R 8 0 R] >>"
+    form = b"<< /Type /Catalog /Pages 2 0 R /AcroForm << /Fields [4 0 R 5 0 R] >> >>"
+    (tmp_path / "a.pdf").write_bytes(pdf_of(form, b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>", page, *boxes))
+    assert read(tmp_path / "a.pdf").text.splitlines() == [
+        "[Field applicant: Ingrid]",
+        "[Field insured: yes]",
+        "[Note: Approved on 3 March.]",
+        "[Note: STAMP: 85 paid]",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lines", "text"),
+    [
+        ("the embank\ufffe\r\nment", "the embankment"),
+        ("a well\ufffe\r\nknown sluice", "a well-known sluice"),
+        ("so long-term.\nThe long\ufffe\nterm", "so long-term. The long-term"),
+        ("历时九年才完\n工，耗资总", "历时九年才完工，耗资总"),
+        ("南の防\n波堤は", "南の防波堤は"),
+    ],
+)
+def test_words_that_lines_broke_are_whole_again(lines: str, text: str) -> None:
+    assert flowed_pdf(lines) == text
+
+
+NOTEBOOK = (
+    '{"cells": [{"cell_type": "markdown", "source": ["# Mill"]}, {"cell_type": "code", "source": "1+1", "outputs": '
+    '[{"data": {"text/plain": ["2"]}}, {"data": {"image/png": "x"}}]}]}'
+)
+MAIL = (
+    "From: Ann\nSubject: =?utf-8?q?Caf=C3=A9?=\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=x\n"
+    "\n--x\nContent-Type: text/html; charset=iso-8859-1\n\n<p>Pays 10<sup>3</sup>.\n--x\nContent-Type: image/png\n"
+    "Content-Disposition: attachment; filename=plan.png\n\nx\n--x--\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "text", "notice"),
+    [
+        (
+            "a.csv",
+            'Vessel,Owner,Remark\nAlba,,"laid\nup, 1988"\n',
+            "Vessel | Owner | Remark\nAlba |  | laid up, 1988",
+            "",
+        ),
+        ("a.csv", "Port;Tiefe\nOrsk;7,5\nAlba;9,1\n", "Port | Tiefe\nOrsk | 7,5\nAlba | 9,1", ""),
+        ("a.tsv", "A\tB\n1\t2\n", "A | B\n1 | 2", ""),
+        (
+            "a.vtt",
+            "WEBVTT\n\n1\n00:01.000 --> 00:02.000\n<v Ann>The <b>gate</b>\nis shut.\n",
+            "Ann: The gate is shut.",
+            "",
+        ),
+        (
+            "a.srt",
+            "1\r\n00:00:01,000 --> 00:00:02,000\r\n<i>Hi.</i>\r\n\r\n2\r\n00:00:03,0 --> 00:00:04,0\r\nBye.",
+            "Hi.\nBye.",
+            "",
+        ),
+        ("a.json", '{"valve": [1, 2]}', '{"valve": [1, 2]}', ""),
+        ("a.ipynb", NOTEBOOK, "# Mill\n\n```\n1+1\n```\n\nOutput:\n2", "Left out: pictures that cells put out (1)."),
+        (
+            "a.eml",
+            MAIL,
+            "From: Ann\nSubject: Café\n\nPays 10^3.",
+            "Left out: attachments (plan.png). Save them",
+        ),
+    ],
+)
+def test_tables_captions_notebooks_and_mail_are_read(
+    read: Read, tmp_path: Path, name: str, content: str, text: str, notice: str
+) -> None:
+    (tmp_path / name).write_bytes(content.encode())
+    document = read(tmp_path / name)
+    assert document.text == text
+    assert document.notice.startswith(notice)
+    assert bool(document.notice) == bool(notice)
 
 
 def test_a_scan_is_refused_with_what_makes_it_readable(read: Read, tmp_path: Path) -> None:
@@ -233,11 +481,10 @@ def test_entities_of_xml_are_neither_expanded_nor_fetched(read: Read, tmp_path: 
 
 
 CONTAINER_WITH_ENTITY = '<container><rootfile full-path="&l9;"/></container>'
-WORD = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
 
 
 def test_html_nested_without_end_is_refused_and_deep_nesting_is_read(read: Read, tmp_path: Path) -> None:
-    assert reflow("<div>" * 1500 + "core" + "</div>" * 1500 + "end", "page") == ("", "core\n\nend")
+    assert reflow("<div>" * 1500 + "core" + "</div>" * 1500 + "end", "page")[:2] == ("", "core\n\nend")
     (tmp_path / "deep.html").write_text("<div>" * 200_000 + "core", encoding="utf-8")
     with pytest.raises(InputError, match=r"deep\.html is nested deeper than any page is"):
         read(tmp_path / "deep.html")

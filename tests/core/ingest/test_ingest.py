@@ -91,6 +91,15 @@ def test_another_encoding_is_guessed_and_the_guess_is_told(tmp_path: Path, encod
     assert from_path(write(tmp_path / "new.txt", text), LIMIT)[0].notice == ""
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be", "utf-32", "iso2022_jp"])
+@pytest.mark.parametrize("text", ["北の防波堤は一八七一年に着工された。", "The mole was begun in 1871, he said."])
+def test_wide_and_escaped_texts_are_read_without_a_mark(tmp_path: Path, encoding: str, text: str) -> None:
+    if encoding == "iso2022_jp" and text.isascii():
+        pytest.skip("it is ASCII then")
+    (document,) = from_path(write(tmp_path / "old.txt", text.encode(encoding)), LIMIT)
+    assert document.text == text
+
+
 def test_a_long_text_is_decoded_whole_by_the_guess_from_its_beginning(tmp_path: Path) -> None:
     text = "话说天下大势，分久必合，合久必分。\n" * 20_000
     assert from_path(write(tmp_path / "old.txt", text.encode("gb18030")), len(text))[0].text == text

@@ -1,0 +1,181 @@
+"""What a Word file says beside its plain paragraphs, brought into them before they are read.
+
+Numbers that Word computes, text boxes, equations, headers and footers, comments; hidden words are counted.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import dataclass, field
+from typing import Any
+from zipfile import ZIP_STORED, ZipFile
+
+from memorag_core.ingest.docx_numbers import write_numbers
+
+W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
+M = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
+MC = "{http://schemas.openxmlformats.org/markup-compatibility/2006}"
+MAIN = "word/document.xml"
+
+_MARGIN = re.compile(r"word/(header|footer)\d*\.xml\Z")
+
+
+@dataclass
+class Counted:
+    """What was left out of a file, by its name in the notice."""
+
+    parts: dict[str, int] = field(default_factory=dict)
+
+    def add(self, name: str, number: int) -> None:
+        """Count some more of a kind."""
+        if number:
+            self.parts[name] = self.parts.get(name, 0) + number
+
+    def notice(self) -> str:
+        """Say what was left out, and how many."""
+        return f"Left out: {', '.join(f'{name} ({n:,})' for name, n in self.parts.items())}." if self.parts else ""
+
+
+def prepared(archive: ZipFile, counted: Counted) -> io.BytesIO:
+    """Write the file anew with all that it says in its paragraphs."""
+    files = {name: archive.read(name) for name in archive.namelist()}
+    if MAIN in files:
+        root = _parsed(files[MAIN])
+        _leave_out(root, counted)
+        _write_equations(root)
+        _lift_boxes(root)
+        numbering, styles = (
+            _parsed(files[n]) if n in files else None for n in ("word/numbering.xml", "word/styles.xml")
+        )
+        write_numbers(root, numbering, styles)
+        _add_margins(root, files)
+        files[MAIN] = _written(root)
+    for name in ("word/footnotes.xml", "word/endnotes.xml"):
+        if name in files:
+            notes = _parsed(files[name])
+            _leave_out(notes, counted)
+            _write_equations(notes)
+            files[name] = _written(notes)
+    out = io.BytesIO()
+    with ZipFile(out, "w", ZIP_STORED) as copy:
+        for name, data in files.items():
+            copy.writestr(name, data)
+    out.seek(0)
+    return out
+
+
+def _leave_out(root: Any, counted: Counted) -> None:
+    """Take out hidden and struck runs, and count what changes that are tracked have deleted."""
+    for run in list(root.iter(f"{W}r")):
+        properties = run.find(f"{W}rPr")
+        marks = (
+            [] if properties is None else [properties.find(f"{W}{name}") for name in ("vanish", "strike", "dstrike")]
+        )
+        shown = [mark is None or mark.get(f"{W}val") in {"0", "false", "off"} for mark in marks]
+        if all(shown) or not "".join(run.itertext()).strip():
+            continue
+        counted.add("hidden runs" if not shown[0] else "struck runs", 1)
+        run.getparent().remove(run)
+    deleted = sum(next(node.iter(f"{W}delText"), None) is not None for node in root.iter(f"{W}del"))
+    counted.add("deletions of tracked changes, taken as accepted", deleted)
+
+
+def _write_equations(root: Any) -> None:
+    """Put the text of each equation where it stands."""
+    for math in list(root.iter(f"{M}oMath")):
+        run = math.makeelement(f"{W}r", {})
+        words = math.makeelement(f"{W}t", {"{http://www.w3.org/XML/1998/namespace}space": "preserve"})
+        words.text = _linear(math)
+        run.append(words)
+        run.tail = math.tail
+        math.getparent().replace(math, run)
+    for block in list(root.iter(f"{M}oMathPara")):
+        for run in block.findall(f"{W}r"):
+            block.addprevious(run)
+        block.getparent().remove(block)
+
+
+def _linear(node: Any) -> str:
+    """Write an equation on one line, as `V/T`, `x^2`, `√(x)`."""
+    name = node.tag.removeprefix(M)
+    if name in {"f", "sSup", "sSub", "sSubSup", "rad", "nary"}:
+        parts = {child.tag.removeprefix(M): "".join(map(_linear, child)) for child in node}
+        base = _bracketed(parts.get("e", ""))
+        if name == "f":
+            return f"{_bracketed(parts.get('num', ''))}/{_bracketed(parts.get('den', ''))}"
+        if name == "rad":
+            return f"{parts.get('deg', '')}√({parts.get('e', '')})"
+        low = f"_{_bracketed(parts['sub'])}" if parts.get("sub") else ""
+        high = f"^{_bracketed(parts['sup'])}" if parts.get("sup") else ""
+        if name == "nary":
+            sign = node.find(f"{M}naryPr/{M}chr")
+            return f"{'∫' if sign is None else sign.get(f'{M}val')}{low}{high} {parts.get('e', '')}"
+        return f"{base}{low}{high}"
+    return node.text or "" if name == "t" else "".join(map(_linear, node))
+
+
+def _bracketed(words: str) -> str:
+    return words if re.fullmatch(r"[\w.,]*", words) else f"({words})"
+
+
+def _lift_boxes(root: Any) -> None:
+    """Move the paragraphs of text boxes behind the paragraph they hang on; of two versions of one, the newer."""
+    for choice in list(root.iter(f"{MC}AlternateContent")):
+        newer, older = choice.find(f"{MC}Choice"), choice.find(f"{MC}Fallback")
+        if older is not None and newer is not None and next(newer.iter(f"{W}txbxContent"), None) is not None:
+            choice.remove(older)
+    for box in list(root.iter(f"{W}txbxContent")):
+        holder = next((node for node in box.iterancestors(f"{W}p")), None)
+        if holder is not None:
+            for paragraph in reversed(box):
+                holder.addnext(paragraph)
+
+
+def _add_margins(root: Any, files: dict[str, bytes]) -> None:
+    """Write each header once before the text, each footer and comment once behind it."""
+    body = root.find(f"{W}body")
+    if body is None:
+        return
+    seen: dict[str, str] = {}
+    for name in sorted(filter(_MARGIN.match, files)):
+        for words in _lines(_parsed(files[name])):
+            seen.setdefault(words, "header" if "header" in name else "footer")
+    for words in reversed([words for words, place in seen.items() if place == "header"]):
+        body.insert(0, _paragraph(body, words))
+    ends = [words for words, place in seen.items() if place == "footer"]
+    if "word/comments.xml" in files:
+        comments = _parsed(files["word/comments.xml"]).iter(f"{W}comment")
+        ends += [f"[Comment by {node.get(f'{W}author', 'unknown')}: {' '.join(_lines(node))}]" for node in comments]
+    last = body.find(f"{W}sectPr")
+    for words in ends:
+        (body.append if last is None else last.addprevious)(_paragraph(body, words))
+
+
+def _lines(root: Any) -> list[str]:
+    """The words of each paragraph that has any."""
+    found = ("".join(node.text or " " for node in p.iter(f"{W}t", f"{W}tab")) for p in root.iter(f"{W}p"))
+    return [words.strip() for words in found if words.strip()]
+
+
+def _paragraph(body: Any, words: str) -> Any:
+    paragraph = body.makeelement(f"{W}p", {})
+    run = body.makeelement(f"{W}r", {})
+    text = body.makeelement(f"{W}t", {})
+    text.text = words
+    run.append(text)
+    paragraph.append(run)
+    return paragraph
+
+
+def _parsed(data: bytes) -> Any:
+    from lxml import etree
+
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=True)
+    return etree.fromstring(data, parser)
+
+
+def _written(root: Any) -> bytes:
+    from lxml import etree
+
+    return etree.tostring(root, encoding="utf-8", xml_declaration=True)  # type: ignore[no-any-return]  # no types
