@@ -110,10 +110,10 @@ def session_shared(tiny_models: Path, tmp_path_factory: pytest.TempPathFactory, 
 def shared(session_shared: Runtime) -> Runtime:
     """Loaded models with an empty queue and empty caches."""
     settings = session_shared.weights.settings
-    session_shared.turns = FairQueue(settings.queue, settings.patience)
-    session_shared.encodings = FairQueue(settings.queue, settings.patience)
-    session_shared.warm.clear()
-    session_shared.recalled.clear()
+    session_shared.device_queue = FairQueue(settings.queue, settings.patience)
+    session_shared.encode_queue = FairQueue(settings.queue, settings.patience)
+    session_shared.context_cache.clear()
+    session_shared.recall_cache.clear()
     return session_shared
 
 

@@ -118,10 +118,10 @@ def write_deck(path: Path) -> Path:
         run.font._element.set("baseline", str(baseline))
     hidden._element.set("show", "0")
     hidden.shapes.add_textbox(0, 0, Inches(3), Inches(1)).text_frame.text = "Hidden."
-    data = CategoryChartData()
+    data = CategoryChartData()  # type: ignore[no-untyped-call]
     data.categories = ["2021", "2022"]
-    data.add_series("Orsk", (410, 388.5))
-    data.add_series("Alba", (1, 2))
+    data.add_series("Orsk", (410, 388.5))  # type: ignore[no-untyped-call]
+    data.add_series("Alba", (1, 2))  # type: ignore[no-untyped-call]
     chart = last.shapes.add_chart(XL_CHART_TYPE.COLUMN_CLUSTERED, 0, 0, Inches(3), Inches(3), data).chart
     chart.has_title = True
     chart.chart_title.text_frame.text = "Grain"

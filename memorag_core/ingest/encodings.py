@@ -86,7 +86,7 @@ def _is_wide(data: bytes, name: str, width: int) -> bool:
     return plain >= MIN_WIDE * len(text) and (len(rows) < 8)
 
 
-def guessed(data: bytes) -> str | None:
+def guess_encoding(data: bytes) -> str | None:
     """The encoding that bytes which are not UTF-8 look like, and can be decoded by; None where there is none.
 
     Western European where nothing speaks against it: it is by far the most common, and short texts fit several.

@@ -9,7 +9,7 @@ import re
 from typing import Any, NamedTuple
 
 from memorag_core.errors import InputError
-from memorag_core.ingest.encodings import guessed, web_encodings, wide_encoding
+from memorag_core.ingest.encodings import guess_encoding, web_encodings, wide_encoding
 from memorag_core.ingest.extract import Extract, extract_pages
 from memorag_core.ingest.html_tree import is_left_out, is_one_line, main_part, repeat_spans, text_of_field
 from memorag_core.ingest.marks import subscript, superscript
@@ -197,7 +197,7 @@ def decoded_page(data: bytes, what: str) -> tuple[str, str]:
             return data.decode(encoding), ""
         except (UnicodeDecodeError, LookupError):
             continue
-    if wide or b"\0" in data or not (guess := guessed(data)):
+    if wide or b"\0" in data or not (guess := guess_encoding(data)):
         raise InputError(f"{what} is not HTML in any encoding that can be told. Save it as UTF-8.")
     why = f"declared as {name}, which it is not" if name else "and no encoding declared"
     return data.decode(guess), f"Not UTF-8, {why}: read as {guess}, a guess."

@@ -18,6 +18,7 @@ from memorag_core.training.rows import Row, Tokens, cut
 
 AT_ONCE = 64
 FIELDS = ("context", "instruction", "answer")
+OTHERS = tuple(FORMATS.keys() - {".jsonl"})
 
 
 class Say(Protocol):
@@ -35,8 +36,11 @@ def texts_at(paths: Sequence[Path], limit: int) -> Iterator[str]:
     for path in paths:
         lines = list(_files([path], (".jsonl",))) if path.is_dir() or path.suffix == ".jsonl" else []
         yield from (row["text"] for file in lines for row in _rows(file, ("text",)))
-        if not lines or (path.is_dir() and any(_files([path], tuple(FORMATS)))):
+        if not lines:
             yield from (document.text for document in from_path(path, limit))
+        elif path.is_dir() and any(_files([path], OTHERS)):
+            others = from_path(path, limit, [f"*{suffix}" for suffix in OTHERS])
+            yield from (document.text for document in others)
 
 
 def text_rows(lm: LanguageModel, texts: Iterable[str], window: int, most: int, cache: Path) -> list[Row]:

@@ -29,10 +29,14 @@ async def test_while_one_owners_store_is_swept_another_is_served(
 ) -> None:
     sweeping, gate = threading.Event(), threading.Event()
 
+    def wait_at_gate() -> None:
+        sweeping.set()
+        assert gate.wait(SECONDS)
+
     def build(owner: str) -> ContextServer:
         engine = MemoRAG(settings)
         if owner == "slow":
-            monkeypatch.setattr(engine.store, "sweep", lambda: (sweeping.set(), gate.wait(SECONDS)))
+            monkeypatch.setattr(engine.store, "sweep", wait_at_gate)
         return build_server(engine, owner=owner)
 
     async def answered(owner: str) -> int:
@@ -45,7 +49,7 @@ async def test_while_one_owners_store_is_swept_another_is_served(
             return {"type": "http.request", "body": b"", "more_body": False}
 
         scope: Scope = {"type": "http", "method": "GET", "path": "/nowhere", "headers": [], "user": User(owner)}
-        await owners(scope | {"query_string": b"", "root_path": ""}, receive, send)
+        await owners({**scope, "query_string": b"", "root_path": ""}, receive, send)
         return int(sent[0]["status"])
 
     owners = Owners(build, {}, "http")

@@ -35,15 +35,15 @@ BASELINES = Plan(("bm25", "dense", "hybrid"), (16, 64), answers=False)
 
 
 @pytest.fixture(scope="module")
-def shared(tiny_models: Path, tmp_path_factory: pytest.TempPathFactory) -> MemoRAG:
+def loaded_engine(tiny_models: Path, tmp_path_factory: pytest.TempPathFactory) -> MemoRAG:
     """An engine whose models stay loaded."""
     return MemoRAG(tiny_settings(tiny_models, tmp_path_factory.mktemp("evaluation")))
 
 
 @pytest.fixture(scope="module")
-def records(shared: MemoRAG, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Record]:
+def records(loaded_engine: MemoRAG, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Record]:
     """Every system on every question."""
-    done = evaluate(shared, SETS, Plan(budgets=(16, 64)), tmp_path_factory.mktemp("out"))
+    done = evaluate(loaded_engine, SETS, Plan(budgets=(16, 64)), tmp_path_factory.mktemp("out"))
     return {(record.system, record.question): record for record in done}
 
 
@@ -86,18 +86,18 @@ def test_citations_of_the_engine_equal_the_text(records: dict[tuple[str, str], R
     assert checks.refused == 0
 
 
-def test_full_context_answers_as_the_generator_does_over_the_whole_text(shared: MemoRAG) -> None:
-    case = Case(Bench(shared), "mill", TEXT)
+def test_full_context_answers_as_the_generator_does_over_the_whole_text(loaded_engine: MemoRAG) -> None:
+    case = Case(Bench(loaded_engine), "mill", TEXT)
     system = SYSTEMS["full"](case)
     assert system.prepare()
     reply = system.answer(GATES.text, Evidence(()))
     prompt = render_answer(ENGLISH, GATES.text, [TEXT])
-    assert reply.answer.text == case.bench.generator.generate(prompt, shared.profile.answer)
+    assert reply.answer.text == case.bench.generator.generate(prompt, loaded_engine.profile.answer)
     assert reply.answer.text
 
 
-def test_full_context_is_left_out_where_it_does_not_fit(shared: MemoRAG) -> None:
-    assert not SYSTEMS["full"](Case(Bench(shared), "long", TEXT * 200)).prepare()
+def test_full_context_is_left_out_where_it_does_not_fit(loaded_engine: MemoRAG) -> None:
+    assert not SYSTEMS["full"](Case(Bench(loaded_engine), "long", TEXT * 200)).prepare()
 
 
 def test_baselines_memorize_nothing(engine: MemoRAG, tmp_path: Path) -> None:
@@ -105,21 +105,23 @@ def test_baselines_memorize_nothing(engine: MemoRAG, tmp_path: Path) -> None:
     assert engine.contexts() == []
 
 
-def test_what_was_done_is_not_done_again(shared: MemoRAG, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = evaluate(shared, SETS, BASELINES, tmp_path)
+def test_what_was_done_is_not_done_again(
+    loaded_engine: MemoRAG, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = evaluate(loaded_engine, SETS, BASELINES, tmp_path)
     monkeypatch.setattr(SYSTEMS["dense"], "prepare", _never)
     monkeypatch.setattr(SYSTEMS["bm25"], "prepare", _never)
-    assert evaluate(shared, SETS, BASELINES, tmp_path) == first
+    assert evaluate(loaded_engine, SETS, BASELINES, tmp_path) == first
 
 
-def test_a_run_that_was_stopped_goes_on_where_it_was(shared: MemoRAG, tmp_path: Path) -> None:
+def test_a_run_that_was_stopped_goes_on_where_it_was(loaded_engine: MemoRAG, tmp_path: Path) -> None:
     with pytest.raises(Cancelled):
-        evaluate(shared, SETS, BASELINES, tmp_path, _stopping_after(3))
+        evaluate(loaded_engine, SETS, BASELINES, tmp_path, _stopping_after(3))
     kept = (tmp_path / RECORDS).read_text(encoding="utf-8").splitlines()
     assert len(kept) == 3
     with (tmp_path / RECORDS).open("a", encoding="utf-8") as file:
         file.write(kept[0][:40])
-    records = evaluate(shared, SETS, BASELINES, tmp_path)
+    records = evaluate(loaded_engine, SETS, BASELINES, tmp_path)
     lines = (tmp_path / RECORDS).read_text(encoding="utf-8").splitlines()
     assert len(records) == 6
     assert (lines[:3], len(lines)) == (kept, 3 + 1 + 3)
@@ -134,22 +136,22 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(shared: MemoRAG, tmp_path: 
         ([replace(SETS[0], questions=(replace(GATES, evidence=()), replace(WHO, text="Who?")))], BASELINES),
     ],
 )
-def test_what_changed_is_measured_anew(shared: MemoRAG, tmp_path: Path, sets: list[EvalSet], plan: Plan) -> None:
-    before = evaluate(shared, SETS, BASELINES, tmp_path)
-    after = evaluate(shared, sets, plan, tmp_path)
+def test_what_changed_is_measured_anew(loaded_engine: MemoRAG, tmp_path: Path, sets: list[EvalSet], plan: Plan) -> None:
+    before = evaluate(loaded_engine, SETS, BASELINES, tmp_path)
+    after = evaluate(loaded_engine, sets, plan, tmp_path)
     assert not {record.key for record in before} & {record.key for record in after}
 
 
-def test_progress_rises_to_the_whole(shared: MemoRAG, tmp_path: Path) -> None:
+def test_progress_rises_to_the_whole(loaded_engine: MemoRAG, tmp_path: Path) -> None:
     heard: list[Progress] = []
-    evaluate(shared, SETS, BASELINES, tmp_path, heard.append)
+    evaluate(loaded_engine, SETS, BASELINES, tmp_path, heard.append)
     fractions = [step.fraction for step in heard]
     assert fractions == sorted(fractions)
     assert (heard[0].fraction, heard[-1].fraction) == (0, 1)
 
 
-def test_canned_clues_echoes_and_wrong_citations_are_counted(shared: MemoRAG) -> None:
-    case = Case(Bench(shared), "mill", TEXT)
+def test_canned_clues_echoes_and_wrong_citations_are_counted(loaded_engine: MemoRAG) -> None:
+    case = Case(Bench(loaded_engine), "mill", TEXT)
     clues = [
         Clue("Its gates were hung in May 1963.", "span", Place("text", *SPAN)),
         Clue("Amos kept every day the gate book.", "span", Place("text", 1, 9)),
