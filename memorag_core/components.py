@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from memorag_core.text.prompts import Templates
 
 
-CHUNKING = "sections"
+CHUNKING = "paths"
 
 
 @dataclass(frozen=True)

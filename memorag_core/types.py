@@ -11,6 +11,7 @@ from typing import Literal
 
 ClueKind = Literal["span", "question", "attended", "answer"]
 Task = Literal["memorag", "qa", "summarize"]
+BETWEEN_HEADINGS = " > "
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +32,19 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A piece of a document: `text == document.text[start:end]`, to the letter; `title` is of the section it is in."""
+    """A piece of a document: `text == document.text[start:end]`, to the letter; `title` is of the section it is in.
+
+    `above` are the headings over that one, outermost first; `header` is the header row of the table it continues.
+    """
 
     document_id: str
     start: int
     end: int
     text: str
     title: str = ""
+    above: tuple[str, ...] = ()
+    document_title: str = ""
+    header: str = ""
 
     @property
     def place(self) -> Place:
@@ -46,12 +53,24 @@ class Chunk:
 
     @property
     def indexed(self) -> str:
-        """What retrievers read: the text, under its title where that is not in it."""
-        return f"{self.title}\n{self.text}" if self.title and self.title not in self.text else self.text
+        """What is searched, judged and shown to the generator: the text, under those of its headings not in it."""
+        path = dict.fromkeys((self.document_title, *self.headings))
+        line = BETWEEN_HEADINGS.join(part for part in path if part and part not in self.text)
+        return "\n".join(filter(None, (line, self.header, self.text)))
+
+    @property
+    def headings(self) -> tuple[str, ...]:
+        """The headings that it stands under, outermost first."""
+        return (*self.above, self.title) if self.title else self.above
+
+    @property
+    def section(self) -> tuple[str, ...]:
+        """Which section it stands in: the document and the headings."""
+        return (self.document_id, *self.headings)
 
     def beside(self, other: Chunk) -> bool:
         """Whether both stand in one section."""
-        return (self.document_id, self.title) == (other.document_id, other.title)
+        return self.section == other.section
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +104,14 @@ class Clue:
 class Passage:
     """Evidence: a chunk with its fused score and the queries (the question, clues) that found it, best first.
 
-    `page` is the one it begins on, from 1, where its document has pages.
+    `page` is the one it begins on, from 1, where its document has pages, `last_page` the one it ends on.
     """
 
     chunk: Chunk
     score: float
     found_by: tuple[str, ...]
     page: int | None = None
+    last_page: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from memorag_core.context.files import write_texts
 from memorag_core.context.manifest import Manifest
 from memorag_core.retrieval.base import share_of
 from memorag_core.text.chunking import Count, passages
+from memorag_core.text.standing import Standing
 from memorag_core.types import Chunk, Document, OnProgress, OnStep, Progress
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ INDEX_SHARE = 0.35
 
 
 def key_of(documents: Sequence[Document], recipe: dict[str, Any]) -> str:
-    """Compute the digest of all that decides a context: its texts, their pages and the recipe; names do not count."""
+    """Compute the digest of all that decides a context: its texts, their titles and pages, and the recipe."""
     texts = [_digest(document) for document in documents]
     return hashlib.sha256(json.dumps([texts, recipe], sort_keys=True).encode()).hexdigest()
 
@@ -96,14 +97,14 @@ def _chunks(documents: Sequence[Document], components: Components, before: Conte
 
 def cut(document: Document, limit: int, count: Count) -> list[Chunk]:
     """Cut a document into chunks: passages of at most `limit` tokens, none of which crosses a heading."""
-    spans = passages(document.text, limit, count)
-    return [
-        Chunk(document.id, span.start, span.end, document.text[span.start : span.end], span.title) for span in spans
-    ]
+    standing = Standing.of(document)
+    spans = passages(document.text, limit, count, document.pages)
+    return [standing.chunk(span.start, span.end) for span in spans]
 
 
 def _digest(document: Document) -> str:
     digest = hashlib.sha256(document.text.encode())
+    digest.update(f"\0{document.title}".encode())
     digest.update("".join(f"\0{start}" for start in document.pages).encode())  # no text holds a NUL
     return digest.hexdigest()
 

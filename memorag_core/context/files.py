@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from bisect import bisect
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from memorag_core.config import DOCUMENTS
 from memorag_core.context.corpus import Context
 from memorag_core.context.manifest import DocumentEntry, Manifest, damage
 from memorag_core.errors import IncompatibleContext
-from memorag_core.text.chunking import Section, sections
+from memorag_core.text.standing import Standing
 from memorag_core.types import Chunk, ContextInfo, Document, DocumentInfo
 
 if TYPE_CHECKING:
@@ -99,18 +98,12 @@ def read_chunks(folder: Path, documents: Sequence[Document]) -> tuple[Chunk, ...
     Raises:
         DamagedContext: their offsets cannot be read.
     """
-    by_id = {document.id: (document.text, sections(document.text)) for document in documents}
+    by_id = {document.id: Standing.of(document) for document in documents}
     try:
         offsets = json.loads((folder / CHUNKS).read_text(encoding="utf-8"))
-        return tuple(_chunk(name, start, end, by_id[name]) for name, start, end in offsets)
+        return tuple(by_id[name].chunk(start, end) for name, start, end in offsets)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise damage(folder, f"it cannot be read ({error})") from error
-
-
-def _chunk(name: str, start: int, end: int, document: tuple[str, list[Section]]) -> Chunk:
-    text, parts = document
-    section = parts[bisect(parts, start, key=lambda part: part.start) - 1]
-    return Chunk(name, start, end, text[start:end], section.title)
 
 
 def write_texts(folder: Path, documents: Sequence[Document], chunks: Sequence[Chunk]) -> tuple[DocumentEntry, ...]:

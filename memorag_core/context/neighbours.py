@@ -26,12 +26,16 @@ _BREAK = re.compile(r"\n[^\S\n]*\n")
 
 @dataclass(frozen=True, slots=True)
 class _Standing:
-    """Where a chunk stands: its section, the numbers of the paragraphs of its beginning and end, and its own weight."""
+    """Where a chunk stands: its section, the numbers of the paragraphs of its beginning and end, and its own weight.
 
-    section: tuple[str, str]
+    One that continues a table begins with a row, which says nothing of the rows before it.
+    """
+
+    section: tuple[str, ...]
     first: int
     last: int
     own: float
+    continues_table: bool
 
 
 class NeighbourSmoother:
@@ -46,10 +50,11 @@ class NeighbourSmoother:
         }
         self._standing = [
             _Standing(
-                (chunk.document_id, chunk.title),
+                chunk.section,
                 bisect(breaks[chunk.document_id], chunk.start),
                 bisect(breaks[chunk.document_id], chunk.end - 1),
                 SPOKEN if chunk.document_id in talks else WRITTEN,
+                bool(chunk.header),
             )
             for chunk in chunks
         ]
@@ -79,4 +84,4 @@ class NeighbourSmoother:
     def _together(self, before: int, after: int) -> bool:
         """Return whether one paragraph goes on from one chunk to the other."""
         one, other = self._standing[before], self._standing[after]
-        return one.section == other.section and one.last == other.first
+        return one.section == other.section and one.last == other.first and not other.continues_table

@@ -13,6 +13,8 @@ from memorag_core.types import Chunk
 
 LONGEST_TITLE = 10
 SHORTEST_TITLE = 4
+MOST_BELOW = 10
+"""How many sections a name stands for at most, its own and those below it."""
 
 _WORD = re.compile(r"[\u3400-\u9fff]|[^\W_\u3400-\u9fff]+")
 _ASIDE = re.compile(r"\s*[(（][^()（）]*[)）]")
@@ -29,14 +31,20 @@ class TitleMention:
 
 
 class SectionTitles:
-    """The titled sections of a context, found by name; of two with one name, the first."""
+    """The titled sections of a context, found by name; of two with one name, the first.
+
+    A section has the sections below it: who names a basin means its fees too, so each of these is named with it.
+    """
 
     def __init__(self, chunks: Sequence[Chunk]) -> None:
-        self._sections: dict[Words, int] = {}
+        firsts: dict[tuple[str, ...], int] = {}
         for number, chunk in enumerate(chunks):
-            title = _ASIDE.sub("", chunk.title)
-            if len(title) >= SHORTEST_TITLE:
-                self._sections.setdefault(tuple(_WORD.findall(title.lower())), number)
+            firsts.setdefault(chunk.section, number)
+        self._sections: dict[Words, list[int]] = {}
+        known: dict[Words, tuple[str, ...]] = {}
+        for path, number in firsts.items():
+            for depth in range(1, len(path)):
+                self._enter(path[: depth + 1], number, known)
 
     def find_mentions(self, text: str) -> Iterator[TitleMention]:
         """Yield the sections that a text names, the longest where names overlap; a name has no small first letter."""
@@ -48,8 +56,18 @@ class SectionTitles:
             length = 0 if text[start].islower() else self._longest(words, at)
             if length:
                 end = spans[at + length - 1][1]
-                yield TitleMention(text[start:end], self._sections[tuple(words[at : at + length])])
+                for chunk in self._sections[tuple(words[at : at + length])]:
+                    yield TitleMention(text[start:end], chunk)
             at += length or 1
+
+    def _enter(self, path: tuple[str, ...], number: int, known: dict[Words, tuple[str, ...]]) -> None:
+        """Note that chunk `number` stands in the section of this path, whose title is the last part."""
+        title = _ASIDE.sub("", path[-1])
+        words = tuple(_WORD.findall(title.lower()))
+        if len(title) >= SHORTEST_TITLE and known.setdefault(words, path) == path:
+            held = self._sections.setdefault(words, [])
+            if len(held) < MOST_BELOW:
+                held.append(number)
 
     def _longest(self, words: Sequence[str], at: int) -> int:
         """Return how many words the longest title has that stands at `at`; 0 without one."""

@@ -92,7 +92,7 @@ class Query:
             clues = (*self._guess_answers(question), *clues)
         evidence = self.retrieve(question, clues)
         prompts = prompts_for(question, self.components.templates)
-        prompt = render_answer(prompts, question, [passage.chunk.text for passage in evidence])
+        prompt = render_answer(prompts, question, [passage.chunk.indexed for passage in evidence])
         return self._write(prompt, "memorag", self.profile.answer, question, (clues, evidence))
 
     def _guess_answers(self, question: str) -> Iterator[Clue]:
@@ -133,13 +133,15 @@ class Query:
 
     def _fit_budget(self, found: Sequence[Found], tokens: int) -> tuple[Passage, ...]:
         """Keep the best passages that fit into `tokens`, at least one."""
-        texts = [self.corpus.chunks[item.chunk].text for item in found]
+        texts = [self.corpus.chunks[item.chunk].indexed for item in found]
         fitting = fit_budget(texts, tokens, self.components.generator.count)
         return tuple(self._passage(found[number]) for number in fitting)
 
     def _passage(self, item: Found) -> Passage:
         chunk = self.corpus.chunks[item.chunk]
-        return Passage(chunk, item.score, item.found_by, page_of(self.corpus.pages[chunk.document_id], chunk.start))
+        pages = self.corpus.pages[chunk.document_id]
+        first, last = page_of(pages, chunk.start), page_of(pages, chunk.end - 1)
+        return Passage(chunk, item.score, item.found_by, first, last)
 
     def _write(
         self,
@@ -154,7 +156,7 @@ class Query:
         text = self.components.generator.generate(prompt, max_new_tokens, self.on_text)
         citations = cite(text, question, evidence, self.corpus.texts)
         assert all(self.corpus.texts.at(citation.place) == citation.quote for citation in citations)
-        open_claims = unsupported_claims(text, question, [passage.chunk.text for passage in evidence])
+        open_claims = unsupported_claims(text, question, [passage.chunk.indexed for passage in evidence])
         supported = bool(text.strip()) and not open_claims
         return Answer(text, task, citations, clues, evidence, supported, open_claims)
 

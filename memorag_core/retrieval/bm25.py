@@ -16,7 +16,7 @@ from safetensors.numpy import load_file, save_file
 
 from memorag_core.concurrency.cancellation import raise_if_cancelled
 from memorag_core.retrieval.base import Finder, Hit, Index, Retriever
-from memorag_core.text.terms import stems, stop_words
+from memorag_core.text.terms import index_terms, stop_words
 from memorag_core.types import OnStep
 
 POSTINGS = "bm25.safetensors"
@@ -29,21 +29,21 @@ class Bm25Retriever(Retriever):
     """Texts by the rare words they share with a query (Robertson and Zaragoza, 2009, in Lucene's variant)."""
 
     model_id = "bm25"
-    revision = "1"
+    revision = "2"
 
     @property
     def max_tokens(self) -> int:
         return sys.maxsize
 
     def count(self, texts: Sequence[str]) -> list[int]:
-        return [len(stems(text)) for text in texts]
+        return [len(index_terms(text)) for text in texts]
 
     def index(self, texts: Sequence[str], on_step: OnStep) -> Bm25Index:
         vocabulary: dict[str, int] = {}
         bags: list[list[int]] = []
         for start in range(0, len(texts), BATCH):
             raise_if_cancelled()
-            batch = map(stems, texts[start : start + BATCH])
+            batch = map(index_terms, texts[start : start + BATCH])
             bags.extend([vocabulary.setdefault(word, len(vocabulary)) for word in text] for text in batch)
             on_step(min(start + BATCH, len(texts)), len(texts))
         return Bm25Index(vocabulary, _postings(bags, len(vocabulary)), len(texts))
@@ -128,7 +128,7 @@ class MergedBm25(Finder):
 
 def _query_terms(query: str) -> list[str]:
     """The words of a query to look for: without function words, unless there are no others."""
-    words = stems(query)
+    words = index_terms(query)
     return [word for word in words if word not in stop_words()] or words
 
 

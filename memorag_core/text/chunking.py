@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from bisect import bisect
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 Span = tuple[int, int]
 Count = Callable[[Sequence[str]], list[int]]
@@ -18,7 +19,7 @@ _ABBREVIATED = re.compile(
 _LONGEST_ABBREVIATION = 6
 _PARAGRAPH = re.compile(r"\n[^\S\n]*\n")
 _WORD = re.compile(r"\S+\s*")
-_HEADING = re.compile(r"^#{1,6}+[^\S\n]++(\S[^\n]*+)", re.MULTILINE)  # possessive: linear on any text
+_HEADING = re.compile(r"^(#{1,6}+)[^\S\n]++(\S[^\n]*+)", re.MULTILINE)  # possessive: linear on any text
 _FENCE = re.compile(r"^(?:```|~~~)", re.MULTILINE)
 _LINE = re.compile(r"\S[^\n]*")
 _TURN = re.compile(r"(?:\[[^\]\n]{1,20}\]|\([^)\n]{1,20}\)|[\d:.]{4,12})?\s*([^\W\d_][\w .'’()&-]{0,38}?)\s*[:：]")
@@ -30,11 +31,15 @@ TURNS, TURNS_A_SPEAKER = 10, 4
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A heading and the text below it, up to the next one: `text[start:end]`; no title before the first heading."""
+    """A heading and the text below it, up to the next one: `text[start:end]`; no title before the first heading.
+
+    `above` are the headings that it stands under, outermost first.
+    """
 
     start: int
     end: int
     title: str = ""
+    above: tuple[str, ...] = ()
 
 
 def sections(text: str) -> list[Section]:
@@ -47,10 +52,14 @@ def sections(text: str) -> list[Section]:
     borders = [*(head.start() for head in heads), len(text)]
     found = [Section(0, borders[0])] if text[: borders[0]].strip() else []
     start = borders[0] if found else 0
+    path: list[tuple[int, str]] = []
     for head, end in zip(heads, borders[1:], strict=True):
+        level, title = len(head[1]), _title(head[2])[:LONGEST_HEADING]
+        path = [outer for outer in path if outer[0] < level]
         if text[head.end() : end].strip() or end == len(text):
-            found.append(Section(start, end, _title(head[1])[:LONGEST_HEADING]))
+            found.append(Section(start, end, title, tuple(name for _, name in path)))
             start = end
+        path.append((level, title))
     return found
 
 
@@ -60,13 +69,23 @@ def _title(line: str) -> str:
     return words.rstrip("#").rstrip() or words[:1]
 
 
-def passages(text: str, limit: int, count: Count) -> list[Section]:
-    """Spans as `split` gives them, none of which crosses a heading; each with the title it stands under."""
+def passages(text: str, limit: int, count: Count, pages: Sequence[int] = ()) -> list[Section]:
+    """Spans as `split` gives them, each with the headings it stands under; none crosses a heading.
+
+    Nor does one cross the border of two pages, but where a sentence goes on.
+    """
     return [
-        Section(section.start + start, section.start + end, section.title)
+        replace(section, start=first + start, end=first + end)
         for section in sections(text)
-        for start, end in split(text[section.start : section.end], limit, count)
+        for first, last in _within_pages(text, section, pages)
+        for start, end in split(text[first:last], limit, count)
     ]
+
+
+def _within_pages(text: str, section: Section, pages: Sequence[int]) -> Iterator[Span]:
+    """The parts of a section on its pages; a page that begins with a small letter goes on with the one before."""
+    borders = [page for page in pages if section.start < page < section.end and not text[page].islower()]
+    yield from pairwise([section.start, *borders, section.end])
 
 
 def split(text: str, limit: int, count: Count) -> list[Span]:

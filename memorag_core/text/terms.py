@@ -15,6 +15,9 @@ _WORD = regex.compile(
     rf"(?V1)(?P<unspaced>[{_UNSPACED}][{_UNSPACED}\p{{M}}]*)|[[\p{{L}}\p{{N}}]--[{_UNSPACED}]][[\p{{L}}\p{{M}}\p{{N}}]--[{_UNSPACED}]]*"
 )
 _ACCENT = regex.compile("[\u0300-\u036f]")
+_UNSEEN = re.compile("[\u00ad\u034f\u061c\u200b-\u200f\u2060-\u2064\ufeff]")
+_EXACT = regex.compile(r"[\p{L}\p{N}]+(?:[._/:#-][\p{L}\p{N}]+)+")
+_MARKED = regex.compile(r"[\p{N}_]")
 _FUNCTION_WORDS = """
 a an the of in on at to for and or but not is are was were be by with from as that this it its s t
 who what when where which how do does did has have had
@@ -23,13 +26,19 @@ who what when where which how do does did has have had
 
 def terms(text: str) -> list[str]:
     """Lower-case words; every Han character and kana is one, so that scripts without spaces count alike."""
-    return _TERM.findall(unicodedata.normalize("NFKC", text).lower())
+    return _TERM.findall(unicodedata.normalize("NFKC", _UNSEEN.sub("", text)).lower())
 
 
 def stems(text: str) -> list[str]:
     """Stems of lower-case words without accents; of scripts without spaces (and Korean), characters and their pairs."""
-    plain = _ACCENT.sub("", unicodedata.normalize("NFKD", text).casefold())
-    return list(_stems(unicodedata.normalize("NFC", plain)))
+    return list(_stems(_plain(text)))
+
+
+def index_terms(text: str) -> list[str]:
+    """The stems, and each exact string as a word beside its parts: `12.3`, `11/03/2023`, `KX-4471`, `v2.10`."""
+    plain = _plain(text)
+    exact = (match.group() for match in _EXACT.finditer(plain))
+    return [*_stems(plain), *(word for word in exact if _MARKED.search(word))]
 
 
 def content_stems(text: str) -> frozenset[str]:
@@ -41,6 +50,12 @@ def content_stems(text: str) -> frozenset[str]:
 def stop_words() -> frozenset[str]:
     """Stems of English words that are in every text."""
     return frozenset(stems(_FUNCTION_WORDS))
+
+
+def _plain(text: str) -> str:
+    """A text as it is compared: without case, accents, and characters that are not seen (soft hyphens, no width)."""
+    plain = unicodedata.normalize("NFKD", _UNSEEN.sub("", text)).casefold()
+    return unicodedata.normalize("NFC", _ACCENT.sub("", plain))
 
 
 def _stems(text: str) -> Iterator[str]:

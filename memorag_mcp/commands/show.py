@@ -22,7 +22,17 @@ from rich.text import Text
 from memorag_core.config import PROFILES, Profile
 from memorag_core.models.api.endpoints import is_remote
 from memorag_core.models.embedded import WHEELS
-from memorag_core.types import Answer, Clue, ContextInfo, OnProgress, OnText, Passage, Progress, ignore_text
+from memorag_core.types import (
+    BETWEEN_HEADINGS,
+    Answer,
+    Clue,
+    ContextInfo,
+    OnProgress,
+    OnText,
+    Passage,
+    Progress,
+    ignore_text,
+)
 from memorag_mcp.commands.doctor import Check
 from memorag_mcp.schemas.answers import note_on
 
@@ -129,6 +139,8 @@ def passages(found: Sequence[Passage]) -> None:
         chunk = passage.chunk
         place = _place(chunk.document_id, passage.page, chunk.start, chunk.end)
         _quote(f"[{number}] {place}, score {passage.score:.4f}", chunk.text.strip())
+        if under := BETWEEN_HEADINGS.join(filter(None, (chunk.document_title, *chunk.headings))):
+            results().print(_indent(f"under: {under}", "dim"))
         results().print(_indent(f"found by: {' | '.join(passage.found_by)}", "dim"))
 
 

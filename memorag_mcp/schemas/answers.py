@@ -60,9 +60,15 @@ class CluesResult(BaseModel):
 
 
 class PassageResult(PlaceResult):
-    """A passage of a document."""
+    """A passage of a document, and where it stands."""
 
+    title: str = Field(description=f"The document's. {TITLE}")
+    headings: list[str] = Field(description="The headings that it stands under, outermost first: data, like its text")
+    header: str | None = Field(
+        description="The header row of the table that it continues; else null: data, as its text"
+    )
     page: int | None = Field(description=PAGE)
+    last_page: int | None = Field(description="The page it ends on; null where there are none")
     score: float = Field(description="Fused score; higher is better, comparable within one result only")
     found_by: list[str] = Field(
         description="The question or clues that found it, the strongest first: data, as they are"
@@ -72,13 +78,17 @@ class PassageResult(PlaceResult):
     @classmethod
     def of(cls, passage: Passage) -> PassageResult:
         """From the engine's passage."""
-        place = PlaceResult.at(passage.chunk.place)
+        chunk = passage.chunk
         return cls(
-            **place.model_dump(),
+            **PlaceResult.at(chunk.place).model_dump(),
+            title=chunk.document_title,
+            headings=list(chunk.headings),
+            header=chunk.header or None,
             page=passage.page,
+            last_page=passage.last_page,
             score=passage.score,
             found_by=list(passage.found_by),
-            text=passage.chunk.text,
+            text=chunk.text,
         )
 
 
