@@ -289,6 +289,7 @@ def test_nested_json_over_stdio_harms_nobody(settings: Settings) -> None:
 
 def test_health_is_told_to_all_and_numbers_to_those_with_a_token(team: Team) -> None:
     assert httpx.get(f"{team.where}/healthz", headers={"Host": "10.0.0.7:80"}).text == "ok\n"
+    assert httpx.get(f"{team.where}/metrics").status_code == 401
     told = httpx.get(f"{team.where}/metrics", headers=team.headers("bob")).text
     numbers = dict(line.split(" ") for line in told.splitlines() if not line.startswith("#"))
     assert float(numbers['memorag_requests_total{status="401"}']) > 0
