@@ -9,11 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.config import NO_MEMORY
 from memorag_core.context.encode import cut
 from memorag_core.engine import MemoRAG
 from memorag_core.text.source_text import SourceText
-from memorag_core.types import Chunk, Document, OnProgress, OnStep, Progress, ignore_progress
+from memorag_core.types import Chunk, Document, OnProgress, ignore_progress
 
 if TYPE_CHECKING:
     from memorag_core.generation import Generator
@@ -123,7 +124,7 @@ class Case:
         room = lm.window - ROOM_TO_ASK if lm else 0
         if lm is None or lm.count([self.text])[0] > room - self.bench.engine.profile.answer:
             return None
-        return lm.remember(self.text, self._step("reading"))
+        return lm.remember(self.text, self._stage("reading").step)
 
     @cached_property
     def texts(self) -> SourceText:
@@ -131,7 +132,7 @@ class Case:
         return SourceText([self.document], self.chunks)
 
     def _index(self, retriever: Retriever) -> Index:
-        return retriever.index([chunk.indexed for chunk in self.chunks], self._step("indexing"))
+        return retriever.index([chunk.indexed for chunk in self.chunks], self._stage("indexing"))
 
-    def _step(self, stage: str) -> OnStep:
-        return lambda done, total: self.on_progress(Progress(f"{stage} {self.name}:", done, total, 0.0))
+    def _stage(self, name: str) -> ProgressScope:
+        return ProgressScope(self.on_progress).stage(f"{name} {self.name}:", 0.0, 0.0)

@@ -18,13 +18,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from memorag_core.concurrency.cancellation import raise_if_cancelled
+from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.config import Head
 from memorag_core.models.lm.attention import head_width
 from memorag_core.models.lm.attention_heads import head_keys, head_queries
 from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.retrieval.base import Hit, Index, Retriever, encode_missing
 from memorag_core.text.chunking import Span
-from memorag_core.types import OnStep
 
 KEYS = "attention.safetensors"
 TOKENS_AT_ONCE = 1 << 12
@@ -59,14 +59,14 @@ class AttentionIndexer(Retriever):
     def count(self, texts: Sequence[str]) -> list[int]:
         return self.lm.count(texts)
 
-    def index(self, texts: Sequence[str], on_step: OnStep) -> AttentionIndex:
-        rows = self._read_keys(texts, on_step)
+    def index(self, texts: Sequence[str], progress: ProgressScope) -> AttentionIndex:
+        rows = self._read_keys(texts, progress)
         return self._make_index(rows)
 
-    def update(self, index: Index, old: Sequence[str], new: Sequence[str], on_step: OnStep) -> AttentionIndex:
+    def update(self, index: Index, old: Sequence[str], new: Sequence[str], progress: ProgressScope) -> AttentionIndex:
         """Read only the texts that are not among the old ones."""
         known = dict(zip(old, cast(AttentionIndex, index).split(), strict=True))
-        return self._make_index(encode_missing(known, new, lambda missing: self._read_keys(missing, on_step)))
+        return self._make_index(encode_missing(known, new, lambda missing: self._read_keys(missing, progress)))
 
     def load(self, folder: Path) -> AttentionIndex:
         tensors = load_file(folder / KEYS)
@@ -79,7 +79,7 @@ class AttentionIndexer(Retriever):
     def settings(self) -> dict[str, Any]:
         return {"heads": [list(head) for head in self.heads]}
 
-    def _read_keys(self, texts: Sequence[str], on_step: OnStep) -> list[Keys]:
+    def _read_keys(self, texts: Sequence[str], progress: ProgressScope) -> list[Keys]:
         """The keys of each text, those of like length read together."""
         ids = self.lm.encode(texts) if texts else []
         rows: dict[int, Keys] = {}
@@ -87,7 +87,7 @@ class AttentionIndexer(Retriever):
             raise_if_cancelled()
             keys = head_keys(self.lm, [ids[number] for number in batch], self.groups)
             rows |= zip(batch, map(quantize, keys), strict=True)
-            on_step(len(rows), len(texts))
+            progress.step(len(rows), len(texts))
         return [rows[number] for number in range(len(texts))]
 
     def _make_index(self, rows: Sequence[Keys]) -> AttentionIndex:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from memorag_core.types import OnStep
+from memorag_core.concurrency.progress import ProgressScope
 
 Row = TypeVar("Row")
 
@@ -63,12 +63,12 @@ class Retriever(ABC):
         """Tokens of each text, without special tokens."""
 
     @abstractmethod
-    def index(self, texts: Sequence[str], on_step: OnStep) -> Index:
+    def index(self, texts: Sequence[str], progress: ProgressScope) -> Index:
         """Index texts, each within `max_tokens`."""
 
-    def update(self, index: Index, old: Sequence[str], new: Sequence[str], on_step: OnStep) -> Index:
+    def update(self, index: Index, old: Sequence[str], new: Sequence[str], progress: ProgressScope) -> Index:
         """Return what `index(new)` gives, reusing `index`, which is that of `old` and stays as it is."""
-        return self.index(new, on_step)
+        return self.index(new, progress)
 
     @abstractmethod
     def load(self, folder: Path) -> Index:
@@ -90,8 +90,3 @@ def encode_missing(
     missing = [text for text in dict.fromkeys(texts) if text not in known]
     rows = {**known, **dict(zip(missing, read(missing), strict=True))}
     return [rows[text] for text in texts]
-
-
-def share_of(number: int, readers: int, on_step: OnStep) -> OnStep:
-    """Turn the steps of one of several indexers, which run one after the other, into steps of all of them."""
-    return lambda done, total: on_step(number * total + done, readers * total)

@@ -16,6 +16,7 @@ from safetensors.numpy import load_file, save_file
 from scipy.sparse import csr_array, vstack
 
 from memorag_core.concurrency.cancellation import raise_if_cancelled
+from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.errors import ModelUnavailable, require
 from memorag_core.models import hub
 from memorag_core.models.hub import loading
@@ -23,7 +24,6 @@ from memorag_core.retrieval.base import Finder, Hit, Index, Retriever
 from memorag_core.retrieval.fusion import merge_by_score
 from memorag_core.retrieval.vectors import VectorIndex, Vectors
 from memorag_core.retrieval.windows import windows
-from memorag_core.types import OnStep
 
 FILE = "bge_m3.safetensors"
 HEADS = ("colbert_linear.pt", "sparse_linear.pt")
@@ -78,12 +78,12 @@ class BgeM3Retriever(Retriever):
         encoded = self.tokenizer(list(texts), add_special_tokens=False, verbose=False)
         return [len(ids) for ids in encoded["input_ids"]]
 
-    def index(self, texts: Sequence[str], on_step: OnStep) -> BgeM3Index:
+    def index(self, texts: Sequence[str], progress: ProgressScope) -> BgeM3Index:
         parts = []
         for start in range(0, len(texts), BATCH):
             raise_if_cancelled()
             parts.append(self._encode(texts[start : start + BATCH]))
-            on_step(min(start + BATCH, len(texts)), len(texts))
+            progress.step(min(start + BATCH, len(texts)), len(texts))
         encoded = _join(parts) if parts else self._nothing()
         return BgeM3Index(self, VectorIndex(encoded.dense, self.device).tensors() | _quantize(encoded))
 

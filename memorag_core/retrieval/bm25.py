@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from memorag_core.concurrency.cancellation import raise_if_cancelled
+from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.retrieval.base import Finder, Hit, Index, Retriever
 from memorag_core.text.terms import index_terms, stop_words
-from memorag_core.types import OnStep
 
 POSTINGS = "bm25.safetensors"
 VOCABULARY = "bm25.json"
@@ -38,14 +38,14 @@ class Bm25Retriever(Retriever):
     def count(self, texts: Sequence[str]) -> list[int]:
         return [len(index_terms(text)) for text in texts]
 
-    def index(self, texts: Sequence[str], on_step: OnStep) -> Bm25Index:
+    def index(self, texts: Sequence[str], progress: ProgressScope) -> Bm25Index:
         vocabulary: dict[str, int] = {}
         bags: list[list[int]] = []
         for start in range(0, len(texts), BATCH):
             raise_if_cancelled()
             batch = map(index_terms, texts[start : start + BATCH])
             bags.extend([vocabulary.setdefault(word, len(vocabulary)) for word in text] for text in batch)
-            on_step(min(start + BATCH, len(texts)), len(texts))
+            progress.step(min(start + BATCH, len(texts)), len(texts))
         return Bm25Index(vocabulary, _postings(bags, len(vocabulary)), len(texts))
 
     def load(self, folder: Path) -> Bm25Index:

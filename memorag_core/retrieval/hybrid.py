@@ -9,8 +9,8 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from memorag_core.retrieval.base import Finder, Hit, Index, Retriever, share_of
-from memorag_core.types import OnStep
+from memorag_core.concurrency.progress import ProgressScope
+from memorag_core.retrieval.base import Finder, Hit, Index, Retriever
 
 DEPTH = 1000
 """How many hits of each member are compared at least."""
@@ -37,13 +37,13 @@ class HybridRetriever(Retriever):
     def count(self, texts: Sequence[str]) -> list[int]:
         return self.members[0].count(texts)
 
-    def index(self, texts: Sequence[str], on_step: OnStep) -> HybridIndex:
-        return HybridIndex([member.index(texts, step) for member, step in self._stage_members(on_step)])
+    def index(self, texts: Sequence[str], progress: ProgressScope) -> HybridIndex:
+        return HybridIndex([member.index(texts, part) for member, part in self._split(progress)])
 
-    def update(self, index: Index, old: Sequence[str], new: Sequence[str], on_step: OnStep) -> HybridIndex:
+    def update(self, index: Index, old: Sequence[str], new: Sequence[str], progress: ProgressScope) -> HybridIndex:
         held = cast(HybridIndex, index).members
-        staged = zip(self._stage_members(on_step), held, strict=True)
-        return HybridIndex([member.update(one, old, new, step) for (member, step), one in staged])
+        pairs = zip(self._split(progress), held, strict=True)
+        return HybridIndex([member.update(one, old, new, part) for (member, part), one in pairs])
 
     def load(self, folder: Path) -> HybridIndex:
         return HybridIndex([member.load(folder) for member in self.members])
@@ -57,9 +57,9 @@ class HybridRetriever(Retriever):
         with_others = [{"model": other.model_id, "revision": other.revision} | other.settings() for other in others]
         return first.settings() | {"with": with_others}
 
-    def _stage_members(self, on_step: OnStep) -> list[tuple[Retriever, OnStep]]:
-        """Each member with its share of the steps."""
-        return [(member, share_of(number, len(self.members), on_step)) for number, member in enumerate(self.members)]
+    def _split(self, progress: ProgressScope) -> list[tuple[Retriever, ProgressScope]]:
+        """Each member with its share of the progress."""
+        return list(zip(self.members, progress.split(len(self.members)), strict=True))
 
 
 class ScoreFusion(Finder):
