@@ -20,7 +20,7 @@ from memorag_core.types import Chunk, Document
 
 if TYPE_CHECKING:
     from memorag_core.components import Components
-    from memorag_core.retrieval import Index, Retriever
+    from memorag_core.retrieval.base import Indexer, S, Stored
 
 LOADED_SHARE = 0.02
 INDEX_SHARE = 0.35
@@ -47,10 +47,9 @@ def encode(
     started = time.monotonic()
     chunks = _chunks(documents, components, before)
     entries = write_texts(folder, documents, chunks)
-    texts = [chunk.indexed for chunk in chunks]
     indexing = progress.stage("indexing", LOADED_SHARE, INDEX_SHARE)
     memorizing = progress.stage("memorizing", INDEX_SHARE, 1.0)
-    for index in _indexes(components.indexers, texts, before, indexing):
+    for index in _indexes(components, [chunk.indexed for chunk in chunks], before, indexing):
         index.save(folder)
     if before is None:
         memory = components.memory.memorize(documents, memorizing)
@@ -73,12 +72,18 @@ def encode(
 
 
 def _indexes(
-    indexers: Sequence[Retriever], texts: Sequence[str], before: Context | None, progress: ProgressScope
-) -> Iterator[Index]:
-    """Make each indexer's index, one after the other; what was read before is not read again."""
+    components: Components, new: Sequence[str], before: Context | None, progress: ProgressScope
+) -> Iterator[Stored]:
+    """Make the retriever's index, then that of attention if there is one; what was read before is not read again."""
     old = [chunk.indexed for chunk in before.chunks] if before else []
-    for number, (indexer, part) in enumerate(zip(indexers, progress.split(len(indexers)), strict=True)):
-        yield indexer.update(before.indexes[number], old, texts, part) if before else indexer.index(texts, part)
+    parts = progress.split(2 if components.attention else 1)
+    yield _index(components.retriever, before.index if before else None, old, new, parts[0])
+    if components.attention:
+        yield _index(components.attention, before.attention if before else None, old, new, parts[-1])
+
+
+def _index(indexer: Indexer[S], known: S | None, old: Sequence[str], new: Sequence[str], progress: ProgressScope) -> S:
+    return indexer.index(new, progress) if known is None else indexer.update(known, old, new, progress)
 
 
 def _chunks(documents: Sequence[Document], components: Components, before: Context | None) -> list[Chunk]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from memorag_core.generation import Generator
     from memorag_core.models.lm.attention import KeyValues
     from memorag_core.models.lm.language_model import LanguageModel
-    from memorag_core.retrieval import Index, Retriever
+    from memorag_core.retrieval.base import Index, Retriever, X
 
 CORE = Path(__file__).resolve().parents[1]
 ROOM_TO_ASK = 512
@@ -34,7 +34,7 @@ class Bench:
     engine: MemoRAG
 
     @cached_property
-    def retriever(self) -> Retriever:
+    def retriever(self) -> Retriever[Index]:
         """The engine's embedder."""
         from memorag_core.retrieval import open_retriever
 
@@ -131,7 +131,7 @@ class Case:
         """The document and its chunks, to look words up in."""
         return SourceText([self.document], self.chunks)
 
-    def _index(self, retriever: Retriever) -> Index:
+    def _index(self, retriever: Retriever[X]) -> X:
         return retriever.index([chunk.indexed for chunk in self.chunks], self._stage("indexing"))
 
     def _stage(self, name: str) -> ProgressScope:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +42,7 @@ class Encoded:
     multi: list[Vectors]
 
 
-class BgeM3Retriever(Retriever):
+class BgeM3Retriever(Retriever["BgeM3Index"]):
     """`BAAI/bge-m3`, or a folder in its layout, by FlagEmbedding; the score is the weighted sum of the three."""
 
     def __init__(self, source: str | Path, device: str, model_id: str | None = None, revision: str = "") -> None:
@@ -90,8 +90,8 @@ class BgeM3Retriever(Retriever):
     def load(self, folder: Path) -> BgeM3Index:
         return BgeM3Index(self, load_file(folder / FILE))
 
-    def merge(self, indexes: Sequence[Index], sizes: Sequence[int]) -> MergedBgeM3:
-        return MergedBgeM3(self, [cast(BgeM3Index, index) for index in indexes], sizes)
+    def merge(self, indexes: Sequence[BgeM3Index], sizes: Sequence[int]) -> MergedBgeM3:
+        return MergedBgeM3(self, indexes, sizes)
 
     def settings(self) -> dict[str, Any]:
         return {"outputs": ["dense", "lexical", "multi"]}

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import chain
 from math import log
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,7 @@ K1, B = 1.2, 0.75
 BATCH = 1024
 
 
-class Bm25Retriever(Retriever):
+class Bm25Retriever(Retriever["Bm25Index"]):
     """Texts by the rare words they share with a query (Robertson and Zaragoza, 2009, in Lucene's variant)."""
 
     model_id = "bm25"
@@ -53,8 +53,8 @@ class Bm25Retriever(Retriever):
         vocabulary = {word: number for number, word in enumerate(stored["words"])}
         return Bm25Index(vocabulary, load_file(folder / POSTINGS), stored["texts"])
 
-    def merge(self, indexes: Sequence[Index], sizes: Sequence[int]) -> MergedBm25:
-        return MergedBm25([cast(Bm25Index, index) for index in indexes])
+    def merge(self, indexes: Sequence[Bm25Index], sizes: Sequence[int]) -> MergedBm25:
+        return MergedBm25(indexes)
 
     def settings(self) -> dict[str, Any]:
         return {"k1": K1, "b": B}

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +34,7 @@ PUBLISHED_PROMPTS = (
 """By model id: instructions that stand in the models' cards, not in their configurations."""
 
 
-class DenseRetriever(Retriever):
+class DenseRetriever(Retriever["DenseIndex"]):
     """Texts and queries as unit vectors of one encoder; the score is their cosine."""
 
     def __init__(self, source: str | Path, device: str, model_id: str | None = None, revision: str = "") -> None:
@@ -68,18 +68,16 @@ class DenseRetriever(Retriever):
     def index(self, texts: Sequence[str], progress: ProgressScope) -> DenseIndex:
         return self._make_index(self._rows(texts, progress))
 
-    def update(self, index: Index, old: Sequence[str], new: Sequence[str], progress: ProgressScope) -> DenseIndex:
+    def update(self, index: DenseIndex, old: Sequence[str], new: Sequence[str], progress: ProgressScope) -> DenseIndex:
         """Encode only the texts that are not among the old ones."""
-        known: dict[str, NDArray[Any]] = dict(
-            zip(old, cast(DenseIndex, index).nearest.tensors()["vectors"], strict=True)
-        )
+        known: dict[str, NDArray[Any]] = dict(zip(old, index.nearest.tensors()["vectors"], strict=True))
         return self._make_index(encode_missing(known, new, lambda missing: self._rows(missing, progress)))
 
     def load(self, folder: Path) -> DenseIndex:
         return DenseIndex(self, VectorIndex.of(load_file(folder / VECTORS), self.device))
 
-    def merge(self, indexes: Sequence[Index], sizes: Sequence[int]) -> MergedDense:
-        return MergedDense(self, [cast(DenseIndex, index).nearest for index in indexes], sizes)
+    def merge(self, indexes: Sequence[DenseIndex], sizes: Sequence[int]) -> MergedDense:
+        return MergedDense(self, [index.nearest for index in indexes], sizes)
 
     def settings(self) -> dict[str, Any]:
         prompt = self._prompt(*DOCUMENT)

@@ -33,7 +33,7 @@ def context_of(text: str) -> Corpus:
     document = Document("doc", "doc", text)
     chunks = tuple(cut(document, 30, words))
     index = Bm25Retriever().index([chunk.indexed for chunk in chunks], SILENT)
-    return Corpus((document,), chunks, (index,))
+    return Corpus((document,), chunks, index, None)
 
 
 @pytest.fixture

@@ -106,7 +106,8 @@ def test_a_look_stays_on_the_device_of_the_model_whatever_the_index_lies_on(inde
 def test_a_stored_index_finds_the_same(index: AttentionIndex, tmp_path: Path) -> None:
     index.save(tmp_path)
     loaded = index.retriever.load(tmp_path)
-    assert loaded.search([QUESTION, "snow"], 3) == index.search([QUESTION, "snow"], 3)
+    for question in (QUESTION, "snow"):
+        assert loaded.attend(question).best(3) == index.attend(question).best(3)
 
 
 def test_keys_are_kept_in_a_byte_a_number(index: AttentionIndex) -> None:
@@ -125,11 +126,11 @@ def test_only_new_texts_are_read_again(index: AttentionIndex, monkeypatch: pytes
     new = [TEXTS[3], "A new text.", TEXTS[0]]
     changed = index.retriever.update(index, TEXTS, new, SILENT)
     assert sum(read) == 1
-    assert changed.search([QUESTION], 3) == index.retriever.index(new, SILENT).search([QUESTION], 3)
+    assert changed.attend(QUESTION).best(3) == index.retriever.index(new, SILENT).attend(QUESTION).best(3)
 
 
 def test_nothing_is_found_in_nothing(lm: LanguageModel) -> None:
-    assert AttentionIndexer(lm, HEADS).index([], SILENT).search([QUESTION], 3) == [[]]
+    assert AttentionIndexer(lm, HEADS).index([], SILENT).attend(QUESTION).best(3) == []
 
 
 @pytest.mark.parametrize("fails", [False, True])
