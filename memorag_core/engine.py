@@ -16,10 +16,11 @@ from memorag_core.config import MAX_EVIDENCE_TOKENS, MAX_HITS, Profile, Settings
 from memorag_core.context.corpus import Context
 from memorag_core.context.edits import append_documents, remove_document
 from memorag_core.context.encode import encode, key_of
-from memorag_core.context.files import info_in, info_of, load, verify_chunks, verify_documents
+from memorag_core.context.files import info_of, load, verify_chunks, verify_documents
 from memorag_core.context.manifest import Manifest
 from memorag_core.context.store import ContextStore
-from memorag_core.errors import MemoRAGError, UnknownContext
+from memorag_core.context.survey import survey
+from memorag_core.errors import UnknownContext
 from memorag_core.ingest import check_size
 from memorag_core.query.query import MAX_WORDS, Query, check_question, check_range, split_ids
 from memorag_core.runtime import Runtime
@@ -32,6 +33,7 @@ from memorag_core.types import (
     OnProgress,
     OnText,
     Passage,
+    Survey,
     Task,
     ignore_progress,
     ignore_text,
@@ -169,13 +171,17 @@ class MemoRAG:
         with self._open_query(context_id, on_text) as query:
             return query.summarize(focus, words)
 
+    def survey(self) -> Survey:
+        """All stored contexts: those that are whole, and why the others cannot be used, with what to do."""
+        return survey(self.store)
+
     def contexts(self) -> list[ContextInfo]:
         """All stored contexts that are whole, in order of their ids."""
-        return [info for context_id in self.store.ids() if isinstance(info := self._state(context_id), ContextInfo)]
+        return self.survey().contexts
 
     def damaged(self) -> dict[str, str]:
         """Contexts that cannot be used, with what is wrong and what to do."""
-        return {context_id: why for context_id in self.store.ids() if isinstance(why := self._state(context_id), str)}
+        return self.survey().damaged
 
     def info(self, context_id: str) -> ContextInfo:
         """One stored context."""
@@ -280,12 +286,3 @@ class MemoRAG:
             return info_of(holder, manifest, cached=True) if manifest.key == key else None
         except UnknownContext:
             return None  # forgotten or changed meanwhile: encode it again
-
-    def _state(self, context_id: str) -> ContextInfo | str | None:
-        """What a context holds, or what is wrong with it, or None where it is gone."""
-        try:
-            return self.store.reading(context_id, info_in)
-        except UnknownContext:
-            return None
-        except MemoRAGError as error:
-            return str(error)

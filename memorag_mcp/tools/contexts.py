@@ -54,13 +54,13 @@ def add_memory_tools(server: ContextServer, engine: MemoRAG, may: ReadLimits) ->
     ) -> ContextsResult:
         """List memorized contexts, to see whether something has been memorized already: ids, titles, documents, sizes,
         models and dates; also what is being memorized now, and what failed or was interrupted, with what to do."""
-        contexts, jobs = await run_work(engine.contexts), await run_work(server.jobs.unfinished)
-        page = page_of(contexts, after)
+        survey, jobs = await run_work(engine.survey), await run_work(server.jobs.unfinished)
+        page = page_of(survey.contexts, after)
         return ContextsResult(
             contexts=page,
-            next=page[-1].context_id if page and page[-1].context_id != contexts[-1].id else None,
+            next=page[-1].context_id if page and page[-1].context_id != survey.contexts[-1].id else None,
             jobs=[JobResult.of(record) for record in jobs[:LISTED_JOBS]],
-            damaged=await run_work(engine.damaged),
+            damaged=survey.damaged,
         )
 
     @server.tool(title="Forget a context", annotations=REMOVES)
