@@ -12,7 +12,7 @@ demo: $(VENV)/ready          ## run the main job: memorize the sample through an
 # models this small, and servers beside each other, only wait for more threads
 test: export OMP_NUM_THREADS ?= 1
 test: lint types              ## lint, types, and the default tests
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadscope
 
 test-slow: $(VENV)/ready      ## the tests on real models and documents
 	$(BIN)/pytest -m slow
