@@ -30,6 +30,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, get_args
 
 from memorag_core import Document, Settings
+from memorag_core.concurrency.progress import SILENT
 from memorag_core.config import Storage
 from memorag_core.context.encode import cut
 from memorag_core.memory import KeyValueMemory, LiteMemory, LongMemory
@@ -158,7 +159,7 @@ def memories(lm: LanguageModel, chosen: argparse.Namespace) -> Iterator[tuple[st
 def ask(model: KeyValueMemory, case: Case, storage: Storage | None) -> Asked:
     """All questions over a memory of the document, or what is left of it on disk."""
     started = time.perf_counter()
-    memory = model.memorize([case.document], lambda done, total: None)
+    memory = model.memorize([case.document], SILENT)
     reading = time.perf_counter() - started
     if storage:
         with TemporaryDirectory() as name:

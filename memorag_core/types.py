@@ -181,6 +181,14 @@ class ContextInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Survey:
+    """What a store holds: contexts that are whole, in order of their ids, and what is wrong with the others, by id."""
+
+    contexts: list[ContextInfo]
+    damaged: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """How far a long piece of work is: `done` of `total` in the unit of the stage; `fraction` of the whole job."""
 

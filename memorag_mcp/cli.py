@@ -161,11 +161,11 @@ def summarize(
 def list_contexts(settings: Settings, as_json: AsJson = False) -> None:
     """List the contexts in the store."""
     engine = open_engine(settings)
-    contexts, damaged = engine.contexts(), engine.damaged()
+    survey = engine.survey()
     if as_json:
-        show.as_json({"contexts": contexts, "damaged": damaged})
+        show.as_json(survey)
     else:
-        show.contexts(contexts, damaged, settings.store)
+        show.contexts(survey.contexts, survey.damaged, settings.store)
 
 
 @command("forget")

@@ -14,13 +14,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
+from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.config import Profile, Storage
 from memorag_core.models.lm import kv_storage
 from memorag_core.models.lm.attention import KeyValues
 from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.models.weights import Weights
 from memorag_core.text.prompts import BUILT_IN, Prompts, Templates, prompts_for, render_focus
-from memorag_core.types import Document, OnStep
+from memorag_core.types import Document
 
 TENSORS = "memory.safetensors"
 NOTES = "memory.json"
@@ -69,18 +70,19 @@ class MemoryModel(ABC, Generic[M]):
     It needs no retrieval and no server; `model` here is the folder of a model, or its id on the hub:
 
     >>> from memorag_core import Document
+    >>> from memorag_core.concurrency.progress import SILENT
     >>> from memorag_core.memory import LiteMemory
     >>> from memorag_core.models.lm.language_model import LanguageModel
     >>> remembering = LiteMemory(LanguageModel.load(model, "cpu"))
     >>> log = [Document("log", "Log", "The gates were hung in May 1963. The horn was sounded first.")]
-    >>> memory = remembering.memorize(log, on_step=lambda done, total: None)
+    >>> memory = remembering.memorize(log, SILENT)
     >>> answer = remembering.answer(memory, "When were the gates hung?")
     >>> clues, questions = remembering.recall(memory, "Who hung the gates?")
 
     A document more, or one less, and what need not be read again is not:
 
     >>> more = [*log, Document("book", "Book", "Amos kept the gate book.")]
-    >>> memory = remembering.update(memory, log, more, on_step=lambda done, total: None)
+    >>> memory = remembering.update(memory, log, more, SILENT)
     >>> memory.size == memory.state.nbytes > 0
     True
 
@@ -101,15 +103,15 @@ class MemoryModel(ABC, Generic[M]):
         """The memory model that a profile names, its weights loaded."""
 
     @abstractmethod
-    def memorize(self, documents: Sequence[Document], on_step: OnStep) -> M:
+    def memorize(self, documents: Sequence[Document], progress: ProgressScope) -> M:
         """Read the documents once.
 
-        `on_step(done, total)` is called at least at every window. It may raise, and other threads may use the model
+        `progress` is told of a step at least at every window. It may raise, and other threads may use the model
         while it runs, so that the model must be whole then.
         """
 
     @abstractmethod
-    def update(self, memory: M, old: Sequence[Document], new: Sequence[Document], on_step: OnStep) -> M:
+    def update(self, memory: M, old: Sequence[Document], new: Sequence[Document], progress: ProgressScope) -> M:
         """The memory of `new`, given that `memory` is that of `old` and stays as it is.
 
         It equals `memorize(new)`, whatever was appended, removed or replaced; what can be kept is not read again.

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Self
 
+from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.config import Profile
 from memorag_core.memory.base import KeyValueMemory, Memory
 from memorag_core.models.beacon.decoding import decode_after, read
@@ -17,7 +18,7 @@ from memorag_core.models.beacon.model import BeaconModel, BeaconState
 from memorag_core.models.lm.decoding import Greedy
 from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.models.weights import Weights
-from memorag_core.types import Document, OnStep
+from memorag_core.types import Document
 
 BETWEEN = "\n\n"
 
@@ -41,15 +42,17 @@ class BeaconMemory(KeyValueMemory):
         layout = self.beacons.layout
         return {"ratio": layout.ratio, "window": layout.window, "sink": layout.sink}
 
-    def memorize(self, documents: Sequence[Document], on_step: OnStep) -> Memory:
-        return _memory(read(self.beacons, self._ids(documents), on_step))
+    def memorize(self, documents: Sequence[Document], progress: ProgressScope) -> Memory:
+        return _memory(read(self.beacons, self._ids(documents), progress.step))
 
-    def update(self, memory: Memory, old: Sequence[Document], new: Sequence[Document], on_step: OnStep) -> Memory:
+    def update(
+        self, memory: Memory, old: Sequence[Document], new: Sequence[Document], progress: ProgressScope
+    ) -> Memory:
         """Goes on from the first token that differs, or from the border before it where that window is folded."""
         before, ids = self._ids(old), self._ids(new)
         same = next((at for at, pair in enumerate(zip(before, ids, strict=False)) if pair[0] != pair[1]), None)
         kept = self._crop(_state(memory), min(len(before), len(ids)) if same is None else same)
-        return _memory(read(self.beacons, ids[kept.read :], on_step, kept))
+        return _memory(read(self.beacons, ids[kept.read :], progress.step, kept))
 
     def ask(self, memory: Memory, instructions: Sequence[str], max_new_tokens: int) -> list[str]:
         prompts = self.lm.encode([BETWEEN + instruction + self.lm.chat_tail for instruction in instructions])

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.config import REMOTE_MEMORY, Profile
 from memorag_core.memory.base import NOTES
 from memorag_core.memory.gists import GistMemory
 from memorag_core.models.api.chat import ChatModel
 from memorag_core.models.weights import Weights
-from memorag_core.types import OnStep
 
 BETWEEN = "\n\n"
 
@@ -63,10 +63,10 @@ class LiteApiMemory(GistMemory[TextMemory]):
     def _count(self, texts: Sequence[str]) -> list[int]:
         return self.chat.count(texts)
 
-    def _replies(self, requests: Sequence[str], gist: int, on_step: OnStep) -> list[str]:
+    def _replies(self, requests: Sequence[str], gist: int, progress: ProgressScope) -> list[str]:
         replies = []
         for number, request in enumerate(requests):
-            on_step(number, len(requests) + 1)
+            progress.step(number, len(requests) + 1)
             replies.append(self.chat.generate(request, gist))
         return replies
 

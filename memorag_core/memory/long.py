@@ -11,6 +11,7 @@ from dataclasses import replace
 from itertools import takewhile
 from typing import Any, Self
 
+from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.config import Prefill, Profile
 from memorag_core.errors import InputError
 from memorag_core.memory.base import KeyValueMemory, Memory
@@ -20,7 +21,7 @@ from memorag_core.models.lm.minference import sparse_attention
 from memorag_core.models.lm.prefill import PrefillPlan, PrefillState, read
 from memorag_core.models.lm.rope import supports_shift
 from memorag_core.models.weights import Weights
-from memorag_core.types import Document, OnStep
+from memorag_core.types import Document
 
 BETWEEN = "\n\n"
 RATIOS = (1, 2, 4, 8, 16, 32, 64)
@@ -33,8 +34,9 @@ class LongMemory(KeyValueMemory):
     """One of `compression` entries for every token, or fewer where more would not fit into the window.
 
     >>> from memorag_core import from_text
+    >>> from memorag_core.concurrency.progress import SILENT
     >>> model = LongMemory(LanguageModel.load(folder, "cpu"))
-    >>> memory = model.memorize([from_text("It rained in Oslo on Monday.")], lambda done, total: None)
+    >>> memory = model.memorize([from_text("It rained in Oslo on Monday.")], SILENT)
     >>> memory.notes["ratio"]
     1
     >>> answer = model.answer(memory, "Where did it rain?")
@@ -79,21 +81,23 @@ class LongMemory(KeyValueMemory):
             "prefill": self.prefill,
         }
 
-    def memorize(self, documents: Sequence[Document], on_step: OnStep) -> Memory:
+    def memorize(self, documents: Sequence[Document], progress: ProgressScope) -> Memory:
         ids = self._ids(documents)
-        return self._memory(ids, self._reading(len(ids)), on_step)
+        return self._memory(ids, self._reading(len(ids)), progress)
 
-    def update(self, memory: Memory, old: Sequence[Document], new: Sequence[Document], on_step: OnStep) -> Memory:
+    def update(
+        self, memory: Memory, old: Sequence[Document], new: Sequence[Document], progress: ProgressScope
+    ) -> Memory:
         """The memory of `new`, given that `memory` is that of `old`: only what lies behind their common beginning is
         read again. All is, where `new` needs another ratio than `old`; `notes["ratio"]` says which it has.
         """
         ids = self._ids(new)
         how = self._reading(len(ids))
         if how.ratio != memory.notes["ratio"]:
-            return self._memory(ids, how, on_step)
+            return self._memory(ids, how, progress)
         alike = takewhile(lambda pair: pair[0] == pair[1], zip(self._ids(old), ids, strict=False))
         known = how.resume(sum(1 for _ in alike), memory.notes["read"])
-        return self._memory(ids, replace(how, sparse=None), on_step, PrefillState(memory.state, known))
+        return self._memory(ids, replace(how, sparse=None), progress, PrefillState(memory.state, known))
 
     def _ids(self, documents: Sequence[Document]) -> list[int]:
         """Each document is tokenized alone, so that appending it later gives the same tokens."""
@@ -123,7 +127,7 @@ class LongMemory(KeyValueMemory):
         return how
 
     def _memory(
-        self, ids: Sequence[int], how: PrefillPlan, on_step: OnStep, after: PrefillState | None = None
+        self, ids: Sequence[int], how: PrefillPlan, progress: ProgressScope, after: PrefillState | None = None
     ) -> Memory:
-        state = read(self.lm.model, ids, on_step, how, after)
+        state = read(self.lm.model, ids, progress.step, how, after)
         return Memory(state, {"read": len(ids), "ratio": how.ratio})

@@ -62,19 +62,20 @@ def reason_of(record: Record, status: Status) -> str:
     return f"The server ended before it was done; no context came of it. {again}"
 
 
-class Call(BaseModel):
-    """The tool call that a job does, kept until it is done, so that it can be begun again."""
-
-    tool: str
-    arguments: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class Asker:
-    """The request that waits for a job: an object that stands for its connection, and its id there."""
+    """The request that waits for a job: an object that stands for its connection, and its id there.
+
+    `cancelled`: its client took it back before the job had begun.
+    """
 
     client: object
     request: object
+    cancelled: bool = False
+
+    def asked(self, client: object, request: object) -> bool:
+        """Whether it is that request of that client."""
+        return self.client is client and self.request == request
 
 
 class Job:

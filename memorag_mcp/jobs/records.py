@@ -15,14 +15,15 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock
 
 from memorag_core.errors import InputError, StoreError
-from memorag_mcp.jobs.job import AT_WORK, Call, Record, ended
+from memorag_mcp.jobs.calls import Call, KeptCall
+from memorag_mcp.jobs.job import AT_WORK, Record, ended
 
 KEPT = 1000
 KEPT_SECONDS = 7 * 24 * 3600
@@ -82,8 +83,9 @@ class Records:
 
     def keep_call(self, job_id: str, call: Call) -> bool:
         """Keep what a job was asked; whether that could be done. A full disk must not keep the work from being done."""
+        kept = KeptCall(tool=call.tool, arguments=call.model_dump(mode="json"))
         with suppress(OSError):
-            self._write(self._call_path(job_id), call.model_dump_json())
+            self._write(self._call_path(job_id), kept.model_dump_json())
             return True
         return False
 
@@ -91,15 +93,16 @@ class Records:
         """Whether what a job was asked is kept."""
         return self._call_path(job_id).exists()
 
-    def call(self, job_id: str) -> Call:
-        """What a job was asked.
+    def call(self, job_id: str, kinds: Mapping[str, type[Call]]) -> Call:
+        """What a job was asked, as the kind of call that its tool takes.
 
         Raises:
-            InputError: it cannot be read.
+            InputError: it cannot be read, or no tool takes it.
         """
         try:
-            return Call.model_validate_json(self._call_path(job_id).read_bytes())
-        except ValueError as error:
+            kept = KeptCall.model_validate_json(self._call_path(job_id).read_bytes())
+            return kinds[kept.tool].model_validate(kept.arguments)
+        except (ValueError, KeyError) as error:
             raise InputError("What this job was asked to do cannot be read. Call the tool that began it.") from error
 
     def drop_call(self, job_id: str) -> None:

@@ -54,15 +54,22 @@ async def run(work: Callable[[], T], threads: anyio.CapacityLimiter | None = Non
     """
     flag = threading.Event()
     try:
-        with cancellable(flag):
+        with _as_tool_errors(), cancellable(flag):
             return await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=threads or _limiter())
+    except anyio.get_cancelled_exc_class():
+        flag.set()
+        raise
+
+
+@contextmanager
+def _as_tool_errors() -> Iterator[None]:
+    """Raise errors of the engine and of the operating system as text that the model can act on."""
+    try:
+        yield
     except (MemoRAGError, Cancelled) as error:
         raise ToolError(str(error)) from error
     except OSError as error:
         raise ToolError(f"The operating system refused that: {error}. Check paths, permissions and space.") from error
-    except anyio.get_cancelled_exc_class():
-        flag.set()
-        raise
 
 
 async def run_job(jobs: Jobs, ctx: Ctx, begin: Callable[[], Job], wait_seconds: float | None = None) -> Record:
@@ -75,11 +82,12 @@ async def run_job(jobs: Jobs, ctx: Ctx, begin: Callable[[], Job], wait_seconds: 
         ToolError: it failed while the client waited.
     """
     request = ctx.request_context
-    try:
-        job = begin()  # without a pause before `asker`, or a cancel could find no job to stop
-    except MemoRAGError as error:
-        raise ToolError(str(error)) from error
-    job.asker = Asker(request.session.client_params, request.request_id)
+    asker = Asker(request.session.client_params, request.request_id)
+    with jobs.expecting(asker), _as_tool_errors():
+        job = await anyio.to_thread.run_sync(begin, limiter=_limiter())  # once begun, no cancel makes us leave it
+        job.asker = asker
+    if asker.cancelled:
+        job.stop("cancelled")
     try:
         await follow(job, ctx, _patience(ctx, wait_seconds))
     except anyio.get_cancelled_exc_class():

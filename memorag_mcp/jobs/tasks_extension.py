@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from anyio import to_thread
 from mcp import MCPError
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.extension import Extension, MethodBinding
@@ -73,7 +74,7 @@ class Tasks(Extension):
         return {"resultType": "task", **_facts(jobs[0].record)} if jobs else result
 
     async def _get(self, ctx: Ctx, params: TaskParams) -> HandlerResult:
-        record = self._record(ctx, params)
+        record = await self._record(ctx, params)
         answer: dict[str, Any] = {"resultType": "complete", **_facts(record)}
         if record.status == "input_required" and (job := self._jobs.find(record.id)):
             answer["inputRequests"] = dict(job.questions)
@@ -85,26 +86,27 @@ class Tasks(Extension):
         return answer
 
     async def _update(self, ctx: Ctx, params: UpdateParams) -> HandlerResult:
-        self._record(ctx, params)
+        await self._record(ctx, params)
         if job := self._jobs.find(params.task_id):
             job.answer(params.input_responses)
         return {"resultType": "complete"}
 
     async def _cancel(self, ctx: Ctx, params: TaskParams) -> HandlerResult:
-        self._record(ctx, params)
+        await self._record(ctx, params)
         try:
-            self._jobs.cancel(params.task_id)
+            await to_thread.run_sync(self._jobs.cancel, params.task_id)
         except InputError as error:
             raise MCPError(INVALID_PARAMS, str(error)) from error
         return {"resultType": "complete"}
 
-    def _record(self, ctx: Ctx, params: TaskParams) -> Record:
+    async def _record(self, ctx: Ctx, params: TaskParams) -> Record:
+        """What is known of a task, read in a thread: files are locked for it."""
         require_client_extension(ctx, IDENTIFIER)
         named = ctx.request.headers.get("mcp-name") if ctx.request else None
         if named is not None and named.strip() != params.task_id:
             raise MCPError(HEADER_MISMATCH, "The header Mcp-Name names another task than params.taskId.")
         try:
-            return self._jobs.record(params.task_id)
+            return await to_thread.run_sync(self._jobs.record, params.task_id)
         except InputError as error:
             raise MCPError(INVALID_PARAMS, str(error)) from error
 

@@ -24,11 +24,12 @@ from mcp.types import (
     TextContent,
     Tool,
 )
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from memorag_core.config import WORK
 from memorag_core.engine import MemoRAG
-from memorag_mcp.jobs.job import Call, Job, Record
+from memorag_mcp.jobs.calls import Call
+from memorag_mcp.jobs.job import Record
 from memorag_mcp.jobs.manager import Jobs, OnEnd
 from memorag_mcp.jobs.run import Ctx, cancels_jobs, question_threads, run, run_job, takes_turns_for
 from memorag_mcp.jobs.tasks_extension import Tasks
@@ -39,7 +40,6 @@ from memorag_mcp.schemas.resources import list_resources_of, uris_of
 from memorag_mcp.schemas.text import links, outline, shorten
 
 T = TypeVar("T")
-LongWork = Callable[..., BaseModel]
 RESOURCES_A_PAGE = 100
 UNCHANGING = CacheHint(ttl_ms=3_600_000, scope="public")
 CHANGING = CacheHint(ttl_ms=0, scope="private")
@@ -54,7 +54,6 @@ class ContextServer(MCPServer[Any]):
         self.engine = engine
         self.jobs = Jobs(engine.store.root / WORK / "jobs")
         self.changes = Changes()
-        self._long_works: dict[str, LongWork] = {}
         self._question_threads = question_threads(engine.shared.device_queue.most)
         super().__init__(
             extensions=[Tasks(self.jobs, result_of)],
@@ -72,31 +71,22 @@ class ContextServer(MCPServer[Any]):
         # the SDK's own handler knows no pages; its documentation names this object for what MCPServer lacks
         self._lowlevel_server.add_request_handler("resources/list", PaginatedRequestParams, self._resources_page)
 
-    def does(self, tool: str) -> Callable[[LongWork], LongWork]:
-        """Register what a tool's jobs do, by the tool's name, under which an interrupted one is found again."""
-
-        def register(work: LongWork) -> LongWork:
-            self._long_works[tool] = work
-            return work
-
-        return register
-
     async def ask(self, work: Callable[[], T]) -> T:
         """Do work that takes its turn at the models, in a thread. Raises what `run` raises."""
         return await run(work, self._question_threads)
 
-    async def long_work(self, ctx: Ctx, what: str, call: Call, wait_seconds: float | None = None) -> JobResult:
+    async def long_work(self, ctx: Ctx, call: Call, wait_seconds: float | None = None) -> JobResult:
         """Do work that makes or changes a context: every such tool is this one call.
 
         Raises:
             ToolError: it failed before a handle was returned.
         """
-        begin = partial(self.jobs.start_call, what, call, self._do, self._notify_on_end())
+        begin = partial(self.jobs.begin, call, self._notify_on_end())
         return JobResult.of(await run_job(self.jobs, ctx, begin, wait_seconds))
 
     async def resume(self, ctx: Ctx, job_id: str, wait_seconds: float | None = None) -> JobResult:
         """Do interrupted work again. Raises what `long_work` raises."""
-        begin = partial(self.jobs.resume, job_id, self._do, self._notify_on_end())
+        begin = partial(self.jobs.resume, job_id, self._notify_on_end())
         return JobResult.of(await run_job(self.jobs, ctx, begin, wait_seconds))
 
     async def call_tool(
@@ -146,9 +136,6 @@ class ContextServer(MCPServer[Any]):
         page = resources[first : first + RESOURCES_A_PAGE]
         more = first + RESOURCES_A_PAGE < len(resources)
         return ListResourcesResult(resources=page, next_cursor=_cursor(page[-1].uri) if more else None)
-
-    def _do(self, call: Call, job: Job) -> BaseModel:
-        return self._long_works[call.tool](job, **call.arguments)
 
     def _notify_on_end(self) -> OnEnd:
         tell = self.changes.teller()

@@ -13,6 +13,7 @@ import torch
 from beacon_checkpoints import write
 from conftest import STORY
 
+from memorag_core.concurrency.progress import SILENT
 from memorag_core.memory import BeaconMemory, KeyValueMemory, LiteMemory, base
 from memorag_core.models.beacon.model import BeaconModel
 from memorag_core.models.lm.language_model import LanguageModel
@@ -42,7 +43,7 @@ def test_a_memory_asked_a_hundred_times_is_what_it_was_bit_for_bit_and_memory_us
     kind: Callable[[Path, Path], KeyValueMemory], tiny_models: Path, tmp_path: Path
 ) -> None:
     model = kind(tiny_models, tmp_path)
-    memory = model.memorize(BOOK, lambda done, total: None)
+    memory = model.memorize(BOOK, SILENT)
     tensors = (*memory.state.keys, *memory.state.values)
     places, before = [t.data_ptr() for t in tensors], [t.clone() for t in tensors]
     first = [model.ask(memory, QUESTIONS, 2) for _ in range(5)]

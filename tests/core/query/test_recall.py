@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from memorag_core import Document, MemoRAG, Settings, from_text
+from memorag_core.concurrency.progress import SILENT
 from memorag_core.context.corpus import Corpus
 from memorag_core.context.encode import cut
 from memorag_core.context.section_titles import SectionTitles
@@ -31,8 +32,8 @@ def context_of(text: str) -> Corpus:
     """A text that is searched by words alone."""
     document = Document("doc", "doc", text)
     chunks = tuple(cut(document, 30, words))
-    index = Bm25Retriever().index([chunk.indexed for chunk in chunks], lambda *_: None)
-    return Corpus((document,), chunks, (index,))
+    index = Bm25Retriever().index([chunk.indexed for chunk in chunks], SILENT)
+    return Corpus((document,), chunks, index, None)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import pytest
 from conftest import STORY
 
 from memorag_core import MemoRAG, Settings, from_text
+from memorag_core.concurrency.progress import SILENT
 from memorag_core.errors import InputError, UnknownContext
 from memorag_core.retrieval.bm25 import Bm25Retriever
 from memorag_core.text.ids import apart, qualify
@@ -21,10 +22,6 @@ HILL = (
 )
 QUESTION = "Who kept the gate book of the mill?"
 BOTH = ["mill", "hill"]
-
-
-def quiet(_done: int, _total: int) -> None:
-    """Progress that nobody watches."""
 
 
 def engine_with(settings: Settings, retriever: str) -> MemoRAG:
@@ -143,8 +140,8 @@ def test_a_word_is_as_rare_as_in_all_contexts_together() -> None:
     bm25 = Bm25Retriever()
     about = ["gate pin mill", "gate mill pond", "gate horn mill", "gate mill book"]
     other = ["snow hill gate", "snow hill dale", "snow road hill", "snow wood hill"]
-    first, second = bm25.index(about, quiet), bm25.index(other, quiet)
-    whole = bm25.index([*about, *other], quiet)
+    first, second = bm25.index(about, SILENT), bm25.index(other, SILENT)
+    whole = bm25.index([*about, *other], SILENT)
     merge = bm25.merge([first, second], [4, 4])
     for query in ("gate", "gate of the book", "snow gate gate", "the", "nothing"):
         [found], [expected] = merge.search([query], 9), whole.search([query], 9)

@@ -33,6 +33,7 @@ from memorag_core.types import (
     Passage,
     Place,
     Progress,
+    Survey,
     ignore_text,
 )
 from memorag_mcp import cli, inputs
@@ -88,11 +89,8 @@ class FakeEngine:
 
     summarize = answer
 
-    def contexts(self) -> Any:
-        return [INFO]
-
-    def damaged(self) -> Any:
-        return DAMAGED
+    def survey(self) -> Survey:
+        return Survey([INFO], DAMAGED)
 
 
 Invoke = Callable[..., Any]
