@@ -51,6 +51,10 @@ def test_who_names_a_section_names_those_below_it() -> None:
     assert named == [("Basins", "Fir basin"), ("Basins", "Fir basin", "Fees")]
 
 
+def test_a_name_that_several_sections_bear_names_none_of_them() -> None:
+    assert list(SectionTitles(chunks_of(BASINS)).find_mentions("What are the Fees?")) == []
+
+
 @pytest.mark.parametrize("separator", [",", ";", "\t", " | "])
 def test_a_passage_that_continues_a_table_has_its_header(separator: str) -> None:
     text = "\n".join(["vessel,built,crew", *ROWS]).replace(",", separator)
