@@ -84,7 +84,7 @@ class MemoRAG:
         """
         check_size(documents, self.settings.max_characters)
         progress = self._begin_progress(on_progress)
-        with self.shared.device_queue.slot(patient=True, on_wait=progress.wait):
+        with self.shared.device_queue.slot(patient=True, on_wait=progress.tell_position):
             key = key_of(documents, self.shared.components.recipe)
         with self.store.writing(key) as draft:  # another process may hold this for minutes; questions go on
             if (stored := self._find_stored(key, name)) is not None:
@@ -232,13 +232,13 @@ class MemoRAG:
     ) -> Manifest:
         """Encode, one at a time; between the steps, questions that wait are answered."""
         with (
-            self.shared.encode_queue.slot(patient=True, on_wait=progress.wait),
-            self.shared.device_queue.slot(patient=True, on_wait=progress.wait),
+            self.shared.encode_queue.slot(patient=True, on_wait=progress.tell_position),
+            self.shared.device_queue.slot(patient=True, on_wait=progress.tell_position),
         ):
             return encode(documents, self.shared.components, draft, progress, before)
 
     def _begin_progress(self, on_progress: OnProgress) -> ProgressScope:
-        """Tell that models are loaded; between the steps of what follows, whoever waits for them has their turn."""
+        """Tell that the models are being loaded; after every later step, those who wait for them have their turn."""
         progress = ProgressScope(on_progress, self.shared.device_queue.yield_slot)
         progress.stage("loading models", 0.0, 0.0).step(0, 1)
         return progress
@@ -257,7 +257,7 @@ class MemoRAG:
             check_size(documents, self.settings.max_characters)
             if documents == held:
                 return info_of(context_id, self.store.manifest(context_id), cached=True)
-            with self.shared.device_queue.slot(patient=True, on_wait=progress.wait):
+            with self.shared.device_queue.slot(patient=True, on_wait=progress.tell_position):
                 before = self.context(context_id)
             documents = change(before.documents)  # it may have been forgotten and memorized anew
             with self.store.writing(key_of(documents, before.manifest.recipe)) as draft:

@@ -55,10 +55,10 @@ class ProgressScope:
 
     def counter(self, total: int) -> Callable[[], None]:
         """Make a function that tells one step more, of at most `total`, at every call."""
-        steps = iter(range(total))
+        steps = iter(range(1, total + 1))
         return lambda: self.step(next(steps, total), total)
 
-    def wait(self, position: int) -> None:
+    def tell_position(self, position: int) -> None:
         """Tell the position in a queue, before the work begins."""
         self.report(Progress(f"waiting as number {position}", 0, 1, 0.0))
 

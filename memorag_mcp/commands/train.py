@@ -6,12 +6,12 @@ import functools
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.config import Settings
 from memorag_core.errors import InputError, require
 from memorag_core.evaluation.datasets import Split
@@ -151,7 +151,7 @@ def evaluate_memory(
         found = measure.measure(
             measuring(settings, tuple(paths), sizes, show.notice),
             sets,
-            lambda done, total: on_progress(_of("measured", done, total)),
+            ProgressScope(on_progress).stage("measured", 0.0, 1.0),
         )
     show.scores("memory", report.cells(found), [])
     if json_file:
@@ -184,8 +184,7 @@ def data_clues(
     if from_text:
         with show.progress() as on_progress:
             texts = clue_data.drawn(texts_at(places, settings.max_characters), sizes, contexts)
-            done = count(1)
-            advance = lambda: on_progress(_of("contexts", next(done), len(texts)))  # noqa: E731  # said where it is used
+            advance = ProgressScope(on_progress).stage("contexts", 0.0, 1.0).counter(len(texts))
             records = list(clue_data.from_texts(texts, _generator(settings), sizes, advance))
     else:
         sets = [choose(one, split, None) for folder in places for one in read_sets(folder)]
@@ -231,10 +230,6 @@ def _generator(settings: Settings) -> Generator:
     from memorag_core.models.weights import Weights
 
     return open_generator(choose_profile(settings), Weights(settings, show.notice))
-
-
-def _of(stage: str, done: int, total: int) -> Progress:
-    return Progress(stage, done, total, done / total)
 
 
 def _plan(**chosen: object) -> Plan:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -38,6 +39,7 @@ class Records:
         self.folder = folder
         self.server = secrets.token_hex(8)
         self._lock = FileLock(folder / f"{self.server}.lock", thread_local=False)
+        self._guard = threading.Lock()
 
     def new(self, what: str) -> Record:
         """A record of a job of this server's, not yet saved."""
@@ -56,10 +58,7 @@ class Records:
         """Write a record. Where the store cannot be written the work itself will say so."""
         with suppress(OSError):
             self.folder.mkdir(parents=True, exist_ok=True)
-            if not self._lock.is_locked:
-                self._lock.acquire(timeout=0)
-                with suppress(OSError):  # another server may be pruning too
-                    self._prune()
+            self._tell_alive()
             self._write(self._path(record.id), record.model_dump_json())
 
     def read(self, job_id: str) -> Record | None:
@@ -126,6 +125,15 @@ class Records:
     def close(self) -> None:
         """This server has no jobs any more."""
         self._lock.release(force=True)
+
+    def _tell_alive(self) -> None:
+        """Hold this server's lock from its first record on."""
+        with self._guard:  # jobs begin in threads, and a lock that is being taken is not free to the next one
+            if self._lock.is_locked:
+                return
+            self._lock.acquire(timeout=0)
+            with suppress(OSError):  # another server may be pruning too
+                self._prune()
 
     def _alive(self, server: str) -> bool:
         lock = self.folder / f"{server}.lock"

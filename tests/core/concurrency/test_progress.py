@@ -29,14 +29,14 @@ def test_a_counter_tells_one_step_more_at_each_call_and_never_too_many() -> None
     count = ProgressScope(told.append).counter(2)
     for _ in range(4):
         count()
-    assert [progress.done for progress in told] == [0, 1, 2, 2]
+    assert [progress.done for progress in told] == [1, 2, 2, 2]
 
 
 def test_others_may_work_after_each_step_is_told() -> None:
     heard: list[str] = []
     scope = ProgressScope(lambda progress: heard.append(progress.stage), lambda: heard.append("pause"))
     scope.stage("memorizing", 0.0, 1.0).step(0, 0)
-    scope.wait(3)
+    scope.tell_position(3)
     assert heard == ["memorizing", "pause", "waiting as number 3"]
 
 

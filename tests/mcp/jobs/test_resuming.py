@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Event, Thread
+from threading import Barrier, Event, Thread
 from typing import Any
 
 import anyio
@@ -173,3 +173,21 @@ def test_a_call_is_read_back_as_its_tool_took_it(tmp_path: Path) -> None:
     kept = records.keep_call("a", call)
     assert kept
     assert records.call("a", {MemorizeContext.tool: MemorizeContext}) == call
+
+
+def test_jobs_that_begin_at_once_are_all_recorded(tmp_path: Path) -> None:
+    gate, together = Event(), Barrier(8)
+    jobs = jobs_that_wait(tmp_path / "new", gate)
+
+    def begin() -> None:
+        together.wait(SECONDS)
+        jobs.begin(Wait(), ignore)
+
+    threads = [Thread(target=begin) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(SECONDS)
+    recorded = {record.status for record in Jobs(tmp_path / "new").unfinished()}
+    assert (len(jobs.records.ids()), recorded) == (8, {"working"})
+    gate.set()
