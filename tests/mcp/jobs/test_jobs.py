@@ -23,7 +23,7 @@ from waits import SECONDS
 from memorag_core import MemoRAG, Settings
 from memorag_core.errors import InputError
 from memorag_core.types import Progress
-from memorag_mcp.jobs.job import Job, Record
+from memorag_mcp.jobs.job import Job, JobRecord
 from memorag_mcp.jobs.manager import Jobs, UnknownJob
 from memorag_mcp.jobs.tasks_extension import IDENTIFIER
 from memorag_mcp.server import build_server
@@ -118,7 +118,7 @@ async def test_a_job_that_is_slow_to_begin_keeps_nobody_waiting_and_can_be_cance
     server, beginning, may_begin = build_server(gated), Event(), Event()
     new = server.jobs.records.new
 
-    def slow(what: str) -> Record:
+    def slow(what: str) -> JobRecord:
         beginning.set()
         assert may_begin.wait(SECONDS)
         return new(what)
@@ -284,7 +284,7 @@ def test_old_records_and_locks_of_dead_servers_are_dropped(
 def test_the_time_left_follows_from_the_pace_since_the_first_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([100.0, 110.0, 120.0])
     monkeypatch.setattr("memorag_mcp.jobs.job.time.monotonic", lambda: next(clock))
-    job = Job(Record(id="a", server="b", pid=1, what="c"), ignore)
+    job = Job(JobRecord(id="a", server="b", pid=1, what="c"), ignore)
     left = []
     for fraction in (0.0, 0.2, 0.4):
         job.report(Progress("encoding", 0, 1, fraction))
