@@ -35,10 +35,6 @@ class MemoryState(Protocol):
         """Entries of the KV cache that a question attends to."""
 
     @property
-    def size(self) -> int:
-        """Bytes of it, where it is held."""
-
-    @property
     def notes(self) -> dict[str, Any]:
         """What JSON can hold, for whoever asks what was remembered."""
 
@@ -57,11 +53,6 @@ class Memory:
     def tokens(self) -> int:
         """Entries of the key-value state."""
         return self.state.tokens
-
-    @property
-    def size(self) -> int:
-        """Bytes of its keys and values where the model is."""
-        return self.state.nbytes
 
 
 class MemoryModel(ABC, Generic[M]):
@@ -83,7 +74,7 @@ class MemoryModel(ABC, Generic[M]):
 
     >>> more = [*log, Document("book", "Book", "Amos kept the gate book.")]
     >>> memory = remembering.update(memory, log, more, SILENT)
-    >>> memory.size == memory.state.nbytes > 0
+    >>> memory.state.nbytes > 0
     True
 
     And kept, to be asked by another process:
@@ -143,11 +134,6 @@ class MemoryModel(ABC, Generic[M]):
         asked = [template.format(question=question) for template in (prompts.spans, prompts.questions)]
         spans, questions = self.ask(memory, asked, max_new_tokens)
         return spans, questions
-
-    def rewrite(self, memory: M, question: str, max_new_tokens: int = 64) -> str:
-        """The question in words that stand without the text."""
-        request = prompts_for(question, self.templates).rewrite.format(question=question)
-        return self.ask(memory, [request], max_new_tokens)[0]
 
     def answer(self, memory: M, question: str, max_new_tokens: int = 48) -> str:
         """The answer from memory alone."""

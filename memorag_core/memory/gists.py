@@ -9,6 +9,7 @@ from typing import Any
 from memorag_core.concurrency.progress import SILENT, ProgressScope
 from memorag_core.memory.base import M, MemoryModel
 from memorag_core.text.chunking import split
+from memorag_core.text.pages import PARAGRAPH_BREAK
 from memorag_core.text.prompts import Prompts, prompts_for
 from memorag_core.types import Document
 
@@ -86,13 +87,13 @@ class GistMemory(MemoryModel[M]):
 
     def _within_budget(self, gists: list[str], prompts: Prompts) -> str:
         """The gists as one text; condensed together, round after round, while they exceed the budget."""
-        joined = "\n\n".join(gists)
+        joined = PARAGRAPH_BREAK.join(gists)
         for _ in range(ROUNDS):
             [total] = self._count([joined])
             if total <= self.budget:
                 return joined
             groups = [joined[start:end] for start, end in split(joined, self.chunk, self._count)]
             gist = min(self.chunk // 2, max(self.gist, self.chunk * self.budget // total))
-            joined = "\n\n".join(self._condense(groups, prompts, gist, SILENT))
+            joined = PARAGRAPH_BREAK.join(self._condense(groups, prompts, gist, SILENT))
         start, end = split(joined, self.budget, self._count)[0]
         return joined[start:end]

@@ -14,8 +14,7 @@ from memorag_core.memory.base import NOTES
 from memorag_core.memory.gists import GistMemory
 from memorag_core.models.api.chat import ChatModel
 from memorag_core.models.weights import Weights
-
-BETWEEN = "\n\n"
+from memorag_core.text.pages import PARAGRAPH_BREAK
 
 
 @dataclass(frozen=True)
@@ -25,11 +24,6 @@ class TextMemory:
     text: str
     tokens: int
     notes: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def size(self) -> int:
-        """Bytes of the text."""
-        return len(self.text.encode())
 
 
 class LiteApiMemory(GistMemory[TextMemory]):
@@ -49,7 +43,7 @@ class LiteApiMemory(GistMemory[TextMemory]):
         return {"model": self.chat.model_id, "revision": "", "dtype": "text"}
 
     def ask(self, memory: TextMemory, instructions: Sequence[str], max_new_tokens: int) -> list[str]:
-        asked = [memory.text + BETWEEN + instruction for instruction in instructions]
+        asked = [memory.text + PARAGRAPH_BREAK + instruction for instruction in instructions]
         return [self.chat.generate(request, max_new_tokens) for request in asked]
 
     def save(self, memory: TextMemory, folder: Path) -> None:

@@ -15,19 +15,18 @@ from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.config import Prefill, Profile
 from memorag_core.errors import InputError
 from memorag_core.memory.base import KeyValueMemory, Memory
-from memorag_core.models.lm.kv_compression import SCORERS
+from memorag_core.models.lm.kv_compression import Scorer, expected_attention
 from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.models.lm.minference import sparse_attention
 from memorag_core.models.lm.prefill import PrefillPlan, PrefillState, read
 from memorag_core.models.lm.rope import supports_shift
 from memorag_core.models.weights import Weights
+from memorag_core.text.pages import PARAGRAPH_BREAK
 from memorag_core.types import Document
 
-BETWEEN = "\n\n"
 RATIOS = (1, 2, 4, 8, 16, 32, 64)
 SEGMENT = 4096
 FOR_QUESTIONS = 1024
-BEST = "expected_attention"
 
 
 class LongMemory(KeyValueMemory):
@@ -48,7 +47,7 @@ class LongMemory(KeyValueMemory):
         self,
         lm: LanguageModel,
         compression: int = 1,
-        method: str = BEST,
+        scorer: Scorer = expected_attention,
         segment: int = SEGMENT,
         prefill: Prefill = "dense",
     ) -> None:
@@ -56,13 +55,13 @@ class LongMemory(KeyValueMemory):
 
         Args:
             compression: the least ratio to compress by; 1 keeps all while it fits.
-            method: the name of one of `kv_compression.SCORERS`.
+            scorer: what says which entries are kept.
             segment: tokens compressed at a time, at most; a power of two, and at most a quarter of the window.
             prefill: how to read what is not compressed.
         """
         super().__init__(lm)
         self.compression = compression
-        self.method = method
+        self.scorer = scorer
         self.prefill = prefill
         self.segment = 1 << (min(segment, lm.window // 4).bit_length() - 1)
         self._entries = lm.window - min(FOR_QUESTIONS, lm.window // 4)
@@ -76,7 +75,7 @@ class LongMemory(KeyValueMemory):
     def settings(self) -> dict[str, Any]:
         return {
             "compression": self.compression,
-            "method": self.method,
+            "method": self.scorer.__name__,
             "segment": self.segment,
             "prefill": self.prefill,
         }
@@ -102,13 +101,13 @@ class LongMemory(KeyValueMemory):
     def _ids(self, documents: Sequence[Document]) -> list[int]:
         """Each document is tokenized alone, so that appending it later gives the same tokens."""
         first, *others = [document.text for document in documents]
-        texts = [self.lm.chat_head + first, *(BETWEEN + text for text in others)]
+        texts = [self.lm.chat_head + first, *(PARAGRAPH_BREAK + text for text in others)]
         return [token for encoded in self.lm.encode(texts) for token in encoded]
 
     def _reading(self, tokens: int) -> PrefillPlan:
         """The least ratio that is asked for and lets a text fit into the window beside a question."""
         ratios = [ratio for ratio in RATIOS if self.compression <= ratio <= self.segment]
-        ways = (PrefillPlan(self.segment, ratio, SCORERS[self.method]) for ratio in ratios)
+        ways = (PrefillPlan(self.segment, ratio, self.scorer) for ratio in ratios)
         how = next((how for how in ways if how.most(tokens) <= self._entries), None)
         if how is None:
             raise InputError(

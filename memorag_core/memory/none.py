@@ -25,7 +25,6 @@ class Nothing:
     """What is kept of a context."""
 
     tokens: int = 0
-    size: int = 0
     notes: dict[str, Any] = field(default_factory=dict)
 
 

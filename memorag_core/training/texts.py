@@ -12,8 +12,8 @@ import numpy as np
 
 from memorag_core.errors import InputError
 from memorag_core.ingest import FORMATS, from_path
-from memorag_core.memory.beacon import BETWEEN
 from memorag_core.models.lm.language_model import LanguageModel
+from memorag_core.text.pages import PARAGRAPH_BREAK
 from memorag_core.training.rows import Row, Tokens, cut
 
 AT_ONCE = 64
@@ -72,7 +72,7 @@ def record_rows(lm: LanguageModel, paths: Sequence[Path], window: int, most: int
 
 def _record_row(lm: LanguageModel, record: dict[str, Any]) -> Row:
     """Tokenized as `BeaconMemory` does: the context alone, then what follows it."""
-    instruction = BETWEEN + record["instruction"] + lm.chat_tail
+    instruction = PARAGRAPH_BREAK + record["instruction"] + lm.chat_tail
     context, asked, answer = lm.encode([lm.chat_head + record["context"], instruction, record["answer"]])
     ids = [*context, *asked, *answer, lm.tokenizer.eos_token_id]
     return Row(np.array(ids, dtype=np.uint32), len(context) + len(asked))

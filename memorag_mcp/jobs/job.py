@@ -48,7 +48,7 @@ class Record(BaseModel):
     result: dict[str, Any] | None = None
 
 
-def ended(record: Record, status: Status) -> Record:
+def end_record(record: Record, status: Status) -> Record:
     """What is known of a job that ended as `status` without its own doing."""
     change = {"status": status, "reason": reason_of(record, status), "updated": now(), "seconds_left": None}
     return record.model_copy(update=change)
@@ -73,7 +73,7 @@ class Asker:
     request: object
     cancelled: bool = False
 
-    def asked(self, client: object, request: object) -> bool:
+    def matches(self, client: object, request: object) -> bool:
         """Whether it is that request of that client."""
         return self.client is client and self.request == request
 
@@ -149,7 +149,7 @@ class Job:
         self._wake()
 
     @contextmanager
-    def watched(self, wake: Callable[[], None]) -> Iterator[None]:
+    def watch(self, wake: Callable[[], None]) -> Iterator[None]:
         """Call `wake`, in the thread of the work, whenever the record has changed."""
         self._watchers.append(wake)
         try:

@@ -20,7 +20,7 @@ from pydantic import BaseModel
 from memorag_core.concurrency.cancellation import cancellable
 from memorag_core.errors import Cancelled, InputError, MemoRAGError
 from memorag_mcp.jobs.calls import Call
-from memorag_mcp.jobs.job import AT_WORK, Asker, Job, Record, ended, reason_of
+from memorag_mcp.jobs.job import AT_WORK, Asker, Job, Record, end_record, reason_of
 from memorag_mcp.jobs.records import ID_BYTES, Records
 
 AT_ONCE = 64
@@ -143,7 +143,7 @@ class Jobs:
         if record.status in AT_WORK:
             raise InputError(f"The job is another server's on this store (process {record.pid}). Cancel it there.")
         if record.status == "interrupted":
-            record = ended(record, "cancelled")
+            record = end_record(record, "cancelled")
             self.records.save(record)
             self.records.drop_call(job_id)
         return record
@@ -160,9 +160,9 @@ class Jobs:
     def cancel_asked_by(self, client: object, request: object) -> None:
         """Stop the job that a client's request began, or is about to, and still waits for. For the event loop."""
         for asker in self._expected:
-            asker.cancelled |= asker.asked(client, request)
+            asker.cancelled |= asker.matches(client, request)
         for job in list(self._live.values()):
-            if job.asker is not None and job.asker.asked(client, request):
+            if job.asker is not None and job.asker.matches(client, request):
                 job.stop("cancelled")
 
     def drop(self, job: Job) -> None:
@@ -179,7 +179,7 @@ class Jobs:
         for thread in threads:
             thread.join(max(0.0, until - time.monotonic()))
         for job in list(self._live.values()):  # in the middle of a step that is longer than we wait
-            job.record = ended(job.record, "interrupted")
+            job.record = end_record(job.record, "interrupted")
             job.save()
         self.records.close()
 

@@ -24,7 +24,7 @@ from filelock import FileLock
 
 from memorag_core.errors import InputError, StoreError
 from memorag_mcp.jobs.calls import Call, KeptCall
-from memorag_mcp.jobs.job import AT_WORK, Record, ended
+from memorag_mcp.jobs.job import AT_WORK, Record, end_record
 
 KEPT = 1000
 KEPT_SECONDS = 7 * 24 * 3600
@@ -70,7 +70,7 @@ class Records:
         except (OSError, ValueError):
             return None
         if record.status in AT_WORK and not self._alive(record.server):
-            record = ended(record, "interrupted")
+            record = end_record(record, "interrupted")
             self.save(record)
         return record
 

@@ -112,7 +112,7 @@ async def follow(job: Job, ctx: Ctx, seconds: float | None) -> None:
     def wake() -> None:
         loop.call_soon_threadsafe(changed.set)
 
-    with job.watched(wake), anyio.move_on_after(seconds):
+    with job.watch(wake), anyio.move_on_after(seconds):
         while True:
             record = job.record
             if record.fraction > reported:

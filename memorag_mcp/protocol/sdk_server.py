@@ -99,7 +99,7 @@ class ContextServer(MCPServer[Any]):
             raise _plain(error) from error
         if isinstance(result, InputRequiredResult) or result.structured_content is None or result.is_error:
             return result
-        return shown(result.structured_content)
+        return show(result.structured_content)
 
     async def list_tools(self) -> list[Tool]:
         """Every tool, told without the margins of docstrings and without titles that only repeat names."""
@@ -107,8 +107,8 @@ class ContextServer(MCPServer[Any]):
             tool.model_copy(
                 update={
                     "description": " ".join((tool.description or "").split()),
-                    "input_schema": untitled(tool.input_schema),
-                    "output_schema": untitled(tool.output_schema),
+                    "input_schema": strip_titles(tool.input_schema),
+                    "output_schema": strip_titles(tool.output_schema),
                 }
             )
             for tool in await super().list_tools()
@@ -140,14 +140,14 @@ class ContextServer(MCPServer[Any]):
     def _notify_on_end(self) -> OnEnd:
         tell = self.changes.teller()
 
-        def ended(record: Record) -> None:
+        def notify(record: Record) -> None:
             if context := context_of(record):
                 tell(uris_of(context))
 
-        return ended
+        return notify
 
 
-def shown(structured: dict[str, Any]) -> CallToolResult:
+def show(structured: dict[str, Any]) -> CallToolResult:
     """A result for programs, complete on its own, and for people: an outline, with links to resources."""
     text = TextContent(type="text", text=shorten(outline(structured)))
     return CallToolResult(content=[text, *links(structured)], structured_content=structured)
@@ -156,19 +156,19 @@ def shown(structured: dict[str, Any]) -> CallToolResult:
 def result_of(record: Record) -> CallToolResult:
     """What the tool that began a job returns, now that it is done."""
     result = JobResult.of(record)
-    return shown(result.model_dump(mode="json") if result.context else record.result or {})
+    return show(result.model_dump(mode="json") if result.context else record.result or {})
 
 
-def untitled(schema: Any) -> Any:
+def strip_titles(schema: Any) -> Any:
     """A JSON schema without the titles that Pydantic makes of names, which tell a host's model nothing.
 
     A property that is called `title` is a schema, not a text, and stays.
     """
     if isinstance(schema, list):
-        return [untitled(item) for item in schema]
+        return [strip_titles(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    return {key: untitled(item) for key, item in schema.items() if key != "title" or not isinstance(item, str)}
+    return {key: strip_titles(item) for key, item in schema.items() if key != "title" or not isinstance(item, str)}
 
 
 def _plain(error: ToolError) -> ToolError:

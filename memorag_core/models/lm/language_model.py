@@ -20,6 +20,7 @@ from memorag_core.models.lm.decoding import decode
 from memorag_core.models.lm.fp16_linear import pack
 from memorag_core.models.lm.prefill import PrefillPlan, read
 from memorag_core.models.streaming import StreamedText
+from memorag_core.text.pages import PARAGRAPH_BREAK
 from memorag_core.types import OnStep, OnText
 
 MARK = "\u241e"
@@ -76,7 +77,7 @@ class LanguageModel:
         on_forward: Callable[[], None] = lambda: None,
     ) -> list[str]:
         """Reply to every instruction, as one batch; each alone, or continuing `memory` without changing it."""
-        lead = "\n\n" if memory else self.chat_head
+        lead = PARAGRAPH_BREAK if memory else self.chat_head
         prompts = self.encode([lead + instruction + self.chat_tail for instruction in instructions])
         replies = decode(self.model, prompts, max_new_tokens, self.stop, memory, repetition_penalty, on_forward)
         return self.texts(replies)

@@ -95,7 +95,7 @@ def test_the_memory_on_disk_is_half_of_that_in_float32(lm: LanguageModel, tmp_pa
     assert (tmp_path / "memory.safetensors").stat().st_size < memory.state.nbytes / 2 + 4096
 
 
-def test_recall_rewrite_answer_and_key_points_only_read_the_memory(lm: LanguageModel) -> None:
+def test_recall_answer_and_key_points_only_read_the_memory(lm: LanguageModel) -> None:
     model = LiteMemory(lm, chunk=128, gist=16)
     memory = model.memorize([document(STORY)], SILENT)
     before = [tensor.clone() for tensor in (*memory.state.keys, *memory.state.values)]
@@ -103,7 +103,6 @@ def test_recall_rewrite_answer_and_key_points_only_read_the_memory(lm: LanguageM
     def ask() -> tuple[object, ...]:
         return (
             model.recall(memory, "Who kept the book?", 8),
-            model.rewrite(memory, "Who kept it?", 8),
             model.answer(memory, "Who kept the book?", 8),
             model.key_points(memory, ENGLISH, "the gates", 8),
         )

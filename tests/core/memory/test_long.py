@@ -15,13 +15,14 @@ import pytest
 import torch
 from conftest import STORY
 
+from benchmarks.scorers import SCORERS
 from memorag_core.concurrency.progress import SILENT, ProgressScope
 from memorag_core.config import PROFILES, Settings
 from memorag_core.errors import Cancelled, InputError, MissingExtra
 from memorag_core.memory import MEMORIES, LongMemory, Memory, long
 from memorag_core.models.lm import minference, prefill
 from memorag_core.models.lm.attention import KeyValues
-from memorag_core.models.lm.kv_compression import SCORERS, Segment
+from memorag_core.models.lm.kv_compression import Scorer, Segment, expected_attention
 from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.models.lm.rope import rotate, rotation, supports_shift
 from memorag_core.models.weights import Weights
@@ -67,10 +68,10 @@ def test_within_the_window_replies_are_the_plain_model_s_token_for_token(lm: Lan
     assert memory.notes["ratio"] == 1
 
 
-@pytest.mark.parametrize("method", SCORERS)
+@pytest.mark.parametrize("scorer", SCORERS.values())
 @pytest.mark.parametrize("ratio", [2, 8])
-def test_what_is_not_kept_is_freed(lm: LanguageModel, method: str, ratio: int) -> None:
-    model = LongMemory(lm, ratio, method, segment=64)
+def test_what_is_not_kept_is_freed(lm: LanguageModel, scorer: Scorer, ratio: int) -> None:
+    model = LongMemory(lm, ratio, scorer, segment=64)
     memory = model.memorize(texts(story(1, 300)), SILENT)
     read = memory.notes["read"]
     assert memory.state.tokens == read // 64 * 64 // ratio + read % 64 < read
@@ -96,9 +97,7 @@ def test_expected_attention_keeps_what_queries_to_come_attend_to(lm: LanguageMod
     at = torch.arange(64)
     stand = rotate(keys, *rotation(lm.model, at))
     asked = rotate(queries, *rotation(lm.model, at[-16:]))
-    scores = SCORERS["expected_attention"](
-        Segment(stand, torch.ones(2, 64, 12), asked, 0, lambda by: rotation(lm.model, by))
-    )
+    scores = expected_attention(Segment(stand, torch.ones(2, 64, 12), asked, 0, lambda by: rotation(lm.model, by)))
     future = rotate(queries.repeat(1, 32, 1), *rotation(lm.model, 64 + torch.arange(512)))
     paid = (future @ stand.repeat_interleave(2, 0).transpose(1, 2) / 12**0.5).exp().mean(1).view(2, 2, 64).mean(1)
     agreement = torch.corrcoef(torch.stack([scores.argsort().argsort().flatten(), paid.argsort().argsort().flatten()]))

@@ -9,6 +9,7 @@ import torch
 from conftest import STORY
 
 from memorag_core.concurrency.progress import SILENT, ProgressScope
+from memorag_core.errors import InputError
 from memorag_core.models.lm.attention_heads import head_keys, head_queries, truncate_layers
 from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.retrieval import attention
@@ -158,3 +159,9 @@ def test_progress_is_told_and_may_stop(lm: LanguageModel, monkeypatch: pytest.Mo
     assert [(progress.done, progress.total) for progress in told] == [
         (done, len(TEXTS)) for done in range(1, len(TEXTS) + 1)
     ]
+
+
+@pytest.mark.parametrize("head", [(2, 0), (0, 4)])
+def test_a_head_that_the_model_lacks_is_refused_with_those_it_has(lm: LanguageModel, head: tuple[int, int]) -> None:
+    with pytest.raises(InputError, match=rf"no head {head[0]}:{head[1]}; its layers are 0 to 1, .* 0 to 3"):
+        AttentionIndexer(lm, [head])
