@@ -115,15 +115,20 @@ async def test_a_cancelled_request_stops_its_job_and_leaves_no_record(gated: Gat
 async def test_a_job_that_is_slow_to_begin_keeps_nobody_waiting_and_can_be_cancelled_before_it_began(
     gated: Gated, mode: Era, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server, beginning, may_begin = build_server(gated), Event(), Event()
-    new = server.jobs.records.new
+    server, beginning, may_begin, dropped = build_server(gated), Event(), Event(), Event()
+    new, drop = server.jobs.records.new, server.jobs.records.drop
 
     def slow(what: str) -> JobRecord:
         beginning.set()
         assert may_begin.wait(SECONDS)
         return new(what)
 
+    def dropping(job_id: str) -> None:
+        drop(job_id)
+        dropped.set()
+
     monkeypatch.setattr(server.jobs.records, "new", slow)
+    monkeypatch.setattr(server.jobs.records, "drop", dropping)
     async with Client(server, mode=mode) as client, Client(server, mode=mode) as other:
         async with anyio.create_task_group() as tasks:
             request = anyio.CancelScope()
@@ -138,9 +143,7 @@ async def test_a_job_that_is_slow_to_begin_keeps_nobody_waiting_and_can_be_cance
             request.cancel()
             await ok(other, "list_contexts")  # by now the cancel has come
             may_begin.set()
-        with anyio.fail_after(SECONDS):
-            while server.jobs.at_work:
-                await anyio.lowlevel.checkpoint()
+        await reached(dropped)
     assert listed["jobs"] == []
     assert list(server.jobs.records.folder.glob("*.json")) == []
     assert gated.contexts() == []
