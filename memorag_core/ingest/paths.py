@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from memorag_core.concurrency.cancellation import raise_if_cancelled
 from memorag_core.errors import InputError
+from memorag_core.ingest.folders import FolderWalk
 from memorag_core.ingest.formats import FORMATS, KINDS
 from memorag_core.ingest.private import is_private
 
@@ -35,52 +35,47 @@ def resolve_allowed(path: Path, allowed: Sequence[Path], private: Sequence[Path]
     return real
 
 
-def list_files(path: Path, include: Sequence[str] = (), private: Sequence[Path] = ()) -> list[Path]:
+def list_files(walk: FolderWalk, private: Sequence[Path] = ()) -> list[Path]:
     """The file itself, or the files of a folder and below it, in order of their names.
 
     Without `include`, those of the kinds that are read; with it, those that match one of the patterns (`*.pdf`, or
     `letters/**/18*.txt` from the folder on), of whatever kind. Links that lead out of the folder are not followed,
-    and what is private is passed over.
+    and what is private is passed over. The walk tells what was left out of the folder, and why.
 
     Raises:
         InputError: nothing is there, or too much.
     """
+    path = walk.root
     if "\0" in str(path):
         raise InputError("The path holds a NUL character; give the plain path of a file or folder.")
     if not _exists(path):
         raise InputError(f"There is no file or folder at {path}. Check the path; relative ones start at {Path.cwd()}.")
     if not path.is_dir():
-        if include:
+        if walk.include or walk.exclude:
             raise InputError(f"{path} is a file; patterns choose among the files of a folder. Leave them out.")
         if is_private(path.resolve(), private):
             raise InputError(PRIVATE.format(path=path))
         return [path]
-    return _files_in(path, include, private)
+    return _files_in(walk, private)
 
 
-def _files_in(folder: Path, include: Sequence[str], private: Sequence[Path]) -> list[Path]:
-    root = folder.resolve()
-    files: set[Path] = set()
-    for path in _matches(folder, include):
-        raise_if_cancelled()
-        if path.is_file() and (real := path.resolve()).is_relative_to(root) and not is_private(real, private):
-            files.add(path)
+def _files_in(walk: FolderWalk, private: Sequence[Path]) -> list[Path]:
+    folder, root = walk.root, walk.root.resolve()
+    files: list[Path] = []
+    for path in walk.files():
+        if not path.is_file() or not (real := path.resolve()).is_relative_to(root) or is_private(real, private):
+            continue
+        if walk.include or path.suffix.lower() in FORMATS:
+            files.append(path)
+        else:
+            kind = path.suffix.lower() or "no suffix"
+            walk.left_out[path.relative_to(folder).as_posix()] = f"of a kind that is not read ({kind})"
         if len(files) > MAX_FILES:
             raise InputError(f"{folder} holds more than {MAX_FILES:,} files to read. Choose some with a pattern.")
     if not files:
-        wanted = f"no file that matches {', '.join(include)}" if include else f"no text file ({KINDS})"
+        wanted = f"no file that matches {', '.join(walk.include)}" if walk.include else f"no text file ({KINDS})"
         raise InputError(f"The folder {folder} holds {wanted}. Give a file, another folder, or other patterns.")
     return sorted(files)
-
-
-def _matches(folder: Path, include: Sequence[str]) -> Iterator[Path]:
-    if not include:
-        yield from (path for path in folder.rglob("*") if path.suffix.lower() in FORMATS)
-    for pattern in include:
-        try:
-            yield from folder.glob(pattern if "/" in pattern else f"**/{pattern}")
-        except (ValueError, NotImplementedError) as error:
-            raise InputError(f"{pattern!r} is no pattern for files in a folder ({error}). Try '*.pdf'.") from error
 
 
 def _exists(path: Path) -> bool:

@@ -23,6 +23,8 @@ PATH = (
 )
 INCLUDE = "Where path is a folder: read only files that match one of these patterns, such as '*.pdf' or 'notes/**/*.md'"
 
+EXCLUDE = "Where path is a folder: leave out files and folders that match one of these patterns"
+
 
 def add_memory_tools(server: ContextServer, engine: MemoRAG, may: ReadLimits) -> None:
     @server.tool(title="Memorize a context", annotations=WRITES)
@@ -33,18 +35,22 @@ def add_memory_tools(server: ContextServer, engine: MemoRAG, may: ReadLimits) ->
         name: Annotated[str, Field(description="A short id for the context; made from the title if left out")] = "",
         title: Annotated[str, Field(description="A title, where text is given")] = "",
         include: Annotated[list[str] | None, Field(description=INCLUDE)] = None,
+        exclude: Annotated[list[str] | None, Field(description=EXCLUDE)] = None,
         wait_seconds: Wait = None,
     ) -> JobResult:
         """Read a long text, file or folder once into memory, and keep it for questions; for what is too long to read
         here, or will be asked about again. Takes minutes for a long text on a CPU: if it is not done soon, this
         returns status "working" and a job_id for memorize_status while the work goes on. The same content again is
         returned at once. Give a path rather than the text of a file. The other tools take the context_id."""
-        call = MemorizeContext(text=text, path=from_here(path, may), title=title, include=include, name=name)
+        path = from_here(path, may)
+        call = MemorizeContext(text=text, path=path, title=title, include=include, exclude=exclude, name=name)
         return await server.long_work(ctx, call, wait_seconds)
 
     @server.jobs.register(MemorizeContext)
     def memorize(job: Job, call: MemorizeContext) -> ContextResult:
-        return ContextResult.of(engine.memorize(call.documents(may), call.name or None, job.report))
+        reading = call.read(may)
+        info = engine.memorize(reading.documents, call.name or None, job.report)
+        return ContextResult.of(info, reading.left_out)
 
     @server.tool(title="List contexts", annotations=READS)
     async def list_contexts(
@@ -78,17 +84,19 @@ def add_document_tools(server: ContextServer, engine: MemoRAG, may: ReadLimits) 
         path: Annotated[str, Field(description=PATH)] = "",
         title: Annotated[str, Field(description="A title, where text is given")] = "",
         include: Annotated[list[str] | None, Field(description=INCLUDE)] = None,
+        exclude: Annotated[list[str] | None, Field(description=EXCLUDE)] = None,
         wait_seconds: Wait = None,
     ) -> JobResult:
         """Add a text, file or folder to a memorized context, which keeps its context_id. What it holds is not read
         again, and a text that it holds already is not added again."""
         path = from_here(path, may)
-        call = AddDocuments(context_id=context_id, text=text, path=path, title=title, include=include)
+        call = AddDocuments(context_id=context_id, text=text, path=path, title=title, include=include, exclude=exclude)
         return await server.long_work(ctx, call, wait_seconds)
 
     @server.jobs.register(AddDocuments)
     def add(job: Job, call: AddDocuments) -> ContextResult:
-        return ContextResult.of(engine.add(call.context_id, call.documents(may), job.report))
+        reading = call.read(may)
+        return ContextResult.of(engine.add(call.context_id, reading.documents, job.report), reading.left_out)
 
     @server.tool(title="Remove a document from a context", annotations=REMOVES)
     async def remove_document(

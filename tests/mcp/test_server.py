@@ -374,3 +374,17 @@ async def test_a_listing_reads_each_context_once(
     async with connected(engine, allowed) as client:
         listed = await ok(client, "list_contexts")
     assert [context["context_id"] for context in listed["contexts"]] == folders == ["mill", "second"]
+
+
+async def test_a_folder_tells_what_of_it_was_not_read_and_why(
+    engine: MemoRAG, allowed: Path, mode: Literal["auto", "legacy"]
+) -> None:
+    for name in ("todo.md", "node_modules/a/README.md", "plan.md"):
+        (allowed / name).parent.mkdir(parents=True, exist_ok=True)
+        (allowed / name).write_text("The plan." if name == "plan.md" else "")
+    async with connected(engine, allowed, mode) as client:
+        made = (await ok(client, "memorize_context", path=str(allowed), exclude="mill.*"))["context"]
+    assert [one["id"] for one in made["documents"]] == ["plan"]
+    assert made["left_out_count"] == len(made["left_out"]) == 2
+    assert made["left_out"]["node_modules/"] == "packages of JavaScript"
+    assert "is empty" in made["left_out"]["todo.md"]
