@@ -84,7 +84,7 @@ class BgeM3Retriever(Retriever["BgeM3Index"]):
             raise_if_cancelled()
             parts.append(self._encode(texts[start : start + BATCH]))
             progress.step(min(start + BATCH, len(texts)), len(texts))
-        encoded = _join(parts) if parts else self._nothing()
+        encoded = _join(parts) if parts else self._encode_nothing()
         return BgeM3Index(self, VectorIndex(encoded.dense, self.device).tensors() | _quantize(encoded))
 
     def load(self, folder: Path) -> BgeM3Index:
@@ -118,7 +118,7 @@ class BgeM3Retriever(Retriever["BgeM3Index"]):
         lengths = (inputs["attention_mask"].sum(1) - 1).tolist()  # [CLS] has no token vector
         return Encoded(dense, csr_array(lexical), [row[:n] for row, n in zip(multi, lengths, strict=True)])
 
-    def _nothing(self) -> Encoded:
+    def _encode_nothing(self) -> Encoded:
         config = self.model.config
         return Encoded(np.zeros((0, config.hidden_size), np.float32), csr_array((0, config.vocab_size)), [])
 

@@ -70,7 +70,7 @@ def train(settings: Settings, job: Job, plan: Plan, say: Say, on_step: OnStepDon
     return folder
 
 
-def measuring(settings: Settings, paths: Sequence[Path], sizes: MeasureSizes, say: Say) -> Measuring:
+def prepare_measuring(settings: Settings, paths: Sequence[Path], sizes: MeasureSizes, say: Say) -> Measuring:
     """The settings' memory model beside the tokens of held-out text.
 
     Raises:

@@ -185,7 +185,7 @@ def test_a_plan_that_makes_no_sense_is_refused(plan: Callable[[], Plan], message
 )
 def test_by_default_retrieval_generates_nothing(profile: Profile, last: list[str]) -> None:
     plan = Plan(answers=False)
-    assert [system.name for system in plan.chosen(profile)] == ["bm25", "dense", "hybrid", *last]
+    assert [system.name for system in plan.choose_systems(profile)] == ["bm25", "dense", "hybrid", *last]
     assert not plan.remembers(profile)
 
 
