@@ -23,7 +23,6 @@ from memorag_core.errors import ModelUnavailable
 Say = Callable[[str], None]
 DONE = "source.sha256"
 WEIGHTS = "model.safetensors"
-CONFIG = "config.json"
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from memorag_core.models.hub import loading
 from memorag_core.retrieval.base import Finder, Hit, Index, Retriever
 from memorag_core.retrieval.fusion import merge_by_score
 from memorag_core.retrieval.vectors import VectorIndex, Vectors
-from memorag_core.retrieval.windows import windows
+from memorag_core.retrieval.windows import count_tokens, windows
 
 FILE = "bge_m3.safetensors"
 HEADS = ("colbert_linear.pt", "sparse_linear.pt")
@@ -73,10 +73,7 @@ class BgeM3Retriever(Retriever["BgeM3Index"]):
         return int(min(self.tokenizer.model_max_length, positions)) - special
 
     def count(self, texts: Sequence[str]) -> list[int]:
-        if not texts:
-            return []
-        encoded = self.tokenizer(list(texts), add_special_tokens=False, verbose=False)
-        return [len(ids) for ids in encoded["input_ids"]]
+        return count_tokens(self.tokenizer, texts)
 
     def index(self, texts: Sequence[str], progress: ProgressScope) -> BgeM3Index:
         parts = []
