@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import re
 import statistics
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -127,6 +129,18 @@ def test_functions_are_named_by_verbs_and_not_by_participles() -> None:
         name for word, name in first_words if word.endswith(("ed", "ing", "en")) and word not in NO_PARTICIPLES
     ]
     assert len(participles) / len(functions) < 0.02, sorted(participles)
+
+
+def test_no_type_has_the_name_of_another() -> None:
+    homes = defaultdict(list)
+    for module, path in MODULES.items():
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            targets = node.targets if isinstance(node, ast.Assign) else []
+            names = [target.id for target in targets if isinstance(target, ast.Name)]
+            for name in [node.name] if isinstance(node, ast.ClassDef) else names:
+                if re.fullmatch(r"[A-Z][a-z]\w*", name):
+                    homes[name].append(module)
+    assert {name: modules for name, modules in homes.items() if len(modules) > 1} == {}
 
 
 def test_functions_are_short() -> None:
