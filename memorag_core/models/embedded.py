@@ -23,7 +23,6 @@ from memorag_core.types import Say
 
 DONE = "source.sha256"
 WEIGHTS = "model.safetensors"
-CONFIG = "config.json"
 
 
 @dataclass(frozen=True, slots=True)

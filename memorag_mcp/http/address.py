@@ -55,7 +55,7 @@ class ListenAddress:
                 "--port, or another address with --host; or end what listens there, perhaps another memorag."
             ) from error
 
-    def required(self) -> Tokens | None:
+    def require_tokens(self) -> Tokens | None:
         """The tokens of which each request needs one; None on this machine alone, where there are none.
 
         Raises:

@@ -110,7 +110,7 @@ def application(
     Raises:
         InputError: see `Address.required`.
     """
-    tokens, security = address.required(), _security(address)
+    tokens, security = address.require_tokens(), _security(address)
     options = {"host": address.host, "transport_security": security, "max_request_body_size": MAX_REQUEST_BYTES}
     owners = Owners(build, options, listener)
     metrics = Metrics(shared)
@@ -121,7 +121,7 @@ def application(
     inner: ASGIApp = Starlette(routes=[Route("/metrics", numbers), Mount("/", owners)])
     if tokens:
         inner = AuthenticationMiddleware(RequireAuthMiddleware(inner, []), BearerAuthBackend(Verifier(tokens)))
-    guarded = metrics.counting(_check(inner, TransportSecurityMiddleware(security)))
+    guarded = metrics.count_answers(_check(inner, TransportSecurityMiddleware(security)))
     return Starlette(routes=[Route("/healthz", _healthy), Mount("/", guarded)], lifespan=owners.open)
 
 
@@ -152,11 +152,11 @@ def _security(address: ListenAddress) -> TransportSecuritySettings:
 def _check(app: ASGIApp, security: TransportSecurityMiddleware) -> ASGIApp:
     """Before anything is read of a request, its Host and Origin are looked at."""
 
-    async def checked(scope: Scope, receive: Receive, send: Send) -> None:
+    async def guard(scope: Scope, receive: Receive, send: Send) -> None:
         refused = await security.validate_request(Request(scope))
         await (refused or app)(scope, receive, send)
 
-    return checked
+    return guard
 
 
 async def _healthy(_: Request) -> Response:

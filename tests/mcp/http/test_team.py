@@ -343,7 +343,7 @@ def test_an_address_that_others_reach_needs_tokens_and_a_name(
     if tokens:
         tokens_in(settings)
     with pytest.raises(InputError, match=message):
-        ListenAddress(tokens_file(settings.store, None), host, 80, names).required()
+        ListenAddress(tokens_file(settings.store, None), host, 80, names).require_tokens()
 
 
 def test_a_port_that_is_taken_is_told_before_anything_starts_and_by_the_doctor(
