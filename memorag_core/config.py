@@ -197,6 +197,12 @@ class Settings(BaseModel):
         """A client's configuration file has no shell to expand the tilde."""
         return path and path.expanduser()
 
+    @field_validator("memory_model", "embedder", "reranker", "generator", mode="after")
+    @classmethod
+    def _from_the_root(cls, name: str | None) -> str | None:
+        """A folder given by its path is the same wherever another process has its current folder."""
+        return str(Path(name).expanduser().absolute()) if name and name.startswith((".", "~")) else name
+
     @classmethod
     def of(cls, **chosen: object) -> Settings:
         """Validated settings from options; what is None keeps its default.

@@ -114,7 +114,11 @@ def _extract(file: Path, suffix: str, what: str, limit: int, apart: SandboxedRea
     kind = format_of(suffix)
     try:
         kind.check_bytes(file.stat().st_size, what, limit)
-        return kind.read(file.read_bytes(), what, limit) if kind.is_plain else apart.read(file, suffix, what, limit)
+        return (
+            kind.read(file.read_bytes(), what, limit)
+            if kind.is_plain
+            else apart.read(file.read_bytes(), suffix, what, limit)
+        )
     except OSError as error:
         raise InputError(f"{what} cannot be read ({error.strerror or error}). Check its permissions.") from error
 
