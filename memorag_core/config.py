@@ -17,6 +17,8 @@ WORK, OWNERS = ".work", ".owners"
 """What every store holds beside its contexts: work under way, and the stores of the owners over HTTP."""
 MANIFEST, DOCUMENTS = "manifest.json", "documents"
 """What every context holds."""
+MAX_LABEL = 10_000
+"""The most characters of a title, of where a document comes from, and of its notice."""
 MAX_HITS = 1000
 MAX_EVIDENCE_TOKENS = 100_000
 

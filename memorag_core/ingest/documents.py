@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memorag_core.concurrency.cancellation import raise_if_cancelled
+from memorag_core.config import MAX_LABEL
 from memorag_core.errors import InputError
 from memorag_core.ingest.extract import Extract, check_text, too_large
 from memorag_core.ingest.formats import format_of
@@ -26,6 +27,7 @@ TITLE_LENGTH = 80
 
 _HEADING = re.compile(r"\A\s*#+\s+(.+)")
 _WORDS = re.compile(r"\S.*")
+_UNFIT_ID = re.compile(r"[\x00-\x1f\x7f/\\]")
 
 
 def from_text(text: str, title: str | None = None) -> Document:
@@ -102,11 +104,24 @@ def check_size(documents: Sequence[Document], limit: int) -> None:
     if not documents:
         raise InputError("There is nothing to memorize: give a text, a file or a folder.")
     for document in documents:
-        check_text(document.text, f"The document '{document.title}'")
+        check_text(document.text, f"The document '{document.title[:TITLE_LENGTH]}'")
+        _check_labels(document)
     if len({document.id for document in documents}) < len(documents):
         raise InputError("Two documents have the same id; give each document of a context an id of its own.")
     if (size := sum(len(document.text) for document in documents)) > limit:
         raise too_large("The context", f"{size:,} characters", limit)
+
+
+def _check_labels(document: Document) -> None:
+    if _UNFIT_ID.search(document.id) or document.id in {"", ".", ".."}:
+        raise InputError(
+            f"A document cannot have the id {document.id[:TITLE_LENGTH]!r}: its text is a file of that name."
+        )
+    if (size := max(map(len, (document.title, document.source, document.notice)))) > MAX_LABEL:
+        raise InputError(
+            f"The title, source or notice of the document '{document.id}' has {size:,} characters; they may have "
+            f"{MAX_LABEL:,}. Shorten it."
+        )
 
 
 def _extract(file: Path, suffix: str, what: str, limit: int, apart: SandboxedReader) -> Extract:
