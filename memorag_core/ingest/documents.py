@@ -9,13 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from memorag_core.concurrency.cancellation import raise_if_cancelled
+from memorag_core.concurrency.cancellation import raise_if_cancelled, run_leavable
 from memorag_core.config import MAX_LABEL
 from memorag_core.errors import InputError
 from memorag_core.ingest.extract import Extract, check_text, too_large
 from memorag_core.ingest.formats import format_of
 from memorag_core.ingest.paths import list_files
 from memorag_core.ingest.plain import read as read_plain
+from memorag_core.ingest.plain_file import read_plain_file
 from memorag_core.ingest.sandbox import SandboxedReader
 from memorag_core.text.ids import slug_or, unique
 from memorag_core.types import Document
@@ -60,10 +61,10 @@ def from_path(path: Path, limit: int, include: Sequence[str] = (), private: Sequ
     """
     documents: list[Document] = []
     with SandboxedReader() as apart:
-        for file in list_files(path, include, private):
+        for file, real in run_leavable(lambda: list_files(path, include, private)):
             raise_if_cancelled()
             left = limit - sum(len(other.text) for other in documents)
-            extract = _extract(file, file.suffix, str(file), left, apart)
+            extract = _extract(real, file.suffix, str(file), left, apart)
             document = _name_document(extract, file.stem, str(file))
             documents.append(replace(document, id=unique(document.id, {other.id for other in documents})))
     return documents
@@ -85,7 +86,7 @@ def from_url(url: str, limit: int, allowed: bool, web: Web | None = None) -> Doc
     with tempfile.TemporaryDirectory(prefix="memorag-") as folder, SandboxedReader() as apart:
         file = Path(folder) / "download"
         page = (web or Web()).fetch(url, file, limit)
-        extract = _extract(file, page.suffix, page.url, limit, apart)
+        extract = _extract(file.resolve(), page.suffix, page.url, limit, apart)
     return _name_document(extract, page.name, page.url)
 
 
@@ -124,18 +125,20 @@ def _check_labels(document: Document) -> None:
         )
 
 
-def _extract(file: Path, suffix: str, what: str, limit: int, apart: SandboxedReader) -> Extract:
-    """What a file holds. `suffix` is that of its format, `what` its name in messages."""
+def _extract(real: Path, suffix: str, what: str, limit: int, apart: SandboxedReader) -> Extract:
+    """What the file at a real path holds. `suffix` is that of its format, `what` its name in messages."""
     kind = format_of(suffix)
+
+    def read() -> bytes:
+        kind.check_bytes(real.lstat().st_size, what, limit)
+        return read_plain_file(real, kind.most_bytes(limit))
+
     try:
-        kind.check_bytes(file.stat().st_size, what, limit)
-        return (
-            kind.read(file.read_bytes(), what, limit)
-            if kind.is_plain
-            else apart.read(file.read_bytes(), suffix, what, limit)
-        )
+        data = run_leavable(read)
     except OSError as error:
         raise InputError(f"{what} cannot be read ({error.strerror or error}). Check its permissions.") from error
+    kind.check_bytes(len(data), what, limit)
+    return kind.read(data, what, limit) if kind.is_plain else apart.read(data, suffix, what, limit)
 
 
 def _name_document(extract: Extract, name: str, source: str) -> Document:

@@ -20,7 +20,7 @@ MAX_NAME = 200
 REMEMBERED = 60
 """How long an answer of the hub holds, in seconds, at most."""
 
-_ID = re.compile(r"[\w-][\w.-]*(/[\w.-]+)?")
+_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 
 
 def is_id(name: str) -> bool:
