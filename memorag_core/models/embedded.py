@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +18,10 @@ from filelock import FileLock
 from memorag_core.concurrency import processes
 from memorag_core.config import TINY_EMBEDDER, TINY_LM
 from memorag_core.errors import ModelUnavailable
+from memorag_core.types import Say
 
-Say = Callable[[str], None]
 DONE = "source.sha256"
 WEIGHTS = "model.safetensors"
-CONFIG = "config.json"
 
 
 @dataclass(frozen=True, slots=True)

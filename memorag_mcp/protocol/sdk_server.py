@@ -29,7 +29,7 @@ from pydantic import ValidationError
 from memorag_core.config import WORK
 from memorag_core.engine import MemoRAG
 from memorag_mcp.jobs.calls import Call
-from memorag_mcp.jobs.job import Record
+from memorag_mcp.jobs.job import JobRecord
 from memorag_mcp.jobs.manager import Jobs, OnEnd
 from memorag_mcp.jobs.run import Ctx, cancels_jobs, question_threads, run, run_job, takes_turns_for
 from memorag_mcp.jobs.tasks_extension import Tasks
@@ -140,7 +140,7 @@ class ContextServer(MCPServer[Any]):
     def _notify_on_end(self) -> OnEnd:
         tell = self.changes.teller()
 
-        def notify(record: Record) -> None:
+        def notify(record: JobRecord) -> None:
             if context := context_of(record):
                 tell(uris_of(context))
 
@@ -153,7 +153,7 @@ def show(structured: dict[str, Any]) -> CallToolResult:
     return CallToolResult(content=[text, *links(structured)], structured_content=structured)
 
 
-def result_of(record: Record) -> CallToolResult:
+def result_of(record: JobRecord) -> CallToolResult:
     """What the tool that began a job returns, now that it is done."""
     result = JobResult.of(record)
     return show(result.model_dump(mode="json") if result.context else record.result or {})

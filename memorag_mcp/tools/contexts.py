@@ -14,7 +14,7 @@ from memorag_mcp.jobs.run import run as run_work
 from memorag_mcp.protocol.sdk_server import ContextServer
 from memorag_mcp.schemas.contexts import ContextResult, ContextsResult, ForgottenResult, JobResult, context_uri, page_of
 from memorag_mcp.tools.calls import AddDocuments, MemorizeContext, RemoveDocument
-from memorag_mcp.tools.fields import READS, REMOVES, WRITES, ContextId, Wait
+from memorag_mcp.tools.fields import READS, REMOVES, WRITES, ContextField, Wait
 
 LISTED_JOBS = 10
 PATH = (
@@ -64,7 +64,7 @@ def add_memory_tools(server: ContextServer, engine: MemoRAG, may: ReadLimits) ->
         )
 
     @server.tool(title="Forget a context", annotations=REMOVES)
-    async def forget_context(context_id: ContextId) -> ForgottenResult:
+    async def forget_context(context_id: ContextField) -> ForgottenResult:
         """Delete a memorized context from disk. It cannot be undone; the original files are not touched."""
         await run_work(lambda: engine.forget(context_id))
         await server.changes.tell([context_uri(context_id)])
@@ -75,7 +75,7 @@ def add_document_tools(server: ContextServer, engine: MemoRAG, may: ReadLimits) 
     @server.tool(title="Add documents to a context", annotations=WRITES)
     async def add_documents(
         ctx: Ctx,
-        context_id: ContextId,
+        context_id: ContextField,
         text: Annotated[str | None, Field(description="The text itself; give either this or a path")] = None,
         path: Annotated[str | None, Field(description=PATH)] = None,
         title: Annotated[str | None, Field(description="A title, where text is given")] = None,
@@ -95,7 +95,7 @@ def add_document_tools(server: ContextServer, engine: MemoRAG, may: ReadLimits) 
     @server.tool(title="Remove a document from a context", annotations=REMOVES)
     async def remove_document(
         ctx: Ctx,
-        context_id: ContextId,
+        context_id: ContextField,
         document_id: Annotated[str, Field(description="The id of one of its documents, from list_contexts")],
         wait_seconds: Wait = None,
     ) -> JobResult:
