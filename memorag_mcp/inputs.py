@@ -51,7 +51,15 @@ def from_here(path: str | None, may: ReadLimits) -> str | None:
     if path is None or is_url(path) or path.startswith("~"):
         return path
     here, *others = (str(folder.expanduser().absolute() / path) for folder in (Path.cwd(), *may.allow))
-    return next((place for place in (here, *others) if os.path.exists(place)), here)  # noqa: PTH110  # never raises
+    return next((place for place in (here, *others) if _is_there(place, may.allow)), here)
+
+
+def _is_there(place: str, allow: Sequence[Path]) -> bool:
+    """Whether something is there that may be read; of what may not, nobody hears whether it is there."""
+    try:
+        return os.path.exists(resolve_allowed(Path(place), allow))  # noqa: PTH110  # never raises
+    except InputError:
+        return False
 
 
 def documents_of(
@@ -70,5 +78,5 @@ def documents_of(
         return [from_text(text or "", title)]
     if is_url(path):
         return [from_url(path, may.settings.max_characters, may.settings.allow_url)]
-    real = resolve_allowed(Path(path), may.allow, may.private)
+    real = resolve_allowed(Path(path), may.allow)
     return from_path(real, may.settings.max_characters, include or (), may.private)
