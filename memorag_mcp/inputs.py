@@ -83,7 +83,15 @@ def from_here(path: str, may: ReadLimits) -> str:
         return _unquote(path)
     folders = (Path.cwd(), *may.allow)
     here, *others = (_absolute(way, folder) for way in _ways_to_write(path) for folder in folders)
-    return next((place for place in (here, *others) if os.path.exists(place)), here)  # noqa: PTH110  # never raises
+    return next((place for place in (here, *others) if _is_there(place, may.allow)), here)
+
+
+def _is_there(place: str, allow: Sequence[Path]) -> bool:
+    """Whether something is there that may be read; of what may not, nobody hears whether it is there."""
+    try:
+        return os.path.exists(resolve_allowed(Path(place), allow))  # noqa: PTH110  # never raises
+    except InputError:
+        return False
 
 
 def _absolute(path: str, folder: Path) -> str:
@@ -119,6 +127,6 @@ def documents_of(text: str, path: str, title: str, chosen: Selection, may: ReadL
         return Reading([from_text(text, title)])
     if is_url(path):
         return Reading([from_url(path, may.settings.max_characters, may.settings.allow_url)])
-    real = resolve_allowed(Path(path), may.allow, may.private)
+    real = resolve_allowed(Path(path), may.allow)
     walk = FolderWalk(real, chosen.include, chosen.exclude)
     return read_path(walk, may.settings.max_characters, may.private)

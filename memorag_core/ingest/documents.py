@@ -9,13 +9,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from memorag_core.concurrency.cancellation import raise_if_cancelled
+from memorag_core.concurrency.cancellation import raise_if_cancelled, run_leavable
+from memorag_core.config import MAX_LABEL
 from memorag_core.errors import InputError
 from memorag_core.ingest.extract import Extract, TooLarge, check_text, too_large
 from memorag_core.ingest.folders import FolderWalk
 from memorag_core.ingest.formats import format_of
 from memorag_core.ingest.paths import list_files
 from memorag_core.ingest.plain import read as read_plain
+from memorag_core.ingest.plain_file import read_plain_file
 from memorag_core.ingest.sandbox import SandboxedReader
 from memorag_core.text.ids import slug_or, unique
 from memorag_core.types import Document
@@ -27,6 +29,7 @@ TITLE_LENGTH = 80
 
 _HEADING = re.compile(r"\A\s*#+\s+(.+)")
 _WORDS = re.compile(r"\S.*")
+_UNFIT_ID = re.compile(r"[\x00-\x1f\x7f/\\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +77,18 @@ def read_path(walk: FolderWalk, limit: int, private: Sequence[Path] = ()) -> Rea
             encrypted or binary.
     """
     documents: list[Document] = []
-    files, taken, left = list_files(walk, private), set[str](), limit
+    files, taken, left = run_leavable(lambda: list_files(walk, private)), set[str](), limit
     with SandboxedReader() as apart:
-        for file in files:
+        for file, real in files:
             raise_if_cancelled()
             try:
-                document = _read_file(file, left, apart)
+                document = _read_file(file, real, left, apart)
             except TooLarge:
                 raise
             except InputError as error:
                 if file == walk.root or len(files) == len(walk.left_out) == 1:
                     raise
-                walk.left_out[printable(file.relative_to(walk.root).as_posix())] = str(error)
+                walk.leave_out(file, str(error))
                 continue
             documents.append(replace(document, id=unique(document.id, taken)))
             taken.add(documents[-1].id)
@@ -100,9 +103,9 @@ def printable(name: str) -> str:
     return name.encode(errors="replace").decode()
 
 
-def _read_file(file: Path, limit: int, apart: SandboxedReader) -> Document:
+def _read_file(file: Path, real: Path, limit: int, apart: SandboxedReader) -> Document:
     name = printable(str(file))
-    return _name_document(_extract(file, file.suffix, name, limit, apart), printable(file.stem), name)
+    return _name_document(_extract(real, file.suffix, name, limit, apart), printable(file.stem), name)
 
 
 def from_url(url: str, limit: int, allowed: bool, web: Web | None = None) -> Document:
@@ -121,7 +124,7 @@ def from_url(url: str, limit: int, allowed: bool, web: Web | None = None) -> Doc
     with tempfile.TemporaryDirectory(prefix="memorag-") as folder, SandboxedReader() as apart:
         file = Path(folder) / "download"
         page = (web or Web()).fetch(url, file, limit)
-        extract = _extract(file, page.suffix, page.url, limit, apart)
+        extract = _extract(file.resolve(), page.suffix, page.url, limit, apart)
     return _name_document(extract, page.name, page.url)
 
 
@@ -140,21 +143,40 @@ def check_size(documents: Sequence[Document], limit: int) -> None:
     if not documents:
         raise InputError("There is nothing to memorize: give a text, a file or a folder.")
     for document in documents:
-        check_text(document.text, f"The document '{document.title}'")
+        check_text(document.text, f"The document '{document.title[:TITLE_LENGTH]}'")
+        _check_labels(document)
     if len({document.id for document in documents}) < len(documents):
         raise InputError("Two documents have the same id; give each document of a context an id of its own.")
     if (size := sum(len(document.text) for document in documents)) > limit:
         raise too_large("The context", f"{size:,} characters", limit)
 
 
-def _extract(file: Path, suffix: str, what: str, limit: int, apart: SandboxedReader) -> Extract:
-    """What a file holds. `suffix` is that of its format, `what` its name in messages."""
+def _check_labels(document: Document) -> None:
+    if _UNFIT_ID.search(document.id) or document.id in {"", ".", ".."}:
+        raise InputError(
+            f"A document cannot have the id {document.id[:TITLE_LENGTH]!r}: its text is a file of that name."
+        )
+    if (size := max(map(len, (document.title, document.source, document.notice)))) > MAX_LABEL:
+        raise InputError(
+            f"The title, source or notice of the document '{document.id}' has {size:,} characters; they may have "
+            f"{MAX_LABEL:,}. Shorten it."
+        )
+
+
+def _extract(real: Path, suffix: str, what: str, limit: int, apart: SandboxedReader) -> Extract:
+    """What the file at a real path holds. `suffix` is that of its format, `what` its name in messages."""
     kind = format_of(suffix)
+
+    def read() -> bytes:
+        kind.check_bytes(real.lstat().st_size, what, limit)
+        return read_plain_file(real, kind.most_bytes(limit))
+
     try:
-        kind.check_bytes(file.stat().st_size, what, limit)
-        return kind.read(file.read_bytes(), what, limit) if kind.is_plain else apart.read(file, suffix, what, limit)
+        data = run_leavable(read)
     except OSError as error:
         raise InputError(f"{what} cannot be read ({error.strerror or error}). Check its permissions.") from error
+    kind.check_bytes(len(data), what, limit)
+    return kind.read(data, what, limit) if kind.is_plain else apart.read(data, suffix, what, limit)
 
 
 def _name_document(extract: Extract, name: str, source: str) -> Document:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path
 
 from pathspec import GitIgnoreSpec
 
 from memorag_core.concurrency.cancellation import raise_if_cancelled
 from memorag_core.errors import InputError
+from memorag_core.ingest.plain_file import read_plain_file
 
 IGNORE = ".gitignore"
 OF_PROGRAMS = {
@@ -22,13 +24,18 @@ OF_PROGRAMS = {
 }
 ENVIRONMENT = "pyvenv.cfg"
 MAX_DEPTH = 100
+MAX_PATTERN = 1000
+MAX_IGNORE = 100_000
+MAX_STARS = 3
+SHOWN = 80
+ANY_DEPTH = "**"
 
 
 @dataclass
 class FolderWalk:
     """The files of a folder and below it, and what was passed over on the way: paths from the folder on, with why.
 
-    What `include` or `exclude` say, as `.gitignore` would, is what was asked for, and no word is lost about it.
+    What `include` or `exclude` say is what was asked for, and no word is lost about it.
     """
 
     root: Path
@@ -38,8 +45,16 @@ class FolderWalk:
 
     def files(self) -> Iterator[Path]:
         """Each file, in no order."""
-        self._wanted, self._unwanted = patterns(self.include), patterns(self.exclude)
         yield from self._below("", ())
+
+    def leave_out(self, path: Path, why: str) -> None:
+        """Tell that a path below the folder was not read."""
+        self._tell(path.relative_to(self.root).as_posix(), why)
+
+    def _tell(self, name: str, why: str) -> None:
+        """Enter it, in characters that every text can hold: names from old disks have others."""
+        told, because = (words.encode(errors="replace").decode() for words in (name, why))
+        self.left_out[told] = because
 
     def _below(self, folder: str, ignores: tuple[tuple[str, GitIgnoreSpec], ...]) -> Iterator[Path]:
         entries = self._entries(folder)
@@ -49,15 +64,15 @@ class FolderWalk:
             raise_if_cancelled()
             path, is_folder = folder + entry.name, entry.is_dir(follow_symlinks=False)
             name = f"{path}/" if is_folder else path
-            if self._unwanted.match_file(name.lower()):
+            if matches_any(path, self.exclude):
                 continue
             if why := why_not(entry, is_folder) or _ignored(name, ignores):
-                self.left_out[name] = why
+                self._tell(name, why)
             elif is_folder and path.count("/") >= MAX_DEPTH:
-                self.left_out[name] = "folders in folders deeper than any person makes them"
+                self._tell(name, "folders in folders deeper than any person makes them")
             elif is_folder:
                 yield from self._below(name, ignores)
-            elif not self.include or self._wanted.match_file(path.lower()):
+            elif not self.include or matches_any(path, self.include):
                 yield self.root / path
 
     def _entries(self, folder: str) -> list[os.DirEntry[str]]:
@@ -65,8 +80,13 @@ class FolderWalk:
             with os.scandir(self.root / folder) as entries:
                 return list(entries)
         except OSError as error:
-            self.left_out[folder or "."] = f"it cannot be listed ({error.strerror})"
+            self._tell(folder or ".", f"it cannot be listed ({error.strerror})")
             return []
+
+
+def matches_any(path: str, patterns: Sequence[str]) -> bool:
+    """Whether a path, from the folder on, matches a pattern, whatever the case."""
+    return any(_matches(path.lower().split("/"), pattern.lower()) for pattern in patterns)
 
 
 def why_not(entry: os.DirEntry[str], is_folder: bool) -> str:
@@ -86,26 +106,40 @@ def why_not(entry: os.DirEntry[str], is_folder: bool) -> str:
     return ""
 
 
-def patterns(lines: Sequence[str]) -> GitIgnoreSpec:
-    """Patterns such as `*.pdf` or `letters/**/18*.txt`, of whatever case.
+def check_pattern(pattern: str) -> None:
+    parts = pattern.replace("\\", "/").split("/")
+    if not pattern.strip("/") or len(pattern) > MAX_PATTERN or "\0" in pattern or pattern[0] == "/" or ".." in parts:
+        raise InputError(
+            f"{pattern[:SHOWN]!r} is no pattern for files in a folder: it has to name what is below it, as '*.pdf' or "
+            f"'letters/**/18*.txt' do, in at most {MAX_PATTERN:,} characters."
+        )
 
-    Raises:
-        InputError: one cannot be a pattern.
-    """
-    for line in lines:
-        if line.startswith("/"):
-            raise InputError(f"{line[:80]!r} is no pattern for files in a folder: it leads out. Try '*.pdf'.")
-    try:
-        return GitIgnoreSpec.from_lines([line.lower() for line in lines])
-    except ValueError as error:
-        raise InputError(f"A pattern for files in a folder cannot be read ({error}). Try '*.pdf'.") from error
+
+def _matches(parts: Sequence[str], pattern: str) -> bool:
+    """Whether a path matches a pattern part by part, `**` standing for any number of folders, in linear space."""
+    wanted = pattern.split("/") if "/" in pattern else [ANY_DEPTH, pattern]
+    reached = {0}  # how many parts of the pattern may have been used up so far
+    for part in parts:
+        reached = _pass_over(wanted, reached)
+        stay = {at for at in reached if at < len(wanted) and wanted[at] == ANY_DEPTH}
+        reached = stay | {at + 1 for at in reached - stay if at < len(wanted) and fnmatch(part, wanted[at])}
+    return len(wanted) in _pass_over(wanted, reached)
+
+
+def _pass_over(wanted: Sequence[str], reached: set[int]) -> set[int]:
+    """Return what is reached where each `**` may stand for no folder."""
+    return {
+        end for at in reached for end in range(at, len(wanted) + 1) if all(part == ANY_DEPTH for part in wanted[at:end])
+    }
 
 
 def read_ignore(path: Path) -> GitIgnoreSpec:
-    """What a `.gitignore` says; nothing where it cannot be read."""
+    """What a `.gitignore` says; nothing where it cannot be read. Lines that take long to match are left out."""
     try:
-        return GitIgnoreSpec.from_lines(path.read_text(encoding="utf-8", errors="replace").splitlines())
-    except (OSError, ValueError):
+        text = "" if path.is_symlink() else read_plain_file(path.resolve(), MAX_IGNORE).decode(errors="replace")
+        lines = [line[:MAX_PATTERN] for line in text.splitlines()]
+        return GitIgnoreSpec.from_lines(line for line in lines if line.replace("**", "").count("*") <= MAX_STARS)
+    except (OSError, ValueError, InputError):
         return GitIgnoreSpec.from_lines([])
 
 

@@ -4,82 +4,96 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from memorag_core.errors import InputError
-from memorag_core.ingest.folders import FolderWalk
+from memorag_core.ingest.folders import FolderWalk, check_pattern
 from memorag_core.ingest.formats import FORMATS, KINDS
-from memorag_core.ingest.private import is_private
+from memorag_core.ingest.plain_file import is_plain_file
+from memorag_core.ingest.private import PrivateGate
 
 MAX_FILES = 10_000
-PRIVATE = "{path} belongs to a store of contexts, which is not read as documents. Ask the context itself instead."
+SHOWN = 80
 
 
-def resolve_allowed(path: Path, allowed: Sequence[Path], private: Sequence[Path] = ()) -> Path:
-    """The real path, symbolic links resolved, where it lies in an allowed folder and is not private.
+class FoundFile(NamedTuple):
+    """A file by the path it was asked for, and where it really is, which is where it is to be opened."""
+
+    path: Path
+    real: Path
+
+
+def resolve_allowed(path: Path, allowed: Sequence[Path]) -> Path:
+    """The real path, symbolic links resolved, where it lies in an allowed folder. It need not exist.
 
     Raises:
-        InputError: it does not; the message names the folders that are allowed.
+        InputError: it does not; the message names the folders that are allowed, and not whether anything is there.
     """
+    text = str(path)
+    if "\0" in text or (text.startswith("~") and path.parts[0] != "~"):
+        raise InputError(f"The path {text[:SHOWN]!r} cannot be resolved; give a plain path.")
     try:
         real = path.expanduser().resolve()
-    except (OSError, ValueError, RuntimeError) as error:
-        raise InputError(f"The path {str(path)!r} cannot be resolved ({error}); give a plain path.") from error
-    if not any(real.is_relative_to(root.expanduser().resolve()) for root in allowed):
+        inside = any(real.is_relative_to(root.expanduser().resolve()) for root in allowed)
+    except (OSError, RuntimeError):  # as of links in a circle, which a stranger need not hear of
+        inside = False
+    if not inside:
         names = ", ".join(str(root) for root in allowed) or "none"
         raise InputError(
             f"{path} is outside the folders this server may read ({names}). Move the file there, pass its text, or "
             "start the server with --allow FOLDER."
         )
-    if is_private(real, private):
-        raise InputError(PRIVATE.format(path=path))
     return real
 
 
-def list_files(walk: FolderWalk, private: Sequence[Path] = ()) -> list[Path]:
+def list_files(walk: FolderWalk, private: Sequence[Path] = ()) -> list[FoundFile]:
     """The file itself, or the files of a folder and below it, in order of their names.
 
     Without `include`, those of the kinds that are read; with it, those that match one of the patterns (`*.pdf`, or
-    `letters/**/18*.txt` from the folder on), of whatever kind. Links that lead out of the folder are not followed,
-    and what is private is passed over. The walk tells what was left out of the folder, and why.
+    `letters/**/18*.txt` from the folder on), of whatever kind. Links to folders, and those that lead out of the folder,
+    are not followed; what is private, or is no plain file, is passed over. The walk tells what was left out, and why.
 
     Raises:
-        InputError: nothing is there, or too much.
+        InputError: nothing is there, too much, or what is private.
     """
     path = walk.root
     if "\0" in str(path):
         raise InputError("The path holds a NUL character; give the plain path of a file or folder.")
-    if not _exists(path):
+    for pattern in (*walk.include, *walk.exclude):
+        check_pattern(pattern)
+    gate = PrivateGate(private)
+    try:
+        real = path.resolve()
+        is_kept, exists = gate.keeps(real), path.exists()
+    except (OSError, RuntimeError, ValueError) as error:  # too long, not to be listed, a circle, or no name at all
+        why = error.strerror if isinstance(error, OSError) else "its links go in a circle, or it is no name of a file"
+        raise InputError(f"There is no path {str(path)[:SHOWN]!a} to read ({why}). Check it.") from error
+    if is_kept:
+        raise InputError(
+            f"{path} belongs to a store of contexts, which is not read as documents. Ask the context itself."
+        )
+    if not exists:
         raise InputError(f"There is no file or folder at {path}. Check the path; relative ones start at {Path.cwd()}.")
-    if not path.is_dir():
-        if walk.include or walk.exclude:
-            raise InputError(f"{path} is a file; patterns choose among the files of a folder. Leave them out.")
-        if is_private(path.resolve(), private):
-            raise InputError(PRIVATE.format(path=path))
-        return [path]
-    return _files_in(walk, private)
+    if real.is_dir():
+        return _files_in(walk, real, gate)
+    if walk.include or walk.exclude:
+        raise InputError(f"{path} is a file; patterns choose among the files of a folder. Leave them out.")
+    return [FoundFile(path, real)]
 
 
-def _files_in(walk: FolderWalk, private: Sequence[Path]) -> list[Path]:
-    folder, root = walk.root, walk.root.resolve()
-    files: list[Path] = []
+def _files_in(walk: FolderWalk, root: Path, gate: PrivateGate) -> list[FoundFile]:
+    files: list[FoundFile] = []
     for path in walk.files():
-        if not path.is_file() or not (real := path.resolve()).is_relative_to(root) or is_private(real, private):
+        real = path.resolve()
+        if not real.is_relative_to(root) or not is_plain_file(real) or gate.keeps(real):
             continue
         if walk.include or path.suffix.lower() in FORMATS:
-            files.append(path)
+            files.append(FoundFile(path, real))
         else:
-            kind = path.suffix.lower() or "no suffix"
-            walk.left_out[path.relative_to(folder).as_posix()] = f"of a kind that is not read ({kind})"
+            walk.leave_out(path, f"of a kind that is not read ({path.suffix.lower() or 'no suffix'})")
         if len(files) > MAX_FILES:
-            raise InputError(f"{folder} holds more than {MAX_FILES:,} files to read. Choose some with a pattern.")
+            raise InputError(f"{walk.root} holds more than {MAX_FILES:,} files to read. Choose some with a pattern.")
     if not files:
         wanted = f"no file that matches {', '.join(walk.include)}" if walk.include else f"no text file ({KINDS})"
-        raise InputError(f"The folder {folder} holds {wanted}. Give a file, another folder, or other patterns.")
+        raise InputError(f"The folder {walk.root} holds {wanted}. Give a file, another folder, or other patterns.")
     return sorted(files)
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError as error:  # too long to be a path, or in a folder that may not be read
-        raise InputError(f"There is no path {str(path)[:80]!r} to read ({error.strerror}). Check it.") from error
