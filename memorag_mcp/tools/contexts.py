@@ -88,7 +88,8 @@ def add_document_tools(server: ContextServer, engine: MemoRAG, may: ReadLimits) 
         wait_seconds: Wait = None,
     ) -> JobResult:
         """Add a text, file or folder to a memorized context, which keeps its context_id. What it holds is not read
-        again, and a text that it holds already is not added again."""
+        again, and a text that it holds already is not added again. A file or page that has changed since it was read
+        replaces what was read from there, under the same document_id; its notice says so."""
         path = from_here(path, may)
         call = AddDocuments(context_id=context_id, text=text, path=path, title=title, include=include, exclude=exclude)
         return await server.long_work(ctx, call, wait_seconds)
