@@ -117,6 +117,8 @@ def test_an_encoding_that_cannot_be_told_is_refused_with_the_command_that_conver
     [
         (b"", "is empty; there is nothing"),
         (b" \n ", "is empty; there is nothing"),
+        ("\ufeff\u200b\u200e \u2060\n".encode(), "is empty; there is nothing"),
+        ("\u3164\u2800\u00ad".encode(), "is empty; there is nothing"),
         (b"\x7fELF\x02\x01\x00\x00\xff", "is a binary file, not text. Give text"),
         (b"text\0text", "is a binary file, not text. Give text, HTML, PDF"),
         (b"\x89\x01\x02text", "is a binary file, not text"),

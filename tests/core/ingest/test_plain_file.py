@@ -108,7 +108,7 @@ def test_nobody_hears_whether_something_outside_is_there(folder: Path, there: st
     may = ReadLimits(Settings.of(), [folder])
     path = from_here(f"../{there}", may)
     with pytest.raises(InputError) as raised:
-        documents_of(None, path, None, None, may)
+        documents_of("", path, "", None, may)
     assert str(raised.value).startswith(f"{Path.cwd()}/../{there} is outside the folders this server may read")
 
 
