@@ -9,7 +9,6 @@ own, so no id of another one's leads anywhere.
 
 from __future__ import annotations
 
-import logging
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -29,11 +28,11 @@ from memorag_core.runtime import Runtime
 from memorag_mcp.http.address import ListenAddress
 from memorag_mcp.http.gate import Gate
 from memorag_mcp.http.json_bounds import bound_json
+from memorag_mcp.http.logs import quiet_logs
 from memorag_mcp.http.metrics import Metrics
 from memorag_mcp.protocol.sdk_server import ContextServer
 
 ListeningTransport = Literal["sse", "http"]
-log = logging.getLogger(__name__)
 MAX_REQUEST_BYTES = 64 << 20
 SECONDS_TO_END = 8
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
@@ -117,11 +116,10 @@ async def listen(app: Starlette, address: ListenAddress) -> None:
     """Serve until told to stop; then requests under way have some seconds to end."""
     import uvicorn
 
-    from memorag_mcp.http.connections import BoundedProtocol, OncePerMinute, allow_connections
+    from memorag_mcp.http.connections import BoundedProtocol, allow_connections
 
     BoundedProtocol.most = allow_connections()
-    for name in ("uvicorn.error", "asyncio"):
-        logging.getLogger(name).addFilter(OncePerMinute())
+    quiet_logs()
     config = uvicorn.Config(
         app,
         http=BoundedProtocol,

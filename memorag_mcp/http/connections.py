@@ -7,10 +7,8 @@ seconds; and where there are too many, the one that has been waited for longest 
 from __future__ import annotations
 
 import asyncio
-import logging
-import time
 from collections import Counter
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -20,7 +18,6 @@ SECONDS_BETWEEN_PIECES = 30.0
 MOST_CONNECTIONS = 4096
 SPARE_FILES = 256
 """Files that are left for the store and the models, beside a connection each."""
-SECONDS_OF_SILENCE = 60.0
 
 
 class BoundedProtocol(H11Protocol):
@@ -103,25 +100,3 @@ def allow_connections() -> int:
         soft = allowed
     files = wanted if soft == resource.RLIM_INFINITY else min(soft, wanted)
     return max(files - SPARE_FILES, files // 2)
-
-
-class OncePerMinute(logging.Filter):
-    """Lets a line through once a minute; the next one says how often it came meanwhile."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._told: dict[tuple[str, Any], tuple[float, int]] = {}
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        key = (record.name, record.msg)
-        now = time.monotonic()
-        last, kept_back = self._told.get(key, (-SECONDS_OF_SILENCE, 0))
-        if now - last < SECONDS_OF_SILENCE:
-            self._told[key] = (last, kept_back + 1)
-            return False
-        if len(self._told) > 1000:
-            self._told.clear()
-        self._told[key] = (now, 0)
-        if kept_back:
-            record.msg = f"{record.msg} (and {kept_back} times in the last minute)"
-        return True

@@ -13,13 +13,15 @@ import pytest
 import uvicorn
 from anyio.abc import SocketStream
 from mcp_processes import LOOPBACK, served
+from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 from waits import SECONDS
 
 from memorag_core import Settings
 from memorag_mcp.http import connections
-from memorag_mcp.http.connections import BoundedProtocol, OncePerMinute, allow_connections
+from memorag_mcp.http.connections import BoundedProtocol, allow_connections
+from memorag_mcp.http.logs import OncePerMinute
 
 pytestmark = pytest.mark.anyio
 HALF = b"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\n"
@@ -115,13 +117,15 @@ def test_a_thousand_half_sent_requests_keep_nobody_out(settings: Settings) -> No
 
 def test_what_repeats_is_told_once_a_minute_with_how_often(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
-    monkeypatch.setattr("memorag_mcp.http.connections.time.monotonic", lambda: now)
+    monkeypatch.setattr("memorag_mcp.http.logs.time.monotonic", lambda: now)
     once = OncePerMinute()
 
-    def told(text: str) -> str | None:
-        record = logging.LogRecord("asyncio", logging.ERROR, "", 0, text, None, None)
+    def told(text: str, error: Exception | None = None) -> str | None:
+        cause = (type(error), error, None) if error else None
+        record = logging.LogRecord("asyncio", logging.ERROR, "", 0, text, None, cause)
         return record.getMessage() if once.filter(record) else None
 
     assert [told("full"), told("full"), told("other"), told("full")] == ["full", None, "other", None]
+    assert told("left", ClientDisconnect()) is None
     now += 61
     assert told("full") == "full (and 2 times in the last minute)"
