@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 from math import log
 
+from memorag_core.query.grounding import Judgement
 from memorag_core.text.chunking import sentences
 from memorag_core.text.pages import page_of
 from memorag_core.text.source_text import SourceText
 from memorag_core.text.terms import terms
-from memorag_core.types import Citation, Passage, Place
+from memorag_core.types import Citation, Claim, Passage, Place
 
 
 def cite(
@@ -38,6 +39,26 @@ def cite(
     best = sorted(range(len(places)), key=lambda i: (-scores[i], i))[:most]
     floor = scores[best[0]] / 2 if best else 0.0
     return tuple(_quote(places[i], texts) for i in best if scores[i] > 0 and scores[i] >= floor)
+
+
+def link_claims(
+    judged: Sequence[Judgement], citations: Sequence[Citation], passages: Sequence[Passage], texts: SourceText
+) -> tuple[tuple[Citation, ...], tuple[Claim, ...]]:
+    """Name for each sentence the quotes that bear it out, which are added to the citations where they are not there."""
+    quotes = list(citations)
+    claims = []
+    for one in judged:
+        numbers = []
+        for start, end in one.spans if one.support != "not found" else ():
+            chunk = passages[one.passage].chunk
+            place = Place(chunk.document_id, chunk.start + start, chunk.start + end)
+            known = (number for number, quote in enumerate(quotes) if quote.place == place)
+            number = next(known, len(quotes))
+            if number == len(quotes):
+                quotes.append(_quote(place, texts))
+            numbers.append(number)
+        claims.append(Claim(one.claim, one.support, tuple(numbers)))
+    return tuple(quotes), tuple(claims)
 
 
 def _quote(place: Place, texts: SourceText) -> Citation:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from memorag_core.context.corpus import Corpus, merge
 from memorag_core.errors import InputError
 from memorag_core.query.budget import fit_budget
-from memorag_core.query.citations import cite
+from memorag_core.query.citations import cite, link_claims
 from memorag_core.query.clues import clean_recall, merge_clues
-from memorag_core.query.grounding import unsupported_claims
+from memorag_core.query.grounding import Evidence, judge_answer
 from memorag_core.query.recall import attention_clues
 from memorag_core.query.search import rerank, search
 from memorag_core.query.summarize import TOKENS_A_WORD, SummaryRequest, interleave, map_reduce
@@ -154,11 +154,13 @@ class Query:
         """Have the generator write; add citations from the evidence and check every sentence against it."""
         clues, evidence = ground
         text = self.components.generator.generate(prompt, max_new_tokens, self.on_text)
-        citations = cite(text, question, evidence, self.corpus.texts)
+        judged = judge_answer(text, question, [Evidence.of(passage.chunk) for passage in evidence])
+        citations, claims = link_claims(
+            judged, cite(text, question, evidence, self.corpus.texts), evidence, self.corpus.texts
+        )
         assert all(self.corpus.texts.at(citation.place) == citation.quote for citation in citations)
-        open_claims = unsupported_claims(text, question, [passage.chunk.indexed for passage in evidence])
-        supported = bool(text.strip()) and not open_claims
-        return Answer(text, task, citations, clues, evidence, supported, open_claims)
+        supported = bool(claims) and all(claim.support == "borne out" for claim in claims)
+        return Answer(text, task, citations, clues, evidence, supported, claims)
 
 
 def split_ids(context_id: str | Sequence[str]) -> list[str]:
