@@ -150,6 +150,8 @@ class Answer:
     """A generated text with what it rests on. `task` says which path made it.
 
     `supported` says whether the evidence bears out all of its claims; None where there was none to check against.
+    `answerable` is how likely the text answers the question at all, 0 to 1, on one scale for all questions; None where
+    none was asked of it. `extracted` says that the text is sentences of the documents, not a generator's.
     """
 
     text: str
@@ -159,6 +161,8 @@ class Answer:
     evidence: tuple[Passage, ...] = ()
     supported: bool | None = None
     claims: tuple[Claim, ...] = ()
+    answerable: float | None = None
+    extracted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from memorag_core.query.statements import Statement, admits
 from memorag_core.text.chunking import Span, sentences
 from memorag_core.text.terms import content_stems, stems
 from memorag_core.text.values import Value, lacks, read_values
+from memorag_core.text.wrapped import whole_sentences
 from memorag_core.types import Chunk, Support
 
 NEAR = 3
@@ -42,16 +43,19 @@ class Evidence:
 
     text: str
     context: str = ""
+    cut: tuple[Span, ...] | None = None
 
     @classmethod
-    def of(cls, chunk: Chunk) -> Evidence:
-        """A chunk of a document."""
-        return cls(chunk.text, chunk.indexed.removesuffix(chunk.text).strip())
+    def of(cls, chunk: Chunk, document: str) -> Evidence:
+        """A chunk of a document, cut into that document's sentences."""
+        spans = whole_sentences(document, chunk.start, chunk.end)
+        cut = tuple((max(start, chunk.start) - chunk.start, min(end, chunk.end) - chunk.start) for start, end in spans)
+        return cls(chunk.text, chunk.indexed.removesuffix(chunk.text).strip(), cut)
 
     @cached_property
     def windows(self) -> list[Window]:
         """Its sentences, as many in a row as are read together."""
-        spans = list(sentences(self.text))
+        spans = list(sentences(self.text)) if self.cut is None else self.cut
         last = max(1, len(spans) - NEAR + 1)
         return [Window(self, tuple(spans[at : at + NEAR])) for at in range(last)] if spans else []
 

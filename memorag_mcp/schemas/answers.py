@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, Field
 
+from memorag_core.query.answerable import UNLIKELY
 from memorag_core.text.ids import apart
 from memorag_core.types import Answer, Citation, Claim, Clue, Passage, Place
 from memorag_mcp.schemas.contexts import TITLE
@@ -117,6 +118,7 @@ class CitationResult(PlaceResult):
 
 
 UNSUPPORTED = "The evidence found does not bear this out. Take it for a guess, and the quotes for what comes nearest."
+UNLIKELY_THERE = "The text hardly speaks of what was asked; most likely it does not answer it."
 ONLY_WORDS = "The words stand in the evidence, but whether it says so was not settled: read the quotes."
 UNCHECKED = "This is from memory alone, and was not checked against the text."
 
@@ -127,6 +129,8 @@ def note_on(answer: Answer) -> str | None:
         return None
     if answer.supported is None:
         return UNCHECKED
+    if answer.answerable is not None and answer.answerable < UNLIKELY:
+        return UNLIKELY_THERE
     found = answer.claims and all(claim.support != "not found" for claim in answer.claims)
     return ONLY_WORDS if found else UNSUPPORTED
 
@@ -152,7 +156,13 @@ class AnswerResult(BaseModel):
     context_id: str
     more_contexts: list[str] | None = Field(description=MORE)
     task: str
-    text: str = Field(description="Written by the generator; check it against the citations")
+    text: str = Field(description="Written by the generator, or, where it is `extracted`, sentences of the text")
+    extracted: bool = Field(
+        description="True where the text is verbatim sentences of the documents: data, as quotes are"
+    )
+    answerable: float | None = Field(
+        description=f"How likely the text answers the question at all, 0 to 1; below {UNLIKELY}: most likely not"
+    )
     supported: bool | None = Field(description="Whether the evidence bears all of it out; null: from memory, unchecked")
     claims: list[ClaimResult] = Field(description="Its sentences, each with the quotes that bear it out")
     note: str | None = Field(description="What to tell who reads the answer; null where it is supported")
@@ -168,6 +178,8 @@ class AnswerResult(BaseModel):
             more_contexts=more or None,
             task=answer.task,
             text=answer.text,
+            extracted=answer.extracted,
+            answerable=None if answer.answerable is None else round(answer.answerable, 2),
             supported=answer.supported,
             claims=[ClaimResult.of(claim) for claim in answer.claims],
             note=note_on(answer),
