@@ -16,6 +16,7 @@ FULL = 0.75
 SHARE = 0.5
 AROUND = 1500
 
+_GLUED = re.compile(r"(?<=[a-z\]]{3}[.!?])(?=[A-Z][a-z]* )")
 _ENDS = re.compile(r"[.!?…。！？；:：][\"'”’」』)\]）]*\s*\Z")
 _MARK = re.compile(r"\s*(?:[-*•·|>#]|\d{1,3}[.)、]|[（(]?[一二三四五六七八九十]+[、）)])")
 
@@ -24,7 +25,7 @@ def whole_sentences(text: str, start: int, end: int) -> Iterator[Span]:
     """The sentences of a text that stand in `text[start:end]`, each whole, also beyond these borders."""
     low, high = _paragraphs(text, start, end)
     spans = _joined(text, low, high) if is_wrapped(text) else sentences(text, low, high)
-    return (span for span in spans if span[0] < end and span[1] > start)
+    return (span for whole in spans for span in _unglued(text, whole) if span[0] < end and span[1] > start)
 
 
 @lru_cache(maxsize=64)
@@ -64,6 +65,12 @@ def _joined(text: str, low: int, high: int) -> Iterator[Span]:
             whole = start, end
     if whole:
         yield whole
+
+
+def _unglued(text: str, span: Span) -> Iterator[Span]:
+    """Sentences that stand together without a space: `… declined.In late January …`."""
+    borders = [span[0], *(match.start() for match in _GLUED.finditer(text, *span)), span[1]]
+    yield from pairwise(borders)
 
 
 def _goes_on(text: str, before: Span, after: Span) -> bool:
