@@ -222,6 +222,9 @@ OnStep = Callable[[int, int], None]
 """Called by one stage with (done, total), in units of its own. May raise to stop."""
 
 
+Say = Callable[[str], None]
+"""Hears one line about what goes on, such as a download."""
+
 OnText = Callable[[str], None]
 """Called with the pieces of a text as it is written, from the working thread. May raise to stop."""
 

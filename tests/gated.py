@@ -15,7 +15,7 @@ from memorag_core import MemoRAG, Settings
 from memorag_core.concurrency.cancellation import poll_until
 from memorag_core.types import ContextInfo, Document, OnProgress, Progress, ignore_progress
 from memorag_mcp.jobs.calls import Call
-from memorag_mcp.jobs.job import Job, Record
+from memorag_mcp.jobs.job import Job, JobRecord
 from memorag_mcp.jobs.manager import Jobs
 
 
@@ -70,5 +70,5 @@ def jobs_that_wait(folder: Path, gate: Event) -> Jobs:
     return jobs
 
 
-def ignore(_: Record) -> None:
+def ignore(_: JobRecord) -> None:
     """An `on_end` that does nothing."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import re
 import statistics
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -42,6 +44,9 @@ FLOORS = {
     ],
 }
 """From the ground up. A room imports rooms on lower floors, and its own files; rooms on one floor are strangers."""
+
+NO_PARTICIPLES = {"feed", "listen", "open", "shorten", "heading", "token"}
+"""First words of names that end like participles and are verbs or nouns."""
 
 
 def module_of(path: Path) -> str:
@@ -107,6 +112,35 @@ def test_no_files_import_each_other_in_a_circle() -> None:
 def test_files_have_at_most_300_lines() -> None:
     lines = {str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in SOURCES}
     assert {name: count for name, count in lines.items() if count > 300} == {}
+
+
+def test_functions_are_named_by_verbs_and_not_by_participles() -> None:
+    """A name counts if its first word ends in -ed, -ing or -en; properties are values, so they may be called so."""
+    functions = [
+        node
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and not node.name.startswith("__")
+        and not any("property" in ast.unparse(decorator) for decorator in node.decorator_list)
+    ]
+    first_words = [(function.name.lstrip("_").split("_")[0], function.name) for function in functions]
+    participles = [
+        name for word, name in first_words if word.endswith(("ed", "ing", "en")) and word not in NO_PARTICIPLES
+    ]
+    assert len(participles) / len(functions) < 0.02, sorted(participles)
+
+
+def test_no_type_has_the_name_of_another() -> None:
+    homes = defaultdict(list)
+    for module, path in MODULES.items():
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            targets = node.targets if isinstance(node, ast.Assign) else []
+            names = [target.id for target in targets if isinstance(target, ast.Name)]
+            for name in [node.name] if isinstance(node, ast.ClassDef) else names:
+                if re.fullmatch(r"[A-Z][a-z]\w*", name):
+                    homes[name].append(module)
+    assert {name: modules for name, modules in homes.items() if len(modules) > 1} == {}
 
 
 def test_functions_are_short() -> None:

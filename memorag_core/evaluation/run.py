@@ -25,7 +25,7 @@ SMALLEST_BUDGET = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class EvalPlan:
     """What to measure. Without `answers` only evidence is looked for; budgets are in the generator's tokens.
 
     `systems` are names of `SYSTEMS`; by default all that the plan has a use for, but without answers none that
@@ -45,7 +45,7 @@ class Plan:
         if not self.answers and (idle := [name for name in self.systems if not SYSTEMS[name].finds]):
             raise InputError(f"'{idle[0]}' finds no evidence, so there is nothing to measure of it without answers.")
 
-    def chosen(self, profile: Profile) -> list[type[System]]:
+    def choose_systems(self, profile: Profile) -> list[type[System]]:
         """The systems to run with the models of a profile, in the order of the table."""
         if self.systems:
             return [system for name, system in SYSTEMS.items() if name in self.systems]
@@ -57,7 +57,7 @@ class Plan:
 
     def remembers(self, profile: Profile) -> bool:
         """Whether a memory is asked: for answers from it alone, and for clues where these are generated."""
-        return any(_asks_memory(system, profile) for system in self.chosen(profile))
+        return any(_asks_memory(system, profile) for system in self.choose_systems(profile))
 
 
 def _asks_memory(system: type[System], profile: Profile) -> bool:
@@ -70,7 +70,7 @@ def _generates(profile: Profile) -> bool:
 
 
 def evaluate(
-    engine: MemoRAG, sets: Sequence[EvalSet], plan: Plan, out: Path, on_progress: OnProgress = ignore_progress
+    engine: MemoRAG, sets: Sequence[EvalSet], plan: EvalPlan, out: Path, on_progress: OnProgress = ignore_progress
 ) -> list[Record]:
     """Records of all questions; those that `out` keeps from an earlier run are taken from there.
 
@@ -83,7 +83,7 @@ def evaluate(
     """
     if not plan.remembers(engine.profile):
         engine = MemoRAG(engine.settings.model_copy(update={"memory": NO_MEMORY}), engine.shared.say)
-    total = len(plan.chosen(engine.profile)) * sum(len(questions.questions) for questions in sets)
+    total = len(plan.choose_systems(engine.profile)) * sum(len(questions.questions) for questions in sets)
     if not total:
         raise InputError("There is no question to ask. Choose another folder, split or limit.")
     on_progress(Progress("loading models", 0, total, 0.0))
@@ -98,7 +98,7 @@ class _Run:
     """A run under way: what it has, and how far it is."""
 
     bench: Bench
-    plan: Plan
+    plan: EvalPlan
     ledger: Ledger
     total: int
     on_progress: OnProgress
@@ -110,7 +110,7 @@ class _Run:
         for name, text in questions.contexts.items():
             asked = [question for question in questions.questions if question.context == name]
             case = Case(self.bench, f"{questions.name} {name}", text, self._report)
-            for system in self.plan.chosen(self.bench.engine.profile) if asked else ():
+            for system in self.plan.choose_systems(self.bench.engine.profile) if asked else ():
                 self._ask(questions.name, system(case), asked)
 
     def _ask(self, name: str, system: System, asked: Iterable[Question]) -> None:
@@ -135,7 +135,7 @@ class _Run:
         self.on_progress(replace(step, fraction=self.done / self.total))
 
 
-def _recipe(system: System, plan: Plan, question: Question) -> str:
+def _recipe(system: System, plan: EvalPlan, question: Question) -> str:
     """A digest of all that decides a record; after a change of any of it, what was measured before does not count."""
     case = system.case
     used = case.bench.recipe(_asks_memory(type(system), case.bench.engine.profile))
@@ -143,7 +143,7 @@ def _recipe(system: System, plan: Plan, question: Question) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
-def _outcome(system: System, question: Question, plan: Plan, key: tuple[str, str, str, str]) -> Record:
+def _outcome(system: System, question: Question, plan: EvalPlan, key: tuple[str, str, str, str]) -> Record:
     """One question through one system, timed and scored."""
     started = time.perf_counter()
     evidence = system.evidence(question.text, max(plan.budgets)) if system.finds else Evidence(())
@@ -165,7 +165,7 @@ def _outcome(system: System, question: Question, plan: Plan, key: tuple[str, str
     )
 
 
-def _score_evidence(system: System, question: Question, evidence: Evidence, plan: Plan) -> dict[str, float]:
+def _score_evidence(system: System, question: Question, evidence: Evidence, plan: EvalPlan) -> dict[str, float]:
     case, count = system.case, system.case.bench.generator.count
     recalls = {
         f"recall@{budget}": evidence_recall(question.evidence, within(evidence.spans, case.text, budget, count))

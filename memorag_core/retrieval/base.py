@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 
 from memorag_core.concurrency.progress import ProgressScope
 
-Row = TypeVar("Row")
+_Row = TypeVar("_Row")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +96,8 @@ class Retriever(Indexer[X]):
 
 
 def encode_missing(
-    known: Mapping[str, Row], texts: Sequence[str], read: Callable[[Sequence[str]], Sequence[Row]]
-) -> list[Row]:
+    known: Mapping[str, _Row], texts: Sequence[str], read: Callable[[Sequence[str]], Sequence[_Row]]
+) -> list[_Row]:
     """Return the row of each text: a known one, or what `read` gives; each text is read once."""
     missing = [text for text in dict.fromkeys(texts) if text not in known]
     rows = {**known, **dict(zip(missing, read(missing), strict=True))}

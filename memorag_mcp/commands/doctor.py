@@ -18,11 +18,11 @@ from typing import Any, Literal
 from memorag_core.config import Profile, Settings
 from memorag_core.context.store import ContextStore
 from memorag_core.errors import InputError, MemoRAGError
-from memorag_core.models import embedded
+from memorag_core.models import embedded, hub
 from memorag_core.models.api.endpoints import ENDPOINTS, is_remote
 from memorag_core.models.profiles import GIB, choose_profile
 from memorag_core.models.weights import choose_device, model_is_here
-from memorag_mcp.http.address import Address
+from memorag_mcp.http.address import ListenAddress
 from memorag_mcp.http.tokens import Tokens, tokens_file
 
 PYTHONS = ((3, 11), (3, 14))
@@ -60,7 +60,7 @@ def examine(settings: Settings) -> list[Check]:
         *_profile_and_models(settings, torch is not None),
         *_store(ContextStore(settings.store)),
         *_owners(settings.store),
-        _port(Address(tokens_file(settings.store, None))),
+        _port(ListenAddress(tokens_file(settings.store, None))),
     ]
 
 
@@ -158,6 +158,8 @@ def _model(name: str, models_dir: Path) -> Check:
         missing = ENDPOINTS[name.partition(":")[0]].missing
         todo = f"Set {' and '.join(missing)} in the environment." if missing else ""
         return Check(what, "problem" if missing else "ok", "behind an API", todo)
+    if hub.is_id(name) and name not in embedded.WHEELS and Path(name).exists():
+        return Check(what, "problem", "an id on the hub, and a folder here", f"Write ./{name} if you mean the folder.")
     if model_is_here(name, models_dir):
         return Check(what, "ok", f"in {models_dir}" if name in embedded.WHEELS else "here")
     if name not in embedded.WHEELS:
@@ -209,7 +211,7 @@ def _owners(store: Path) -> Iterator[Check]:
         yield from _damage(ContextStore(folder))
 
 
-def _port(address: Address) -> Check:
+def _port(address: ListenAddress) -> Check:
     """Whether a server may listen where it does by default; one over stdio does not."""
     what = f"port {address.port}"
     try:

@@ -26,7 +26,7 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-class Record(BaseModel):
+class JobRecord(BaseModel):
     """What is known of a job, as it is kept on disk. `fraction` only ever grows; times are ISO 8601 in UTC.
 
     `resumable`: its call is kept too.
@@ -48,13 +48,13 @@ class Record(BaseModel):
     result: dict[str, Any] | None = None
 
 
-def end_record(record: Record, status: Status) -> Record:
+def end_record(record: JobRecord, status: Status) -> JobRecord:
     """What is known of a job that ended as `status` without its own doing."""
     change = {"status": status, "reason": reason_of(record, status), "updated": now(), "seconds_left": None}
     return record.model_copy(update=change)
 
 
-def reason_of(record: Record, status: Status) -> str:
+def reason_of(record: JobRecord, status: Status) -> str:
     """Why a job ended that was cancelled or interrupted, and how to begin it again."""
     if status == "cancelled":
         return "It was cancelled; nothing of it was kept."
@@ -81,7 +81,7 @@ class Asker:
 class Job:
     """Work under way. Its thread reports and asks; others read `record`, stop it and answer."""
 
-    def __init__(self, record: Record, save: Callable[[Record], None]) -> None:
+    def __init__(self, record: JobRecord, save: Callable[[JobRecord], None]) -> None:
         self.record = record
         self.flag = threading.Event()
         self.asker: Asker | None = None

@@ -20,7 +20,7 @@ from pydantic import BaseModel
 from memorag_core.concurrency.cancellation import cancellable
 from memorag_core.errors import Cancelled, InputError, MemoRAGError
 from memorag_mcp.jobs.calls import Call
-from memorag_mcp.jobs.job import AT_WORK, Asker, Job, Record, end_record, reason_of
+from memorag_mcp.jobs.job import AT_WORK, Asker, Job, JobRecord, end_record, reason_of
 from memorag_mcp.jobs.records import ID_BYTES, Records
 
 AT_ONCE = 64
@@ -28,7 +28,7 @@ JOIN_SECONDS = 10.0
 
 C = TypeVar("C", bound=Call)
 Handler = Callable[[Job, C], BaseModel]
-OnEnd = Callable[[Record], None]
+OnEnd = Callable[[JobRecord], None]
 log = logging.getLogger(__name__)
 
 
@@ -56,7 +56,7 @@ class Jobs:
 
         return enter
 
-    def begin(self, call: Call, on_end: OnEnd, again: Record | None = None) -> Job:
+    def begin(self, call: Call, on_end: OnEnd, again: JobRecord | None = None) -> Job:
         """Do a call in a thread of its own, with the caller's context variables; `on_end` is called there last.
 
         A recorded call is kept until it is done, so that it can be resumed; `again` is the record of one that is.
@@ -107,7 +107,7 @@ class Jobs:
         """A job of this server that is under way."""
         return self._live.get(job_id)
 
-    def record(self, job_id: str) -> Record:
+    def record(self, job_id: str) -> JobRecord:
         """What is known of a job, of this server or of any other of the store.
 
         Raises:
@@ -122,14 +122,14 @@ class Jobs:
             )
         return record
 
-    def unfinished(self) -> list[Record]:
+    def unfinished(self) -> list[JobRecord]:
         """What is at work, failed or was interrupted, of all servers, the latest first."""
         names = self.records.ids()
         records = [job.record if (job := self.find(name)) else self.records.read(name) for name in names]
         told = [record for record in records if record and record.status not in {"completed", "cancelled"}]
         return sorted(told, key=lambda record: record.updated, reverse=True)
 
-    def cancel(self, job_id: str) -> Record:
+    def cancel(self, job_id: str) -> JobRecord:
         """Stop a job; it ends within a window of its work. An interrupted one is given up, one that has ended let be.
 
         Raises:
@@ -211,5 +211,5 @@ class Jobs:
             del self._live[job.record.id], self._threads[job.record.id]
 
 
-def ignore_record(_: Record) -> None:
+def ignore_record(_: JobRecord) -> None:
     """For jobs that are not recorded."""

@@ -24,7 +24,7 @@ from filelock import FileLock
 
 from memorag_core.errors import InputError, StoreError
 from memorag_mcp.jobs.calls import Call, KeptCall
-from memorag_mcp.jobs.job import AT_WORK, Record, end_record
+from memorag_mcp.jobs.job import AT_WORK, JobRecord, end_record
 
 KEPT = 1000
 KEPT_SECONDS = 7 * 24 * 3600
@@ -41,32 +41,32 @@ class Records:
         self._lock = FileLock(folder / f"{self.server}.lock", thread_local=False)
         self._guard = threading.Lock()
 
-    def new(self, what: str) -> Record:
+    def new(self, what: str) -> JobRecord:
         """A record of a job of this server's, not yet saved."""
-        return Record(id=secrets.token_hex(ID_BYTES), server=self.server, pid=os.getpid(), what=what)
+        return JobRecord(id=secrets.token_hex(ID_BYTES), server=self.server, pid=os.getpid(), what=what)
 
-    def again(self, record: Record) -> Record:
+    def again(self, record: JobRecord) -> JobRecord:
         """A record of an interrupted job that this server does again, from its start."""
         facts = record.model_dump(include={"id", "what", "created"})
-        return Record(**facts, server=self.server, pid=os.getpid(), resumable=True)
+        return JobRecord(**facts, server=self.server, pid=os.getpid(), resumable=True)
 
     def ids(self) -> list[str]:
         """The ids of all jobs that are recorded."""
         return [path.stem for path in self.folder.glob("*.json")] if self.folder.is_dir() else []
 
-    def save(self, record: Record) -> None:
+    def save(self, record: JobRecord) -> None:
         """Write a record. Where the store cannot be written the work itself will say so."""
         with suppress(OSError):
             self.folder.mkdir(parents=True, exist_ok=True)
             self._tell_alive()
             self._write(self._path(record.id), record.model_dump_json())
 
-    def read(self, job_id: str) -> Record | None:
+    def read(self, job_id: str) -> JobRecord | None:
         """What is known of a job; None where nothing is."""
         if len(job_id) != 2 * ID_BYTES or not job_id.isalnum():
             return None
         try:
-            record = Record.model_validate_json(self._path(job_id).read_bytes())
+            record = JobRecord.model_validate_json(self._path(job_id).read_bytes())
         except (OSError, ValueError):
             return None
         if record.status in AT_WORK and not self._alive(record.server):

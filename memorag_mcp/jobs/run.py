@@ -20,7 +20,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from memorag_core.concurrency.cancellation import cancellable
 from memorag_core.concurrency.device_queue import as_client
 from memorag_core.errors import Cancelled, MemoRAGError
-from memorag_mcp.jobs.job import Asker, Job, Record
+from memorag_mcp.jobs.job import Asker, Job, JobRecord
 from memorag_mcp.jobs.manager import Jobs
 
 T = TypeVar("T")
@@ -72,7 +72,7 @@ def _as_tool_errors() -> Iterator[None]:
         raise ToolError(f"The operating system refused that: {error}. Check paths, permissions and space.") from error
 
 
-async def run_job(jobs: Jobs, ctx: Ctx, begin: Callable[[], Job], wait_seconds: float | None = None) -> Record:
+async def run_job(jobs: Jobs, ctx: Ctx, begin: Callable[[], Job], wait_seconds: float | None = None) -> JobRecord:
     """Do long work as a job: its end where that comes soon, else its state so far, to be asked about by its id.
 
     A client with Tasks gets a task; one that asked for progress waits as long as it likes; all others get the state
@@ -124,7 +124,7 @@ async def follow(job: Job, ctx: Ctx, seconds: float | None) -> None:
             changed.clear()
 
 
-def progress_text(record: Record) -> str:
+def progress_text(record: JobRecord) -> str:
     """For people: the stage, how much is done, and how long it may take yet."""
     left = f", about {_duration(record.seconds_left)} left" if record.seconds_left else ""
     return f"{record.stage}: {record.fraction:.0%}{left}"

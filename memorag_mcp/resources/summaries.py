@@ -10,7 +10,7 @@ from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 
 from memorag_core.concurrency.lru import LRUCache
 from memorag_mcp.jobs.calls import Call
-from memorag_mcp.jobs.job import Job, Record
+from memorag_mcp.jobs.job import Job, JobRecord
 from memorag_mcp.jobs.run import Ctx, follow, progress_text, run
 from memorag_mcp.protocol.sdk_server import ContextServer
 from memorag_mcp.schemas.answers import AnswerResult
@@ -55,7 +55,7 @@ class Summaries:
             raise ResourceError(record.reason or record.status)
         return json.dumps({"status": "working", "next": "Read this again in a while.", "at": progress_text(record)})
 
-    def _begun(self, context_id: str, on_end: Callable[[Record], None]) -> Job:
+    def _begun(self, context_id: str, on_end: Callable[[JobRecord], None]) -> Job:
         key = (context_id, self._server.engine.info(context_id).created)
         job = self._jobs.get(key)
         if job and (not job.done or job.record.status == "completed"):

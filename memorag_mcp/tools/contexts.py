@@ -14,7 +14,7 @@ from memorag_mcp.jobs.run import run as run_work
 from memorag_mcp.protocol.sdk_server import ContextServer
 from memorag_mcp.schemas.contexts import ContextResult, ContextsResult, ForgottenResult, JobResult, context_uri, page_of
 from memorag_mcp.tools.calls import AddDocuments, MemorizeContext, RemoveDocument
-from memorag_mcp.tools.fields import READS, REMOVES, WRITES, ContextId, Wait
+from memorag_mcp.tools.fields import READS, REMOVES, WRITES, ContextField, DocumentField, Wait
 
 LISTED_JOBS = 10
 PATH = (
@@ -28,12 +28,10 @@ def add_memory_tools(server: ContextServer, engine: MemoRAG, may: ReadLimits) ->
     @server.tool(title="Memorize a context", annotations=WRITES)
     async def memorize_context(
         ctx: Ctx,
-        text: Annotated[str | None, Field(description="The text itself; give either this or a path")] = None,
-        path: Annotated[str | None, Field(description=PATH)] = None,
-        name: Annotated[
-            str | None, Field(description="A short id for the context; made from the title if left out")
-        ] = None,
-        title: Annotated[str | None, Field(description="A title, where text is given")] = None,
+        text: Annotated[str, Field(description="The text itself; give either this or a path")] = "",
+        path: Annotated[str, Field(description=PATH)] = "",
+        name: Annotated[str, Field(description="A short id for the context; made from the title if left out")] = "",
+        title: Annotated[str, Field(description="A title, where text is given")] = "",
         include: Annotated[list[str] | None, Field(description=INCLUDE)] = None,
         wait_seconds: Wait = None,
     ) -> JobResult:
@@ -46,11 +44,11 @@ def add_memory_tools(server: ContextServer, engine: MemoRAG, may: ReadLimits) ->
 
     @server.jobs.register(MemorizeContext)
     def memorize(job: Job, call: MemorizeContext) -> ContextResult:
-        return ContextResult.of(engine.memorize(call.documents(may), call.name, job.report))
+        return ContextResult.of(engine.memorize(call.documents(may), call.name or None, job.report))
 
     @server.tool(title="List contexts", annotations=READS)
     async def list_contexts(
-        after: Annotated[str | None, Field(description="The `next` of the page before, where there was one")] = None,
+        after: Annotated[str, Field(description="The `next` of the page before, where there was one")] = "",
     ) -> ContextsResult:
         """List memorized contexts, to see whether something has been memorized already: ids, titles, documents, sizes,
         models and dates; also what is being memorized now, and what failed or was interrupted, with what to do."""
@@ -64,7 +62,7 @@ def add_memory_tools(server: ContextServer, engine: MemoRAG, may: ReadLimits) ->
         )
 
     @server.tool(title="Forget a context", annotations=REMOVES)
-    async def forget_context(context_id: ContextId) -> ForgottenResult:
+    async def forget_context(context_id: ContextField) -> ForgottenResult:
         """Delete a memorized context from disk. It cannot be undone; the original files are not touched."""
         await run_work(lambda: engine.forget(context_id))
         await server.changes.tell([context_uri(context_id)])
@@ -75,10 +73,10 @@ def add_document_tools(server: ContextServer, engine: MemoRAG, may: ReadLimits) 
     @server.tool(title="Add documents to a context", annotations=WRITES)
     async def add_documents(
         ctx: Ctx,
-        context_id: ContextId,
-        text: Annotated[str | None, Field(description="The text itself; give either this or a path")] = None,
-        path: Annotated[str | None, Field(description=PATH)] = None,
-        title: Annotated[str | None, Field(description="A title, where text is given")] = None,
+        context_id: ContextField,
+        text: Annotated[str, Field(description="The text itself; give either this or a path")] = "",
+        path: Annotated[str, Field(description=PATH)] = "",
+        title: Annotated[str, Field(description="A title, where text is given")] = "",
         include: Annotated[list[str] | None, Field(description=INCLUDE)] = None,
         wait_seconds: Wait = None,
     ) -> JobResult:
@@ -95,8 +93,8 @@ def add_document_tools(server: ContextServer, engine: MemoRAG, may: ReadLimits) 
     @server.tool(title="Remove a document from a context", annotations=REMOVES)
     async def remove_document(
         ctx: Ctx,
-        context_id: ContextId,
-        document_id: Annotated[str, Field(description="The id of one of its documents, from list_contexts")],
+        context_id: ContextField,
+        document_id: DocumentField,
         wait_seconds: Wait = None,
     ) -> JobResult:
         """Remove one document from a memorized context, which keeps its context_id. What stands behind the document

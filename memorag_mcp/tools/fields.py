@@ -5,16 +5,27 @@ from __future__ import annotations
 from typing import Annotated
 
 from mcp.types import ToolAnnotations
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from memorag_core.query.query import MAX_CONTEXTS, MAX_QUESTION
+from memorag_mcp.schemas.contexts import id_in, ids_in
 
-ContextId = Annotated[str, Field(description="The id of a memorized context, from memorize_context or list_contexts")]
+ContextField = Annotated[
+    str,
+    BeforeValidator(id_in),
+    Field(description="The id of a memorized context, from memorize_context or list_contexts"),
+]
+DocumentField = Annotated[
+    str,
+    BeforeValidator(lambda sent: id_in(sent, last=True)),
+    Field(description="The id of one of its documents, from list_contexts"),
+]
 MoreContexts = Annotated[
     list[str] | None,
+    BeforeValidator(ids_in),
     Field(max_length=MAX_CONTEXTS - 1, description="Ids of further contexts to ask at the same time"),
 ]
-Question = Annotated[
+QuestionField = Annotated[
     str, Field(max_length=MAX_QUESTION, description="A question in plain words, in the language of the context")
 ]
 READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)

@@ -40,7 +40,7 @@ from memorag_mcp import cli, inputs
 from memorag_mcp.cli import app
 from memorag_mcp.commands import doctor, show
 from memorag_mcp.commands.options import engine_flags
-from memorag_mcp.http.address import Address
+from memorag_mcp.http.address import ListenAddress
 
 TEXT = "The ferry sank in 1953. [bold]Nobody[/bold] drowned."
 QUOTE = Citation("harrow", "Harrow Sound", 0, 23, TEXT[:23])
@@ -346,7 +346,8 @@ def test_doctor_outlives_a_package_that_does_not_load(monkeypatch: pytest.Monkey
         ({"store": "."}, "context old", "note", "memorag forget old"),
         ({"profile": "huge"}, "profile", "problem", "Choose one of: auto, tiny"),
         ({"memory_model": "nobody/nothing"}, "model nobody/nothing", "note", "hf download nobody/nothing"),
-        ({"memory_model": "old"}, "model old", "ok", ""),
+        ({"memory_model": "old"}, "model old", "problem", "Write ./old"),
+        ({"memory_model": "old/."}, "model old/.", "ok", ""),
         ({"generator": "deepseek:chat"}, "model deepseek:chat", "problem", "Set DEEPSEEK_API_KEY in"),
         ({"generator": "ollama:small"}, "model ollama:small", "ok", ""),
     ],
@@ -386,7 +387,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 def passed_to(
-    options: dict[str, Any], settings: Settings, transport: str = "", address: Address | None = None, **more: Any
+    options: dict[str, Any], settings: Settings, transport: str = "", address: ListenAddress | None = None, **more: Any
 ) -> None:
     options.update(settings=settings, transport=transport, **(vars(address) if address else {}), **more)
 

@@ -23,7 +23,7 @@ from waits import SECONDS
 from memorag_core import MemoRAG, Settings
 from memorag_core.errors import InputError
 from memorag_core.types import Progress
-from memorag_mcp.jobs.job import Job, Record
+from memorag_mcp.jobs.job import Job, JobRecord
 from memorag_mcp.jobs.manager import Jobs, UnknownJob
 from memorag_mcp.jobs.tasks_extension import IDENTIFIER
 from memorag_mcp.server import build_server
@@ -115,15 +115,20 @@ async def test_a_cancelled_request_stops_its_job_and_leaves_no_record(gated: Gat
 async def test_a_job_that_is_slow_to_begin_keeps_nobody_waiting_and_can_be_cancelled_before_it_began(
     gated: Gated, mode: Era, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server, beginning, may_begin = build_server(gated), Event(), Event()
-    new = server.jobs.records.new
+    server, beginning, may_begin, dropped = build_server(gated), Event(), Event(), Event()
+    new, drop = server.jobs.records.new, server.jobs.records.drop
 
-    def slow(what: str) -> Record:
+    def slow(what: str) -> JobRecord:
         beginning.set()
         assert may_begin.wait(SECONDS)
         return new(what)
 
+    def dropping(job_id: str) -> None:
+        drop(job_id)
+        dropped.set()
+
     monkeypatch.setattr(server.jobs.records, "new", slow)
+    monkeypatch.setattr(server.jobs.records, "drop", dropping)
     async with Client(server, mode=mode) as client, Client(server, mode=mode) as other:
         async with anyio.create_task_group() as tasks:
             request = anyio.CancelScope()
@@ -138,9 +143,7 @@ async def test_a_job_that_is_slow_to_begin_keeps_nobody_waiting_and_can_be_cance
             request.cancel()
             await ok(other, "list_contexts")  # by now the cancel has come
             may_begin.set()
-        with anyio.fail_after(SECONDS):
-            while server.jobs.at_work:
-                await anyio.lowlevel.checkpoint()
+        await reached(dropped)
     assert listed["jobs"] == []
     assert list(server.jobs.records.folder.glob("*.json")) == []
     assert gated.contexts() == []
@@ -284,7 +287,7 @@ def test_old_records_and_locks_of_dead_servers_are_dropped(
 def test_the_time_left_follows_from_the_pace_since_the_first_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([100.0, 110.0, 120.0])
     monkeypatch.setattr("memorag_mcp.jobs.job.time.monotonic", lambda: next(clock))
-    job = Job(Record(id="a", server="b", pid=1, what="c"), ignore)
+    job = Job(JobRecord(id="a", server="b", pid=1, what="c"), ignore)
     left = []
     for fraction in (0.0, 0.2, 0.4):
         job.report(Progress("encoding", 0, 1, fraction))

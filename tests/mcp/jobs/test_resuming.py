@@ -18,7 +18,7 @@ from waits import SECONDS
 
 from memorag_core import MemoRAG, Settings
 from memorag_core.errors import InputError
-from memorag_mcp.jobs.job import Job, Record
+from memorag_mcp.jobs.job import Job, JobRecord
 from memorag_mcp.jobs.manager import Jobs
 from memorag_mcp.jobs.records import Records
 from memorag_mcp.server import build_server
@@ -65,8 +65,8 @@ def jobs_folder(settings: Settings) -> Path:
     return settings.store / ".work" / "jobs"
 
 
-def recorded(settings: Settings, job_id: str) -> Record:
-    return Record.model_validate_json((jobs_folder(settings) / f"{job_id}.json").read_bytes())
+def recorded(settings: Settings, job_id: str) -> JobRecord:
+    return JobRecord.model_validate_json((jobs_folder(settings) / f"{job_id}.json").read_bytes())
 
 
 async def interrupted(gated: Gated, allow: Path, **arguments: Any) -> str:
