@@ -102,7 +102,7 @@ def contradict(claim: str, evidence: str) -> bool:
     shared = frozenset(stems(claim)) & frozenset(stems(evidence)) - stop_words()
     return (
         _denies(claim, shared) != _denies(evidence, shared)
-        or _turned(claim, _near(shared, evidence))
+        or _is_turned(claim, _near(shared, evidence))
         or _bounds(claim) ^ _bounds(evidence) == {"most", "least"}
     )
 
@@ -133,7 +133,7 @@ def _bounds(text: str) -> frozenset[str]:
     return frozenset(match.lastgroup or "" for match in _BOUNDS.finditer(text))
 
 
-def _turned(claim: str, evidence: str) -> bool:
+def _is_turned(claim: str, evidence: str) -> bool:
     """Whether one says a word and the other its opposite only."""
     for pair in _OPPOSITES:
         said, there = (tuple(bool(side.search(text)) for side in pair) for text in (claim, evidence))
@@ -142,7 +142,7 @@ def _turned(claim: str, evidence: str) -> bool:
     return False
 
 
-def resequenced(claim: str, evidence: str) -> bool:
+def is_resequenced(claim: str, evidence: str) -> bool:
     """Whether `between A and B`, `first A, then B` have changed places."""
     claim, evidence = claim.lower(), evidence.lower()
     for pattern in _SEQUENCES:
@@ -163,8 +163,8 @@ class _Token:
     passive: bool = False
 
 
-def exchanged(claim: str, evidence: str) -> bool:
-    """Whether two things have exchanged their parts in what one did to the other."""
+def is_exchanged(claim: str, evidence: str) -> bool:
+    """Whether two things have is_exchanged their parts in what one did to the other."""
     said, there = _tokens(claim, evidence), _tokens(evidence, claim)
     twice = {stem for tokens in (said, there) for stem, n in Counter(t.stem for t in tokens).items() if n > 1}
     shared = {t.stem for t in said} & {t.stem for t in there} - twice

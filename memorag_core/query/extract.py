@@ -9,11 +9,15 @@ from dataclasses import dataclass
 from math import log
 
 from memorag_core.query.answerable import asked_words
+from memorag_core.query.statements import refers_back
 from memorag_core.text.source_text import SourceText
 from memorag_core.text.terms import content_stems, stems, terms
-from memorag_core.text.values import read_values
+from memorag_core.text.values import lacks, read_values
 from memorag_core.text.wrapped import whole_sentences
 from memorag_core.types import Claim, Clue, Passage, Place
+
+Sentence = tuple[int, Place, str]
+"""A sentence of the evidence: the passage's number, its place, its text."""
 
 SHORTEST = 4
 ANSWERS = 1
@@ -31,7 +35,7 @@ _HAN = re.compile(r"[\u3400-\u9fff]")
 
 
 @dataclass(frozen=True, slots=True)
-class Extract:
+class Excerpt:
     """A sentence of the evidence, and whether the question's words stand with it."""
 
     place: Place
@@ -40,16 +44,15 @@ class Extract:
 
     def claim(self, number: int) -> Claim:
         """What it claims, borne out by the quote of that number; it says so in any case, but of what was asked?"""
-        return Claim(unwrapped(self.text), "borne out" if self.on_topic else "words found", (number,))
+        return Claim(unwrap(self.text), "borne out" if self.on_topic else "words found", (number,))
 
 
 def extract_answer(
     question: str, passages: Sequence[Passage], clues: Sequence[Clue], texts: SourceText
-) -> list[Extract]:
+) -> list[Excerpt]:
     """Choose the sentence that answers most likely: with the question's rarest words, from the first evidence."""
     found = _sentences(passages, texts)
     bags = [frozenset(stems(text)) for _, _, text in found]
-    around = [frozenset(stems(passages[number].chunk.indexed)) for number, _, _ in found]
     spread = Counter(word for bag in bags for word in bag)
     weights = {word: log(1 + len(bags) / spread[word]) for word in asked_words(question) & spread.keys()}
     total = sum(weights.values()) or 1.0
@@ -62,13 +65,10 @@ def extract_answer(
         return held + RANKED / (1 + number) + ATTENDED * attended + KIND * _is_of_kind(question, text)
 
     best = sorted(range(len(found)), key=lambda at: (-score(at), at))[:ANSWERS]
-    return [
-        Extract(found[at][1], found[at][2], _covers(question, bags[at], around[at], found[at][2]))
-        for at in sorted(best)
-    ]
+    return [Excerpt(found[at][1], found[at][2], _is_on_topic(question, found, at, passages)) for at in sorted(best)]
 
 
-def extract_summary(focus: str, passages: Sequence[Passage], words: int, texts: SourceText) -> list[Extract]:
+def extract_summary(focus: str, passages: Sequence[Passage], words: int, texts: SourceText) -> list[Excerpt]:
     """Choose sentences whose words most other evidence has too, each of another passage, in the order of the text."""
     found = _sentences(passages, texts)
     bags = [content_stems(text) for _, _, text in found]
@@ -88,31 +88,31 @@ def extract_summary(focus: str, passages: Sequence[Passage], words: int, texts: 
             words -= size
     order = {document: number for number, document in enumerate(texts.documents)}
     places = sorted((found[at] for at in chosen), key=lambda item: (order[item[1].document_id], item[1].start))
-    return [Extract(place, text, True) for _, place, text in places]
+    return [Excerpt(place, text, True) for _, place, text in places]
 
 
-def join_sentences(extracts: Sequence[Extract]) -> str:
+def join_sentences(extracts: Sequence[Excerpt]) -> str:
     """One text of sentences: its own line breaks are spaces, and nothing is added between Chinese ones."""
     text = ""
     for extract in extracts:
         between = " " if text and not (_HAN.search(text[-2:]) and _HAN.match(extract.text)) else ""
-        text += between + unwrapped(extract.text)
+        text += between + unwrap(extract.text)
     return text
 
 
-def unwrapped(text: str) -> str:
+def unwrap(text: str) -> str:
     """A text without line breaks."""
     return re.sub(
-        r"(?<=[\u3000-\u9fff])\s*\n\s*(?=[\u3000-\u9fff])|\s*\n\s*", lambda m: "" if _between_han(m) else " ", text
+        r"(?<=[\u3000-\u9fff])\s*\n\s*(?=[\u3000-\u9fff])|\s*\n\s*", lambda m: "" if _is_between_han(m) else " ", text
     )
 
 
-def _between_han(match: re.Match[str]) -> bool:
+def _is_between_han(match: re.Match[str]) -> bool:
     around = match.string[match.start() - 1 : match.start()] + match.string[match.end() : match.end() + 1]
     return len(_HAN.findall(around)) == len(around)
 
 
-def _sentences(passages: Sequence[Passage], texts: SourceText) -> list[tuple[int, Place, str]]:
+def _sentences(passages: Sequence[Passage], texts: SourceText) -> list[Sentence]:
     """Every sentence of the evidence once, with the number of the first passage that it stands in; no headings."""
     places: dict[Place, int] = {}
     for number, passage in enumerate(passages):
@@ -131,8 +131,16 @@ def _is_of_kind(question: str, text: str) -> bool:
     return bool(_WHO.search(question)) and (_HAN.search(text) is not None or bool(_NAME.search(text)))
 
 
-def _covers(question: str, bag: frozenset[str], around: frozenset[str], text: str) -> bool:
-    """Whether the question's words stand with a sentence, some in it, and it has a figure where one is asked for."""
-    asked = asked_words(question)
-    together = len(asked & (bag | around)) >= COVERED * len(asked)
-    return together and bool(asked & bag) and (not _FIGURE.search(question) or _is_of_kind(question, text))
+def _is_on_topic(question: str, found: Sequence[Sentence], at: int, passages: Sequence[Passage]) -> bool:
+    """Whether what a question speaks of stands with a sentence, its figures too, and the figure it asks for.
+
+    With it: in it, in the line of context, or, where it begins with a pronoun, in the sentence before.
+    """
+    number, _, text = found[at]
+    chunk = passages[number].chunk
+    before = found[at - 1][2] if at and refers_back(text) else ""
+    near = " ".join((chunk.indexed.removesuffix(chunk.text), before, text))
+    asked, wanted, there = asked_words(question), read_values(question), read_values(near)
+    together = len(asked & frozenset(stems(near))) >= COVERED * len(asked) and bool(asked & frozenset(stems(text)))
+    figures = not lacks(there.values | there.implied, wanted.values)
+    return together and figures and (not _FIGURE.search(question) or _is_of_kind(question, text))

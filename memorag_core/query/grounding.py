@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from memorag_core.query.contrast import contradict, denies, exchanged, resequenced
+from memorag_core.query.contrast import contradict, denies, is_exchanged, is_resequenced
 from memorag_core.query.statements import Statement, admits
 from memorag_core.text.chunking import Span, sentences
 from memorag_core.text.terms import content_stems, stems
@@ -38,7 +38,7 @@ _COUNTED = re.compile(
 
 
 @dataclass(frozen=True)
-class Evidence:
+class ShownPassage:
     """A passage as it is judged: the document's text of it, under a line of context that is no evidence itself."""
 
     text: str
@@ -46,7 +46,7 @@ class Evidence:
     cut: tuple[Span, ...] | None = None
 
     @classmethod
-    def of(cls, chunk: Chunk, document: str) -> Evidence:
+    def of(cls, chunk: Chunk, document: str) -> ShownPassage:
         """A chunk of a document, cut into that document's sentences."""
         spans = whole_sentences(document, chunk.start, chunk.end)
         cut = tuple((max(start, chunk.start) - chunk.start, min(end, chunk.end) - chunk.start) for start, end in spans)
@@ -64,7 +64,7 @@ class Evidence:
 class Window:
     """Sentences in a row of a passage."""
 
-    evidence: Evidence
+    evidence: ShownPassage
     spans: tuple[Span, ...]
 
     @cached_property
@@ -94,19 +94,19 @@ class Judgement:
     spans: tuple[Span, ...] = ()
 
 
-def judge_answer(answer: str, question: str, passages: Sequence[Evidence]) -> tuple[Judgement, ...]:
+def judge_answer(answer: str, question: str, passages: Sequence[ShownPassage]) -> tuple[Judgement, ...]:
     """Judge every sentence of an answer."""
     return tuple(_judge(answer[start:end], question, passages) for start, end in sentences(answer))
 
 
-def _judge(sentence: str, question: str, passages: Sequence[Evidence]) -> Judgement:
+def _judge(sentence: str, question: str, passages: Sequence[ShownPassage]) -> Judgement:
     opened = _YES_OR_NO.match(sentence)
     said = _YES_OR_NO.sub("", sentence)
     if not content_stems(said):
         return _judge_yes(sentence, opened is not None and opened["yes"].lower() in _NO, question, passages)
     claim, asked = Statement(said), Statement(question)
     judged = (
-        Judgement(sentence, _support(claim, asked, window), number, _bearing(claim, window))
+        Judgement(sentence, _support(claim, asked, window), number, _find_bearing(claim, window))
         for number, passage in enumerate(passages)
         for window in passage.windows
     )
@@ -120,9 +120,9 @@ def _support(claim: Statement, asked: Statement, window: Window) -> Support:
     alike = len(claim.words & clause.words) >= max(2, SAME_WORDS * len(claim.words))
     if (alike or denies(claim.text)) and contradict(claim.text, clause.text):
         return "not found"
-    if alike and len(claim.clauses()) == 1 and exchanged(claim.text, clause.text):
+    if alike and len(claim.clauses()) == 1 and is_exchanged(claim.text, clause.text):
         return "not found"
-    if any(resequenced(claim.text, sentence.text) for sentence in window.sentences):
+    if any(is_resequenced(claim.text, sentence.text) for sentence in window.sentences):
         return "not found"
     if not _repeats(claim, asked):
         return (
@@ -174,7 +174,7 @@ def _speaks_of_it(claim: Statement, window: Window, asked: Statement) -> bool:
     return not lacks(values, claim.reading.values) and len(wanted & words) >= SHARE * len(wanted) and whole
 
 
-def _bearing(claim: Statement, window: Window) -> tuple[Span, ...]:
+def _find_bearing(claim: Statement, window: Window) -> tuple[Span, ...]:
     """Where the sentences stand that have some of the claim."""
     scores = [
         len(claim.words & sentence.words)
@@ -185,7 +185,7 @@ def _bearing(claim: Statement, window: Window) -> tuple[Span, ...]:
     return tuple(span for span, score in zip(window.spans, scores, strict=True) if score and score * 2 >= best)
 
 
-def _judge_yes(sentence: str, no: bool, question: str, passages: Sequence[Evidence]) -> Judgement:
+def _judge_yes(sentence: str, no: bool, question: str, passages: Sequence[ShownPassage]) -> Judgement:
     """Judge a mere yes or no: borne out where a clause has most of the question's words, and says the same."""
     asked = Statement(question)
     windows = [(number, window) for number, passage in enumerate(passages) for window in passage.windows]
@@ -201,7 +201,7 @@ def _judge_yes(sentence: str, no: bool, question: str, passages: Sequence[Eviden
     else:
         same = None
     support: Support = "words found" if same is None else "borne out" if same != no else "not found"
-    return Judgement(sentence, support, number, _bearing(asked, window))
+    return Judgement(sentence, support, number, _find_bearing(asked, window))
 
 
 def _holds_of_both(asked: Statement, windows: Sequence[tuple[int, Window]]) -> bool | None:

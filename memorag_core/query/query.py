@@ -17,8 +17,8 @@ from memorag_core.query.answerable import UNLIKELY, likelihood
 from memorag_core.query.budget import fit_budget
 from memorag_core.query.citations import cite, link_claims, quote_place
 from memorag_core.query.clues import clean_recall, merge_clues
-from memorag_core.query.extract import Extract, extract_answer, extract_summary, join_sentences
-from memorag_core.query.grounding import Evidence, judge_answer
+from memorag_core.query.extract import Excerpt, extract_answer, extract_summary, join_sentences
+from memorag_core.query.grounding import ShownPassage, judge_answer
 from memorag_core.query.recall import attention_clues
 from memorag_core.query.search import rerank, search
 from memorag_core.query.summarize import TOKENS_A_WORD, SummaryRequest, interleave, map_reduce
@@ -164,7 +164,7 @@ class Query:
         clues, evidence = ground
         text = self.components.generator.generate(prompt, max_new_tokens, self.on_text)
         documents = self.corpus.texts.documents
-        shown = [Evidence.of(passage.chunk, documents[passage.chunk.document_id].text) for passage in evidence]
+        shown = [ShownPassage.of(passage.chunk, documents[passage.chunk.document_id].text) for passage in evidence]
         judged = judge_answer(text, question, shown)
         quotes = cite(text, question, evidence, self.corpus.texts)
         citations, claims = link_claims(judged, quotes, evidence, self.corpus.texts)
@@ -172,7 +172,7 @@ class Query:
 
     def _extract(
         self,
-        extracts: Sequence[Extract],
+        extracts: Sequence[Excerpt],
         task: Task,
         question: str,
         ground: tuple[tuple[Clue, ...], tuple[Passage, ...]],

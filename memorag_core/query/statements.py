@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from memorag_core.text.terms import content_stems, stems, stop_words
-from memorag_core.text.values import Reading, Value, read_values
+from memorag_core.text.values import ValueReading, Value, read_values
 
 _BREAK = re.compile(r"[;；，]|,?\s+(?:while|whereas)\b|,(?=\s+(?:and|but|so|yet|or)\b)")
 _AND = re.compile(r"\band\b")
@@ -32,7 +32,7 @@ class Statement:
     """A clause, a sentence or a few of them."""
 
     text: str
-    reading: Reading = field(init=False)
+    reading: ValueReading = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "reading", read_values(self.text))
@@ -80,6 +80,11 @@ def _cut_and(part: str) -> Iterator[str]:
         yield from pieces
     else:
         yield part.strip().removeprefix("and ")
+
+
+def refers_back(text: str) -> bool:
+    """Whether a sentence begins with a pronoun, and so speaks of what stands before it."""
+    return _PRONOUN.search(text) is not None
 
 
 def admits(clause: Statement, claim: Statement, before: str) -> bool:

@@ -133,7 +133,7 @@ _HAN_SCALES = {"万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8}
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ValueReading:
     """The values that a text states, what else may be said of them (the year of a date), and its other words."""
 
     values: frozenset[Value]
@@ -141,7 +141,7 @@ class Reading:
     rest: str
 
 
-def read_values(text: str) -> Reading:
+def read_values(text: str) -> ValueReading:
     """Read the numbers, dates, units and times of a text to values."""
     found = _Found()
     rest = unicodedata.normalize("NFKC", text.replace("²", "2").replace("³", "3"))
@@ -150,7 +150,7 @@ def read_values(text: str) -> Reading:
         for pattern in patterns:
             rest = found.take(pattern, rest, read)
     rest = found.take(_NUMBER, rest, found.number)
-    return Reading(frozenset(found.values), frozenset(found.implied), rest)
+    return ValueReading(frozenset(found.values), frozenset(found.implied), rest)
 
 
 def lacks(there: Iterable[Value], wanted: Iterable[Value]) -> list[Value]:

@@ -24,8 +24,8 @@ _MARK = re.compile(r"\s*(?:[-*•·|>#]|\d{1,3}[.)、]|[（(]?[一二三四五�
 def whole_sentences(text: str, start: int, end: int) -> Iterator[Span]:
     """The sentences of a text that stand in `text[start:end]`, each whole, also beyond these borders."""
     low, high = _paragraphs(text, start, end)
-    spans = _joined(text, low, high) if is_wrapped(text) else sentences(text, low, high)
-    return (span for whole in spans for span in _unglued(text, whole) if span[0] < end and span[1] > start)
+    spans = _join_lines(text, low, high) if is_wrapped(text) else sentences(text, low, high)
+    return (span for whole in spans for span in _split_glued(text, whole) if span[0] < end and span[1] > start)
 
 
 @lru_cache(maxsize=64)
@@ -53,7 +53,7 @@ def _paragraphs(text: str, start: int, end: int) -> Span:
     return (low if low >= 0 else max(0, start - AROUND)), (high if high >= 0 else min(len(text), end + AROUND))
 
 
-def _joined(text: str, low: int, high: int) -> Iterator[Span]:
+def _join_lines(text: str, low: int, high: int) -> Iterator[Span]:
     """Sentences with those lines joined that one of them goes on over."""
     whole: Span | None = None
     for start, end in sentences(text, low, high):
@@ -67,7 +67,7 @@ def _joined(text: str, low: int, high: int) -> Iterator[Span]:
         yield whole
 
 
-def _unglued(text: str, span: Span) -> Iterator[Span]:
+def _split_glued(text: str, span: Span) -> Iterator[Span]:
     """Sentences that stand together without a space: `… declined.In late January …`."""
     borders = [span[0], *(match.start() for match in _GLUED.finditer(text, *span)), span[1]]
     yield from pairwise(borders)

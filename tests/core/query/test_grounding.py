@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from memorag_core.query.grounding import Evidence, judge_answer
+from memorag_core.query.grounding import ShownPassage, judge_answer
 
 ENGLISH = [
     "The mill stands at the head of the pond. Amos Reed hung its gates in May 1963. The horn was sounded every night.",
@@ -20,7 +20,7 @@ PAIRS = Path(__file__).parent / "fixtures" / "pairs.jsonl"
 
 
 def unsupported_claims(answer: str, question: str, passages: Sequence[str]) -> tuple[str, ...]:
-    judged = judge_answer(answer, question, [Evidence(passage) for passage in passages])
+    judged = judge_answer(answer, question, [ShownPassage(passage) for passage in passages])
     return tuple(one.claim for one in judged if one.support != "borne out")
 
 
