@@ -164,7 +164,7 @@ class _Token:
 
 
 def is_exchanged(claim: str, evidence: str) -> bool:
-    """Whether two things have is_exchanged their parts in what one did to the other."""
+    """Whether two things have exchanged their parts in what one did to the other."""
     said, there = _tokens(claim, evidence), _tokens(evidence, claim)
     twice = {stem for tokens in (said, there) for stem, n in Counter(t.stem for t in tokens).items() if n > 1}
     shared = {t.stem for t in said} & {t.stem for t in there} - twice

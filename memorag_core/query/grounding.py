@@ -53,15 +53,15 @@ class ShownPassage:
         return cls(chunk.text, chunk.indexed.removesuffix(chunk.text).strip(), cut)
 
     @cached_property
-    def windows(self) -> list[Window]:
+    def windows(self) -> list[SentenceRow]:
         """Its sentences, as many in a row as are read together."""
         spans = list(sentences(self.text)) if self.cut is None else self.cut
         last = max(1, len(spans) - NEAR + 1)
-        return [Window(self, tuple(spans[at : at + NEAR])) for at in range(last)] if spans else []
+        return [SentenceRow(self, tuple(spans[at : at + NEAR])) for at in range(last)] if spans else []
 
 
 @dataclass(frozen=True)
-class Window:
+class SentenceRow:
     """Sentences in a row of a passage."""
 
     evidence: ShownPassage
@@ -113,7 +113,7 @@ def _judge(sentence: str, question: str, passages: Sequence[ShownPassage]) -> Ju
     return max(judged, key=lambda one: RANKS.index(one.support), default=Judgement(sentence, "not found"))
 
 
-def _support(claim: Statement, asked: Statement, window: Window) -> Support:
+def _support(claim: Statement, asked: Statement, window: SentenceRow) -> Support:
     if not _is_found(claim, asked, window):
         return "not found"
     clause, _ = _core(claim, asked, window)
@@ -138,7 +138,7 @@ def _repeats(claim: Statement, asked: Statement) -> bool:
     return any(len(word) > 1 for word in claim.words & asked.words)
 
 
-def _is_found(claim: Statement, asked: Statement, window: Window) -> bool:
+def _is_found(claim: Statement, asked: Statement, window: SentenceRow) -> bool:
     """Return whether the values, the names and most of the words beyond the question's are there."""
     new = claim.words - asked.words
     values = claim.reading.values - (asked.reading.values if new else frozenset())
@@ -148,7 +148,7 @@ def _is_found(claim: Statement, asked: Statement, window: Window) -> bool:
     return not lacks(window.values, values) and names <= window.stems and len(there) >= SHARE * len(words)
 
 
-def _core(claim: Statement, asked: Statement, window: Window) -> tuple[Statement, str]:
+def _core(claim: Statement, asked: Statement, window: SentenceRow) -> tuple[Statement, str]:
     """The clause that has most of the claim, and what stands before it."""
     before, best = window.evidence.context, (-1.0, Statement(""), "")
     for sentence in window.sentences:
@@ -160,7 +160,7 @@ def _core(claim: Statement, asked: Statement, window: Window) -> tuple[Statement
     return best[1], best[2]
 
 
-def _speaks_of_it(claim: Statement, window: Window, asked: Statement) -> bool:
+def _speaks_of_it(claim: Statement, window: SentenceRow, asked: Statement) -> bool:
     """Return whether the clauses that speak of the claim's subject hold its values and new words."""
     before, values, words = window.evidence.context, set[Value](), set[str]()
     for sentence in window.sentences:
@@ -174,7 +174,7 @@ def _speaks_of_it(claim: Statement, window: Window, asked: Statement) -> bool:
     return not lacks(values, claim.reading.values) and len(wanted & words) >= SHARE * len(wanted) and whole
 
 
-def _find_bearing(claim: Statement, window: Window) -> tuple[Span, ...]:
+def _find_bearing(claim: Statement, window: SentenceRow) -> tuple[Span, ...]:
     """Where the sentences stand that have some of the claim."""
     scores = [
         len(claim.words & sentence.words)
@@ -204,7 +204,7 @@ def _judge_yes(sentence: str, no: bool, question: str, passages: Sequence[ShownP
     return Judgement(sentence, support, number, _find_bearing(asked, window))
 
 
-def _holds_of_both(asked: Statement, windows: Sequence[tuple[int, Window]]) -> bool | None:
+def _holds_of_both(asked: Statement, windows: Sequence[tuple[int, SentenceRow]]) -> bool | None:
     """Return whether each passage that names one of two has what is asked of both; None where fewer than two do."""
     wanted = asked.words - asked.names - frozenset(stems("both"))
     named = [number for number, window in windows if asked.names & window.stems]

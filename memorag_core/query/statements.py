@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from memorag_core.text.terms import content_stems, stems, stop_words
-from memorag_core.text.values import ValueReading, Value, read_values
+from memorag_core.text.values import Value, ValueReading, read_values
 
 _BREAK = re.compile(r"[;；，]|,?\s+(?:while|whereas)\b|,(?=\s+(?:and|but|so|yet|or)\b)")
 _AND = re.compile(r"\band\b")

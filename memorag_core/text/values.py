@@ -21,15 +21,15 @@ from memorag_core.text.numerals import (
     roman_number,
 )
 
-Amount = Fraction | str
+Figure = Fraction | str
 
 
 class Value(NamedTuple):
     """What is measured (`""`: a bare number; else `length`, `date`, `time` …), how much in one unit, and as written."""
 
     kind: str
-    amount: Amount
-    written: Amount
+    amount: Figure
+    written: Figure
 
 
 _MONTHS = (
@@ -239,10 +239,10 @@ class _Found:
                 return kind, factor
         return "", 1
 
-    def _add(self, kind: str, amount: Amount) -> None:
+    def _add(self, kind: str, amount: Figure) -> None:
         self.values.append(Value(kind, amount, amount))
 
-    def _imply(self, kind: str, amount: Amount) -> None:
+    def _imply(self, kind: str, amount: Figure) -> None:
         self.implied.append(Value(kind, amount, amount))
 
 
@@ -268,7 +268,7 @@ def _share(parts: dict[str, str | None]) -> Fraction | None:
     return None
 
 
-def _amount(parts: dict[str, str | None]) -> Amount:
+def _amount(parts: dict[str, str | None]) -> Figure:
     """A number in figures or words; one with several points (a version, a clause) as it is written."""
     if words := parts["english"]:
         return english_number(words)
