@@ -1,4 +1,4 @@
-"""Generators by name. A new one: a file beside these, and a row here."""
+"""Generators by name. A new one: a file beside these, and a case in `open_generator`."""
 
 from memorag_core.config import Profile
 from memorag_core.generation.api import ApiGenerator
