@@ -11,7 +11,7 @@ from math import log
 from memorag_core.query.answerable import asked_words
 from memorag_core.query.statements import refers_back
 from memorag_core.text.source_text import SourceText
-from memorag_core.text.terms import content_stems, stems, terms
+from memorag_core.text.terms import HAN, content_stems, stems, terms
 from memorag_core.text.values import lacks, read_values
 from memorag_core.text.wrapped import whole_sentences
 from memorag_core.types import Claim, Clue, Passage, Place
@@ -31,7 +31,6 @@ _FIGURE = re.compile(
 )
 _WHO = re.compile(r"(?i)\b(?:who|whom|whose|where|which)\b|谁|哪")
 _NAME = re.compile(r"(?<=\w\W)[A-Z]\w+")
-_HAN = re.compile(r"[\u3400-\u9fff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +94,7 @@ def join_sentences(extracts: Sequence[Excerpt]) -> str:
     """One text of sentences: its own line breaks are spaces, and nothing is added between Chinese ones."""
     text = ""
     for extract in extracts:
-        between = " " if text and not (_HAN.search(text[-2:]) and _HAN.match(extract.text)) else ""
+        between = " " if text and not (HAN.search(text[-2:]) and HAN.match(extract.text)) else ""
         text += between + unwrap(extract.text)
     return text
 
@@ -109,7 +108,7 @@ def unwrap(text: str) -> str:
 
 def _is_between_han(match: re.Match[str]) -> bool:
     around = match.string[match.start() - 1 : match.start()] + match.string[match.end() : match.end() + 1]
-    return len(_HAN.findall(around)) == len(around)
+    return len(HAN.findall(around)) == len(around)
 
 
 def _sentences(passages: Sequence[Passage], texts: SourceText) -> list[Sentence]:
@@ -128,7 +127,7 @@ def _is_of_kind(question: str, text: str) -> bool:
     """Whether a sentence has a figure where one is asked for, or a name."""
     if _FIGURE.search(question):
         return bool(read_values(text).values - read_values(question).values)
-    return bool(_WHO.search(question)) and (_HAN.search(text) is not None or bool(_NAME.search(text)))
+    return bool(_WHO.search(question)) and (HAN.search(text) is not None or bool(_NAME.search(text)))
 
 
 def _is_on_topic(question: str, found: Sequence[Sentence], at: int, passages: Sequence[Passage]) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from memorag_core.text.terms import content_stems, stems, stop_words
+from memorag_core.text.terms import HAN, content_stems, stems, stop_words
 from memorag_core.text.values import Value, ValueReading, read_values
 
 _BREAK = re.compile(r"[;；，]|,?\s+(?:while|whereas)\b|,(?=\s+(?:and|but|so|yet|or)\b)")
@@ -17,7 +17,6 @@ _PRONOUN = re.compile(
     r"|^\W*[他她它其该此这那本]"
 )
 _NAME = re.compile(r"(?<=\w\W)[A-Z]\w+")  # but the first word, which is capital anyway
-_HAN = re.compile(r"[㐀-鿿]")
 _ADVERB = re.compile(r"[在于从自当则也就并而但和与及将又已还其由因以随据对按把被是的，]")
 _LEADING = frozenset(
     stems(
@@ -63,8 +62,8 @@ class Statement:
         rest = self.reading.rest.strip()
         if _PRONOUN.search(rest):
             return ""
-        if _HAN.search(rest[:2]):
-            han = _ADVERB.sub("", "".join(_HAN.findall(rest)))
+        if HAN.search(rest[:2]):
+            han = _ADVERB.sub("", "".join(HAN.findall(rest)))
             return han[:2] if len(han) > 1 else ""
         return next((s for s in stems(rest) if s not in stop_words() and s not in _LEADING), "")
 
