@@ -67,9 +67,14 @@ class Profile:
     storage: Storage = "half"
 
     @property
+    def generator_model(self) -> str:
+        """The model that writes; the generator `memory` is the memory model itself."""
+        return self.memory_model if self.generator == "memory" else self.generator
+
+    @property
     def extracts(self) -> bool:
         """Whether the generator is too small to write: its answers and summaries are sentences of the text."""
-        return (self.memory_model if self.generator == "memory" else self.generator) in TOO_SMALL_TO_WRITE
+        return self.generator_model in TOO_SMALL_TO_WRITE
 
 
 REMOTE_MEMORY = "lite-api"

@@ -13,6 +13,8 @@ ClueKind = Literal["span", "question", "attended", "answer"]
 Task = Literal["memorag", "qa", "summarize"]
 Support = Literal["borne out", "words found", "not found"]
 BETWEEN_HEADINGS = " > "
+PARAGRAPH_BREAK = "\n\n"
+"""What stands between texts that are read as one. The keys and values of stored memories depend on it."""
 
 
 @dataclass(frozen=True, slots=True)
