@@ -257,7 +257,7 @@ def _encode(settings: Settings, paths: Sequence[str], work: Encode, as_json: boo
         with show.progress() as on_progress:
             info = work(open_engine(settings), reading.documents, on_progress)
     except KeyboardInterrupt:
-        show.notice("stopped; nothing was kept")
+        show.notice("stopped; the same command goes on from here")
         raise typer.Exit(INTERRUPTED) from None
     for name, why in reading.left_out.items():
         show.notice(f"not read: {name}: {why}")

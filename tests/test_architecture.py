@@ -27,7 +27,7 @@ FLOORS = {
         "components",
         "context",
         "runtime",
-        "query",
+        "query memorizer",
         "engine",
         "evaluation",
         "training",

@@ -2,8 +2,9 @@
 
 Each client has a place in every round, however many calls it makes at once; whoever is new joins the round that is on
 (start-time fair queueing, Goyal, Vin & Cheng 1996, with every turn of one length). Long work gives way between its
-steps. No call waits for long without being told: it is refused with its position in the queue. Where the queue is full,
-it is the client with the most calls in it whose newest one is refused.
+steps; what is done in the background does so at every step, and has its turn when nobody else waits. No call waits for
+long without being told: it is refused with its position in the queue. Where the queue is full, it is the client with
+the most calls in it whose newest one is refused.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from memorag_core.concurrency.cancellation import WAIT, raise_if_cancelled
 from memorag_core.errors import Busy
 
 SECONDS_A_SLICE = 1.0
+IN_BACKGROUND = " in the background"
+"""What a client does there has rounds of its own, so that its questions do not pay for it."""
 _client: ContextVar[str] = ContextVar("client", default="")
 
 
@@ -39,6 +42,7 @@ def as_client(client: str) -> Iterator[None]:
 class _Place:
     """A thread's place in the queue."""
 
+    background: bool
     round: int
     number: int
     thread: int = field(compare=False)
@@ -63,6 +67,7 @@ class FairQueue:
         self._guard = threading.Lock()
         self._queue: list[_Place] = []
         self._holder: int | None = None
+        self._in_background = False
         self._nested = 0
         self._round = 0
         self._rounds: dict[str, int] = {}
@@ -81,12 +86,15 @@ class FairQueue:
             return 0.0 if self._holder else time.monotonic() - self._since
 
     @contextmanager
-    def slot(self, patient: bool = False, on_wait: Callable[[int], None] = ignore_wait) -> Iterator[None]:
+    def slot(
+        self, patient: bool = False, on_wait: Callable[[int], None] = ignore_wait, background: bool = False
+    ) -> Iterator[None]:
         """Hold the slot for this thread; while it waits, it can be cancelled.
 
         Args:
             patient: wait as long as it takes, however many do.
             on_wait: hears now and then of the position in the queue, from 1; may raise to stop.
+            background: let everybody else go first, also between two steps.
 
         Raises:
             Busy: too many wait already, or the turn did not come in time.
@@ -98,7 +106,7 @@ class FairQueue:
             finally:
                 self._nested -= 1
             return
-        self._take(patient, on_wait)
+        self._take(patient or background, on_wait, background)
         try:
             raise_if_cancelled()
             yield
@@ -108,12 +116,15 @@ class FairQueue:
     def yield_slot(self) -> None:
         """Let those who wait go first, if the slice of time is over; long work calls this between two steps."""
         mine = self._holder == threading.get_ident() and not self._nested
-        if mine and self._queue and time.monotonic() - self._since >= self._slice:
+        if not mine or not self._queue:
+            return
+        background = self._in_background
+        if background or time.monotonic() - self._since >= self._slice:
             self._leave()
-            self._take(patient=True)
+            self._take(patient=True, background=background)
 
-    def _take(self, patient: bool, on_wait: Callable[[int], None] = ignore_wait) -> None:
-        place = self._join(patient)
+    def _take(self, patient: bool, on_wait: Callable[[int], None] = ignore_wait, background: bool = False) -> None:
+        place = self._join(patient, background)
         until = float("inf") if patient else time.monotonic() + self._patience
         try:
             while not place.given.wait(WAIT):
@@ -128,14 +139,16 @@ class FairQueue:
         if place.refused:
             raise self._full()
 
-    def _join(self, patient: bool) -> _Place:
+    def _join(self, patient: bool, background: bool) -> _Place:
         """Join the queue; the place is given the slot at once if nobody has it."""
         with self._guard:
-            client = _client.get()
+            client = _client.get() + (IN_BACKGROUND if background else "")
             if not patient:
                 self._make_room(client)
             self._rounds[client] = max(self._round, self._rounds.get(client, 0) + 1)
-            place = _Place(self._rounds[client], next(self._numbers), threading.get_ident(), client, patient)
+            place = _Place(
+                background, self._rounds[client], next(self._numbers), threading.get_ident(), client, patient
+            )
             insort(self._queue, place)
             if self._holder is None:
                 self._pass_on()
@@ -178,7 +191,8 @@ class FairQueue:
         self._holder, self._since = None, time.monotonic()
         if self._queue:
             first = self._queue.pop(0)
-            self._holder, self._round = first.thread, first.round
+            self._holder, self._in_background = first.thread, first.background
+            self._round = self._round if first.background else first.round
             first.given.set()
         else:
             self._round = 0

@@ -80,12 +80,15 @@ class Corpus:
 
 @dataclass(frozen=True)
 class Context(Corpus):
-    """Everything a question is asked of. Read only: any number of questions may use one at once."""
+    """Everything a question is asked of. Read only: any number of questions may use one at once.
+
+    `memory`, and `attention` with it, is None until it is made.
+    """
 
     index: Index
     id: str
     manifest: Manifest
-    memory: MemoryState
+    memory: MemoryState | None
 
 
 def merge(contexts: Sequence[Context], components: Components) -> Corpus:
@@ -97,10 +100,17 @@ def merge(contexts: Sequence[Context], components: Components) -> Corpus:
     if len(contexts) == 1:
         return contexts[0]
     sizes = [len(context.chunks) for context in contexts]
-    attention = [context.attention for context in contexts if context.attention]
     return Corpus(
         tuple(replace(document, id=qualify(c.id, document.id)) for c in contexts for document in c.documents),
         tuple(replace(chunk, document_id=qualify(c.id, chunk.document_id)) for c in contexts for chunk in c.chunks),
         components.retriever.merge([context.index for context in contexts], sizes),
-        components.attention.merge(attention) if components.attention else None,
+        _merge_attention(contexts, components),
     )
+
+
+def _merge_attention(contexts: Sequence[Context], components: Components) -> AttentionIndex | None:
+    """Merge the keys of all contexts; the chunks of one whose memory is not made yet have none."""
+    if not components.attention or not any(context.attention for context in contexts):
+        return None
+    blank = components.attention.blank
+    return components.attention.merge([context.attention or blank(len(context.chunks)) for context in contexts])

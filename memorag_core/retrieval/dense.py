@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from memorag_core.concurrency.cancellation import raise_if_cancelled
+from memorag_core.concurrency.journal import Form
 from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.errors import require
 from memorag_core.models import hub
@@ -25,6 +26,7 @@ from memorag_core.retrieval.windows import count_tokens, windows
 VECTORS = "vectors.safetensors"
 BATCH = 16
 TINIEST = 1e-30
+ROW: Form[NDArray[Any]] = Form("vector", lambda row: row.tobytes(), lambda kept: np.frombuffer(kept, np.float32))
 DOCUMENT = ("document", "passage", "corpus")
 PUBLISHED_PROMPTS = (
     (r"bge-(small|base|large)-en", {"query": "Represent this sentence for searching relevant passages: "}),
@@ -90,13 +92,19 @@ class DenseRetriever(Retriever["DenseIndex"]):
         return np.asarray(means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), TINIEST), np.float32)
 
     def _rows(self, texts: Sequence[str], progress: ProgressScope) -> list[NDArray[Any]]:
-        """The unit vector of each text, float32."""
-        rows: list[NDArray[Any]] = []
+        """The unit vector of each text, float32; those of like length are encoded together."""
+        order = sorted(range(len(texts)), key=lambda number: len(texts[number]))
+        rows: dict[int, NDArray[Any]] = {}
         for start in range(0, len(texts), BATCH):
             raise_if_cancelled()
-            rows += list(_encode(self.encoder.encode_document, texts[start : start + BATCH]))
+            batch = order[start : start + BATCH]
+            made = progress.journal.finish(ROW, [texts[number] for number in batch], self._encode_batch)
+            rows |= zip(batch, made, strict=True)
             progress.step(len(rows), len(texts))
-        return rows
+        return [rows[number] for number in range(len(texts))]
+
+    def _encode_batch(self, texts: Sequence[str]) -> list[NDArray[Any]]:
+        return list(_encode(self.encoder.encode_document, texts))
 
     def _make_index(self, rows: Sequence[NDArray[Any]]) -> DenseIndex:
         vectors = np.stack(rows) if rows else np.zeros((0, 1))
