@@ -46,6 +46,11 @@ class Journal:
             with suppress(FileNotFoundError):
                 _cut(path, whole)
 
+    @property
+    def writes(self) -> bool:
+        """Whether it outlives its process."""
+        return self._path is not None
+
     def finish(self, form: Form[T], sources: Sequence[str], make: Callable[[Sequence[str]], Sequence[T]]) -> list[T]:
         """The results of one batch: those that are kept, and the others as `make` makes them, which are kept then."""
         known = {source: self._known.get(form.key(source)) for source in sources}
