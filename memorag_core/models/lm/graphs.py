@@ -1,0 +1,51 @@
+"""Steps of fixed shapes, replayed as CUDA graphs; on other devices they run as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+NARROWEST = 256
+WIDTH_ON_CPU = 64
+
+
+class StepGraphs:
+    """One step for each bucket of rows and widths: captured when first met, then replayed.
+
+    A graph holds the addresses of what it reads and writes, so that new buffers need new graphs.
+    """
+
+    def __init__(self, step: Callable[[int, int], None], slots: int, capacity: int, device: torch.device) -> None:
+        """Take the step, which reads nothing back, and the most rows and entries."""
+        self._step = step
+        self._slots, self._capacity = slots, capacity
+        self._captures = device.type == "cuda"
+        self._graphs: dict[tuple[int, int], torch.cuda.CUDAGraph] = {}
+
+    def run(self, rows: int, width: int) -> None:
+        """Do a step for at least so many rows and entries."""
+        if not self._captures:
+            self._step(rows, min(self._capacity, -(-width // WIDTH_ON_CPU) * WIDTH_ON_CPU))
+            return
+        bucket = min(self._slots, _power(rows)), min(self._capacity, max(NARROWEST, _power(width)))
+        if bucket in self._graphs:
+            self._graphs[bucket].replay()
+        else:
+            self._graphs[bucket] = self._capture(*bucket)
+
+    def _capture(self, rows: int, width: int) -> torch.cuda.CUDAGraph:
+        """Do a step as it is, which also prepares what a capture must not, then capture another without doing it."""
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            self._step(rows, width)
+        torch.cuda.current_stream().wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            self._step(rows, width)
+        return graph
+
+
+def _power(number: int) -> int:
+    return 1 << (number - 1).bit_length()
