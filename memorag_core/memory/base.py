@@ -169,8 +169,8 @@ class KeyValueMemory(MemoryModel[Memory]):
         return {"model": self.lm.model_id, "revision": self.lm.revision, "dtype": self.lm.precision} | stored_as
 
     def ask(self, memory: Memory, instructions: Sequence[str], max_new_tokens: int) -> list[str]:
-        """Reply to the instructions as one batch over the memory, which is read and not changed."""
-        return self.lm.generate(instructions, max_new_tokens, memory.state, repetition_penalty=1.1)
+        """Reply to the instructions together over the memory, which is read and not changed."""
+        return self.lm.ask(instructions, max_new_tokens, memory.state, repetition_penalty=1.1)
 
     def save(self, memory: Memory, folder: Path) -> None:
         """Write `memory.safetensors` and `memory.json` into `folder`."""

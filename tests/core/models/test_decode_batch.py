@@ -32,7 +32,7 @@ def memory(lm: LanguageModel) -> KeyValues:
 @pytest.fixture(scope="module")
 def prompts(lm: LanguageModel) -> list[list[int]]:
     [ids] = lm.encode([STORY])
-    return [ids[:5], ids[30:51], ids[: SHARED_BEGINNING + 20], [*ids[:SHARED_BEGINNING], *ids[90:110]], ids[60:61]]
+    return [ids[:5], ids[30:51], ids[: SHARED_BEGINNING + 20], [*ids[:SHARED_BEGINNING], *ids[:20]], ids[60:61]]
 
 
 def draw_arrivals(seed: int) -> list[tuple[int, int, int, int]]:
@@ -100,5 +100,5 @@ def test_a_step_reads_nothing_back_from_the_device(tiny_models: Path, with_memor
         batch = DecodeBatch(model, frozenset(), KeyValues(entries, entries, 24) if with_memory else None)
         batch.reserve(3, 64)
         batch.step(3, 64)
-        with pytest.raises(RuntimeError, match=r"item|data-dependent"):
+        with pytest.raises(RuntimeError, match="local_scalar"):
             batch.last.tolist()
