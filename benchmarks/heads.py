@@ -16,6 +16,7 @@ from pathlib import Path
 
 import torch
 
+from memorag_core.concurrency.progress import SILENT
 from memorag_core.config import TINY_LM, Head, Settings
 from memorag_core.context.encode import cut
 from memorag_core.evaluation.datasets import Question, choose, read_sets
@@ -32,7 +33,7 @@ HARD, RANDOM, FIRST = 14, 10, 5
 
 def scores(lm: LanguageModel, heads: Sequence[Head], question: str, texts: Sequence[str]) -> torch.Tensor:
     """Of each head for each text: the root of the attention a token; float32 (heads, texts)."""
-    index = AttentionIndexer(lm, heads).index(texts, lambda *_: None)
+    index = AttentionIndexer(lm, heads).index(texts, SILENT)
     masses = index.attend(question).masses
     return (masses.exp().sum(1) / index.lengths.clamp_min(1)).sqrt()
 
@@ -60,7 +61,7 @@ def measure(lm: LanguageModel, folder: Path, heads: Sequence[Head], most: int) -
     found: list[tuple[torch.Tensor, set[int]]] = []
     for name, text in dataset.contexts.items():
         chunks = cut(Document("text", name, text), PASSAGE, lm.count)
-        words = Bm25Retriever().index([chunk.indexed for chunk in chunks], lambda *_: None)
+        words = Bm25Retriever().index([chunk.indexed for chunk in chunks], SILENT)
         for question in (question for question in asked if question.context == name and len(found) < most):
             ranked = [hit.chunk for hit in words.search([question.text], HARD)[0]]
             numbers = candidates(question, chunks, ranked, chance)

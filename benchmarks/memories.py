@@ -29,12 +29,13 @@ from statistics import mean
 from tempfile import TemporaryDirectory
 from typing import Any, get_args
 
+from benchmarks.scorers import SCORERS
 from memorag_core import Document, Settings
+from memorag_core.concurrency.progress import SILENT
 from memorag_core.config import Storage
 from memorag_core.context.encode import cut
 from memorag_core.memory import KeyValueMemory, LiteMemory, LongMemory
 from memorag_core.models.embedded import convert
-from memorag_core.models.lm.kv_compression import SCORERS
 from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.models.weights import Weights
 from memorag_core.query.clues import clean_recall
@@ -152,13 +153,13 @@ def memories(lm: LanguageModel, chosen: argparse.Namespace) -> Iterator[tuple[st
     for ratio in chosen.ratios:
         for method in chosen.methods[: None if ratio > 1 else 1]:
             name = f"long {ratio}x {method}" if ratio > 1 else "long exact"
-            yield name, LongMemory(lm, ratio, method, chosen.segment)
+            yield name, LongMemory(lm, ratio, SCORERS[method], chosen.segment)
 
 
 def ask(model: KeyValueMemory, case: Case, storage: Storage | None) -> Asked:
     """All questions over a memory of the document, or what is left of it on disk."""
     started = time.perf_counter()
-    memory = model.memorize([case.document], lambda done, total: None)
+    memory = model.memorize([case.document], SILENT)
     reading = time.perf_counter() - started
     if storage:
         with TemporaryDirectory() as name:
@@ -172,7 +173,7 @@ def ask(model: KeyValueMemory, case: Case, storage: Storage | None) -> Asked:
     asking = time.perf_counter() - started - reading
     pairs = zip(case.questions, replies[::2], replies[1::2], strict=True)
     outcomes = [judge(case, question, answer, spans) for question, answer, spans in pairs]
-    return Asked(outcomes, memory.state.tokens, memory.size / (1 << 20), reading, asking)
+    return Asked(outcomes, memory.state.tokens, memory.state.nbytes / (1 << 20), reading, asking)
 
 
 def judge(case: Case, question: dict[str, Any], answer: str, spans: str) -> Outcome:

@@ -29,17 +29,12 @@ class Components:
     """
 
     memory: MemoryModel[Any]
-    retriever: Retriever
+    retriever: Retriever[Any]
     attention: AttentionIndexer | None
     reranker: CrossEncoder | None
     generator: Generator
     recipe: dict[str, Any]
     templates: Templates
-
-    @property
-    def indexers(self) -> list[Retriever]:
-        """Who reads every chunk: the retriever, and the attention where there is one."""
-        return [self.retriever, *([self.attention] if self.attention else [])]
 
     @property
     def chunk_tokens(self) -> int:

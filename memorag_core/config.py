@@ -159,8 +159,8 @@ class Settings(BaseModel):
     `memory_model`, `embedder`, `reranker` and `generator` override the profile's: an id on the hub or a folder. The
     generator `memory` is the memory model itself. Memory model and generator may be behind an API: `openai:MODEL`, or
     another kind of `models.api.endpoints`.
-    `memory` as a kind, `compression`, `prefill` and `storage` override the profile's too; `weights` holds for every
-    language model.
+    `memory` as a kind, `heads`, `beacon_ratio`, `compression`, `prefill` and `storage` override the profile's too;
+    `weights` holds for every language model.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
@@ -177,6 +177,8 @@ class Settings(BaseModel):
     reranker: str | None = Field(None, description="a cross-encoder to read the first candidates again; none without")
     prompts: Path | None = Field(None, description="a folder of templates that replace the built-in ones")
     recall: Recall | None = Field(None, description="both, or attended: no clue is generated where heads find some")
+    heads: str | None = Field(None, pattern=r"^\d+:\d+(,\d+:\d+)*$", description="LAYER:HEAD of the memory model, …")
+    beacon_ratio: int | None = Field(None, ge=0, le=32, description="tokens a beacon stands for; 0 for no beacons")
     compression: int | None = Field(None, ge=1, le=64)
     prefill: Prefill | None = None
     storage: Storage | None = None

@@ -11,14 +11,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.config import MAX_EVIDENCE_TOKENS, MAX_HITS, Profile, Settings
 from memorag_core.context.corpus import Context
 from memorag_core.context.edits import append_documents, remove_document
 from memorag_core.context.encode import encode, key_of
-from memorag_core.context.files import info_in, info_of, load, verify_chunks, verify_documents
+from memorag_core.context.files import info_of, load, verify_chunks, verify_documents
 from memorag_core.context.manifest import Manifest
 from memorag_core.context.store import ContextStore
-from memorag_core.errors import MemoRAGError, UnknownContext
+from memorag_core.context.survey import survey
+from memorag_core.errors import UnknownContext
 from memorag_core.ingest import check_size
 from memorag_core.query.query import MAX_WORDS, Query, check_question, check_range, split_ids
 from memorag_core.runtime import Runtime
@@ -31,7 +33,7 @@ from memorag_core.types import (
     OnProgress,
     OnText,
     Passage,
-    Progress,
+    Survey,
     Task,
     ignore_progress,
     ignore_text,
@@ -81,13 +83,13 @@ class MemoRAG:
             ModelUnavailable: weights that cannot be had.
         """
         check_size(documents, self.settings.max_characters)
-        on_progress(Progress("loading models", 0, 1, 0.0))
-        with self.shared.device_queue.slot(patient=True, on_wait=_tell_position(on_progress)):
+        progress = self._begin_progress(on_progress)
+        with self.shared.device_queue.slot(patient=True, on_wait=progress.tell_position):
             key = key_of(documents, self.shared.components.recipe)
         with self.store.writing(key) as draft:  # another process may hold this for minutes; questions go on
             if (stored := self._find_stored(key, name)) is not None:
                 return stored
-            manifest = self._encode(documents, draft, on_progress)
+            manifest = self._encode(documents, draft, progress)
             context_id = self.store.publish(draft, manifest, name)
         return self.info(context_id)
 
@@ -169,13 +171,17 @@ class MemoRAG:
         with self._open_query(context_id, on_text) as query:
             return query.summarize(focus, words)
 
+    def survey(self) -> Survey:
+        """All stored contexts: those that are whole, and why the others cannot be used, with what to do."""
+        return survey(self.store)
+
     def contexts(self) -> list[ContextInfo]:
         """All stored contexts that are whole, in order of their ids."""
-        return [info for context_id in self.store.ids() if isinstance(info := self._state(context_id), ContextInfo)]
+        return self.survey().contexts
 
     def damaged(self) -> dict[str, str]:
         """Contexts that cannot be used, with what is wrong and what to do."""
-        return {context_id: why for context_id in self.store.ids() if isinstance(why := self._state(context_id), str)}
+        return self.survey().damaged
 
     def info(self, context_id: str) -> ContextInfo:
         """One stored context."""
@@ -222,20 +228,20 @@ class MemoRAG:
             yield Query(contexts, shared.components, self.profile, self.settings, shared.recall_cache, on_text)
 
     def _encode(
-        self, documents: Sequence[Document], draft: Path, on_progress: OnProgress, before: Context | None = None
+        self, documents: Sequence[Document], draft: Path, progress: ProgressScope, before: Context | None = None
     ) -> Manifest:
         """Encode, one at a time; between the steps, questions that wait are answered."""
-        device_queue, on_wait = self.shared.device_queue, _tell_position(on_progress)
-
-        def step(progress: Progress) -> None:
-            on_progress(progress)
-            device_queue.yield_slot()
-
         with (
-            self.shared.encode_queue.slot(patient=True, on_wait=on_wait),
-            device_queue.slot(patient=True, on_wait=on_wait),
+            self.shared.encode_queue.slot(patient=True, on_wait=progress.tell_position),
+            self.shared.device_queue.slot(patient=True, on_wait=progress.tell_position),
         ):
-            return encode(documents, self.shared.components, draft, step, before)
+            return encode(documents, self.shared.components, draft, progress, before)
+
+    def _begin_progress(self, on_progress: OnProgress) -> ProgressScope:
+        """Tell that the models are being loaded; after every later step, those who wait for them have their turn."""
+        progress = ProgressScope(on_progress, self.shared.device_queue.yield_slot)
+        progress.stage("loading models", 0.0, 0.0).step(0, 1)
+        return progress
 
     def _change(
         self,
@@ -244,18 +250,18 @@ class MemoRAG:
         on_progress: OnProgress,
     ) -> ContextInfo:
         """A context with other documents; `change` may raise, which is before a model is loaded."""
-        on_progress(Progress("loading models", 0, 1, 0.0))
+        progress = self._begin_progress(on_progress)
         with self.store.changing(context_id):
             held = self.documents(context_id)
             documents = change(held)
             check_size(documents, self.settings.max_characters)
             if documents == held:
                 return info_of(context_id, self.store.manifest(context_id), cached=True)
-            with self.shared.device_queue.slot(patient=True, on_wait=_tell_position(on_progress)):
+            with self.shared.device_queue.slot(patient=True, on_wait=progress.tell_position):
                 before = self.context(context_id)
             documents = change(before.documents)  # it may have been forgotten and memorized anew
             with self.store.writing(key_of(documents, before.manifest.recipe)) as draft:
-                manifest = self._encode(documents, draft, on_progress, before)
+                manifest = self._encode(documents, draft, progress, before)
                 self.store.replace(context_id, draft, manifest, before.manifest)
         return self.info(context_id)
 
@@ -280,17 +286,3 @@ class MemoRAG:
             return info_of(holder, manifest, cached=True) if manifest.key == key else None
         except UnknownContext:
             return None  # forgotten or changed meanwhile: encode it again
-
-    def _state(self, context_id: str) -> ContextInfo | str | None:
-        """What a context holds, or what is wrong with it, or None where it is gone."""
-        try:
-            return self.store.reading(context_id, info_in)
-        except UnknownContext:
-            return None
-        except MemoRAGError as error:
-            return str(error)
-
-
-def _tell_position(on_progress: OnProgress) -> Callable[[int], None]:
-    """The position in a queue, as progress."""
-    return lambda position: on_progress(Progress(f"waiting as number {position}", 0, 1, 0.0))

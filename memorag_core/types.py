@@ -181,6 +181,14 @@ class ContextInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Survey:
+    """What a store holds: contexts that are whole, in order of their ids, and what is wrong with the others, by id."""
+
+    contexts: list[ContextInfo]
+    damaged: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """How far a long piece of work is: `done` of `total` in the unit of the stage; `fraction` of the whole job."""
 
@@ -196,6 +204,9 @@ OnProgress = Callable[[Progress], None]
 OnStep = Callable[[int, int], None]
 """Called by one stage with (done, total), in units of its own. May raise to stop."""
 
+
+Say = Callable[[str], None]
+"""Hears one line about what goes on, such as a download."""
 
 OnText = Callable[[str], None]
 """Called with the pieces of a text as it is written, from the working thread. May raise to stop."""

@@ -10,7 +10,7 @@ import io
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -21,20 +21,21 @@ from memorag_mcp.commands import show, train
 from memorag_mcp.commands.common import INTERRUPTED, app, command, open_engine
 from memorag_mcp.commands.evaluate import evaluate
 from memorag_mcp.commands.token import TOKENS, token
-from memorag_mcp.http.address import PORT, Address
+from memorag_mcp.http.address import PORT, ListenAddress, Transport
 from memorag_mcp.http.tokens import tokens_file
 from memorag_mcp.inputs import documents_at
 
 Encode = Callable[[MemoRAG, list[Document], OnProgress], ContextInfo]
 
-Transport = Literal["stdio", "sse", "http"]
 __all__ = ["app", "main", "serve_stdio"]
 
-ContextId = Annotated[str, typer.Argument(metavar="CONTEXT", help="The id of a context; `memorag list` shows them.")]
+ContextArgument = Annotated[
+    str, typer.Argument(metavar="CONTEXT", help="The id of a context; `memorag list` shows them.")
+]
 Contexts = Annotated[str, typer.Argument(metavar="CONTEXT[,…]", help="The id of a context, or ids of several: A,B.")]
 Paths = Annotated[list[str], typer.Argument(metavar="PATH", help="Files, folders, URLs, or - for standard input.")]
 DocumentId = Annotated[str, typer.Argument(metavar="DOCUMENT", help="The id of a document; `list --json` shows them.")]
-Question = Annotated[str, typer.Argument(metavar="QUESTION", help="A question, in the language of the text.")]
+QuestionArgument = Annotated[str, typer.Argument(metavar="QUESTION", help="A question, in the language of the text.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 ALLOW = typer.Option(
     metavar="FOLDER",
@@ -73,7 +74,7 @@ def serve(
     from memorag_mcp.server import run
 
     gc.enable()
-    address = Address(tokens_file(settings.store, tokens), host, port, allowed_host or [], allowed_origin or [])
+    address = ListenAddress(tokens_file(settings.store, tokens), host, port, allowed_host or [], allowed_origin or [])
     run(settings, transport, address, allow=allow or _default_allowed(), unload_after=unload_after)
 
 
@@ -90,13 +91,15 @@ def memorize(
 
 
 @command("add")
-def add(settings: Settings, context: ContextId, paths: Paths, include: Include = None, as_json: AsJson = False) -> None:
+def add(
+    settings: Settings, context: ContextArgument, paths: Paths, include: Include = None, as_json: AsJson = False
+) -> None:
     """Add documents to a context; what it holds is not read again."""
     _encode(settings, paths, lambda engine, documents, on: engine.add(context, documents, on), as_json, include)
 
 
 @command("remove")
-def remove(settings: Settings, context: ContextId, document: DocumentId, as_json: AsJson = False) -> None:
+def remove(settings: Settings, context: ContextArgument, document: DocumentId, as_json: AsJson = False) -> None:
     """Remove a document from a context; only what stands behind it is read again."""
     _encode(settings, [], lambda engine, _, on: engine.remove(context, document, on), as_json)
 
@@ -105,7 +108,7 @@ def remove(settings: Settings, context: ContextId, document: DocumentId, as_json
 def ask(
     settings: Settings,
     context: Contexts,
-    question: Question,
+    question: QuestionArgument,
     from_memory: Annotated[bool, typer.Option("--from-memory", help="Answer from memory alone, uncited.")] = False,
     use_memory_answer: Annotated[
         bool, typer.Option("--use-memory-answer", help="Search with the memory's own answer too.")
@@ -119,7 +122,7 @@ def ask(
 
 
 @command("clues")
-def clues(settings: Settings, context: Contexts, question: Question, as_json: AsJson = False) -> None:
+def clues(settings: Settings, context: Contexts, question: QuestionArgument, as_json: AsJson = False) -> None:
     """Show what memory recalls for a question."""
     recalled = open_engine(settings).recall(context.split(","), question)
     show.as_json(recalled) if as_json else show.clues(recalled)
@@ -129,7 +132,7 @@ def clues(settings: Settings, context: Contexts, question: Question, as_json: As
 def evidence(
     settings: Settings,
     context: Contexts,
-    question: Question,
+    question: QuestionArgument,
     k: Annotated[int | None, typer.Option("-k", help="The most passages to show.")] = None,
     tokens: Annotated[int | None, typer.Option(help="The most tokens of text to show.")] = None,
     no_clues: Annotated[bool, typer.Option("--no-clues", help="Search with the question alone; no recall.")] = False,
@@ -147,7 +150,7 @@ def evidence(
 @command("summarize")
 def summarize(
     settings: Settings,
-    context: ContextId,
+    context: ContextArgument,
     focus: Annotated[str | None, typer.Option(help="A topic to keep to.")] = None,
     words: Annotated[int, typer.Option(help="About how long the summary is.")] = 80,
     as_json: AsJson = False,
@@ -161,15 +164,15 @@ def summarize(
 def list_contexts(settings: Settings, as_json: AsJson = False) -> None:
     """List the contexts in the store."""
     engine = open_engine(settings)
-    contexts, damaged = engine.contexts(), engine.damaged()
+    survey = engine.survey()
     if as_json:
-        show.as_json({"contexts": contexts, "damaged": damaged})
+        show.as_json(survey)
     else:
-        show.contexts(contexts, damaged, settings.store)
+        show.contexts(survey.contexts, survey.damaged, settings.store)
 
 
 @command("forget")
-def forget(settings: Settings, context: ContextId) -> None:
+def forget(settings: Settings, context: ContextArgument) -> None:
     """Remove a context from the store. Your own files stay."""
     open_engine(settings).forget(context)
     show.line(f"forgot {context}")

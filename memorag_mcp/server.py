@@ -6,7 +6,6 @@ import importlib.metadata
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Literal
 
 import anyio
 import anyio.to_thread
@@ -14,7 +13,7 @@ import anyio.to_thread
 from memorag_core.config import Settings
 from memorag_core.engine import MemoRAG
 from memorag_core.runtime import Runtime
-from memorag_mcp.http.address import Address
+from memorag_mcp.http.address import ListenAddress, Transport
 from memorag_mcp.http.app import application, listen
 from memorag_mcp.http.tokens import owner_folder
 from memorag_mcp.inputs import ReadLimits
@@ -25,8 +24,6 @@ from memorag_mcp.resources.summaries import add_summaries
 from memorag_mcp.tools.contexts import add_document_tools, add_memory_tools
 from memorag_mcp.tools.jobs import add_job_tools
 from memorag_mcp.tools.questions import add_question_tools
-
-Transport = Literal["stdio", "sse", "http"]
 
 LEAST_WAIT = 0.05
 INSTRUCTIONS = (
@@ -78,7 +75,7 @@ def _where(allow: Sequence[Path]) -> str:
 def run(
     settings: Settings,
     transport: Transport,
-    address: Address,
+    address: ListenAddress,
     *,
     allow: Sequence[Path] = (),
     unload_after: float | None = None,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from threading import Event
+from typing import ClassVar
 
 import anyio.to_thread
 from pydantic import BaseModel
@@ -12,7 +14,9 @@ from waits import SECONDS
 from memorag_core import MemoRAG, Settings
 from memorag_core.concurrency.cancellation import poll_until
 from memorag_core.types import ContextInfo, Document, OnProgress, Progress, ignore_progress
-from memorag_mcp.jobs.job import Record
+from memorag_mcp.jobs.calls import Call
+from memorag_mcp.jobs.job import Job, JobRecord
+from memorag_mcp.jobs.manager import Jobs
 
 
 class Gated(MemoRAG):
@@ -44,5 +48,27 @@ class Told(BaseModel):
     text: str = "told"
 
 
-def ignore(_: Record) -> None:
+class Wait(Call):
+    """A call whose jobs wait for their gate."""
+
+    tool: ClassVar[str] = "wait"
+
+    @property
+    def what(self) -> str:
+        return self.tool
+
+
+def jobs_that_wait(folder: Path, gate: Event) -> Jobs:
+    """Jobs of which each `Wait` is done when the gate opens."""
+    jobs = Jobs(folder)
+
+    @jobs.register(Wait)
+    def wait(_: Job, call: Wait) -> Told:
+        poll_until(gate.wait)
+        return Told(text=call.tool)
+
+    return jobs
+
+
+def ignore(_: JobRecord) -> None:
     """An `on_end` that does nothing."""

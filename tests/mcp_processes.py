@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -20,6 +21,12 @@ from memorag_mcp.commands.options import engine_flags
 
 Era = Literal["auto", "legacy"]
 LOOPBACK = "127.0.0.1"
+META = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "0"},
+    "io.modelcontextprotocol/clientCapabilities": {},
+}
+HELLO = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "test", "version": "0"}}
 TOOLS = {
     "memorize_context",
     "memorize_status",
@@ -122,3 +129,29 @@ async def whole_answer(client: Client, context_id: str, question: str, text: str
     assert answer["citations"]
     assert all(text[c["start"] : c["end"]] == c["quote"] for c in answer["citations"])
     return answer
+
+
+@contextmanager
+def speaking(settings: Settings) -> Iterator[Any]:
+    """A server process, as a function that sends a request and reads its reply."""
+    with subprocess.Popen(
+        [sys.executable, *command(settings)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        to, back = server.stdin, server.stdout
+
+        def ask(number: int | None, method: str, params: dict[str, Any] | None = None) -> Any:
+            numbered = {} if number is None else {"id": number}
+            to.write(json.dumps({"jsonrpc": "2.0", "method": method, "params": params or {}} | numbered) + "\n")
+            to.flush()
+            while number is not None:
+                message = json.loads(back.readline())
+                if "id" in message:
+                    return message
+            return None
+
+        yield ask
+        to.close()
+        assert server.wait(20) == 0
+        assert back.read() == ""

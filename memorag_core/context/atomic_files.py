@@ -14,7 +14,7 @@ def seal(draft: Path, manifest: Manifest) -> None:
     """Record every file's size and checksum, then write the manifest last; all of it flushed to the disk."""
     paths = [path for path in sorted(draft.rglob("*")) if path.is_file()]
     entries = {p.relative_to(draft).as_posix(): FileEntry(bytes=p.stat().st_size, sha256=sha256_of(p)) for p in paths}
-    sealed = manifest.model_copy(update={"files": entries}).sealed()
+    sealed = manifest.model_copy(update={"files": entries}).with_seal()
     (draft / MANIFEST).write_text(sealed.model_dump_json(indent=2), encoding="utf-8")
     for path in (*paths, draft / MANIFEST, *(p for p in draft.rglob("*") if p.is_dir()), draft):
         flush(path)

@@ -6,7 +6,7 @@ from bisect import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from memorag_core.context.neighbours import NeighbourSmoother
 from memorag_core.context.section_titles import SectionTitles
@@ -15,30 +15,26 @@ from memorag_core.text.source_text import SourceText
 from memorag_core.types import Chunk, Document, Place
 
 if TYPE_CHECKING:
+    from memorag_core.components import Components
     from memorag_core.context.manifest import Manifest
     from memorag_core.memory import MemoryState
-    from memorag_core.retrieval import Index, Retriever
+    from memorag_core.retrieval import Index
     from memorag_core.retrieval.attention import AttentionIndex
     from memorag_core.retrieval.base import Finder
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Documents, their chunks, and the indexes of these: the retriever's, and that of attention where there is one."""
+    """Documents, their chunks, and the indexes of these.
+
+    `index` is the retriever's, which finds chunks for a query. `attention` holds the keys that the memory model's
+    retrieval heads attend to; None without such heads.
+    """
 
     documents: tuple[Document, ...]
     chunks: tuple[Chunk, ...]
-    indexes: tuple[Finder, ...]
-
-    @property
-    def index(self) -> Finder:
-        """The retriever's index, which finds chunks for a query."""
-        return self.indexes[0]
-
-    @property
-    def attention(self) -> AttentionIndex | None:
-        """The index of attention keys, in which the memory model's retrieval heads look; None without such heads."""
-        return cast("AttentionIndex", self.indexes[1]) if len(self.indexes) > 1 else None
+    index: Finder
+    attention: AttentionIndex | None
 
     @cached_property
     def texts(self) -> SourceText:
@@ -79,23 +75,25 @@ class Corpus:
 class Context(Corpus):
     """Everything a question is asked of. Read only: any number of questions may use one at once."""
 
-    indexes: tuple[Index, ...]
+    index: Index
     id: str
     manifest: Manifest
     memory: MemoryState
 
 
-def merge(contexts: Sequence[Context], indexers: Sequence[Retriever]) -> Corpus:
+def merge(contexts: Sequence[Context], components: Components) -> Corpus:
     """Merge several contexts into one corpus, in which a document's id is `CONTEXT/DOCUMENT`; one stays as it is.
 
     Chunks of all contexts are ranked together, so passages of a context about something else stay behind. All contexts
-    must have been indexed by `indexers`.
+    must have been indexed by `components`.
     """
     if len(contexts) == 1:
         return contexts[0]
     sizes = [len(context.chunks) for context in contexts]
+    attention = [context.attention for context in contexts if context.attention]
     return Corpus(
         tuple(replace(document, id=qualify(c.id, document.id)) for c in contexts for document in c.documents),
         tuple(replace(chunk, document_id=qualify(c.id, chunk.document_id)) for c in contexts for chunk in c.chunks),
-        tuple(indexer.merge([c.indexes[n] for c in contexts], sizes) for n, indexer in enumerate(indexers)),
+        components.retriever.merge([context.index for context in contexts], sizes),
+        components.attention.merge(attention) if components.attention else None,
     )

@@ -10,17 +10,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.context.corpus import Context
 from memorag_core.context.files import write_texts
 from memorag_core.context.manifest import Manifest
-from memorag_core.retrieval.base import share_of
 from memorag_core.text.chunking import Count, passages
 from memorag_core.text.standing import Standing
-from memorag_core.types import Chunk, Document, OnProgress, OnStep, Progress
+from memorag_core.types import Chunk, Document
 
 if TYPE_CHECKING:
     from memorag_core.components import Components
-    from memorag_core.retrieval import Index, Retriever
+    from memorag_core.retrieval.base import Indexer, S, Stored
 
 LOADED_SHARE = 0.02
 INDEX_SHARE = 0.35
@@ -36,7 +36,7 @@ def encode(
     documents: Sequence[Document],
     components: Components,
     folder: Path,
-    on_progress: OnProgress,
+    progress: ProgressScope,
     before: Context | None = None,
 ) -> Manifest:
     """Chunk, index and memorize documents into an empty folder; returns its manifest, files not yet listed.
@@ -47,16 +47,15 @@ def encode(
     started = time.monotonic()
     chunks = _chunks(documents, components, before)
     entries = write_texts(folder, documents, chunks)
-    texts = [chunk.indexed for chunk in chunks]
-    indexing = _stage("indexing", on_progress, LOADED_SHARE, INDEX_SHARE)
-    memorizing = _stage("memorizing", on_progress, INDEX_SHARE, 1.0)
-    for index in _indexes(components.indexers, texts, before, indexing):
+    indexing = progress.stage("indexing", LOADED_SHARE, INDEX_SHARE)
+    memorizing = progress.stage("memorizing", INDEX_SHARE, 1.0)
+    for index in _indexes(components, [chunk.indexed for chunk in chunks], before, indexing):
         index.save(folder)
     if before is None:
         memory = components.memory.memorize(documents, memorizing)
     else:
         memory = components.memory.update(before.memory, before.documents, documents, memorizing)
-        memorizing(1, 1)
+        memorizing.step(1, 1)
     components.memory.save(memory, folder)
     seconds = time.monotonic() - started + (before.manifest.encode_seconds if before else 0.0)
     return Manifest(
@@ -73,13 +72,18 @@ def encode(
 
 
 def _indexes(
-    indexers: Sequence[Retriever], texts: Sequence[str], before: Context | None, on_step: OnStep
-) -> Iterator[Index]:
-    """Make each indexer's index, one after the other; what was read before is not read again."""
+    components: Components, new: Sequence[str], before: Context | None, progress: ProgressScope
+) -> Iterator[Stored]:
+    """Make the retriever's index, then that of attention if there is one; what was read before is not read again."""
     old = [chunk.indexed for chunk in before.chunks] if before else []
-    for number, indexer in enumerate(indexers):
-        step = share_of(number, len(indexers), on_step)
-        yield indexer.update(before.indexes[number], old, texts, step) if before else indexer.index(texts, step)
+    parts = progress.split(2 if components.attention else 1)
+    yield _index(components.retriever, before.index if before else None, old, new, parts[0])
+    if components.attention:
+        yield _index(components.attention, before.attention if before else None, old, new, parts[-1])
+
+
+def _index(indexer: Indexer[S], known: S | None, old: Sequence[str], new: Sequence[str], progress: ProgressScope) -> S:
+    return indexer.index(new, progress) if known is None else indexer.update(known, old, new, progress)
 
 
 def _chunks(documents: Sequence[Document], components: Components, before: Context | None) -> list[Chunk]:
@@ -107,12 +111,3 @@ def _digest(document: Document) -> str:
     digest.update(f"\0{document.title}".encode())
     digest.update("".join(f"\0{start}" for start in document.pages).encode())  # no text holds a NUL
     return digest.hexdigest()
-
-
-def _stage(name: str, on_progress: OnProgress, start: float, end: float) -> OnStep:
-    """Turn the steps of one stage into progress of the whole job."""
-
-    def on_step(done: int, total: int) -> None:
-        on_progress(Progress(name, done, total, start + (end - start) * done / max(total, 1)))
-
-    return on_step

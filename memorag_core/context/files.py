@@ -36,10 +36,12 @@ def load(folder: Path, manifest: Manifest, components: Components) -> Context:
     try:
         documents = read_documents(folder, manifest)
         chunks = read_chunks(folder, documents)
-        indexes, memory = tuple(indexer.load(folder) for indexer in components.indexers), components.memory.load(folder)
+        index = components.retriever.load(folder)
+        attention = components.attention.load(folder) if components.attention else None
+        memory = components.memory.load(folder)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise damage(folder, f"it cannot be read ({error})") from error
-    return Context(documents, chunks, indexes, folder.name, manifest, memory)
+    return Context(documents, chunks, index, attention, folder.name, manifest, memory)
 
 
 def info_of(context_id: str, manifest: Manifest, cached: bool = False) -> ContextInfo:

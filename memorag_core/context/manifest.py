@@ -55,7 +55,7 @@ class Manifest(BaseModel):
     files: dict[str, FileEntry]
     seal: str = ""
 
-    def sealed(self) -> Manifest:
+    def with_seal(self) -> Manifest:
         """Return a copy with the digest that `read` checks."""
         return self.model_copy(update={"seal": digest(self.model_dump(mode="json"))})
 

@@ -31,7 +31,7 @@ class TitleMention:
 
 
 class SectionTitles:
-    """The titled sections of a context, found by name; of two with one name, the first.
+    """The titled sections of a context, found by name. A name that several bear, as `Fees` of each basin, names none.
 
     A section has the sections below it: who names a basin means its fees too, so each of these is named with it.
     """
@@ -64,10 +64,13 @@ class SectionTitles:
         """Note that chunk `number` stands in the section of this path, whose title is the last part."""
         title = _ASIDE.sub("", path[-1])
         words = tuple(_WORD.findall(title.lower()))
-        if len(title) >= SHORTEST_TITLE and known.setdefault(words, path) == path:
-            held = self._sections.setdefault(words, [])
-            if len(held) < MOST_BELOW:
-                held.append(number)
+        if len(title) < SHORTEST_TITLE:
+            return
+        if known.setdefault(words, path) != path:
+            known[words] = ()  # no section's path: the name stays without a meaning
+            self._sections.pop(words, None)
+        elif len(held := self._sections.setdefault(words, [])) < MOST_BELOW:
+            held.append(number)
 
     def _longest(self, words: Sequence[str], at: int) -> int:
         """Return how many words the longest title has that stands at `at`; 0 without one."""

@@ -222,7 +222,7 @@ class ContextStore:
             recover(self._aside(context_id), self.root / context_id)
 
     def _names(self) -> set[str]:
-        return {path.name for path in self.root.iterdir()} if self.root.is_dir() else set()
+        return set(os.listdir(self.root)) if self.root.is_dir() else set()  # noqa: PTH208  # ten times as fast
 
     def _in_place(self) -> set[str]:
         return {name for name in self._names() if self._is_context(name)}

@@ -9,17 +9,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.config import NO_MEMORY
 from memorag_core.context.encode import cut
 from memorag_core.engine import MemoRAG
 from memorag_core.text.source_text import SourceText
-from memorag_core.types import Chunk, Document, OnProgress, OnStep, Progress, ignore_progress
+from memorag_core.types import Chunk, Document, OnProgress, ignore_progress
 
 if TYPE_CHECKING:
     from memorag_core.generation import Generator
     from memorag_core.models.lm.attention import KeyValues
     from memorag_core.models.lm.language_model import LanguageModel
-    from memorag_core.retrieval import Index, Retriever
+    from memorag_core.retrieval.base import Index, Retriever, X
 
 CORE = Path(__file__).resolve().parents[1]
 ROOM_TO_ASK = 512
@@ -33,7 +34,7 @@ class Bench:
     engine: MemoRAG
 
     @cached_property
-    def retriever(self) -> Retriever:
+    def retriever(self) -> Retriever[Index]:
         """The engine's embedder."""
         from memorag_core.retrieval import open_retriever
 
@@ -123,15 +124,15 @@ class Case:
         room = lm.window - ROOM_TO_ASK if lm else 0
         if lm is None or lm.count([self.text])[0] > room - self.bench.engine.profile.answer:
             return None
-        return lm.remember(self.text, self._step("reading"))
+        return lm.remember(self.text, self._stage("reading").step)
 
     @cached_property
     def texts(self) -> SourceText:
         """The document and its chunks, to look words up in."""
         return SourceText([self.document], self.chunks)
 
-    def _index(self, retriever: Retriever) -> Index:
-        return retriever.index([chunk.indexed for chunk in self.chunks], self._step("indexing"))
+    def _index(self, retriever: Retriever[X]) -> X:
+        return retriever.index([chunk.indexed for chunk in self.chunks], self._stage("indexing"))
 
-    def _step(self, stage: str) -> OnStep:
-        return lambda done, total: self.on_progress(Progress(f"{stage} {self.name}:", done, total, 0.0))
+    def _stage(self, name: str) -> ProgressScope:
+        return ProgressScope(self.on_progress).stage(f"{name} {self.name}:", 0.0, 0.0)

@@ -21,7 +21,7 @@ from memorag_core.text.ids import unique
 from memorag_core.text.prompts import language_of
 
 Split = Literal["all", "calibration", "held-out"]
-Row = Mapping[str, Any]
+JsonRow = Mapping[str, Any]
 
 QUESTIONS = "questions.jsonl"
 LONGEST_QUESTION = 2000
@@ -128,7 +128,7 @@ def _public(path: Path) -> EvalSet:
     return EvalSet(path.stem, contexts, tuple(questions), left_out)
 
 
-def _read_question(row: Row) -> str:
+def _read_question(row: JsonRow) -> str:
     """The question with its options, lettered; where there is none, as in sets of summaries, a request for one."""
     asked = row["input"].strip() or SUMMARIZE[language_of(row["context"][:LONGEST_QUESTION])]
     options = [f"{letter}. {option}" for letter, option in zip("ABCDEFGH", row.get("options") or (), strict=False)]
@@ -149,7 +149,7 @@ def _spans(given: Sequence[Any], characters: int, where: str) -> tuple[Span, ...
     return tuple((start, end) for start, end in given)
 
 
-def _rows(path: Path) -> Iterator[tuple[str, Row]]:
+def _rows(path: Path) -> Iterator[tuple[str, JsonRow]]:
     """Each line's object, and where it stands."""
     found = False
     with path.open(encoding="utf-8-sig") as lines:
@@ -168,7 +168,7 @@ def _rows(path: Path) -> Iterator[tuple[str, Row]]:
         raise _unknown(path, "It is empty.")
 
 
-def _expect(row: Row, fields: Sequence[str], path: Path, where: str) -> None:
+def _expect(row: JsonRow, fields: Sequence[str], path: Path, where: str) -> None:
     if missing := [field for field in fields if field not in row]:
         raise _unknown(path, f"{where} lacks {', '.join(missing)}.")
 

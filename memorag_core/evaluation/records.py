@@ -68,7 +68,7 @@ class Ledger:
             if data and not data.endswith(b"\n"):
                 self._write("\n")
         except OSError as error:
-            raise self._failed(error) from error
+            raise self._tell_failure(error) from error
         found = (_record(line) for line in data.decode(errors="replace").splitlines())
         self.known = {record.key: record for record in found if record}
 
@@ -81,14 +81,14 @@ class Ledger:
         try:
             self._write(json.dumps(asdict(record)) + "\n")
         except OSError as error:
-            raise self._failed(error) from error
+            raise self._tell_failure(error) from error
         self.known[record.key] = record
 
     def _write(self, line: str) -> None:
         with self.path.open("a", encoding="utf-8", newline="\n") as file:
             file.write(line)
 
-    def _failed(self, error: OSError) -> StoreError:
+    def _tell_failure(self, error: OSError) -> StoreError:
         return StoreError(f"{self.path} cannot be written ({error.strerror}). Choose another folder with --out.")
 
 

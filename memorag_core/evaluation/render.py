@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memorag_core.errors import require
-from memorag_core.evaluation.report import BASELINE, Estimate, Report, ReportRow, Table
+from memorag_core.evaluation.report import BASELINE, Estimate, Report, ReportRow, ReportTable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,13 +16,13 @@ NOTHING = "–"
 INCHES = (3.2, 3.4)
 
 
-def heading(table: Table) -> str:
+def heading(table: ReportTable) -> str:
     """What a table is about."""
     left_out = f", {table.left_out} left out" if table.left_out else ""
     return f"{table.name}: {table.questions} questions, {table.with_evidence} with evidence{left_out}"
 
 
-def cells(table: Table) -> list[list[str]]:
+def cells(table: ReportTable) -> list[list[str]]:
     """The header, then a line a system: scores with intervals, gains over plain dense, cost."""
     metrics = metrics_of(table)
     gains = [metric for metric in metrics if any(metric in row.against_dense for row in table.rows)]
@@ -31,12 +31,12 @@ def cells(table: Table) -> list[list[str]]:
     return [header, *(_line(row, metrics, gains) for row in table.rows)]
 
 
-def metrics_of(table: Table) -> list[str]:
+def metrics_of(table: ReportTable) -> list[str]:
     """The scores of a table, in the order in which its systems first have them."""
     return list(dict.fromkeys(metric for row in table.rows for metric in row.scores))
 
 
-def checks(table: Table) -> Iterator[str]:
+def checks(table: ReportTable) -> Iterator[str]:
     """What must hold of clues and citations, a line for each system that shows any."""
     for row in table.rows:
         counts = row.checks
@@ -80,7 +80,7 @@ def plot(report: Report, path: Path) -> None:
     figure.savefig(path)
 
 
-def _bars(axis: Axes, table: Table, metric: str) -> None:
+def _bars(axis: Axes, table: ReportTable, metric: str) -> None:
     rows = [(row.system, row.scores[metric]) for row in table.rows if metric in row.scores]
     means = [estimate.mean for _, estimate in rows]
     errors = [

@@ -46,7 +46,7 @@ class ReportRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class ReportTable:
     """One set. `left_out` lines could not be asked; recall and nDCG are over the questions with gold evidence."""
 
     name: str
@@ -62,7 +62,7 @@ class Report:
 
     format: int
     made_with: dict[str, Any]
-    tables: tuple[Table, ...]
+    tables: tuple[ReportTable, ...]
 
     def as_json(self) -> dict[str, Any]:
         """For `json.dump`."""
@@ -138,10 +138,10 @@ def _sample(mine: Scored, other: Scored | None, metric: str, seed: int) -> _Samp
     return _Sample(float((values * weights).sum() / weights.sum()), means, len(values))
 
 
-def _table(questions: EvalSet, measured: Mapping[str, _Measured]) -> Table:
+def _table(questions: EvalSet, measured: Mapping[str, _Measured]) -> ReportTable:
     with_evidence = sum(bool(question.evidence) for question in questions.questions)
     rows = tuple(_row(name, one) for name, one in measured.items())
-    return Table(questions.name, len(questions.questions), with_evidence, questions.left_out, rows)
+    return ReportTable(questions.name, len(questions.questions), with_evidence, questions.left_out, rows)
 
 
 def _row(name: str, one: _Measured) -> ReportRow:
@@ -150,13 +150,13 @@ def _row(name: str, one: _Measured) -> ReportRow:
     return ReportRow(name, scores, against, round(one.seconds, 4), round(one.tokens, 1), one.checks)
 
 
-def _average(tables: Sequence[Table], measured: Sequence[Mapping[str, _Measured]]) -> Table:
+def _average(tables: Sequence[ReportTable], measured: Sequence[Mapping[str, _Measured]]) -> ReportTable:
     """The mean over sets of what all sets have, each resampled on its own."""
     systems = [name for name in measured[0] if all(name in one for one in measured)]
     rows = tuple(_row(name, _mean([one[name] for one in measured])) for name in systems)
     questions = sum(table.questions for table in tables)
     with_evidence = sum(table.with_evidence for table in tables)
-    return Table(AVERAGE, questions, with_evidence, sum(table.left_out for table in tables), rows)
+    return ReportTable(AVERAGE, questions, with_evidence, sum(table.left_out for table in tables), rows)
 
 
 def _mean(ones: Sequence[_Measured]) -> _Measured:

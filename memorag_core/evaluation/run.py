@@ -25,7 +25,7 @@ SMALLEST_BUDGET = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class EvalPlan:
     """What to measure. Without `answers` only evidence is looked for; budgets are in the generator's tokens.
 
     `systems` are names of `SYSTEMS`; by default all that the plan has a use for, but without answers none that
@@ -70,7 +70,7 @@ def _generates(profile: Profile) -> bool:
 
 
 def evaluate(
-    engine: MemoRAG, sets: Sequence[EvalSet], plan: Plan, out: Path, on_progress: OnProgress = ignore_progress
+    engine: MemoRAG, sets: Sequence[EvalSet], plan: EvalPlan, out: Path, on_progress: OnProgress = ignore_progress
 ) -> list[Record]:
     """Records of all questions; those that `out` keeps from an earlier run are taken from there.
 
@@ -98,7 +98,7 @@ class _Run:
     """A run under way: what it has, and how far it is."""
 
     bench: Bench
-    plan: Plan
+    plan: EvalPlan
     ledger: Ledger
     total: int
     on_progress: OnProgress
@@ -135,7 +135,7 @@ class _Run:
         self.on_progress(replace(step, fraction=self.done / self.total))
 
 
-def _recipe(system: System, plan: Plan, question: Question) -> str:
+def _recipe(system: System, plan: EvalPlan, question: Question) -> str:
     """A digest of all that decides a record; after a change of any of it, what was measured before does not count."""
     case = system.case
     used = case.bench.recipe(_asks_memory(type(system), case.bench.engine.profile))
@@ -143,7 +143,7 @@ def _recipe(system: System, plan: Plan, question: Question) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
-def _outcome(system: System, question: Question, plan: Plan, key: tuple[str, str, str, str]) -> Record:
+def _outcome(system: System, question: Question, plan: EvalPlan, key: tuple[str, str, str, str]) -> Record:
     """One question through one system, timed and scored."""
     started = time.perf_counter()
     evidence = system.evidence(question.text, max(plan.budgets)) if system.finds else Evidence(())
@@ -165,7 +165,7 @@ def _outcome(system: System, question: Question, plan: Plan, key: tuple[str, str
     )
 
 
-def _score_evidence(system: System, question: Question, evidence: Evidence, plan: Plan) -> dict[str, float]:
+def _score_evidence(system: System, question: Question, evidence: Evidence, plan: EvalPlan) -> dict[str, float]:
     case, count = system.case, system.case.bench.generator.count
     recalls = {
         f"recall@{budget}": evidence_recall(question.evidence, within(evidence.spans, case.text, budget, count))

@@ -62,7 +62,7 @@ def from_path(path: Path, limit: int, include: Sequence[str] = (), private: Sequ
             raise_if_cancelled()
             left = limit - sum(len(other.text) for other in documents)
             extract = _extract(file, file.suffix, str(file), left, apart)
-            document = _named(extract, file.stem, str(file))
+            document = _name_document(extract, file.stem, str(file))
             documents.append(replace(document, id=unique(document.id, {other.id for other in documents})))
     return documents
 
@@ -84,7 +84,7 @@ def from_url(url: str, limit: int, allowed: bool, web: Web | None = None) -> Doc
         file = Path(folder) / "download"
         page = (web or Web()).fetch(url, file, limit)
         extract = _extract(file, page.suffix, page.url, limit, apart)
-    return _named(extract, page.name, page.url)
+    return _name_document(extract, page.name, page.url)
 
 
 def title_of(text: str) -> str:
@@ -119,7 +119,7 @@ def _extract(file: Path, suffix: str, what: str, limit: int, apart: SandboxedRea
         raise InputError(f"{what} cannot be read ({error.strerror or error}). Check its permissions.") from error
 
 
-def _named(extract: Extract, name: str, source: str) -> Document:
+def _name_document(extract: Extract, name: str, source: str) -> Document:
     """A document with the title its file gives it, else its heading, else the name of the file."""
     heading = _HEADING.search(extract.text)
     title = extract.title or (heading.group(1) if heading else name)

@@ -6,7 +6,7 @@ They have no pages: where a page ends is decided by whoever lays them out.
 from __future__ import annotations
 
 from memorag_core.ingest.archive import open_archive
-from memorag_core.ingest.docx_parts import Counted, prepared
+from memorag_core.ingest.docx_parts import Counted, prepare_docx
 from memorag_core.ingest.extract import Extract, extract_pages
 from memorag_core.ingest.html import reflow
 
@@ -17,7 +17,7 @@ def read(data: bytes, what: str, limit: int) -> Extract:
 
     counted = Counted()
     with open_archive(data, what) as archive:
-        whole = prepared(archive, counted)
+        whole = prepare_docx(archive, counted)
     without = mammoth.images.img_element(lambda image: {})
     html = mammoth.convert_to_html(whole, convert_image=without, external_file_access=False).value
     page = reflow(html, what, whole=True)

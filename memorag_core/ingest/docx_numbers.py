@@ -78,13 +78,13 @@ class _Counters:
             counts.pop(deeper, None)
         legal = levels[level].find(f"{W}isLgl") is not None
 
-        def shown(match: re.Match[str]) -> str:
+        def number(match: re.Match[str]) -> str:
             at = int(match.group(1)) - 1
             counts.setdefault(at, _start(levels, at))
             form = "decimal" if legal or at not in levels else _value(levels[at], "numFmt", "decimal")
             return numeral(counts[at], form)
 
-        return re.sub(r"%([1-9])", shown, _value(levels[level], "lvlText", "") or "").strip()
+        return re.sub(r"%([1-9])", number, _value(levels[level], "lvlText", "") or "").strip()
 
 
 def _levels(node: Any) -> dict[int, Any]:

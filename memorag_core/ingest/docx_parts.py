@@ -37,26 +37,26 @@ class Counted:
         return f"Left out: {', '.join(f'{name} ({n:,})' for name, n in self.parts.items())}." if self.parts else ""
 
 
-def prepared(archive: ZipFile, counted: Counted) -> io.BytesIO:
+def prepare_docx(archive: ZipFile, counted: Counted) -> io.BytesIO:
     """Write the file anew with all that it says in its paragraphs."""
     files = {name: archive.read(name) for name in archive.namelist()}
     if MAIN in files:
-        root = _parsed(files[MAIN])
+        root = _parse(files[MAIN])
         _leave_out(root, counted)
         _write_equations(root)
         _lift_boxes(root)
         numbering, styles = (
-            _parsed(files[n]) if n in files else None for n in ("word/numbering.xml", "word/styles.xml")
+            _parse(files[n]) if n in files else None for n in ("word/numbering.xml", "word/styles.xml")
         )
         write_numbers(root, numbering, styles)
         _add_margins(root, files)
-        files[MAIN] = _written(root)
+        files[MAIN] = _serialize(root)
     for name in ("word/footnotes.xml", "word/endnotes.xml"):
         if name in files:
-            notes = _parsed(files[name])
+            notes = _parse(files[name])
             _leave_out(notes, counted)
             _write_equations(notes)
-            files[name] = _written(notes)
+            files[name] = _serialize(notes)
     out = io.BytesIO()
     with ZipFile(out, "w", ZIP_STORED) as copy:
         for name, data in files.items():
@@ -101,13 +101,13 @@ def _linear(node: Any) -> str:
     name = node.tag.removeprefix(M)
     if name in {"f", "sSup", "sSub", "sSubSup", "rad", "nary"}:
         parts = {child.tag.removeprefix(M): "".join(map(_linear, child)) for child in node}
-        base = _bracketed(parts.get("e", ""))
+        base = _bracket(parts.get("e", ""))
         if name == "f":
-            return f"{_bracketed(parts.get('num', ''))}/{_bracketed(parts.get('den', ''))}"
+            return f"{_bracket(parts.get('num', ''))}/{_bracket(parts.get('den', ''))}"
         if name == "rad":
             return f"{parts.get('deg', '')}√({parts.get('e', '')})"
-        low = f"_{_bracketed(parts['sub'])}" if parts.get("sub") else ""
-        high = f"^{_bracketed(parts['sup'])}" if parts.get("sup") else ""
+        low = f"_{_bracket(parts['sub'])}" if parts.get("sub") else ""
+        high = f"^{_bracket(parts['sup'])}" if parts.get("sup") else ""
         if name == "nary":
             sign = node.find(f"{M}naryPr/{M}chr")
             return f"{'∫' if sign is None else sign.get(f'{M}val')}{low}{high} {parts.get('e', '')}"
@@ -115,7 +115,7 @@ def _linear(node: Any) -> str:
     return node.text or "" if name == "t" else "".join(map(_linear, node))
 
 
-def _bracketed(words: str) -> str:
+def _bracket(words: str) -> str:
     return words if re.fullmatch(r"[\w.,]*", words) else f"({words})"
 
 
@@ -139,13 +139,13 @@ def _add_margins(root: Any, files: dict[str, bytes]) -> None:
         return
     seen: dict[str, str] = {}
     for name in sorted(filter(_MARGIN.match, files)):
-        for words in _lines(_parsed(files[name])):
+        for words in _lines(_parse(files[name])):
             seen.setdefault(words, "header" if "header" in name else "footer")
     for words in reversed([words for words, place in seen.items() if place == "header"]):
         body.insert(0, _paragraph(body, words))
     ends = [words for words, place in seen.items() if place == "footer"]
     if "word/comments.xml" in files:
-        comments = _parsed(files["word/comments.xml"]).iter(f"{W}comment")
+        comments = _parse(files["word/comments.xml"]).iter(f"{W}comment")
         ends += [f"[Comment by {node.get(f'{W}author', 'unknown')}: {' '.join(_lines(node))}]" for node in comments]
     last = body.find(f"{W}sectPr")
     for words in ends:
@@ -168,14 +168,14 @@ def _paragraph(body: Any, words: str) -> Any:
     return paragraph
 
 
-def _parsed(data: bytes) -> Any:
+def _parse(data: bytes) -> Any:
     from lxml import etree
 
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=True)
     return etree.fromstring(data, parser)
 
 
-def _written(root: Any) -> bytes:
+def _serialize(root: Any) -> bytes:
     from lxml import etree
 
     return etree.tostring(root, encoding="utf-8", xml_declaration=True)  # type: ignore[no-any-return]  # no types

@@ -12,7 +12,7 @@ from zipfile import ZipFile
 from memorag_core.errors import InputError
 from memorag_core.ingest.archive import open_archive
 from memorag_core.ingest.extract import Extract, extract_pages
-from memorag_core.ingest.html import decoded_page, left_out_notice, reflow
+from memorag_core.ingest.html import decode_page, reflow, tell_left_out
 
 CONTAINER = "META-INF/container.xml"
 ENCRYPTION = "META-INF/encryption.xml"
@@ -32,7 +32,7 @@ def read(data: bytes, what: str, limit: int) -> Extract:
             raise InputError(f"{what} is protected by its seller (DRM), so its text cannot be read. Give an open copy.")
         left_out: list[int] = []
         text, pages = extract_pages(_texts(archive, chapters, what, left_out), what, limit)
-    return Extract(text, title=title, pages=pages, notice=left_out_notice(sum(left_out)))
+    return Extract(text, title=title, pages=pages, notice=tell_left_out(sum(left_out)))
 
 
 def _contents(archive: ZipFile, what: str) -> tuple[str, list[str]]:
@@ -52,7 +52,7 @@ def _contents(archive: ZipFile, what: str) -> tuple[str, list[str]]:
 
 def _texts(archive: ZipFile, chapters: list[str], what: str, left_out: list[int]) -> Iterator[str]:
     for name in chapters:
-        html, _ = decoded_page(archive.read(name), f"{what} ({name})")
+        html, _ = decode_page(archive.read(name), f"{what} ({name})")
         page = reflow(_SELF_CLOSED.sub(r"<\1\2></\1>", html), f"{what} ({name})", whole=True)
         left_out.append(page.left_out)
         yield page.text

@@ -36,14 +36,14 @@ _DECLARATION = re.compile(r"\A\s*<\?xml[^>]*\?>")
 
 def read(data: bytes, what: str, limit: int) -> Extract:
     """The text of a web page, and its title."""
-    html, notice = decoded_page(data, what)
+    html, notice = decode_page(data, what)
     page = reflow(html, what)
     text, _ = extract_pages([page.text], what, limit)
-    notices = [notice, left_out_notice(page.left_out), MAIN if page.is_main else ""]
+    notices = [notice, tell_left_out(page.left_out), MAIN if page.is_main else ""]
     return Extract(text, title=page.title, notice=" ".join(filter(None, notices)))
 
 
-def left_out_notice(count: int) -> str:
+def tell_left_out(count: int) -> str:
     """Tell how many parts were not read because nobody sees them."""
     return f"Left out as hidden or struck through: {count:,} part{'s' * (count > 1)}." if count else ""
 
@@ -187,7 +187,7 @@ def _whole(value: str | None, default: int) -> int:
     return int(value) if value and re.fullmatch(r"\s*[-+]?\d{1,9}\s*", value) else default
 
 
-def decoded_page(data: bytes, what: str) -> tuple[str, str]:
+def decode_page(data: bytes, what: str) -> tuple[str, str]:
     """Tell the characters of a page, and what should be known of how: by mark, UTF-8, as declared, or a guess."""
     declared = _CHARSET.search(data[:DECLARED_WITHIN]) or _XML_ENCODING.search(data[:DECLARED_WITHIN])
     name = declared.group(1).decode() if declared else ""

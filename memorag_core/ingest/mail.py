@@ -6,7 +6,7 @@ from email import policy
 from email.parser import BytesParser
 
 from memorag_core.ingest.extract import Extract, extract_pages
-from memorag_core.ingest.html import decoded_page, reflow
+from memorag_core.ingest.html import decode_page, reflow
 
 HEADERS = ("From", "To", "Cc", "Date", "Subject")
 
@@ -21,7 +21,7 @@ def read(data: bytes, what: str, limit: int) -> Extract:
         content = body.get_payload(decode=True)
         is_html = body.get_content_type() == "text/html"
         if is_html and isinstance(content, bytes) and not body.get_content_charset():
-            words = reflow(decoded_page(content, what)[0], what, whole=True).text
+            words = reflow(decode_page(content, what)[0], what, whole=True).text
         else:
             words = body.get_content()
             words = reflow(words, what, whole=True).text if is_html else words

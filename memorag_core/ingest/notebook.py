@@ -28,14 +28,14 @@ def read(data: bytes, what: str, limit: int) -> Extract:
 
 
 def _parts(cell: Any) -> Iterator[str]:
-    source = _joined(cell.get("source", ""))
+    source = _join(cell.get("source", ""))
     if source.strip():
         yield f"```\n{source}\n```" if cell.get("cell_type") == "code" else source
     for output in cell.get("outputs", ()):
-        words = _joined(output.get("text") or output.get("data", {}).get("text/plain") or output.get("evalue") or "")
+        words = _join(output.get("text") or output.get("data", {}).get("text/plain") or output.get("evalue") or "")
         if words.strip():
             yield f"Output:\n{words.strip()}"
 
 
-def _joined(lines: Any) -> str:
+def _join(lines: Any) -> str:
     return lines if isinstance(lines, str) else "".join(lines)

@@ -56,7 +56,7 @@ def reflow(text: str) -> str:
 
     A line that fills the page's width goes on in the next one, unless that begins a list item.
     """
-    lines = [line.strip() for line in _mended(text).splitlines()]
+    lines = [line.strip() for line in _mend(text).splitlines()]
     widths = [_width(line) for line in lines]
     longest = max(widths, default=0)
     out: list[str] = []
@@ -71,15 +71,15 @@ def reflow(text: str) -> str:
     return "".join(out).strip()
 
 
-def _mended(text: str) -> str:
+def _mend(text: str) -> str:
     """Words that a line's end broke are whole again; a compound that keeps its hyphen elsewhere keeps it here."""
 
-    def joined(match: re.Match[str]) -> str:
+    def join(match: re.Match[str]) -> str:
         first, second = match.group(1), match.group(2)
         compound = first.lower() in COMPOUND or re.search(rf"\b{re.escape(first)}-{re.escape(second)}\b", text, re.I)
         return f"{first}-{second}" if compound else f"{first}{second}"
 
-    return _HYPHEN.sub("", _BROKEN.sub(joined, text))
+    return _HYPHEN.sub("", _BROKEN.sub(join, text))
 
 
 def _width(line: str) -> int:

@@ -17,14 +17,14 @@ def read(data: bytes, what: str, limit: int) -> Extract:
     Raises:
         InputError: binary, of no encoding that can be told, empty, or above `limit` characters; `what` is named.
     """
-    text, notice = _decoded(data, what)
+    text, notice = _decode(data, what)
     check_text(text, what)
     if len(text) > limit:
         raise too_large(what, f"{len(text):,} characters", limit)
     return Extract(text, notice=notice)
 
 
-def _decoded(data: bytes, what: str) -> tuple[str, str]:
+def _decode(data: bytes, what: str) -> tuple[str, str]:
     """Tell the characters, and what should be known of how they were told."""
     marked = marked_encoding(data)
     encoding = marked or wide_encoding(data) or escaped_encoding(data) or "utf-8"

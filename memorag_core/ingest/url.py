@@ -22,7 +22,7 @@ _UNFIT = re.compile(r"[\x00-\x20\x7f\\]")
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class WebAddress:
     """A URL taken apart, once, so that what is checked is what is fetched. `host` is ASCII, without brackets."""
 
     scheme: str
@@ -37,7 +37,7 @@ def is_url(place: str) -> bool:
     return _URL.match(place) is not None
 
 
-def parse_url(url: str) -> Address:
+def parse_url(url: str) -> WebAddress:
     """A URL of the web, taken apart.
 
     Raises:
@@ -62,7 +62,7 @@ def parse_url(url: str) -> Address:
     target = quote(parts.path or "/", safe=KEPT) + (f"?{quote(parts.query, safe=KEPT)}" if parts.query else "")
     shown = f"[{host}]" if ":" in host else host
     header = shown if port == PORTS[parts.scheme] else f"{shown}:{port}"
-    return Address(parts.scheme, host, port, target, header)
+    return WebAddress(parts.scheme, host, port, target, header)
 
 
 def is_public(address: str) -> bool:

@@ -17,7 +17,7 @@ import httpcore2
 from memorag_core.concurrency.cancellation import raise_if_cancelled
 from memorag_core.errors import InputError
 from memorag_core.ingest.formats import FORMATS, HTML, PLAIN, format_of
-from memorag_core.ingest.url import Address, is_public, parse_url
+from memorag_core.ingest.url import WebAddress, is_public, parse_url
 
 MAX_REDIRECTS = 5
 MAX_SECONDS = 60.0
@@ -148,7 +148,7 @@ def left(deadline: float) -> float:
     return seconds
 
 
-def _ask(pool: httpcore2.ConnectionPool, address: Address) -> AbstractContextManager[httpcore2.Response]:
+def _ask(pool: httpcore2.ConnectionPool, address: WebAddress) -> AbstractContextManager[httpcore2.Response]:
     url = httpcore2.URL(
         scheme=address.scheme.encode(), host=address.host.encode(), port=address.port, target=address.target.encode()
     )

@@ -14,13 +14,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
+from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.config import Profile, Storage
 from memorag_core.models.lm import kv_storage
 from memorag_core.models.lm.attention import KeyValues
 from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.models.weights import Weights
 from memorag_core.text.prompts import BUILT_IN, Prompts, Templates, prompts_for, render_focus
-from memorag_core.types import Document, OnStep
+from memorag_core.types import Document
 
 TENSORS = "memory.safetensors"
 NOTES = "memory.json"
@@ -32,10 +33,6 @@ class MemoryState(Protocol):
     @property
     def tokens(self) -> int:
         """Entries of the KV cache that a question attends to."""
-
-    @property
-    def size(self) -> int:
-        """Bytes of it, where it is held."""
 
     @property
     def notes(self) -> dict[str, Any]:
@@ -57,11 +54,6 @@ class Memory:
         """Entries of the key-value state."""
         return self.state.tokens
 
-    @property
-    def size(self) -> int:
-        """Bytes of its keys and values where the model is."""
-        return self.state.nbytes
-
 
 class MemoryModel(ABC, Generic[M]):
     """A language model that remembers. One instance serves any number of memories; it keeps none itself.
@@ -69,19 +61,20 @@ class MemoryModel(ABC, Generic[M]):
     It needs no retrieval and no server; `model` here is the folder of a model, or its id on the hub:
 
     >>> from memorag_core import Document
+    >>> from memorag_core.concurrency.progress import SILENT
     >>> from memorag_core.memory import LiteMemory
     >>> from memorag_core.models.lm.language_model import LanguageModel
     >>> remembering = LiteMemory(LanguageModel.load(model, "cpu"))
     >>> log = [Document("log", "Log", "The gates were hung in May 1963. The horn was sounded first.")]
-    >>> memory = remembering.memorize(log, on_step=lambda done, total: None)
+    >>> memory = remembering.memorize(log, SILENT)
     >>> answer = remembering.answer(memory, "When were the gates hung?")
     >>> clues, questions = remembering.recall(memory, "Who hung the gates?")
 
     A document more, or one less, and what need not be read again is not:
 
     >>> more = [*log, Document("book", "Book", "Amos kept the gate book.")]
-    >>> memory = remembering.update(memory, log, more, on_step=lambda done, total: None)
-    >>> memory.size == memory.state.nbytes > 0
+    >>> memory = remembering.update(memory, log, more, SILENT)
+    >>> memory.state.nbytes > 0
     True
 
     And kept, to be asked by another process:
@@ -101,15 +94,15 @@ class MemoryModel(ABC, Generic[M]):
         """The memory model that a profile names, its weights loaded."""
 
     @abstractmethod
-    def memorize(self, documents: Sequence[Document], on_step: OnStep) -> M:
+    def memorize(self, documents: Sequence[Document], progress: ProgressScope) -> M:
         """Read the documents once.
 
-        `on_step(done, total)` is called at least at every window. It may raise, and other threads may use the model
+        `progress` is told of a step at least at every window. It may raise, and other threads may use the model
         while it runs, so that the model must be whole then.
         """
 
     @abstractmethod
-    def update(self, memory: M, old: Sequence[Document], new: Sequence[Document], on_step: OnStep) -> M:
+    def update(self, memory: M, old: Sequence[Document], new: Sequence[Document], progress: ProgressScope) -> M:
         """The memory of `new`, given that `memory` is that of `old` and stays as it is.
 
         It equals `memorize(new)`, whatever was appended, removed or replaced; what can be kept is not read again.
@@ -141,11 +134,6 @@ class MemoryModel(ABC, Generic[M]):
         asked = [template.format(question=question) for template in (prompts.spans, prompts.questions)]
         spans, questions = self.ask(memory, asked, max_new_tokens)
         return spans, questions
-
-    def rewrite(self, memory: M, question: str, max_new_tokens: int = 64) -> str:
-        """The question in words that stand without the text."""
-        request = prompts_for(question, self.templates).rewrite.format(question=question)
-        return self.ask(memory, [request], max_new_tokens)[0]
 
     def answer(self, memory: M, question: str, max_new_tokens: int = 48) -> str:
         """The answer from memory alone."""

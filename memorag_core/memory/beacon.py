@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Self
 
+from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.config import Profile
 from memorag_core.memory.base import KeyValueMemory, Memory
 from memorag_core.models.beacon.decoding import decode_after, read
@@ -17,9 +18,8 @@ from memorag_core.models.beacon.model import BeaconModel, BeaconState
 from memorag_core.models.lm.decoding import Greedy
 from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.models.weights import Weights
-from memorag_core.types import Document, OnStep
-
-BETWEEN = "\n\n"
+from memorag_core.text.pages import PARAGRAPH_BREAK
+from memorag_core.types import Document
 
 
 class BeaconMemory(KeyValueMemory):
@@ -41,25 +41,27 @@ class BeaconMemory(KeyValueMemory):
         layout = self.beacons.layout
         return {"ratio": layout.ratio, "window": layout.window, "sink": layout.sink}
 
-    def memorize(self, documents: Sequence[Document], on_step: OnStep) -> Memory:
-        return _memory(read(self.beacons, self._ids(documents), on_step))
+    def memorize(self, documents: Sequence[Document], progress: ProgressScope) -> Memory:
+        return _memory(read(self.beacons, self._ids(documents), progress.step))
 
-    def update(self, memory: Memory, old: Sequence[Document], new: Sequence[Document], on_step: OnStep) -> Memory:
+    def update(
+        self, memory: Memory, old: Sequence[Document], new: Sequence[Document], progress: ProgressScope
+    ) -> Memory:
         """Goes on from the first token that differs, or from the border before it where that window is folded."""
         before, ids = self._ids(old), self._ids(new)
         same = next((at for at, pair in enumerate(zip(before, ids, strict=False)) if pair[0] != pair[1]), None)
         kept = self._crop(_state(memory), min(len(before), len(ids)) if same is None else same)
-        return _memory(read(self.beacons, ids[kept.read :], on_step, kept))
+        return _memory(read(self.beacons, ids[kept.read :], progress.step, kept))
 
     def ask(self, memory: Memory, instructions: Sequence[str], max_new_tokens: int) -> list[str]:
-        prompts = self.lm.encode([BETWEEN + instruction + self.lm.chat_tail for instruction in instructions])
+        prompts = self.lm.encode([PARAGRAPH_BREAK + instruction + self.lm.chat_tail for instruction in instructions])
         greedy = Greedy(len(prompts), self.lm.stop, repetition_penalty=1.1)
         return self.lm.texts(decode_after(self.beacons, prompts, max_new_tokens, _state(memory), greedy))
 
     def _ids(self, documents: Sequence[Document]) -> list[int]:
         """The tokens of all documents, each tokenized alone, so that those after it do not change them."""
         first, *others = [document.text for document in documents]
-        encoded = self.lm.encode([self.lm.chat_head + first, *(BETWEEN + text for text in others)])
+        encoded = self.lm.encode([self.lm.chat_head + first, *(PARAGRAPH_BREAK + text for text in others)])
         return [token for tokens in encoded for token in tokens]
 
     def _crop(self, state: BeaconState, tokens: int) -> BeaconState:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Self
 
 import psutil
 import torch
 
+from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.config import Profile
 from memorag_core.memory.base import KeyValueMemory, Memory
 from memorag_core.memory.gists import GistMemory
@@ -15,7 +16,7 @@ from memorag_core.models.lm.attention import head_width
 from memorag_core.models.lm.decode_batch import TOKENS_A_FORWARD
 from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.models.weights import Weights
-from memorag_core.types import OnStep, ignore_steps
+from memorag_core.types import ignore_steps
 
 MAX_BATCH = 8
 ACTIVATION_BYTES_A_TOKEN = 64
@@ -39,16 +40,14 @@ class LiteMemory(GistMemory[Memory], KeyValueMemory):
     def _count(self, texts: Sequence[str]) -> list[int]:
         return self.lm.count(texts)
 
-    def _replies(self, requests: Sequence[str], gist: int, on_step: OnStep) -> list[str]:
+    def _replies(self, requests: Sequence[str], gist: int, progress: ProgressScope) -> list[str]:
         """A batch at a time; every pass through the model is a step."""
         batch = self._batch_size()
         batches = [requests[start : start + batch] for start in range(0, len(requests), batch)]
         passes = gist + self.chunk * batch // TOKENS_A_FORWARD
         replies: list[str] = []
-        for number, together in enumerate(batches):
-            begun = range(number * passes, (number + 1) * passes)
-            on_forward = _count_passes(begun, (len(batches) + 1) * passes, on_step)
-            replies += self.lm.generate(together, gist, repetition_penalty=1.1, on_forward=on_forward)
+        for part, together in zip(progress.split(len(batches) + 1), batches, strict=False):  # the last one: remembering
+            replies += self.lm.generate(together, gist, repetition_penalty=1.1, on_forward=part.counter(passes))
         return replies
 
     def _remember_text(self, text: str, notes: dict[str, Any]) -> Memory:
@@ -62,12 +61,6 @@ class LiteMemory(GistMemory[Memory], KeyValueMemory):
         a_chunk = (self.chunk + self.gist) * (cached * model.dtype.itemsize + working)
         free = torch.cuda.mem_get_info(model.device)[0] if model.device.type == "cuda" else _free_ram()
         return int(max(1, min(MAX_BATCH, free // 2 // a_chunk)))
-
-
-def _count_passes(passes: range, total: int, on_step: OnStep) -> Callable[[], None]:
-    """Passes through the model as steps from `passes.start` to `passes.stop`, of `total`."""
-    steps = iter(passes)
-    return lambda: on_step(next(steps, passes.stop), total)
 
 
 def _free_ram() -> int:

@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.config import REMOTE_MEMORY, Profile
 from memorag_core.memory.base import NOTES
 from memorag_core.memory.gists import GistMemory
 from memorag_core.models.api.chat import ChatModel
 from memorag_core.models.weights import Weights
-from memorag_core.types import OnStep
-
-BETWEEN = "\n\n"
+from memorag_core.text.pages import PARAGRAPH_BREAK
 
 
 @dataclass(frozen=True)
@@ -25,11 +24,6 @@ class TextMemory:
     text: str
     tokens: int
     notes: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def size(self) -> int:
-        """Bytes of the text."""
-        return len(self.text.encode())
 
 
 class LiteApiMemory(GistMemory[TextMemory]):
@@ -49,7 +43,7 @@ class LiteApiMemory(GistMemory[TextMemory]):
         return {"model": self.chat.model_id, "revision": "", "dtype": "text"}
 
     def ask(self, memory: TextMemory, instructions: Sequence[str], max_new_tokens: int) -> list[str]:
-        asked = [memory.text + BETWEEN + instruction for instruction in instructions]
+        asked = [memory.text + PARAGRAPH_BREAK + instruction for instruction in instructions]
         return [self.chat.generate(request, max_new_tokens) for request in asked]
 
     def save(self, memory: TextMemory, folder: Path) -> None:
@@ -63,10 +57,10 @@ class LiteApiMemory(GistMemory[TextMemory]):
     def _count(self, texts: Sequence[str]) -> list[int]:
         return self.chat.count(texts)
 
-    def _replies(self, requests: Sequence[str], gist: int, on_step: OnStep) -> list[str]:
+    def _replies(self, requests: Sequence[str], gist: int, progress: ProgressScope) -> list[str]:
         replies = []
         for number, request in enumerate(requests):
-            on_step(number, len(requests) + 1)
+            progress.step(number, len(requests) + 1)
             replies.append(self.chat.generate(request, gist))
         return replies
 

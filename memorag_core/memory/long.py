@@ -11,30 +11,31 @@ from dataclasses import replace
 from itertools import takewhile
 from typing import Any, Self
 
+from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.config import Prefill, Profile
 from memorag_core.errors import InputError
 from memorag_core.memory.base import KeyValueMemory, Memory
-from memorag_core.models.lm.kv_compression import SCORERS
+from memorag_core.models.lm.kv_compression import Scorer, expected_attention
 from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.models.lm.minference import sparse_attention
 from memorag_core.models.lm.prefill import PrefillPlan, PrefillState, read
 from memorag_core.models.lm.rope import supports_shift
 from memorag_core.models.weights import Weights
-from memorag_core.types import Document, OnStep
+from memorag_core.text.pages import PARAGRAPH_BREAK
+from memorag_core.types import Document
 
-BETWEEN = "\n\n"
 RATIOS = (1, 2, 4, 8, 16, 32, 64)
 SEGMENT = 4096
 FOR_QUESTIONS = 1024
-BEST = "expected_attention"
 
 
 class LongMemory(KeyValueMemory):
     """One of `compression` entries for every token, or fewer where more would not fit into the window.
 
     >>> from memorag_core import from_text
+    >>> from memorag_core.concurrency.progress import SILENT
     >>> model = LongMemory(LanguageModel.load(folder, "cpu"))
-    >>> memory = model.memorize([from_text("It rained in Oslo on Monday.")], lambda done, total: None)
+    >>> memory = model.memorize([from_text("It rained in Oslo on Monday.")], SILENT)
     >>> memory.notes["ratio"]
     1
     >>> answer = model.answer(memory, "Where did it rain?")
@@ -46,7 +47,7 @@ class LongMemory(KeyValueMemory):
         self,
         lm: LanguageModel,
         compression: int = 1,
-        method: str = BEST,
+        scorer: Scorer = expected_attention,
         segment: int = SEGMENT,
         prefill: Prefill = "dense",
     ) -> None:
@@ -54,13 +55,13 @@ class LongMemory(KeyValueMemory):
 
         Args:
             compression: the least ratio to compress by; 1 keeps all while it fits.
-            method: the name of one of `kv_compression.SCORERS`.
+            scorer: what says which entries are kept.
             segment: tokens compressed at a time, at most; a power of two, and at most a quarter of the window.
             prefill: how to read what is not compressed.
         """
         super().__init__(lm)
         self.compression = compression
-        self.method = method
+        self.scorer = scorer
         self.prefill = prefill
         self.segment = 1 << (min(segment, lm.window // 4).bit_length() - 1)
         self._entries = lm.window - min(FOR_QUESTIONS, lm.window // 4)
@@ -74,37 +75,39 @@ class LongMemory(KeyValueMemory):
     def settings(self) -> dict[str, Any]:
         return {
             "compression": self.compression,
-            "method": self.method,
+            "method": self.scorer.__name__,
             "segment": self.segment,
             "prefill": self.prefill,
         }
 
-    def memorize(self, documents: Sequence[Document], on_step: OnStep) -> Memory:
+    def memorize(self, documents: Sequence[Document], progress: ProgressScope) -> Memory:
         ids = self._ids(documents)
-        return self._memory(ids, self._reading(len(ids)), on_step)
+        return self._memory(ids, self._reading(len(ids)), progress)
 
-    def update(self, memory: Memory, old: Sequence[Document], new: Sequence[Document], on_step: OnStep) -> Memory:
+    def update(
+        self, memory: Memory, old: Sequence[Document], new: Sequence[Document], progress: ProgressScope
+    ) -> Memory:
         """The memory of `new`, given that `memory` is that of `old`: only what lies behind their common beginning is
         read again. All is, where `new` needs another ratio than `old`; `notes["ratio"]` says which it has.
         """
         ids = self._ids(new)
         how = self._reading(len(ids))
         if how.ratio != memory.notes["ratio"]:
-            return self._memory(ids, how, on_step)
+            return self._memory(ids, how, progress)
         alike = takewhile(lambda pair: pair[0] == pair[1], zip(self._ids(old), ids, strict=False))
         known = how.resume(sum(1 for _ in alike), memory.notes["read"])
-        return self._memory(ids, replace(how, sparse=None), on_step, PrefillState(memory.state, known))
+        return self._memory(ids, replace(how, sparse=None), progress, PrefillState(memory.state, known))
 
     def _ids(self, documents: Sequence[Document]) -> list[int]:
         """Each document is tokenized alone, so that appending it later gives the same tokens."""
         first, *others = [document.text for document in documents]
-        texts = [self.lm.chat_head + first, *(BETWEEN + text for text in others)]
+        texts = [self.lm.chat_head + first, *(PARAGRAPH_BREAK + text for text in others)]
         return [token for encoded in self.lm.encode(texts) for token in encoded]
 
     def _reading(self, tokens: int) -> PrefillPlan:
         """The least ratio that is asked for and lets a text fit into the window beside a question."""
         ratios = [ratio for ratio in RATIOS if self.compression <= ratio <= self.segment]
-        ways = (PrefillPlan(self.segment, ratio, SCORERS[self.method]) for ratio in ratios)
+        ways = (PrefillPlan(self.segment, ratio, self.scorer) for ratio in ratios)
         how = next((how for how in ways if how.most(tokens) <= self._entries), None)
         if how is None:
             raise InputError(
@@ -123,7 +126,7 @@ class LongMemory(KeyValueMemory):
         return how
 
     def _memory(
-        self, ids: Sequence[int], how: PrefillPlan, on_step: OnStep, after: PrefillState | None = None
+        self, ids: Sequence[int], how: PrefillPlan, progress: ProgressScope, after: PrefillState | None = None
     ) -> Memory:
-        state = read(self.lm.model, ids, on_step, how, after)
+        state = read(self.lm.model, ids, progress.step, how, after)
         return Memory(state, {"read": len(ids), "ratio": how.ratio})

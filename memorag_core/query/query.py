@@ -51,7 +51,7 @@ class Query:
     @cached_property
     def corpus(self) -> Corpus:
         """Merge the contexts into the one corpus that is searched."""
-        return merge(self.contexts, self.components.indexers)
+        return merge(self.contexts, self.components)
 
     def recall(self, question: str) -> tuple[Clue, ...]:
         """Recall clues by attention and by generation, checked against the text. Clues for a question are cached."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from memorag_core.config import Profile
 from memorag_core.errors import InputError
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from memorag_core.retrieval.cross_encoder import CrossEncoder
 
 
-def open_retriever(profile: Profile, weights: Weights) -> Retriever:
+def open_retriever(profile: Profile, weights: Weights) -> Retriever[Any]:
     """The retriever of the profile, with its embedder where it has one.
 
     Raises:
@@ -27,33 +27,33 @@ def open_retriever(profile: Profile, weights: Weights) -> Retriever:
     return RETRIEVERS[profile.retriever](profile, weights)
 
 
-def _dense(profile: Profile, weights: Weights) -> Retriever:
+def _dense(profile: Profile, weights: Weights) -> Retriever[Any]:
     from memorag_core.retrieval.dense import DenseRetriever
 
     name = profile.embedder
     return DenseRetriever(weights.source(name), weights.device, name, weights.revision(name))
 
 
-def _bge_m3(profile: Profile, weights: Weights) -> Retriever:
+def _bge_m3(profile: Profile, weights: Weights) -> Retriever[Any]:
     from memorag_core.retrieval.bge_m3 import BgeM3Retriever
 
     name = profile.embedder
     return BgeM3Retriever(weights.source(name), weights.device, name, weights.revision(name))
 
 
-def _bm25(profile: Profile, weights: Weights) -> Retriever:
+def _bm25(profile: Profile, weights: Weights) -> Retriever[Any]:
     from memorag_core.retrieval.bm25 import Bm25Retriever
 
     return Bm25Retriever()
 
 
-def _hybrid(profile: Profile, weights: Weights) -> Retriever:
+def _hybrid(profile: Profile, weights: Weights) -> Retriever[Any]:
     from memorag_core.retrieval.hybrid import HybridRetriever
 
     return HybridRetriever([_dense(profile, weights), _bm25(profile, weights)])
 
 
-RETRIEVERS: dict[str, Callable[[Profile, Weights], Retriever]] = {
+RETRIEVERS: dict[str, Callable[[Profile, Weights], Retriever[Any]]] = {
     "hybrid": _hybrid,
     "dense": _dense,
     "bge-m3": _bge_m3,

@@ -12,19 +12,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
 
 from memorag_core.concurrency.cancellation import raise_if_cancelled
+from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.config import Head
+from memorag_core.errors import InputError
 from memorag_core.models.lm.attention import head_width
 from memorag_core.models.lm.attention_heads import head_keys, head_queries
 from memorag_core.models.lm.language_model import LanguageModel
-from memorag_core.retrieval.base import Hit, Index, Retriever, encode_missing
+from memorag_core.retrieval.base import Hit, Indexer, Stored, encode_missing
 from memorag_core.text.chunking import Span
-from memorag_core.types import OnStep
 
 KEYS = "attention.safetensors"
 TOKENS_AT_ONCE = 1 << 12
@@ -32,11 +33,18 @@ FAR = 200
 """Rotary position given to the question's first token, the same for every passage."""
 
 
-class AttentionIndexer(Retriever):
+class AttentionIndexer(Indexer["AttentionIndex"]):
     """An indexer of texts by the attention that a query's tokens pay to theirs, in the retrieval heads."""
 
     def __init__(self, lm: LanguageModel, heads: Sequence[Head]) -> None:
         """Take a model and its (layer, head) pairs, as `benchmarks/heads.py` finds them."""
+        config = lm.model.config
+        for layer, head in heads:
+            if layer >= config.num_hidden_layers or head >= config.num_attention_heads:
+                raise InputError(
+                    f"{lm.model_id} has no head {layer}:{head}; its layers are 0 to {config.num_hidden_layers - 1}, "
+                    f"the heads of each 0 to {config.num_attention_heads - 1}. Choose among these with --heads."
+                )
         self.lm = lm
         self.heads = tuple(heads)
         self.model_id = lm.model_id
@@ -52,34 +60,29 @@ class AttentionIndexer(Retriever):
         config, (layer, number) = self.lm.model.config, head
         return layer, number * config.num_key_value_heads // config.num_attention_heads
 
-    @property
-    def max_tokens(self) -> int:
-        return self.lm.window - FAR
-
-    def count(self, texts: Sequence[str]) -> list[int]:
-        return self.lm.count(texts)
-
-    def index(self, texts: Sequence[str], on_step: OnStep) -> AttentionIndex:
-        rows = self._read_keys(texts, on_step)
+    def index(self, texts: Sequence[str], progress: ProgressScope) -> AttentionIndex:
+        rows = self._read_keys(texts, progress)
         return self._make_index(rows)
 
-    def update(self, index: Index, old: Sequence[str], new: Sequence[str], on_step: OnStep) -> AttentionIndex:
+    def update(
+        self, index: AttentionIndex, old: Sequence[str], new: Sequence[str], progress: ProgressScope
+    ) -> AttentionIndex:
         """Read only the texts that are not among the old ones."""
-        known = dict(zip(old, cast(AttentionIndex, index).split(), strict=True))
-        return self._make_index(encode_missing(known, new, lambda missing: self._read_keys(missing, on_step)))
+        known = dict(zip(old, index.split(), strict=True))
+        return self._make_index(encode_missing(known, new, lambda missing: self._read_keys(missing, progress)))
 
     def load(self, folder: Path) -> AttentionIndex:
         tensors = load_file(folder / KEYS)
         return AttentionIndex(self, Keys(tensors["keys"], tensors["scales"]), tensors["lengths"])
 
-    def merge(self, indexes: Sequence[Index], sizes: Sequence[int]) -> AttentionIndex:
+    def merge(self, indexes: Sequence[AttentionIndex]) -> AttentionIndex:
         """Merge the keys of all texts; a question's attention is shared among all of them."""
-        return self._make_index([keys for index in indexes for keys in cast(AttentionIndex, index).split()])
+        return self._make_index([keys for index in indexes for keys in index.split()])
 
     def settings(self) -> dict[str, Any]:
         return {"heads": [list(head) for head in self.heads]}
 
-    def _read_keys(self, texts: Sequence[str], on_step: OnStep) -> list[Keys]:
+    def _read_keys(self, texts: Sequence[str], progress: ProgressScope) -> list[Keys]:
         """The keys of each text, those of like length read together."""
         ids = self.lm.encode(texts) if texts else []
         rows: dict[int, Keys] = {}
@@ -87,7 +90,7 @@ class AttentionIndexer(Retriever):
             raise_if_cancelled()
             keys = head_keys(self.lm, [ids[number] for number in batch], self.groups)
             rows |= zip(batch, map(quantize, keys), strict=True)
-            on_step(len(rows), len(texts))
+            progress.step(len(rows), len(texts))
         return [rows[number] for number in range(len(texts))]
 
     def _make_index(self, rows: Sequence[Keys]) -> AttentionIndex:
@@ -111,7 +114,7 @@ def quantize(keys: torch.Tensor) -> Keys:
     return Keys((keys / scales[..., None]).round().clamp(-127, 127).to(torch.int8).cpu(), scales.cpu())
 
 
-class AttentionIndex(Index):
+class AttentionIndex(Stored):
     """The keys of all texts one after the other; `lengths` int32 (texts) are their tokens."""
 
     def __init__(self, retriever: AttentionIndexer, keys: Keys, lengths: torch.Tensor) -> None:
@@ -119,9 +122,6 @@ class AttentionIndex(Index):
         self.keys = keys
         self.lengths = lengths
         self.starts = [0, *torch.cumsum(lengths, 0).tolist()]
-
-    def search(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
-        return [self.attend(query).best(k) for query in queries]
 
     def attend(self, query: str) -> QueryAttention:
         """Read a query once, and see what its tokens attend to in all texts."""

@@ -1,4 +1,4 @@
-"""The one interface of retrievers: texts in, an index out, ranked hits for queries.
+"""The interface of retrievers: texts in, an index out, ranked hits for queries.
 
 Indexes of several contexts are searched as one (`Retriever.merge`), so that hits in different contexts compare.
 
@@ -11,11 +11,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
-from memorag_core.types import OnStep
+from memorag_core.concurrency.progress import ProgressScope
 
-Row = TypeVar("Row")
+_Row = TypeVar("_Row")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,24 +34,52 @@ class Finder(ABC):
         """The best `k` hits of each query, best first; fewer where it holds fewer texts."""
 
 
-class Index(Finder):
-    """The searchable form of some texts, which can be kept."""
+class Stored(ABC):
+    """What an indexer makes of some texts, which can be kept."""
 
     @abstractmethod
     def save(self, folder: Path) -> None:
-        """Write what `Retriever.load` needs into `folder`."""
+        """Write what `Indexer.load` needs into `folder`."""
 
 
-class Retriever(ABC):
-    """Makes and reloads indexes; the model behind it is loaded once."""
+class Index(Finder, Stored):
+    """The searchable form of some texts, which can be kept."""
+
+
+S = TypeVar("S", bound=Stored)
+X = TypeVar("X", bound=Index)
+
+
+class Indexer(ABC, Generic[S]):
+    """Makes and reloads indexes of one kind; the model behind it is loaded once."""
 
     model_id: str
     revision: str
 
+    @abstractmethod
+    def index(self, texts: Sequence[str], progress: ProgressScope) -> S:
+        """Index texts."""
+
+    def update(self, index: S, old: Sequence[str], new: Sequence[str], progress: ProgressScope) -> S:
+        """Return what `index(new)` gives, reusing `index`, which is that of `old` and stays as it is."""
+        return self.index(new, progress)
+
+    @abstractmethod
+    def load(self, folder: Path) -> S:
+        """Read back what `Stored.save` wrote."""
+
+    def settings(self) -> dict[str, Any]:
+        """What besides the weights decides the index; part of a context's identity."""
+        return {}
+
+
+class Retriever(Indexer[X]):
+    """An indexer whose indexes are searched, alone and several as one."""
+
     @property
     @abstractmethod
     def max_tokens(self) -> int:
-        """The longest text, in its own tokens, that is read whole."""
+        """The longest text, in its own tokens, that is read whole; so long are the texts to index at most."""
 
     @property
     def longest_passage(self) -> int:
@@ -63,35 +91,14 @@ class Retriever(ABC):
         """Tokens of each text, without special tokens."""
 
     @abstractmethod
-    def index(self, texts: Sequence[str], on_step: OnStep) -> Index:
-        """Index texts, each within `max_tokens`."""
-
-    def update(self, index: Index, old: Sequence[str], new: Sequence[str], on_step: OnStep) -> Index:
-        """Return what `index(new)` gives, reusing `index`, which is that of `old` and stays as it is."""
-        return self.index(new, on_step)
-
-    @abstractmethod
-    def load(self, folder: Path) -> Index:
-        """Read back what `Index.save` wrote."""
-
-    @abstractmethod
-    def merge(self, indexes: Sequence[Index], sizes: Sequence[int]) -> Finder:
+    def merge(self, indexes: Sequence[X], sizes: Sequence[int]) -> Finder:
         """Merge indexes of `sizes` texts each: the result finds what one index of all their texts would find."""
-
-    def settings(self) -> dict[str, Any]:
-        """What besides the weights decides the index; part of a context's identity."""
-        return {}
 
 
 def encode_missing(
-    known: Mapping[str, Row], texts: Sequence[str], read: Callable[[Sequence[str]], Sequence[Row]]
-) -> list[Row]:
+    known: Mapping[str, _Row], texts: Sequence[str], read: Callable[[Sequence[str]], Sequence[_Row]]
+) -> list[_Row]:
     """Return the row of each text: a known one, or what `read` gives; each text is read once."""
     missing = [text for text in dict.fromkeys(texts) if text not in known]
     rows = {**known, **dict(zip(missing, read(missing), strict=True))}
     return [rows[text] for text in texts]
-
-
-def share_of(number: int, readers: int, on_step: OnStep) -> OnStep:
-    """Turn the steps of one of several indexers, which run one after the other, into steps of all of them."""
-    return lambda done, total: on_step(number * total + done, readers * total)

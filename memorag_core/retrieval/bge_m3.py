@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from safetensors.numpy import load_file, save_file
 from scipy.sparse import csr_array, vstack
 
 from memorag_core.concurrency.cancellation import raise_if_cancelled
+from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.errors import ModelUnavailable, require
 from memorag_core.models import hub
 from memorag_core.models.hub import loading
@@ -23,7 +24,6 @@ from memorag_core.retrieval.base import Finder, Hit, Index, Retriever
 from memorag_core.retrieval.fusion import merge_by_score
 from memorag_core.retrieval.vectors import VectorIndex, Vectors
 from memorag_core.retrieval.windows import windows
-from memorag_core.types import OnStep
 
 FILE = "bge_m3.safetensors"
 HEADS = ("colbert_linear.pt", "sparse_linear.pt")
@@ -42,7 +42,7 @@ class Encoded:
     multi: list[Vectors]
 
 
-class BgeM3Retriever(Retriever):
+class BgeM3Retriever(Retriever["BgeM3Index"]):
     """`BAAI/bge-m3`, or a folder in its layout, by FlagEmbedding; the score is the weighted sum of the three."""
 
     def __init__(self, source: str | Path, device: str, model_id: str | None = None, revision: str = "") -> None:
@@ -78,20 +78,20 @@ class BgeM3Retriever(Retriever):
         encoded = self.tokenizer(list(texts), add_special_tokens=False, verbose=False)
         return [len(ids) for ids in encoded["input_ids"]]
 
-    def index(self, texts: Sequence[str], on_step: OnStep) -> BgeM3Index:
+    def index(self, texts: Sequence[str], progress: ProgressScope) -> BgeM3Index:
         parts = []
         for start in range(0, len(texts), BATCH):
             raise_if_cancelled()
             parts.append(self._encode(texts[start : start + BATCH]))
-            on_step(min(start + BATCH, len(texts)), len(texts))
+            progress.step(min(start + BATCH, len(texts)), len(texts))
         encoded = _join(parts) if parts else self._nothing()
         return BgeM3Index(self, VectorIndex(encoded.dense, self.device).tensors() | _quantize(encoded))
 
     def load(self, folder: Path) -> BgeM3Index:
         return BgeM3Index(self, load_file(folder / FILE))
 
-    def merge(self, indexes: Sequence[Index], sizes: Sequence[int]) -> MergedBgeM3:
-        return MergedBgeM3(self, [cast(BgeM3Index, index) for index in indexes], sizes)
+    def merge(self, indexes: Sequence[BgeM3Index], sizes: Sequence[int]) -> MergedBgeM3:
+        return MergedBgeM3(self, indexes, sizes)
 
     def settings(self) -> dict[str, Any]:
         return {"outputs": ["dense", "lexical", "multi"]}

@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from itertools import chain
 from math import log
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from memorag_core.concurrency.cancellation import raise_if_cancelled
+from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.retrieval.base import Finder, Hit, Index, Retriever
 from memorag_core.text.terms import index_terms, stop_words
-from memorag_core.types import OnStep
 
 POSTINGS = "bm25.safetensors"
 VOCABULARY = "bm25.json"
@@ -25,7 +25,7 @@ K1, B = 1.2, 0.75
 BATCH = 1024
 
 
-class Bm25Retriever(Retriever):
+class Bm25Retriever(Retriever["Bm25Index"]):
     """Texts by the rare words they share with a query (Robertson and Zaragoza, 2009, in Lucene's variant)."""
 
     model_id = "bm25"
@@ -38,14 +38,14 @@ class Bm25Retriever(Retriever):
     def count(self, texts: Sequence[str]) -> list[int]:
         return [len(index_terms(text)) for text in texts]
 
-    def index(self, texts: Sequence[str], on_step: OnStep) -> Bm25Index:
+    def index(self, texts: Sequence[str], progress: ProgressScope) -> Bm25Index:
         vocabulary: dict[str, int] = {}
         bags: list[list[int]] = []
         for start in range(0, len(texts), BATCH):
             raise_if_cancelled()
             batch = map(index_terms, texts[start : start + BATCH])
             bags.extend([vocabulary.setdefault(word, len(vocabulary)) for word in text] for text in batch)
-            on_step(min(start + BATCH, len(texts)), len(texts))
+            progress.step(min(start + BATCH, len(texts)), len(texts))
         return Bm25Index(vocabulary, _postings(bags, len(vocabulary)), len(texts))
 
     def load(self, folder: Path) -> Bm25Index:
@@ -53,8 +53,8 @@ class Bm25Retriever(Retriever):
         vocabulary = {word: number for number, word in enumerate(stored["words"])}
         return Bm25Index(vocabulary, load_file(folder / POSTINGS), stored["texts"])
 
-    def merge(self, indexes: Sequence[Index], sizes: Sequence[int]) -> MergedBm25:
-        return MergedBm25([cast(Bm25Index, index) for index in indexes])
+    def merge(self, indexes: Sequence[Bm25Index], sizes: Sequence[int]) -> MergedBm25:
+        return MergedBm25(indexes)
 
     def settings(self) -> dict[str, Any]:
         return {"k1": K1, "b": B}

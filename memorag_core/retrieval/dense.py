@@ -6,13 +6,14 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from memorag_core.concurrency.cancellation import raise_if_cancelled
+from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.errors import require
 from memorag_core.models import hub
 from memorag_core.models.hub import loading
@@ -20,7 +21,6 @@ from memorag_core.retrieval.base import Finder, Hit, Index, Retriever, encode_mi
 from memorag_core.retrieval.fusion import merge_by_score
 from memorag_core.retrieval.vectors import VectorIndex, Vectors
 from memorag_core.retrieval.windows import windows
-from memorag_core.types import OnStep
 
 VECTORS = "vectors.safetensors"
 BATCH = 16
@@ -34,7 +34,7 @@ PUBLISHED_PROMPTS = (
 """By model id: instructions that stand in the models' cards, not in their configurations."""
 
 
-class DenseRetriever(Retriever):
+class DenseRetriever(Retriever["DenseIndex"]):
     """Texts and queries as unit vectors of one encoder; the score is their cosine."""
 
     def __init__(self, source: str | Path, device: str, model_id: str | None = None, revision: str = "") -> None:
@@ -65,21 +65,19 @@ class DenseRetriever(Retriever):
         encoded = self.encoder.tokenizer(list(texts), add_special_tokens=False, verbose=False)
         return [len(ids) for ids in encoded["input_ids"]]
 
-    def index(self, texts: Sequence[str], on_step: OnStep) -> DenseIndex:
-        return self._make_index(self._rows(texts, on_step))
+    def index(self, texts: Sequence[str], progress: ProgressScope) -> DenseIndex:
+        return self._make_index(self._rows(texts, progress))
 
-    def update(self, index: Index, old: Sequence[str], new: Sequence[str], on_step: OnStep) -> DenseIndex:
+    def update(self, index: DenseIndex, old: Sequence[str], new: Sequence[str], progress: ProgressScope) -> DenseIndex:
         """Encode only the texts that are not among the old ones."""
-        known: dict[str, NDArray[Any]] = dict(
-            zip(old, cast(DenseIndex, index).nearest.tensors()["vectors"], strict=True)
-        )
-        return self._make_index(encode_missing(known, new, lambda missing: self._rows(missing, on_step)))
+        known: dict[str, NDArray[Any]] = dict(zip(old, index.nearest.tensors()["vectors"], strict=True))
+        return self._make_index(encode_missing(known, new, lambda missing: self._rows(missing, progress)))
 
     def load(self, folder: Path) -> DenseIndex:
         return DenseIndex(self, VectorIndex.of(load_file(folder / VECTORS), self.device))
 
-    def merge(self, indexes: Sequence[Index], sizes: Sequence[int]) -> MergedDense:
-        return MergedDense(self, [cast(DenseIndex, index).nearest for index in indexes], sizes)
+    def merge(self, indexes: Sequence[DenseIndex], sizes: Sequence[int]) -> MergedDense:
+        return MergedDense(self, [index.nearest for index in indexes], sizes)
 
     def settings(self) -> dict[str, Any]:
         prompt = self._prompt(*DOCUMENT)
@@ -94,13 +92,13 @@ class DenseRetriever(Retriever):
         means = np.stack([vectors[start:end].mean(0) for start, end in pairwise(borders)])
         return np.asarray(means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), TINIEST), np.float32)
 
-    def _rows(self, texts: Sequence[str], on_step: OnStep) -> list[NDArray[Any]]:
+    def _rows(self, texts: Sequence[str], progress: ProgressScope) -> list[NDArray[Any]]:
         """The unit vector of each text, float32."""
         rows: list[NDArray[Any]] = []
         for start in range(0, len(texts), BATCH):
             raise_if_cancelled()
             rows += list(_encode(self.encoder.encode_document, texts[start : start + BATCH]))
-            on_step(len(rows), len(texts))
+            progress.step(len(rows), len(texts))
         return rows
 
     def _make_index(self, rows: Sequence[NDArray[Any]]) -> DenseIndex:

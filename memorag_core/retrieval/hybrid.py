@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from memorag_core.retrieval.base import Finder, Hit, Index, Retriever, share_of
-from memorag_core.types import OnStep
+from memorag_core.concurrency.progress import ProgressScope
+from memorag_core.retrieval.base import Finder, Hit, Index, Retriever
 
 DEPTH = 1000
 """How many hits of each member are compared at least."""
 
 
-class HybridRetriever(Retriever):
+class HybridRetriever(Retriever["HybridIndex"]):
     """The mean of its members' standard scores (zero mean, unit variance: Montague and Aslam, CIKM 2001).
 
     Ranks would forget how sure a member is. A score far above the others of its query counts for much; where a member
@@ -24,7 +24,7 @@ class HybridRetriever(Retriever):
     member decides (measured in docs/log.md).
     """
 
-    def __init__(self, members: Sequence[Retriever]) -> None:
+    def __init__(self, members: Sequence[Retriever[Any]]) -> None:
         """Take retrievers that write files of different names; the first says how long a text may be."""
         self.members = members
         self.model_id = members[0].model_id
@@ -37,19 +37,20 @@ class HybridRetriever(Retriever):
     def count(self, texts: Sequence[str]) -> list[int]:
         return self.members[0].count(texts)
 
-    def index(self, texts: Sequence[str], on_step: OnStep) -> HybridIndex:
-        return HybridIndex([member.index(texts, step) for member, step in self._stage_members(on_step)])
+    def index(self, texts: Sequence[str], progress: ProgressScope) -> HybridIndex:
+        return HybridIndex([member.index(texts, part) for member, part in self._split(progress)])
 
-    def update(self, index: Index, old: Sequence[str], new: Sequence[str], on_step: OnStep) -> HybridIndex:
-        held = cast(HybridIndex, index).members
-        staged = zip(self._stage_members(on_step), held, strict=True)
-        return HybridIndex([member.update(one, old, new, step) for (member, step), one in staged])
+    def update(
+        self, index: HybridIndex, old: Sequence[str], new: Sequence[str], progress: ProgressScope
+    ) -> HybridIndex:
+        pairs = zip(self._split(progress), index.members, strict=True)
+        return HybridIndex([member.update(one, old, new, part) for (member, part), one in pairs])
 
     def load(self, folder: Path) -> HybridIndex:
         return HybridIndex([member.load(folder) for member in self.members])
 
-    def merge(self, indexes: Sequence[Index], sizes: Sequence[int]) -> ScoreFusion:
-        held = zip(*(cast(HybridIndex, index).members for index in indexes), strict=True)
+    def merge(self, indexes: Sequence[HybridIndex], sizes: Sequence[int]) -> ScoreFusion:
+        held = zip(*(index.members for index in indexes), strict=True)
         return ScoreFusion([member.merge(those, sizes) for member, those in zip(self.members, held, strict=True)])
 
     def settings(self) -> dict[str, Any]:
@@ -57,9 +58,9 @@ class HybridRetriever(Retriever):
         with_others = [{"model": other.model_id, "revision": other.revision} | other.settings() for other in others]
         return first.settings() | {"with": with_others}
 
-    def _stage_members(self, on_step: OnStep) -> list[tuple[Retriever, OnStep]]:
-        """Each member with its share of the steps."""
-        return [(member, share_of(number, len(self.members), on_step)) for number, member in enumerate(self.members)]
+    def _split(self, progress: ProgressScope) -> list[tuple[Retriever[Any], ProgressScope]]:
+        """Each member with its share of the progress."""
+        return list(zip(self.members, progress.split(len(self.members)), strict=True))
 
 
 class ScoreFusion(Finder):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 
-BETWEEN = "\n\n"
+PARAGRAPH_BREAK = "\n\n"
+"""What stands between texts that are read as one. The keys and values of stored memories depend on it."""
 
 
 def join_pages(texts: Iterable[str]) -> tuple[str, tuple[int, ...]]:
@@ -20,8 +21,8 @@ def join_pages(texts: Iterable[str]) -> tuple[str, tuple[int, ...]]:
         starts.append(at)
         if text:
             parts.append(text)
-            at += len(text) + len(BETWEEN)
-    return BETWEEN.join(parts), tuple(starts)
+            at += len(text) + len(PARAGRAPH_BREAK)
+    return PARAGRAPH_BREAK.join(parts), tuple(starts)
 
 
 def page_of(pages: Sequence[int], offset: int) -> int | None:

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from memorag_core.text.pages import PARAGRAPH_BREAK
+
 Language = Literal["en", "zh"]
 
 _HAN = re.compile(r"[\u3400-\u9fff]")
@@ -22,7 +24,6 @@ class Prompts:
     memory: str
     spans: str
     questions: str
-    rewrite: str
     qa: str
     answer: str
     key_points: str
@@ -41,7 +42,6 @@ ENGLISH = Prompts(
         "Question: {question}\nTo answer it from the text, what has to be looked up first? Write up to three short, "
         "specific questions, each on a line of its own, and nothing else."
     ),
-    rewrite="Question: {question}\nRewrite the question so that it can be understood and looked up without the text.",
     qa="Using only the text above, answer briefly: {question}",
     answer="{evidence}\n\nUsing only the text above, answer briefly: {question}",
     key_points="Write down the five most important facts of the text{focus}, each on a line of its own.",
@@ -54,7 +54,6 @@ CHINESE = Prompts(
     memory="以下是你对一篇长文各部分的记忆：\n\n{gists}",
     spans="问题：{question}\n原文中哪些句子有助于回答这个问题？最多写三句，每句单独一行，不要写别的内容。",
     questions="问题：{question}\n要根据原文回答它，首先需要查清什么？最多写三个简短而具体的问题，每个单独一行，不要写别的内容。",
-    rewrite="问题：{question}\n请改写这个问题，使它脱离原文也能理解和检索。",
     qa="请只根据上面的文字简短回答：{question}",
     answer="{evidence}\n\n请只根据上面的文字简短回答：{question}",
     key_points="请写出原文{focus}最重要的五个事实，每个单独一行。",
@@ -97,12 +96,13 @@ def prompts_for(text: str, templates: Templates = BUILT_IN) -> Prompts:
 
 def render_answer(prompts: Prompts, question: str, passages: Sequence[str]) -> str:
     """The question over its evidence."""
-    return prompts.answer.format(evidence="\n\n".join(passages), question=question)
+    return prompts.answer.format(evidence=PARAGRAPH_BREAK.join(passages), question=question)
 
 
 def render_summary(prompts: Prompts, passages: Sequence[str], focus: str | None, words: int) -> str:
     """The request for a summary of about `words` words over its evidence."""
-    return prompts.summary.format(evidence="\n\n".join(passages), focus=render_focus(prompts, focus), words=words)
+    evidence = PARAGRAPH_BREAK.join(passages)
+    return prompts.summary.format(evidence=evidence, focus=render_focus(prompts, focus), words=words)
 
 
 def render_focus(prompts: Prompts, focus: str | None) -> str:

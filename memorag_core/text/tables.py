@@ -54,7 +54,7 @@ def header_at(tables: Sequence[Table], start: int) -> str:
 def _tables(text: str, separator: re.Pattern[str]) -> Iterator[Table]:
     cells = partial(_cells, separator=separator)
     lines = [(match.start(), match.end()) for match in _LINE.finditer(text)]
-    for _, group in groupby(_numbered(text, lines, separator), key=lambda item: item[0]):
+    for _, group in groupby(_number_rows(text, lines, separator), key=lambda item: item[0]):
         spans = [span for _, span in group]
         rows = [cells(text[start:end]) for start, end in spans]
         if len(rows[0]) > 1 and len(rows) >= FEWEST_ROWS and _has_header(text, spans, rows):
@@ -62,7 +62,9 @@ def _tables(text: str, separator: re.Pattern[str]) -> Iterator[Table]:
             yield Table(start, spans[-1][1], text[start:end].strip()[:LONGEST_HEADER])
 
 
-def _numbered(text: str, lines: Sequence[Line], separator: re.Pattern[str]) -> Iterator[tuple[tuple[int, int], Line]]:
+def _number_rows(
+    text: str, lines: Sequence[Line], separator: re.Pattern[str]
+) -> Iterator[tuple[tuple[int, int], Line]]:
     """Each line with its block and the separators in it: a blank line, or another number of them, ends a block."""
     block, before, width = 0, -1, -1
     for start, end in lines:

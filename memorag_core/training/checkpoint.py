@@ -18,12 +18,12 @@ from memorag_core.errors import InputError
 from memorag_core.models.beacon.model import EMBEDDING, UNDERSTOOD, WEIGHTS, BeaconLayout, BeaconModel
 from memorag_core.models.lm.fp16_linear import unpack
 from memorag_core.models.lm.language_model import LanguageModel
-from memorag_core.training.plan import Plan
+from memorag_core.training.plan import TrainingPlan
 
 NOTES = "training.json"
 
 
-def begin(lm: LanguageModel, source: str | Path, plan: Plan) -> BeaconModel:
+def begin(lm: LanguageModel, source: str | Path, plan: TrainingPlan) -> BeaconModel:
     """The beacon model to train: that of a checkpoint which has beacons, else a fresh one beside ordinary weights.
 
     The weights of `lm` become what gradients can pass through, and what can be saved.
@@ -44,7 +44,7 @@ def begin(lm: LanguageModel, source: str | Path, plan: Plan) -> BeaconModel:
     return beacons
 
 
-def fresh(model: PreTrainedModel, end_of_text: int, plan: Plan) -> BeaconModel:
+def fresh(model: PreTrainedModel, end_of_text: int, plan: TrainingPlan) -> BeaconModel:
     """Beacons as they are before any training: copies of the ordinary projections, and the end-of-text embedding."""
     chosen = {"window": plan.window, "stride": plan.window, "ratio": list(plan.ratios), "param": list(plan.param)}
     chosen |= {"ratio_mix": "step-random", "embed_init": "eos", "sink_size": 0, "parallel_window": 1}

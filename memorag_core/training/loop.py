@@ -20,7 +20,7 @@ from transformers import get_cosine_schedule_with_warmup
 from memorag_core.concurrency.cancellation import raise_if_cancelled
 from memorag_core.context.atomic_files import recover, replace_folder
 from memorag_core.errors import InputError
-from memorag_core.training.plan import Plan
+from memorag_core.training.plan import TrainingPlan
 from memorag_core.training.rows import Batches, Row
 from memorag_core.training.windows import UNCOUNTED, BeaconLoss
 
@@ -65,7 +65,7 @@ class Training:
     """
 
     def __init__(
-        self, accelerator: Accelerator, module: BeaconLoss, rows: Sequence[Row], plan: Plan, out: Path
+        self, accelerator: Accelerator, module: BeaconLoss, rows: Sequence[Row], plan: TrainingPlan, out: Path
     ) -> None:
         """Prepare the run, and load what a stopped one left in `out`.
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from memorag_core.concurrency.cancellation import raise_if_cancelled
+from memorag_core.concurrency.progress import SILENT, ProgressScope
 from memorag_core.evaluation.datasets import EvalSet, Question
 from memorag_core.evaluation.metrics import answer_tokens
 from memorag_core.memory import BeaconMemory
@@ -120,9 +121,7 @@ class Measuring:
         shares = []
         for one in sets:
             for name, questions in _by_context(one):
-                kept = memory.memorize(
-                    [Document(name, name, one.contexts[name])], lambda done, total: raise_if_cancelled()
-                )
+                kept = memory.memorize([Document(name, name, one.contexts[name])], SILENT)
                 for question in questions:
                     recalled = " ".join(memory.recall(kept, question.text, CLUES))
                     shares.append(_say_needle(recalled, one.contexts[name], question))
@@ -161,7 +160,7 @@ def plant(hay: str, needles: Sequence[Needle]) -> str:
 
 def _say_of(memory: BeaconMemory, text: str, needles: Sequence[Needle]) -> list[Needle]:
     """Those whose number is said when asked for."""
-    kept = memory.memorize([Document("hay", "hay", text)], lambda done, total: raise_if_cancelled())
+    kept = memory.memorize([Document("hay", "hay", text)], SILENT)
     replies = memory.ask(kept, [NEEDLE_ASKED.format(place=needle.place) for needle in needles], REPLY)
     return [needle for needle, reply in zip(needles, replies, strict=True) if needle.number in reply]
 
@@ -195,21 +194,12 @@ def _say_needle(recalled: str, text: str, question: Question) -> float:
     return len(gold & said) / len(gold) if gold else 1.0
 
 
-def measure(
-    measuring: Measuring, sets: Sequence[EvalSet], on_step: Callable[[int, int], None] = lambda done, total: None
-) -> list[Measured]:
+def measure(measuring: Measuring, sets: Sequence[EvalSet], progress: ProgressScope = SILENT) -> list[Measured]:
     """Every system's numbers; the layout of the beacons is afterwards what it was."""
     sizes, layout = measuring.sizes, measuring.beacons.layout
     asked = sum(bool(question.evidence) for one in sets for question in one.questions)
     needles = ROUNDS * len(sizes.lengths)
-    total = sizes.samples + len(sizes.ratios) * (needles + asked)
-    done = 0
-
-    def advance() -> None:
-        nonlocal done
-        done += 1
-        on_step(min(done, total), total)
-
+    advance = progress.counter(sizes.samples + len(sizes.ratios) * (needles + asked))
     try:
         perplexities = measuring.perplexities(advance)
         found = [Measured(name, perplexities[name], None, {}, None) for name in (NONE, FULL)]

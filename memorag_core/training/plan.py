@@ -11,7 +11,7 @@ WINDOW = 2048
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class TrainingPlan:
     """The choices of a run.
 
     `batch` rows make a step, over all processes, `at_once` of them pass through a process together; a row has at most

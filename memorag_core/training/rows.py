@@ -12,14 +12,14 @@ import numpy.typing as npt
 from memorag_core.errors import InputError
 from memorag_core.text.chunking import Span
 
-Tokens = npt.NDArray[np.uint32]
+TokenIds = npt.NDArray[np.uint32]
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """A sequence of tokens; those from `counted` on are predicted and carry loss."""
 
-    tokens: Tokens
+    tokens: TokenIds
     counted: int
 
 

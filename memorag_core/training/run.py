@@ -16,26 +16,27 @@ from memorag_core.models.weights import Weights
 from memorag_core.training.checkpoint import begin, write
 from memorag_core.training.loop import OnStepDone, Training, accelerator_for, losses
 from memorag_core.training.measure import MeasureSizes, Measuring
-from memorag_core.training.plan import Plan
-from memorag_core.training.texts import Say, record_rows, text_rows, texts_at
+from memorag_core.training.plan import TrainingPlan
+from memorag_core.training.texts import record_rows, text_rows, texts_at
 from memorag_core.training.windows import BeaconLoss
+from memorag_core.types import Say
 
-Task = Literal["pretrain", "finetune"]
+TrainingTask = Literal["pretrain", "finetune"]
 CHECKPOINT = "checkpoint"
 LAST = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class TrainingJob:
     """What to train on (`paths`, for a task), where the run is kept, and whether to write the beacons alone."""
 
-    task: Task
+    task: TrainingTask
     paths: tuple[Path, ...]
     out: Path
     beacons_only: bool = False
 
 
-def train(settings: Settings, job: Job, plan: Plan, say: Say, on_step: OnStepDone) -> Path:
+def train(settings: Settings, job: TrainingJob, plan: TrainingPlan, say: Say, on_step: OnStepDone) -> Path:
     """Train the settings' memory model, from where a stopped run of the same plan ended.
 
     Returns:
@@ -88,7 +89,7 @@ def measuring(settings: Settings, paths: Sequence[Path], sizes: MeasureSizes, sa
     return Measuring(lm, beacons, tokens, sizes)
 
 
-def _notes(job: Job, training: Training, name: str) -> dict[str, object]:
+def _notes(job: TrainingJob, training: Training, name: str) -> dict[str, object]:
     found = [step.loss for step in losses(job.out)]
     return {
         "task": job.task,

@@ -6,25 +6,20 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from memorag_core.errors import InputError
 from memorag_core.ingest import FORMATS, from_path
-from memorag_core.memory.beacon import BETWEEN
 from memorag_core.models.lm.language_model import LanguageModel
-from memorag_core.training.rows import Row, Tokens, cut
+from memorag_core.text.pages import PARAGRAPH_BREAK
+from memorag_core.training.rows import Row, TokenIds, cut
+from memorag_core.types import Say
 
 AT_ONCE = 64
 FIELDS = ("context", "instruction", "answer")
 OTHERS = tuple(FORMATS.keys() - {".jsonl"})
-
-
-class Say(Protocol):
-    """Hears one line about what goes on."""
-
-    def __call__(self, text: str, /) -> None: ...
 
 
 def texts_at(paths: Sequence[Path], limit: int) -> Iterator[str]:
@@ -72,13 +67,13 @@ def record_rows(lm: LanguageModel, paths: Sequence[Path], window: int, most: int
 
 def _record_row(lm: LanguageModel, record: dict[str, Any]) -> Row:
     """Tokenized as `BeaconMemory` does: the context alone, then what follows it."""
-    instruction = BETWEEN + record["instruction"] + lm.chat_tail
+    instruction = PARAGRAPH_BREAK + record["instruction"] + lm.chat_tail
     context, asked, answer = lm.encode([lm.chat_head + record["context"], instruction, record["answer"]])
     ids = [*context, *asked, *answer, lm.tokenizer.eos_token_id]
     return Row(np.array(ids, dtype=np.uint32), len(context) + len(asked))
 
 
-def _tokens(lm: LanguageModel, texts: Iterable[str], cache: Path) -> tuple[Tokens, list[int]]:
+def _tokens(lm: LanguageModel, texts: Iterable[str], cache: Path) -> tuple[TokenIds, list[int]]:
     """All tokens, and how many each text has."""
     texts = list(texts)
     digest = hashlib.sha256(f"{lm.model_id} {lm.revision}".encode())
@@ -93,7 +88,7 @@ def _tokens(lm: LanguageModel, texts: Iterable[str], cache: Path) -> tuple[Token
 
 def _write_tokens(lm: LanguageModel, texts: Sequence[str], place: Path) -> None:
     end = [lm.tokenizer.eos_token_id]
-    parts: list[Tokens] = []
+    parts: list[TokenIds] = []
     for first in range(0, len(texts), AT_ONCE):
         parts += [np.array(ids + end, dtype=np.uint32) for ids in lm.encode(texts[first : first + AT_ONCE])]
     place.parent.mkdir(parents=True, exist_ok=True)

@@ -22,7 +22,7 @@ from memorag_core.models import embedded
 from memorag_core.models.api.endpoints import ENDPOINTS, is_remote
 from memorag_core.models.profiles import GIB, choose_profile
 from memorag_core.models.weights import choose_device, model_is_here
-from memorag_mcp.http.address import Address
+from memorag_mcp.http.address import ListenAddress
 from memorag_mcp.http.tokens import Tokens, tokens_file
 
 PYTHONS = ((3, 11), (3, 14))
@@ -60,7 +60,7 @@ def examine(settings: Settings) -> list[Check]:
         *_profile_and_models(settings, torch is not None),
         *_store(ContextStore(settings.store)),
         *_owners(settings.store),
-        _port(Address(tokens_file(settings.store, None))),
+        _port(ListenAddress(tokens_file(settings.store, None))),
     ]
 
 
@@ -209,7 +209,7 @@ def _owners(store: Path) -> Iterator[Check]:
         yield from _damage(ContextStore(folder))
 
 
-def _port(address: Address) -> Check:
+def _port(address: ListenAddress) -> Check:
     """Whether a server may listen where it does by default; one over stdio does not."""
     what = f"port {address.port}"
     try:

@@ -15,7 +15,7 @@ from memorag_core.config import APP, Settings
 from memorag_core.engine import MemoRAG
 from memorag_core.errors import InputError, StoreError, require
 from memorag_core.evaluation.datasets import EvalSet, Split, choose, read_sets
-from memorag_core.evaluation.run import BUDGETS, Plan
+from memorag_core.evaluation.run import BUDGETS, EvalPlan
 from memorag_mcp.commands import show
 from memorag_mcp.commands.common import INTERRUPTED
 
@@ -55,7 +55,7 @@ def evaluate(
 
     if plot:
         require("matplotlib", "eval")
-    plan = Plan(_names(systems), _numbers(budgets), not retrieval_only)
+    plan = EvalPlan(_names(systems), _numbers(budgets), not retrieval_only)
     sets = [choose(one, split, limit) for one in _sets(folders)]
     engine = open_engine(settings)
     try:
@@ -82,7 +82,7 @@ def _sets(folders: Sequence[Path]) -> list[EvalSet]:
     return sets
 
 
-def _describe_models(engine: MemoRAG, plan: Plan, split: Split) -> dict[str, Any]:
+def _describe_models(engine: MemoRAG, plan: EvalPlan, split: Split) -> dict[str, Any]:
     profile = engine.profile
     return {
         "profile": profile.name,

@@ -34,6 +34,8 @@ ENGINE_OPTIONS = [
     _engine_option("embedder", str, "MODEL", "The embedder: a hub id or a folder."),
     _engine_option("retriever", str, "KIND", "How texts are found: hybrid (dense and BM25), dense, bge-m3, bm25."),
     _engine_option("reranker", str, "MODEL", "A cross-encoder to read the best hits again: a hub id or a folder."),
+    _engine_option("hits", int, "N", "How many passages each query brings before they are fused."),
+    _engine_option("evidence_tokens", int, "N", "How many tokens of evidence the generator is shown."),
     _engine_option("max_characters", int, "N", "The largest context to accept, in characters."),
     _engine_option("warm_mib", int, "N", "Memory for contexts that are kept loaded, in MiB."),
     _engine_option("queue", int, "N", "How many questions may wait for the models; more are told that they are busy."),
@@ -50,6 +52,8 @@ ENGINE_OPTIONS = [
     _engine_option(
         "compression", int, "RATIO", "The least ratio that long memory compresses by; 1: as the text needs."
     ),
+    _engine_option("beacon_ratio", int, "RATIO", "How many tokens a beacon stands for, 2 to 32; 0: no beacons."),
+    _engine_option("heads", str, "LAYER:HEAD,…", "The heads of the memory model whose attention finds clues."),
     _engine_option("prefill", str, "HOW", "How long memory reads: dense, or minference (CUDA)."),
     _engine_option("storage", str, "TYPE", "How memory is kept on disk: half (16 bits) or int8."),
     _engine_option("weights", str, "TYPE", "How language models are loaded: full, or 4bit (CUDA)."),

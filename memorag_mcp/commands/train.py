@@ -6,12 +6,12 @@ import functools
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.config import Settings
 from memorag_core.errors import InputError, require
 from memorag_core.evaluation.datasets import Split
@@ -23,17 +23,17 @@ from memorag_mcp.commands.evaluate import write
 if TYPE_CHECKING:
     from memorag_core.generation import Generator
     from memorag_core.training.loop import Step
-    from memorag_core.training.plan import Plan
-    from memorag_core.training.run import Task
+    from memorag_core.training.plan import TrainingPlan
+    from memorag_core.training.run import TrainingTask
 
 
 TextPaths = Annotated[
     list[Path], typer.Argument(metavar="PATH", help="Folders of text, files, or .jsonl files of text.")
 ]
-Records = Annotated[
+RecordFiles = Annotated[
     list[Path], typer.Argument(metavar="FILE", help="JSON Lines of context, instruction and answer; see `data clues`.")
 ]
-Out = Annotated[
+OutFolder = Annotated[
     Path, typer.Option(metavar="FOLDER", help="Where the run is kept; the same command goes on from there.")
 ]
 Steps = Annotated[int, typer.Option(help="Steps of the optimizer.")]
@@ -58,7 +58,7 @@ Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write
 def pretrain(
     settings: Settings,
     paths: TextPaths,
-    out: Out,
+    out: OutFolder,
     steps: Steps = 1000,
     batch: Batch = 8,
     at_once: AtOnce = 1,
@@ -92,8 +92,8 @@ def pretrain(
 
 def finetune(
     settings: Settings,
-    paths: Records,
-    out: Out,
+    paths: RecordFiles,
+    out: OutFolder,
     steps: Steps = 500,
     batch: Batch = 8,
     at_once: AtOnce = 1,
@@ -151,7 +151,7 @@ def evaluate_memory(
         found = measure.measure(
             measuring(settings, tuple(paths), sizes, show.notice),
             sets,
-            lambda done, total: on_progress(_of("measured", done, total)),
+            ProgressScope(on_progress).stage("measured", 0.0, 1.0),
         )
     show.scores("memory", report.cells(found), [])
     if json_file:
@@ -184,8 +184,7 @@ def data_clues(
     if from_text:
         with show.progress() as on_progress:
             texts = clue_data.drawn(texts_at(places, settings.max_characters), sizes, contexts)
-            done = count(1)
-            advance = lambda: on_progress(_of("contexts", next(done), len(texts)))  # noqa: E731  # said where it is used
+            advance = ProgressScope(on_progress).stage("contexts", 0.0, 1.0).counter(len(texts))
             records = list(clue_data.from_texts(texts, _generator(settings), sizes, advance))
     else:
         sets = [choose(one, split, None) for folder in places for one in read_sets(folder)]
@@ -233,28 +232,28 @@ def _generator(settings: Settings) -> Generator:
     return open_generator(choose_profile(settings), Weights(settings, show.notice))
 
 
-def _of(stage: str, done: int, total: int) -> Progress:
-    return Progress(stage, done, total, done / total)
+def _plan(**chosen: object) -> TrainingPlan:
+    from memorag_core.training.plan import TrainingPlan
 
-
-def _plan(**chosen: object) -> Plan:
-    from memorag_core.training.plan import Plan
-
-    return Plan(**chosen)  # type: ignore[arg-type]  # typer has checked the types
+    return TrainingPlan(**chosen)  # type: ignore[arg-type]  # typer has checked the types
 
 
 def _train(
-    settings: Settings, task: Task, where: tuple[tuple[Path, ...], Path, bool], plan: Plan, plot: Path | None
+    settings: Settings,
+    task: TrainingTask,
+    where: tuple[tuple[Path, ...], Path, bool],
+    plan: TrainingPlan,
+    plot: Path | None,
 ) -> None:
     from memorag_core.training.curves import draw_losses
-    from memorag_core.training.run import Job, train
+    from memorag_core.training.run import TrainingJob, train
 
     if plot:
         require("matplotlib", "eval")
     try:
         with show.progress() as on_progress:
             told = functools.partial(_tell, on_progress, plan)
-            folder = train(settings, Job(task, *where), plan, show.notice, told)
+            folder = train(settings, TrainingJob(task, *where), plan, show.notice, told)
     except KeyboardInterrupt:
         show.notice("stopped; the same command goes on from the last saved step")
         raise typer.Exit(INTERRUPTED) from None
@@ -263,7 +262,7 @@ def _train(
     show.line(f"{folder}: use it with --memory-model {folder}")
 
 
-def _tell(on_progress: OnProgress, plan: Plan, step: Step) -> None:
+def _tell(on_progress: OnProgress, plan: TrainingPlan, step: Step) -> None:
     """The bar at every step; a line, for logs, at about every fiftieth of the run."""
     speed = step.tokens / step.seconds
     what = f"loss {step.loss:.3f}, {speed:,.0f} tokens/s, step"

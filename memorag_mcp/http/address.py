@@ -8,16 +8,19 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from memorag_core.errors import InputError
 from memorag_mcp.http.tokens import Tokens
+
+Transport = Literal["stdio", "sse", "http"]
 
 PORT = 8365
 EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104  # what is refused unless a name is given
 
 
 @dataclass(frozen=True)
-class Address:
+class ListenAddress:
     """Where to listen, which Host and Origin headers to accept besides its own, and the file of tokens."""
 
     tokens: Path

@@ -30,12 +30,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from memorag_core.errors import InputError
 from memorag_core.runtime import Runtime
-from memorag_mcp.http.address import Address
+from memorag_mcp.http.address import ListenAddress
 from memorag_mcp.http.metrics import Metrics
 from memorag_mcp.http.tokens import Tokens
 from memorag_mcp.protocol.sdk_server import ContextServer
 
-Listener = Literal["sse", "http"]
+ListeningTransport = Literal["sse", "http"]
 log = logging.getLogger(__name__)
 MAX_REQUEST_BYTES = 64 << 20
 SECONDS_TO_END = 8
@@ -61,7 +61,9 @@ class Verifier:
 class Owners:
     """The servers of all owners, each made when its owner first comes; an ASGI application."""
 
-    def __init__(self, build: Callable[[str], ContextServer], options: dict[str, Any], listener: Listener) -> None:
+    def __init__(
+        self, build: Callable[[str], ContextServer], options: dict[str, Any], listener: ListeningTransport
+    ) -> None:
         """Take what makes the server of an owner ('' where there is none), and the transport with its options."""
         self.servers: dict[str, ContextServer] = {}
         self._build = build
@@ -101,7 +103,7 @@ class Owners:
 
 
 def application(
-    build: Callable[[str], ContextServer], shared: Runtime, address: Address, listener: Listener
+    build: Callable[[str], ContextServer], shared: Runtime, address: ListenAddress, listener: ListeningTransport
 ) -> Starlette:
     """All that listens, as an ASGI application.
 
@@ -123,7 +125,7 @@ def application(
     return Starlette(routes=[Route("/healthz", _healthy), Mount("/", guarded)], lifespan=owners.open)
 
 
-async def listen(app: Starlette, address: Address) -> None:
+async def listen(app: Starlette, address: ListenAddress) -> None:
     """Serve until told to stop; then requests under way have some seconds to end."""
     import uvicorn
 
@@ -139,7 +141,7 @@ async def listen(app: Starlette, address: Address) -> None:
     await uvicorn.Server(config).serve()
 
 
-def _security(address: Address) -> TransportSecuritySettings:
+def _security(address: ListenAddress) -> TransportSecuritySettings:
     names = dict.fromkeys((*LOOPBACK, f"[{address.host}]" if ":" in address.host else address.host))
     return TransportSecuritySettings(
         allowed_hosts=[*(f"{name}:{address.port}" for name in names), *address.allowed_hosts],

@@ -24,15 +24,15 @@ class Metrics:
     def counting(self, app: ASGIApp) -> ASGIApp:
         """The application, its answers counted by status."""
 
-        async def counted(scope: Scope, receive: Receive, send: Send) -> None:
-            async def sent(message: Message) -> None:
+        async def count(scope: Scope, receive: Receive, send: Send) -> None:
+            async def note(message: Message) -> None:
                 if message["type"] == "http.response.start":
                     self._answered[message["status"]] += 1
                 await send(message)
 
-            await app(scope, receive, sent)
+            await app(scope, receive, note)
 
-        return counted
+        return count
 
     def text(self, jobs: Sequence[Jobs]) -> str:
         """All numbers, given the jobs of every owner."""

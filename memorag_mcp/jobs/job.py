@@ -26,7 +26,7 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-class Record(BaseModel):
+class JobRecord(BaseModel):
     """What is known of a job, as it is kept on disk. `fraction` only ever grows; times are ISO 8601 in UTC.
 
     `resumable`: its call is kept too.
@@ -48,13 +48,13 @@ class Record(BaseModel):
     result: dict[str, Any] | None = None
 
 
-def ended(record: Record, status: Status) -> Record:
+def end_record(record: JobRecord, status: Status) -> JobRecord:
     """What is known of a job that ended as `status` without its own doing."""
     change = {"status": status, "reason": reason_of(record, status), "updated": now(), "seconds_left": None}
     return record.model_copy(update=change)
 
 
-def reason_of(record: Record, status: Status) -> str:
+def reason_of(record: JobRecord, status: Status) -> str:
     """Why a job ended that was cancelled or interrupted, and how to begin it again."""
     if status == "cancelled":
         return "It was cancelled; nothing of it was kept."
@@ -62,25 +62,26 @@ def reason_of(record: Record, status: Status) -> str:
     return f"The server ended before it was done; no context came of it. {again}"
 
 
-class Call(BaseModel):
-    """The tool call that a job does, kept until it is done, so that it can be begun again."""
-
-    tool: str
-    arguments: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class Asker:
-    """The request that waits for a job: an object that stands for its connection, and its id there."""
+    """The request that waits for a job: an object that stands for its connection, and its id there.
+
+    `cancelled`: its client took it back before the job had begun.
+    """
 
     client: object
     request: object
+    cancelled: bool = False
+
+    def matches(self, client: object, request: object) -> bool:
+        """Whether it is that request of that client."""
+        return self.client is client and self.request == request
 
 
 class Job:
     """Work under way. Its thread reports and asks; others read `record`, stop it and answer."""
 
-    def __init__(self, record: Record, save: Callable[[Record], None]) -> None:
+    def __init__(self, record: JobRecord, save: Callable[[JobRecord], None]) -> None:
         self.record = record
         self.flag = threading.Event()
         self.asker: Asker | None = None
@@ -148,7 +149,7 @@ class Job:
         self._wake()
 
     @contextmanager
-    def watched(self, wake: Callable[[], None]) -> Iterator[None]:
+    def watch(self, wake: Callable[[], None]) -> Iterator[None]:
         """Call `wake`, in the thread of the work, whenever the record has changed."""
         self._watchers.append(wake)
         try:

@@ -10,22 +10,25 @@ import contextvars
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
 from memorag_core.concurrency.cancellation import cancellable
 from memorag_core.errors import Cancelled, InputError, MemoRAGError
-from memorag_mcp.jobs.job import AT_WORK, Call, Job, Record, ended, reason_of
+from memorag_mcp.jobs.calls import Call
+from memorag_mcp.jobs.job import AT_WORK, Asker, Job, JobRecord, end_record, reason_of
 from memorag_mcp.jobs.records import ID_BYTES, Records
 
 AT_ONCE = 64
 JOIN_SECONDS = 10.0
 
-Work = Callable[[Job], BaseModel]
-Do = Callable[[Call, Job], BaseModel]
-OnEnd = Callable[[Record], None]
+C = TypeVar("C", bound=Call)
+Handler = Callable[[Job, C], BaseModel]
+OnEnd = Callable[[JobRecord], None]
 log = logging.getLogger(__name__)
 
 
@@ -41,29 +44,44 @@ class Jobs:
         self._guard = threading.Lock()
         self._live: dict[str, Job] = {}
         self._threads: dict[str, threading.Thread] = {}
+        self._handlers: dict[type[Call], Handler[Any]] = {}
+        self._expected: list[Asker] = []
 
-    def start(self, what: str, work: Work, on_end: OnEnd, recorded: bool = True) -> Job:
-        """Begin work in a thread of its own, with the caller's context variables; `on_end` is called there last.
+    def register(self, kind: type[C]) -> Callable[[Handler[C]], Handler[C]]:
+        """Register what the jobs of a kind of call do."""
 
-        What is not recorded is known to who began it only, and forgotten with its server.
+        def enter(handler: Handler[C]) -> Handler[C]:
+            self._handlers[kind] = handler
+            return handler
+
+        return enter
+
+    def begin(self, call: Call, on_end: OnEnd, again: JobRecord | None = None) -> Job:
+        """Do a call in a thread of its own, with the caller's context variables; `on_end` is called there last.
+
+        A recorded call is kept until it is done, so that it can be resumed; `again` is the record of one that is.
+        Files are written and locked here, so an event loop has this done in a thread.
 
         Raises:
             InputError: too many jobs are under way.
         """
-        save = self.records.save if recorded else ignore_record
-        return self._begin(Job(self.records.new(what), save), work, on_end)
-
-    def start_call(self, what: str, call: Call, do: Do, on_end: OnEnd) -> Job:
-        """`start` for work that can be resumed: its call is kept until it is done. Raises what `start` raises."""
-
-        def work(job: Job) -> BaseModel:
+        job = Job(again or self.records.new(call.what), self.records.save if call.recorded else ignore_record)
+        with self._guard:
+            if len(self._live) >= AT_ONCE:
+                raise InputError(f"{AT_ONCE} jobs are under way. Wait until one is done, or cancel one.")
+            self._live[job.record.id] = job
+        job.save()
+        if call.recorded and again is None:
             job.note(resumable=self.records.keep_call(job.record.id, call))
             job.save()
-            return do(call, job)
+        arguments = (self._run, job, call, on_end)
+        thread = threading.Thread(target=contextvars.copy_context().run, args=arguments, daemon=True)
+        with self._guard:
+            self._threads[job.record.id] = thread
+            thread.start()
+        return job
 
-        return self.start(what, work, on_end)
-
-    def resume(self, job_id: str, do: Do, on_end: OnEnd) -> Job:
+    def resume(self, job_id: str, on_end: OnEnd) -> Job:
         """Begin an interrupted job again, from its start, under its id. Of several servers at once, one does.
 
         Raises:
@@ -77,8 +95,8 @@ class Jobs:
                 raise InputError(f"The job is {before.status}; only what was interrupted can be resumed.")
             if not self.records.has_call(job_id):
                 raise InputError("What this job was asked to do is not kept. Call the tool that began it again.")
-            job = Job(self.records.again(before), self.records.save)
-            return self._begin(job, lambda job: do(self.records.call(job_id), job), on_end)
+            call = self.records.call(job_id, {kind.tool: kind for kind in self._handlers})
+            return self.begin(call, on_end, self.records.again(before))
 
     @property
     def at_work(self) -> int:
@@ -89,7 +107,7 @@ class Jobs:
         """A job of this server that is under way."""
         return self._live.get(job_id)
 
-    def record(self, job_id: str) -> Record:
+    def record(self, job_id: str) -> JobRecord:
         """What is known of a job, of this server or of any other of the store.
 
         Raises:
@@ -104,14 +122,14 @@ class Jobs:
             )
         return record
 
-    def unfinished(self) -> list[Record]:
+    def unfinished(self) -> list[JobRecord]:
         """What is at work, failed or was interrupted, of all servers, the latest first."""
         names = self.records.ids()
         records = [job.record if (job := self.find(name)) else self.records.read(name) for name in names]
         told = [record for record in records if record and record.status not in {"completed", "cancelled"}]
         return sorted(told, key=lambda record: record.updated, reverse=True)
 
-    def cancel(self, job_id: str) -> Record:
+    def cancel(self, job_id: str) -> JobRecord:
         """Stop a job; it ends within a window of its work. An interrupted one is given up, one that has ended let be.
 
         Raises:
@@ -125,15 +143,26 @@ class Jobs:
         if record.status in AT_WORK:
             raise InputError(f"The job is another server's on this store (process {record.pid}). Cancel it there.")
         if record.status == "interrupted":
-            record = ended(record, "cancelled")
+            record = end_record(record, "cancelled")
             self.records.save(record)
             self.records.drop_call(job_id)
         return record
 
-    def cancel_asked_by(self, asker: object, request: object) -> None:
-        """Stop the job that a client's request began and still waits for."""
+    @contextmanager
+    def expecting(self, asker: Asker) -> Iterator[None]:
+        """Notice a cancel of a request whose job is about to begin elsewhere. For the event loop."""
+        self._expected.append(asker)
+        try:
+            yield
+        finally:
+            self._expected.remove(asker)
+
+    def cancel_asked_by(self, client: object, request: object) -> None:
+        """Stop the job that a client's request began, or is about to, and still waits for. For the event loop."""
+        for asker in self._expected:
+            asker.cancelled |= asker.matches(client, request)
         for job in list(self._live.values()):
-            if job.asker is not None and job.asker.client is asker and job.asker.request == request:
+            if job.asker is not None and job.asker.matches(client, request):
                 job.stop("cancelled")
 
     def drop(self, job: Job) -> None:
@@ -142,32 +171,22 @@ class Jobs:
 
     def close(self) -> None:
         """Stop all jobs, told as interrupted, and wait a while for them to end."""
-        threads = list(self._threads.values())
+        with self._guard:
+            threads = list(self._threads.values())
         for job in list(self._live.values()):
             job.stop("interrupted")
         until = time.monotonic() + JOIN_SECONDS
         for thread in threads:
             thread.join(max(0.0, until - time.monotonic()))
         for job in list(self._live.values()):  # in the middle of a step that is longer than we wait
-            job.record = ended(job.record, "interrupted")
+            job.record = end_record(job.record, "interrupted")
             job.save()
         self.records.close()
 
-    def _begin(self, job: Job, work: Work, on_end: OnEnd) -> Job:
-        arguments = (self._run, job, work, on_end)
-        thread = threading.Thread(target=contextvars.copy_context().run, args=arguments, daemon=True)
-        with self._guard:
-            if len(self._live) >= AT_ONCE:
-                raise InputError(f"{AT_ONCE} jobs are under way. Wait until one is done, or cancel one.")
-            self._live[job.record.id], self._threads[job.record.id] = job, thread
-        job.save()
-        thread.start()
-        return job
-
-    def _run(self, job: Job, work: Work, on_end: OnEnd) -> None:
+    def _run(self, job: Job, call: Call, on_end: OnEnd) -> None:
         try:
             with cancellable(job.flag):
-                result = work(job)
+                result = self._handlers[type(call)](job, call)
             job.end("completed", result=result.model_dump(mode="json"))
         except Cancelled:
             job.end(job.stopped_as, reason=reason_of(job.record, job.stopped_as))
@@ -192,5 +211,5 @@ class Jobs:
             del self._live[job.record.id], self._threads[job.record.id]
 
 
-def ignore_record(_: Record) -> None:
+def ignore_record(_: JobRecord) -> None:
     """For jobs that are not recorded."""

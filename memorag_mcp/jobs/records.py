@@ -14,15 +14,17 @@ from __future__ import annotations
 
 import os
 import secrets
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock
 
 from memorag_core.errors import InputError, StoreError
-from memorag_mcp.jobs.job import AT_WORK, Call, Record, ended
+from memorag_mcp.jobs.calls import Call, KeptCall
+from memorag_mcp.jobs.job import AT_WORK, JobRecord, end_record
 
 KEPT = 1000
 KEPT_SECONDS = 7 * 24 * 3600
@@ -37,40 +39,38 @@ class Records:
         self.folder = folder
         self.server = secrets.token_hex(8)
         self._lock = FileLock(folder / f"{self.server}.lock", thread_local=False)
+        self._guard = threading.Lock()
 
-    def new(self, what: str) -> Record:
+    def new(self, what: str) -> JobRecord:
         """A record of a job of this server's, not yet saved."""
-        return Record(id=secrets.token_hex(ID_BYTES), server=self.server, pid=os.getpid(), what=what)
+        return JobRecord(id=secrets.token_hex(ID_BYTES), server=self.server, pid=os.getpid(), what=what)
 
-    def again(self, record: Record) -> Record:
+    def again(self, record: JobRecord) -> JobRecord:
         """A record of an interrupted job that this server does again, from its start."""
         facts = record.model_dump(include={"id", "what", "created"})
-        return Record(**facts, server=self.server, pid=os.getpid(), resumable=True)
+        return JobRecord(**facts, server=self.server, pid=os.getpid(), resumable=True)
 
     def ids(self) -> list[str]:
         """The ids of all jobs that are recorded."""
         return [path.stem for path in self.folder.glob("*.json")] if self.folder.is_dir() else []
 
-    def save(self, record: Record) -> None:
+    def save(self, record: JobRecord) -> None:
         """Write a record. Where the store cannot be written the work itself will say so."""
         with suppress(OSError):
             self.folder.mkdir(parents=True, exist_ok=True)
-            if not self._lock.is_locked:
-                self._lock.acquire(timeout=0)
-                with suppress(OSError):  # another server may be pruning too
-                    self._prune()
+            self._tell_alive()
             self._write(self._path(record.id), record.model_dump_json())
 
-    def read(self, job_id: str) -> Record | None:
+    def read(self, job_id: str) -> JobRecord | None:
         """What is known of a job; None where nothing is."""
         if len(job_id) != 2 * ID_BYTES or not job_id.isalnum():
             return None
         try:
-            record = Record.model_validate_json(self._path(job_id).read_bytes())
+            record = JobRecord.model_validate_json(self._path(job_id).read_bytes())
         except (OSError, ValueError):
             return None
         if record.status in AT_WORK and not self._alive(record.server):
-            record = ended(record, "interrupted")
+            record = end_record(record, "interrupted")
             self.save(record)
         return record
 
@@ -82,8 +82,9 @@ class Records:
 
     def keep_call(self, job_id: str, call: Call) -> bool:
         """Keep what a job was asked; whether that could be done. A full disk must not keep the work from being done."""
+        kept = KeptCall(tool=call.tool, arguments=call.model_dump(mode="json"))
         with suppress(OSError):
-            self._write(self._call_path(job_id), call.model_dump_json())
+            self._write(self._call_path(job_id), kept.model_dump_json())
             return True
         return False
 
@@ -91,15 +92,16 @@ class Records:
         """Whether what a job was asked is kept."""
         return self._call_path(job_id).exists()
 
-    def call(self, job_id: str) -> Call:
-        """What a job was asked.
+    def call(self, job_id: str, kinds: Mapping[str, type[Call]]) -> Call:
+        """What a job was asked, as the kind of call that its tool takes.
 
         Raises:
-            InputError: it cannot be read.
+            InputError: it cannot be read, or no tool takes it.
         """
         try:
-            return Call.model_validate_json(self._call_path(job_id).read_bytes())
-        except ValueError as error:
+            kept = KeptCall.model_validate_json(self._call_path(job_id).read_bytes())
+            return kinds[kept.tool].model_validate(kept.arguments)
+        except (ValueError, KeyError) as error:
             raise InputError("What this job was asked to do cannot be read. Call the tool that began it.") from error
 
     def drop_call(self, job_id: str) -> None:
@@ -123,6 +125,15 @@ class Records:
     def close(self) -> None:
         """This server has no jobs any more."""
         self._lock.release(force=True)
+
+    def _tell_alive(self) -> None:
+        """Hold this server's lock from its first record on."""
+        with self._guard:  # jobs begin in threads, and a lock that is being taken is not free to the next one
+            if self._lock.is_locked:
+                return
+            self._lock.acquire(timeout=0)
+            with suppress(OSError):  # another server may be pruning too
+                self._prune()
 
     def _alive(self, server: str) -> bool:
         lock = self.folder / f"{server}.lock"

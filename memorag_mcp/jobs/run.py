@@ -21,7 +21,7 @@ from memorag_core.concurrency.cancellation import cancellable
 from memorag_core.concurrency.device_queue import as_client
 from memorag_core.concurrency.flight import LANES
 from memorag_core.errors import Cancelled, MemoRAGError
-from memorag_mcp.jobs.job import Asker, Job, Record
+from memorag_mcp.jobs.job import Asker, Job, JobRecord
 from memorag_mcp.jobs.manager import Jobs
 
 T = TypeVar("T")
@@ -55,18 +55,25 @@ async def run(work: Callable[[], T], threads: anyio.CapacityLimiter | None = Non
     """
     flag = threading.Event()
     try:
-        with cancellable(flag):
+        with _as_tool_errors(), cancellable(flag):
             return await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=threads or _limiter())
-    except (MemoRAGError, Cancelled) as error:
-        raise ToolError(str(error)) from error
-    except OSError as error:
-        raise ToolError(f"The operating system refused that: {error}. Check paths, permissions and space.") from error
     except anyio.get_cancelled_exc_class():
         flag.set()
         raise
 
 
-async def run_job(jobs: Jobs, ctx: Ctx, begin: Callable[[], Job], wait_seconds: float | None = None) -> Record:
+@contextmanager
+def _as_tool_errors() -> Iterator[None]:
+    """Raise errors of the engine and of the operating system as text that the model can act on."""
+    try:
+        yield
+    except (MemoRAGError, Cancelled) as error:
+        raise ToolError(str(error)) from error
+    except OSError as error:
+        raise ToolError(f"The operating system refused that: {error}. Check paths, permissions and space.") from error
+
+
+async def run_job(jobs: Jobs, ctx: Ctx, begin: Callable[[], Job], wait_seconds: float | None = None) -> JobRecord:
     """Do long work as a job: its end where that comes soon, else its state so far, to be asked about by its id.
 
     A client with Tasks gets a task; one that asked for progress waits as long as it likes; all others get the state
@@ -76,11 +83,12 @@ async def run_job(jobs: Jobs, ctx: Ctx, begin: Callable[[], Job], wait_seconds: 
         ToolError: it failed while the client waited.
     """
     request = ctx.request_context
-    try:
-        job = begin()  # without a pause before `asker`, or a cancel could find no job to stop
-    except MemoRAGError as error:
-        raise ToolError(str(error)) from error
-    job.asker = Asker(request.session.client_params, request.request_id)
+    asker = Asker(request.session.client_params, request.request_id)
+    with jobs.expecting(asker), _as_tool_errors():
+        job = await anyio.to_thread.run_sync(begin, limiter=_limiter())  # once begun, no cancel makes us leave it
+        job.asker = asker
+    if asker.cancelled:
+        job.stop("cancelled")
     try:
         await follow(job, ctx, _patience(ctx, wait_seconds))
     except anyio.get_cancelled_exc_class():
@@ -105,7 +113,7 @@ async def follow(job: Job, ctx: Ctx, seconds: float | None) -> None:
     def wake() -> None:
         loop.call_soon_threadsafe(changed.set)
 
-    with job.watched(wake), anyio.move_on_after(seconds):
+    with job.watch(wake), anyio.move_on_after(seconds):
         while True:
             record = job.record
             if record.fraction > reported:
@@ -117,7 +125,7 @@ async def follow(job: Job, ctx: Ctx, seconds: float | None) -> None:
             changed.clear()
 
 
-def progress_text(record: Record) -> str:
+def progress_text(record: JobRecord) -> str:
     """For people: the stage, how much is done, and how long it may take yet."""
     left = f", about {_duration(record.seconds_left)} left" if record.seconds_left else ""
     return f"{record.stage}: {record.fraction:.0%}{left}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from anyio import to_thread
 from mcp import MCPError
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.extension import Extension, MethodBinding
@@ -22,14 +23,14 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import Field
 
 from memorag_core.errors import InputError
-from memorag_mcp.jobs.job import Record
+from memorag_mcp.jobs.job import JobRecord
 from memorag_mcp.jobs.manager import Jobs
 from memorag_mcp.jobs.run import as_tasks, progress_text
 
 IDENTIFIER = "io.modelcontextprotocol/tasks"
 LIFE_MS = 24 * 3600 * 1000
 POLL_MS = 1000
-Ctx = ServerRequestContext[Any, Any]
+RequestContext = ServerRequestContext[Any, Any]
 
 
 class TaskParams(RequestParams):
@@ -49,7 +50,7 @@ class Tasks(Extension):
 
     identifier = IDENTIFIER
 
-    def __init__(self, jobs: Jobs, result_of: Callable[[Record], CallToolResult]) -> None:
+    def __init__(self, jobs: Jobs, result_of: Callable[[JobRecord], CallToolResult]) -> None:
         self._jobs = jobs
         self._result_of = result_of
 
@@ -62,7 +63,9 @@ class Tasks(Extension):
             MethodBinding("tasks/cancel", TaskParams, self._cancel, versions),
         ]
 
-    async def intercept_tool_call(self, params: CallToolRequestParams, ctx: Ctx, call_next: CallNext) -> HandlerResult:
+    async def intercept_tool_call(
+        self, params: CallToolRequestParams, ctx: RequestContext, call_next: CallNext
+    ) -> HandlerResult:
         """The call's own result, or the task that its job has become."""
         capabilities = ctx.session.client_capabilities
         declared = capabilities.extensions if capabilities else None
@@ -72,8 +75,8 @@ class Tasks(Extension):
             result = await call_next(ctx)
         return {"resultType": "task", **_facts(jobs[0].record)} if jobs else result
 
-    async def _get(self, ctx: Ctx, params: TaskParams) -> HandlerResult:
-        record = self._record(ctx, params)
+    async def _get(self, ctx: RequestContext, params: TaskParams) -> HandlerResult:
+        record = await self._record(ctx, params)
         answer: dict[str, Any] = {"resultType": "complete", **_facts(record)}
         if record.status == "input_required" and (job := self._jobs.find(record.id)):
             answer["inputRequests"] = dict(job.questions)
@@ -84,36 +87,37 @@ class Tasks(Extension):
             answer["error"] = {"code": INTERNAL_ERROR, "message": record.reason or "It failed."}
         return answer
 
-    async def _update(self, ctx: Ctx, params: UpdateParams) -> HandlerResult:
-        self._record(ctx, params)
+    async def _update(self, ctx: RequestContext, params: UpdateParams) -> HandlerResult:
+        await self._record(ctx, params)
         if job := self._jobs.find(params.task_id):
             job.answer(params.input_responses)
         return {"resultType": "complete"}
 
-    async def _cancel(self, ctx: Ctx, params: TaskParams) -> HandlerResult:
-        self._record(ctx, params)
+    async def _cancel(self, ctx: RequestContext, params: TaskParams) -> HandlerResult:
+        await self._record(ctx, params)
         try:
-            self._jobs.cancel(params.task_id)
+            await to_thread.run_sync(self._jobs.cancel, params.task_id)
         except InputError as error:
             raise MCPError(INVALID_PARAMS, str(error)) from error
         return {"resultType": "complete"}
 
-    def _record(self, ctx: Ctx, params: TaskParams) -> Record:
+    async def _record(self, ctx: RequestContext, params: TaskParams) -> JobRecord:
+        """What is known of a task, read in a thread: files are locked for it."""
         require_client_extension(ctx, IDENTIFIER)
         named = ctx.request.headers.get("mcp-name") if ctx.request else None
         if named is not None and named.strip() != params.task_id:
             raise MCPError(HEADER_MISMATCH, "The header Mcp-Name names another task than params.taskId.")
         try:
-            return self._jobs.record(params.task_id)
+            return await to_thread.run_sync(self._jobs.record, params.task_id)
         except InputError as error:
             raise MCPError(INVALID_PARAMS, str(error)) from error
 
     @staticmethod
-    def _failure(record: Record) -> CallToolResult:
+    def _failure(record: JobRecord) -> CallToolResult:
         return CallToolResult(content=[TextContent(type="text", text=record.reason or "It failed.")], is_error=True)
 
 
-def _facts(record: Record) -> dict[str, Any]:
+def _facts(record: JobRecord) -> dict[str, Any]:
     """A `Task`. What a tool refused is a completed task whose result is an error; failed is for broken work."""
     lost = record.broken or record.status == "interrupted"
     completed = record.status in {"completed", "failed"} and not lost

@@ -24,11 +24,12 @@ from mcp.types import (
     TextContent,
     Tool,
 )
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from memorag_core.config import WORK
 from memorag_core.engine import MemoRAG
-from memorag_mcp.jobs.job import Call, Job, Record
+from memorag_mcp.jobs.calls import Call
+from memorag_mcp.jobs.job import JobRecord
 from memorag_mcp.jobs.manager import Jobs, OnEnd
 from memorag_mcp.jobs.run import Ctx, cancels_jobs, question_threads, run, run_job, takes_turns_for
 from memorag_mcp.jobs.tasks_extension import Tasks
@@ -39,7 +40,6 @@ from memorag_mcp.schemas.resources import list_resources_of, uris_of
 from memorag_mcp.schemas.text import links, outline, shorten
 
 T = TypeVar("T")
-LongWork = Callable[..., BaseModel]
 RESOURCES_A_PAGE = 100
 UNCHANGING = CacheHint(ttl_ms=3_600_000, scope="public")
 CHANGING = CacheHint(ttl_ms=0, scope="private")
@@ -54,7 +54,6 @@ class ContextServer(MCPServer[Any]):
         self.engine = engine
         self.jobs = Jobs(engine.store.root / WORK / "jobs")
         self.changes = Changes()
-        self._long_works: dict[str, LongWork] = {}
         self._question_threads = question_threads(engine.shared.device_queue.most)
         super().__init__(
             extensions=[Tasks(self.jobs, result_of)],
@@ -72,31 +71,22 @@ class ContextServer(MCPServer[Any]):
         # the SDK's own handler knows no pages; its documentation names this object for what MCPServer lacks
         self._lowlevel_server.add_request_handler("resources/list", PaginatedRequestParams, self._resources_page)
 
-    def does(self, tool: str) -> Callable[[LongWork], LongWork]:
-        """Register what a tool's jobs do, by the tool's name, under which an interrupted one is found again."""
-
-        def register(work: LongWork) -> LongWork:
-            self._long_works[tool] = work
-            return work
-
-        return register
-
     async def ask(self, work: Callable[[], T]) -> T:
         """Do work that takes its turn at the models, in a thread. Raises what `run` raises."""
         return await run(work, self._question_threads)
 
-    async def long_work(self, ctx: Ctx, what: str, call: Call, wait_seconds: float | None = None) -> JobResult:
+    async def long_work(self, ctx: Ctx, call: Call, wait_seconds: float | None = None) -> JobResult:
         """Do work that makes or changes a context: every such tool is this one call.
 
         Raises:
             ToolError: it failed before a handle was returned.
         """
-        begin = partial(self.jobs.start_call, what, call, self._do, self._notify_on_end())
+        begin = partial(self.jobs.begin, call, self._notify_on_end())
         return JobResult.of(await run_job(self.jobs, ctx, begin, wait_seconds))
 
     async def resume(self, ctx: Ctx, job_id: str, wait_seconds: float | None = None) -> JobResult:
         """Do interrupted work again. Raises what `long_work` raises."""
-        begin = partial(self.jobs.resume, job_id, self._do, self._notify_on_end())
+        begin = partial(self.jobs.resume, job_id, self._notify_on_end())
         return JobResult.of(await run_job(self.jobs, ctx, begin, wait_seconds))
 
     async def call_tool(
@@ -109,7 +99,7 @@ class ContextServer(MCPServer[Any]):
             raise _plain(error) from error
         if isinstance(result, InputRequiredResult) or result.structured_content is None or result.is_error:
             return result
-        return shown(result.structured_content)
+        return show(result.structured_content)
 
     async def list_tools(self) -> list[Tool]:
         """Every tool, told without the margins of docstrings and without titles that only repeat names."""
@@ -117,8 +107,8 @@ class ContextServer(MCPServer[Any]):
             tool.model_copy(
                 update={
                     "description": " ".join((tool.description or "").split()),
-                    "input_schema": untitled(tool.input_schema),
-                    "output_schema": untitled(tool.output_schema),
+                    "input_schema": strip_titles(tool.input_schema),
+                    "output_schema": strip_titles(tool.output_schema),
                 }
             )
             for tool in await super().list_tools()
@@ -147,41 +137,38 @@ class ContextServer(MCPServer[Any]):
         more = first + RESOURCES_A_PAGE < len(resources)
         return ListResourcesResult(resources=page, next_cursor=_cursor(page[-1].uri) if more else None)
 
-    def _do(self, call: Call, job: Job) -> BaseModel:
-        return self._long_works[call.tool](job, **call.arguments)
-
     def _notify_on_end(self) -> OnEnd:
         tell = self.changes.teller()
 
-        def ended(record: Record) -> None:
+        def notify(record: JobRecord) -> None:
             if context := context_of(record):
                 tell(uris_of(context))
 
-        return ended
+        return notify
 
 
-def shown(structured: dict[str, Any]) -> CallToolResult:
+def show(structured: dict[str, Any]) -> CallToolResult:
     """A result for programs, complete on its own, and for people: an outline, with links to resources."""
     text = TextContent(type="text", text=shorten(outline(structured)))
     return CallToolResult(content=[text, *links(structured)], structured_content=structured)
 
 
-def result_of(record: Record) -> CallToolResult:
+def result_of(record: JobRecord) -> CallToolResult:
     """What the tool that began a job returns, now that it is done."""
     result = JobResult.of(record)
-    return shown(result.model_dump(mode="json") if result.context else record.result or {})
+    return show(result.model_dump(mode="json") if result.context else record.result or {})
 
 
-def untitled(schema: Any) -> Any:
+def strip_titles(schema: Any) -> Any:
     """A JSON schema without the titles that Pydantic makes of names, which tell a host's model nothing.
 
     A property that is called `title` is a schema, not a text, and stays.
     """
     if isinstance(schema, list):
-        return [untitled(item) for item in schema]
+        return [strip_titles(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    return {key: untitled(item) for key, item in schema.items() if key != "title" or not isinstance(item, str)}
+    return {key: strip_titles(item) for key, item in schema.items() if key != "title" or not isinstance(item, str)}
 
 
 def _plain(error: ToolError) -> ToolError:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import ClassVar
 
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError
 
 from memorag_core.concurrency.lru import LRUCache
-from memorag_mcp.jobs.job import Job, Record
+from memorag_mcp.jobs.calls import Call
+from memorag_mcp.jobs.job import Job, JobRecord
 from memorag_mcp.jobs.run import Ctx, follow, progress_text, run
 from memorag_mcp.protocol.sdk_server import ContextServer
 from memorag_mcp.schemas.answers import AnswerResult
@@ -17,6 +19,18 @@ from memorag_mcp.schemas.resources import JSON
 
 KEPT = 64
 SECONDS_TO_WAIT = 20.0
+
+
+class SummarizeContext(Call):
+    """A summary to write; it is not kept where its server ends, as whoever reads the resource again begins it anew."""
+
+    tool: ClassVar[str] = "summarize"
+    recorded: ClassVar[bool] = False
+    context_id: str
+
+    @property
+    def what(self) -> str:
+        return f"summarize {self.context_id}"
 
 
 class Summaries:
@@ -41,22 +55,21 @@ class Summaries:
             raise ResourceError(record.reason or record.status)
         return json.dumps({"status": "working", "next": "Read this again in a while.", "at": progress_text(record)})
 
-    def _begun(self, context_id: str, on_end: Callable[[Record], None]) -> Job:
-        engine = self._server.engine
-        key = (context_id, engine.info(context_id).created)
+    def _begun(self, context_id: str, on_end: Callable[[JobRecord], None]) -> Job:
+        key = (context_id, self._server.engine.info(context_id).created)
         job = self._jobs.get(key)
         if job and (not job.done or job.record.status == "completed"):
             return job
-
-        def work(_: Job) -> AnswerResult:
-            return AnswerResult.of([context_id], engine.summarize(context_id))
-
-        return self._jobs.put(key, self._server.jobs.start(f"summarize {context_id}", work, on_end, recorded=False))
+        return self._jobs.put(key, self._server.jobs.begin(SummarizeContext(context_id=context_id), on_end))
 
 
 def add_summaries(server: ContextServer) -> None:
     """The resource `…/summary` of each context."""
     summaries = Summaries(server)
+
+    @server.jobs.register(SummarizeContext)
+    def summarize(_: Job, call: SummarizeContext) -> AnswerResult:
+        return AnswerResult.of([call.context_id], server.engine.summarize(call.context_id))
 
     @server.resource(
         f"{SCHEME}/{{context_id}}/summary",

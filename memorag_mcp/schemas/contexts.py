@@ -8,7 +8,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, Field
 
 from memorag_core.types import ContextInfo
-from memorag_mcp.jobs.job import AT_WORK, Record, Status
+from memorag_mcp.jobs.job import AT_WORK, JobRecord, Status
 
 SCHEME = "memorag://contexts"
 LISTED_DOCUMENTS = 20
@@ -98,7 +98,7 @@ class JobResult(BaseModel):
     reason: str | None = Field(description="Why it failed, was cancelled or was interrupted")
 
     @classmethod
-    def of(cls, record: Record) -> JobResult:
+    def of(cls, record: JobRecord) -> JobResult:
         """From what is known of a job."""
         context = context_of(record)
         return cls(
@@ -115,13 +115,13 @@ class JobResult(BaseModel):
         )
 
 
-def context_of(record: Record) -> ContextResult | None:
+def context_of(record: JobRecord) -> ContextResult | None:
     """The context that a job made or changed; other work has other results."""
     is_one = record.result is not None and "documents" in record.result
     return ContextResult.model_validate(record.result) if is_one else None
 
 
-def _next(record: Record, context: ContextResult | None) -> str:
+def _next(record: JobRecord, context: ContextResult | None) -> str:
     if context:
         return f"Ask it: answer, retrieve_evidence, recall_clues or summarize with context_id '{context.context_id}'."
     if record.status in AT_WORK:
@@ -136,7 +136,7 @@ def _next(record: Record, context: ContextResult | None) -> str:
     return "Nothing was kept. See the reason, then call the tool again."
 
 
-def _resumable(record: Record) -> bool:
+def _resumable(record: JobRecord) -> bool:
     return record.status == "interrupted" and record.resumable
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
 from memorag_core.engine import MemoRAG
-from memorag_mcp.inputs import ReadLimits, documents_of, from_here
-from memorag_mcp.jobs.job import Call, Job
+from memorag_mcp.inputs import ReadLimits, from_here
+from memorag_mcp.jobs.job import Job
 from memorag_mcp.jobs.run import Ctx
 from memorag_mcp.jobs.run import run as run_work
 from memorag_mcp.protocol.sdk_server import ContextServer
 from memorag_mcp.schemas.contexts import ContextResult, ContextsResult, ForgottenResult, JobResult, context_uri, page_of
-from memorag_mcp.tools.fields import READS, REMOVES, WRITES, ContextId, Wait
+from memorag_mcp.tools.calls import AddDocuments, MemorizeContext, RemoveDocument
+from memorag_mcp.tools.fields import READS, REMOVES, WRITES, ContextField, Wait
 
 LISTED_JOBS = 10
 PATH = (
@@ -40,13 +41,12 @@ def add_memory_tools(server: ContextServer, engine: MemoRAG, may: ReadLimits) ->
         here, or will be asked about again. Takes minutes for a long text on a CPU: if it is not done soon, this
         returns status "working" and a job_id for memorize_status while the work goes on. The same content again is
         returned at once. Give a path rather than the text of a file. The other tools take the context_id."""
-        given = {"text": text, "path": from_here(path, may), "title": title, "include": include, "name": name}
-        call = Call(tool="memorize_context", arguments=given)
-        return await server.long_work(ctx, f"memorize {name or title or path or 'a text'}", call, wait_seconds)
+        call = MemorizeContext(text=text, path=from_here(path, may), title=title, include=include, name=name)
+        return await server.long_work(ctx, call, wait_seconds)
 
-    @server.does("memorize_context")
-    def memorize(job: Job, name: str | None, **given: Any) -> ContextResult:
-        return ContextResult.of(engine.memorize(documents_of(**given, may=may), name, job.report))
+    @server.jobs.register(MemorizeContext)
+    def memorize(job: Job, call: MemorizeContext) -> ContextResult:
+        return ContextResult.of(engine.memorize(call.documents(may), call.name, job.report))
 
     @server.tool(title="List contexts", annotations=READS)
     async def list_contexts(
@@ -54,17 +54,17 @@ def add_memory_tools(server: ContextServer, engine: MemoRAG, may: ReadLimits) ->
     ) -> ContextsResult:
         """List memorized contexts, to see whether something has been memorized already: ids, titles, documents, sizes,
         models and dates; also what is being memorized now, and what failed or was interrupted, with what to do."""
-        contexts, jobs = await run_work(engine.contexts), await run_work(server.jobs.unfinished)
-        page = page_of(contexts, after)
+        survey, jobs = await run_work(engine.survey), await run_work(server.jobs.unfinished)
+        page = page_of(survey.contexts, after)
         return ContextsResult(
             contexts=page,
-            next=page[-1].context_id if page and page[-1].context_id != contexts[-1].id else None,
+            next=page[-1].context_id if page and page[-1].context_id != survey.contexts[-1].id else None,
             jobs=[JobResult.of(record) for record in jobs[:LISTED_JOBS]],
-            damaged=await run_work(engine.damaged),
+            damaged=survey.damaged,
         )
 
     @server.tool(title="Forget a context", annotations=REMOVES)
-    async def forget_context(context_id: ContextId) -> ForgottenResult:
+    async def forget_context(context_id: ContextField) -> ForgottenResult:
         """Delete a memorized context from disk. It cannot be undone; the original files are not touched."""
         await run_work(lambda: engine.forget(context_id))
         await server.changes.tell([context_uri(context_id)])
@@ -75,7 +75,7 @@ def add_document_tools(server: ContextServer, engine: MemoRAG, may: ReadLimits) 
     @server.tool(title="Add documents to a context", annotations=WRITES)
     async def add_documents(
         ctx: Ctx,
-        context_id: ContextId,
+        context_id: ContextField,
         text: Annotated[str | None, Field(description="The text itself; give either this or a path")] = None,
         path: Annotated[str | None, Field(description=PATH)] = None,
         title: Annotated[str | None, Field(description="A title, where text is given")] = None,
@@ -84,26 +84,26 @@ def add_document_tools(server: ContextServer, engine: MemoRAG, may: ReadLimits) 
     ) -> JobResult:
         """Add a text, file or folder to a memorized context, which keeps its context_id. What it holds is not read
         again, and a text that it holds already is not added again."""
-        given = {"text": text, "path": from_here(path, may), "title": title, "include": include}
-        call = Call(tool="add_documents", arguments={"context_id": context_id, **given})
-        return await server.long_work(ctx, f"add to {context_id}", call, wait_seconds)
+        path = from_here(path, may)
+        call = AddDocuments(context_id=context_id, text=text, path=path, title=title, include=include)
+        return await server.long_work(ctx, call, wait_seconds)
 
-    @server.does("add_documents")
-    def add(job: Job, context_id: str, **given: Any) -> ContextResult:
-        return ContextResult.of(engine.add(context_id, documents_of(**given, may=may), job.report))
+    @server.jobs.register(AddDocuments)
+    def add(job: Job, call: AddDocuments) -> ContextResult:
+        return ContextResult.of(engine.add(call.context_id, call.documents(may), job.report))
 
     @server.tool(title="Remove a document from a context", annotations=REMOVES)
     async def remove_document(
         ctx: Ctx,
-        context_id: ContextId,
+        context_id: ContextField,
         document_id: Annotated[str, Field(description="The id of one of its documents, from list_contexts")],
         wait_seconds: Wait = None,
     ) -> JobResult:
         """Remove one document from a memorized context, which keeps its context_id. What stands behind the document
         is read again; the original file is not touched. To remove all, use forget_context."""
-        call = Call(tool="remove_document", arguments={"context_id": context_id, "document_id": document_id})
-        return await server.long_work(ctx, f"remove {document_id} from {context_id}", call, wait_seconds)
+        call = RemoveDocument(context_id=context_id, document_id=document_id)
+        return await server.long_work(ctx, call, wait_seconds)
 
-    @server.does("remove_document")
-    def remove(job: Job, context_id: str, document_id: str) -> ContextResult:
-        return ContextResult.of(engine.remove(context_id, document_id, job.report))
+    @server.jobs.register(RemoveDocument)
+    def remove(job: Job, call: RemoveDocument) -> ContextResult:
+        return ContextResult.of(engine.remove(call.context_id, call.document_id, job.report))

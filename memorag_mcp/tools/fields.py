@@ -9,12 +9,14 @@ from pydantic import Field
 
 from memorag_core.query.query import MAX_CONTEXTS, MAX_QUESTION
 
-ContextId = Annotated[str, Field(description="The id of a memorized context, from memorize_context or list_contexts")]
+ContextField = Annotated[
+    str, Field(description="The id of a memorized context, from memorize_context or list_contexts")
+]
 MoreContexts = Annotated[
     list[str] | None,
     Field(max_length=MAX_CONTEXTS - 1, description="Ids of further contexts to ask at the same time"),
 ]
-Question = Annotated[
+QuestionField = Annotated[
     str, Field(max_length=MAX_QUESTION, description="A question in plain words, in the language of the context")
 ]
 READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)

@@ -12,7 +12,7 @@ from memorag_core.engine import MemoRAG
 from memorag_core.query.query import MAX_QUESTION
 from memorag_mcp.protocol.sdk_server import ContextServer
 from memorag_mcp.schemas.answers import AnswerResult, ClueResult, CluesResult, EvidenceResult, PassageResult
-from memorag_mcp.tools.fields import READS, ContextId, MoreContexts, Question
+from memorag_mcp.tools.fields import READS, ContextField, MoreContexts, QuestionField
 
 MAX_RESULT_TOKENS = 16_000
 MOST_PASSAGES = "The most passages to return; left out, as many as fit into `tokens`"
@@ -27,7 +27,7 @@ def each(context_id: str, more_contexts: Sequence[str] | None) -> list[str]:
 def add_question_tools(server: ContextServer, engine: MemoRAG) -> None:
     @server.tool(title="Recall clues", annotations=READS)
     async def recall_clues(
-        context_id: ContextId, question: Question, more_contexts: MoreContexts = None
+        context_id: ContextField, question: QuestionField, more_contexts: MoreContexts = None
     ) -> CluesResult:
         """Recall from memory what may bear on a question: spans of the text and follow-up questions. Clues are leads
         to search with, not evidence; each says whether the text bears it out."""
@@ -37,8 +37,8 @@ def add_question_tools(server: ContextServer, engine: MemoRAG) -> None:
 
     @server.tool(title="Retrieve evidence", annotations=READS)
     async def retrieve_evidence(
-        context_id: ContextId,
-        question: Question,
+        context_id: ContextField,
+        question: QuestionField,
         more_contexts: MoreContexts = None,
         k: Annotated[int | None, Field(ge=1, le=MAX_HITS, description=MOST_PASSAGES)] = None,
         tokens: Annotated[int | None, Field(ge=16, le=MAX_RESULT_TOKENS, description=MOST_TOKENS)] = None,
@@ -64,8 +64,8 @@ def add_question_tools(server: ContextServer, engine: MemoRAG) -> None:
 
     @server.tool(title="Answer a question", annotations=READS)
     async def answer(
-        context_id: ContextId,
-        question: Question,
+        context_id: ContextField,
+        question: QuestionField,
         more_contexts: MoreContexts = None,
         task: Annotated[
             Literal["memorag", "qa"],
@@ -84,7 +84,7 @@ def add_question_tools(server: ContextServer, engine: MemoRAG) -> None:
 
     @server.tool(title="Summarize a context", annotations=READS)
     async def summarize(
-        context_id: ContextId,
+        context_id: ContextField,
         focus: Annotated[str | None, Field(max_length=MAX_QUESTION, description="A topic to keep to")] = None,
         words: Annotated[int, Field(ge=20, le=2000, description="About how long")] = 80,
     ) -> AnswerResult:

@@ -13,10 +13,11 @@ from conftest import STORY
 from waits import SECONDS
 
 from memorag_core import Document, MemoRAG, Progress, Settings, from_text
+from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.errors import Cancelled, InputError, UnknownContext
 from memorag_core.generation import LocalGenerator
 from memorag_core.retrieval.dense import DenseRetriever
-from memorag_core.types import OnStep, OnText
+from memorag_core.types import OnText
 
 ROOT = Path(__file__).resolve().parents[2]
 OTHER = "The lighthouse log says that the wind went round to the west at noon on Tuesday. Then it rained.\n"
@@ -44,9 +45,9 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     texts: list[str] = []
     encode = DenseRetriever._rows
 
-    def counted(self: DenseRetriever, given: list[str], on_step: OnStep) -> Any:
+    def counted(self: DenseRetriever, given: list[str], progress: ProgressScope) -> Any:
         texts.extend(given)
-        return encode(self, given, on_step)
+        return encode(self, given, progress)
 
     monkeypatch.setattr(DenseRetriever, "_rows", counted)
     return texts

@@ -18,6 +18,7 @@ from mcp_processes import TOOLS, ok
 from waits import SECONDS
 
 from memorag_core import MemoRAG, from_text
+from memorag_core.context.manifest import Manifest
 from memorag_mcp.server import build_server
 
 pytestmark = pytest.mark.anyio
@@ -356,3 +357,20 @@ async def test_a_damaged_context_is_listed_apart_with_what_to_do(engine: MemoRAG
         listed = await ok(client, "list_contexts")
     assert listed["contexts"] == []
     assert "memorag forget mill" in listed["damaged"]["mill"]
+
+
+async def test_a_listing_reads_each_context_once(
+    engine: MemoRAG, allowed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.memorize([from_text(STORY, "mill")])
+    engine.memorize([from_text(STORY, "mill")], "second")
+    read, folders = Manifest.read, []
+
+    def counted(folder: Path) -> Manifest:
+        folders.append(folder.name)
+        return read(folder)
+
+    monkeypatch.setattr(Manifest, "read", counted)
+    async with connected(engine, allowed) as client:
+        listed = await ok(client, "list_contexts")
+    assert [context["context_id"] for context in listed["contexts"]] == folders == ["mill", "second"]

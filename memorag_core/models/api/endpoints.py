@@ -47,7 +47,7 @@ ENDPOINTS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class ResolvedEndpoint:
     """Where one model is asked. The key is in none of its fields, so that nothing can print it."""
 
     endpoint: Endpoint
@@ -69,7 +69,7 @@ def is_remote(name: str) -> bool:
     return name.partition(":")[0] in ENDPOINTS and ":" in name
 
 
-def find(name: str) -> Address:
+def find(name: str) -> ResolvedEndpoint:
     """Where the model of that name is asked.
 
     Raises:
@@ -92,4 +92,4 @@ def find(name: str) -> Address:
             f"{endpoint.address} has to be like https://HOST/PATH, without a user, a password or a query; a key goes "
             f"into {endpoint.key}."
         )
-    return Address(endpoint, model, url)
+    return ResolvedEndpoint(endpoint, model, url)

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch.nn.functional import normalize
 
 from memorag_core.models.lm.rope import rotate
 
@@ -58,23 +57,3 @@ def expected_attention(segment: Segment) -> torch.Tensor:
     attention: torch.Tensor = exponent.softmax(-1).view(kv_heads, -1, entries).mean(1)
     fetched: torch.Tensor = segment.values.float().norm(dim=-1)
     return attention * fetched
-
-
-def key_diff(segment: Segment) -> torch.Tensor:
-    """Keys that point away from the common direction. Park et al., KeyDiff, arXiv 2504.15364."""
-    directions = normalize(segment.keys.float(), dim=-1)
-    common = normalize(directions.mean(1, keepdim=True), dim=-1)
-    return -(directions @ common.transpose(1, 2))[..., 0]
-
-
-def key_norm(segment: Segment) -> torch.Tensor:
-    """Short keys, which tend to draw attention. Devoto et al., A simple L2 norm strategy, arXiv 2406.11430."""
-    lengths: torch.Tensor = segment.keys.float().norm(dim=-1)
-    return -lengths
-
-
-SCORERS: dict[str, Scorer] = {
-    "expected_attention": expected_attention,
-    "key_diff": key_diff,
-    "key_norm": key_norm,
-}

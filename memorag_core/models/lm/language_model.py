@@ -22,6 +22,7 @@ from memorag_core.models.lm.fp16_linear import pack
 from memorag_core.models.lm.prefill import PrefillPlan, read
 from memorag_core.models.lm.scheduler import DecodeScheduler
 from memorag_core.models.streaming import StreamedText
+from memorag_core.text.pages import PARAGRAPH_BREAK
 from memorag_core.types import OnStep, OnText
 
 MARK = "\u241e"
@@ -79,7 +80,7 @@ class LanguageModel:
         on_forward: Callable[[], None] = lambda: None,
     ) -> list[str]:
         """Reply to every instruction, in a batch of their own; each alone, or over `memory` without changing it."""
-        lead = "\n\n" if memory else self.chat_head
+        lead = PARAGRAPH_BREAK if memory else self.chat_head
         prompts = self.encode([lead + instruction + self.chat_tail for instruction in instructions])
         replies = decode(self.model, prompts, max_new_tokens, self.stop, memory, repetition_penalty, on_forward)
         return self.texts(replies)
@@ -88,7 +89,7 @@ class LanguageModel:
         self, instructions: Sequence[str], max_new_tokens: int, memory: KeyValues, repetition_penalty: float = 1.0
     ) -> list[str]:
         """Reply to every instruction over `memory` as `generate` does, together with what other threads ask for."""
-        prompts = self.encode(["\n\n" + instruction + self.chat_tail for instruction in instructions])
+        prompts = self.encode([PARAGRAPH_BREAK + instruction + self.chat_tail for instruction in instructions])
         rows = [Row(prompt, max_new_tokens, repetition_penalty) for prompt in prompts]
         return self.texts(self.scheduler.decode(rows, memory, lambda _: None))
 

@@ -19,7 +19,7 @@ from memorag_core.evaluation.case import Bench, Case
 from memorag_core.evaluation.checks import check_answer
 from memorag_core.evaluation.datasets import EvalSet, Question
 from memorag_core.evaluation.records import RECORDS, Ledger, Record
-from memorag_core.evaluation.run import Plan, evaluate
+from memorag_core.evaluation.run import EvalPlan, evaluate
 from memorag_core.evaluation.systems import SYSTEMS, Evidence
 from memorag_core.text.prompts import ENGLISH, render_answer
 from memorag_core.types import Citation, Clue, Place, Progress
@@ -31,7 +31,7 @@ SPAN = (TEXT.index("Its gates"), TEXT.index("\n"))
 GATES = Question("gates", "mill", "When were the gates of the mill hung?", ("May 1963",), (SPAN,))
 WHO = Question("who", "mill", "Who came from Ardmouth on Monday?", ("the inspector",))
 SETS = [EvalSet("story", {"mill": TEXT}, (GATES, WHO))]
-BASELINES = Plan(("bm25", "dense", "hybrid"), (16, 64), answers=False)
+BASELINES = EvalPlan(("bm25", "dense", "hybrid"), (16, 64), answers=False)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def loaded_engine(tiny_models: Path, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.fixture(scope="module")
 def records(loaded_engine: MemoRAG, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Record]:
     """Every system on every question."""
-    done = evaluate(loaded_engine, SETS, Plan(budgets=(16, 64)), tmp_path_factory.mktemp("out"))
+    done = evaluate(loaded_engine, SETS, EvalPlan(budgets=(16, 64)), tmp_path_factory.mktemp("out"))
     return {(record.system, record.question): record for record in done}
 
 
@@ -136,7 +136,9 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(loaded_engine: MemoRAG, tmp
         ([replace(SETS[0], questions=(replace(GATES, evidence=()), replace(WHO, text="Who?")))], BASELINES),
     ],
 )
-def test_what_changed_is_measured_anew(loaded_engine: MemoRAG, tmp_path: Path, sets: list[EvalSet], plan: Plan) -> None:
+def test_what_changed_is_measured_anew(
+    loaded_engine: MemoRAG, tmp_path: Path, sets: list[EvalSet], plan: EvalPlan
+) -> None:
     before = evaluate(loaded_engine, SETS, BASELINES, tmp_path)
     after = evaluate(loaded_engine, sets, plan, tmp_path)
     assert not {record.key for record in before} & {record.key for record in after}
@@ -168,13 +170,13 @@ def test_canned_clues_echoes_and_wrong_citations_are_counted(loaded_engine: Memo
 @pytest.mark.parametrize(
     ("plan", "message"),
     [
-        (lambda: Plan(("abacus",)), "no system 'abacus'. Choose from: bm25, dense"),
-        (lambda: Plan(budgets=()), "cannot be used"),
-        (lambda: Plan(budgets=(5,)), "numbers from 16"),
-        (lambda: Plan(("full",), answers=False), "'full' finds no evidence"),
+        (lambda: EvalPlan(("abacus",)), "no system 'abacus'. Choose from: bm25, dense"),
+        (lambda: EvalPlan(budgets=()), "cannot be used"),
+        (lambda: EvalPlan(budgets=(5,)), "numbers from 16"),
+        (lambda: EvalPlan(("full",), answers=False), "'full' finds no evidence"),
     ],
 )
-def test_a_plan_that_makes_no_sense_is_refused(plan: Callable[[], Plan], message: str) -> None:
+def test_a_plan_that_makes_no_sense_is_refused(plan: Callable[[], EvalPlan], message: str) -> None:
     with pytest.raises(InputError, match=message):
         plan()
 
@@ -184,16 +186,16 @@ def test_a_plan_that_makes_no_sense_is_refused(plan: Callable[[], Plan], message
     [(TINY, ["question", "memorag"]), (replace(TINY, recall="both"), ["question"]), (PROFILES["lite"], ["question"])],
 )
 def test_by_default_retrieval_generates_nothing(profile: Profile, last: list[str]) -> None:
-    plan = Plan(answers=False)
+    plan = EvalPlan(answers=False)
     assert [system.name for system in plan.chosen(profile)] == ["bm25", "dense", "hybrid", *last]
     assert not plan.remembers(profile)
 
 
 def test_a_memory_is_asked_for_answers_and_for_generated_clues() -> None:
-    assert Plan().remembers(TINY)
-    assert not Plan(("dense", "memorag")).remembers(TINY)
-    assert Plan(("memorag",), answers=False).remembers(PROFILES["lite"])
-    assert not Plan(("memorag",), answers=False).remembers(TINY)
+    assert EvalPlan().remembers(TINY)
+    assert not EvalPlan(("dense", "memorag")).remembers(TINY)
+    assert EvalPlan(("memorag",), answers=False).remembers(PROFILES["lite"])
+    assert not EvalPlan(("memorag",), answers=False).remembers(TINY)
 
 
 def test_evidence_by_attention_is_the_same_without_a_memory(
@@ -201,7 +203,7 @@ def test_evidence_by_attention_is_the_same_without_a_memory(
 ) -> None:
     here = replace(TINY, memory_model=str(settings.memory_model), embedder=str(settings.embedder))
     monkeypatch.setitem(PROFILES, "tiny", replace(here, heads=((0, 1), (1, 3))))
-    plan = Plan(("question", "memorag"), (16, 64), answers=False)
+    plan = EvalPlan(("question", "memorag"), (16, 64), answers=False)
     found = evaluate(MemoRAG(settings), SETS, plan, tmp_path / "evidence")
     assert [context.models["memory"] for context in MemoRAG(settings).contexts()] == [settings.memory_model]
     assert [context.memory_tokens for context in MemoRAG(settings).contexts()] == [0]
@@ -213,8 +215,8 @@ def test_evidence_by_attention_is_the_same_without_a_memory(
 
 
 def test_what_asks_no_memory_is_not_measured_anew_beside_what_does(settings: Settings, tmp_path: Path) -> None:
-    evaluate(MemoRAG(settings), SETS, Plan(("dense",), (16, 64)), tmp_path)
-    evaluate(MemoRAG(settings), SETS, Plan(("dense", "memory"), (16, 64)), tmp_path)
+    evaluate(MemoRAG(settings), SETS, EvalPlan(("dense",), (16, 64)), tmp_path)
+    evaluate(MemoRAG(settings), SETS, EvalPlan(("dense", "memory"), (16, 64)), tmp_path)
     kept = [json.loads(line) for line in (tmp_path / RECORDS).read_text(encoding="utf-8").splitlines()]
     assert [record["system"] for record in kept] == ["dense"] * 2 + ["memory"] * 2
 

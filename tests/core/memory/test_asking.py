@@ -13,6 +13,7 @@ import torch
 from beacon_checkpoints import write
 from conftest import STORY
 
+from memorag_core.concurrency.progress import SILENT
 from memorag_core.memory import BeaconMemory, KeyValueMemory, LiteMemory, base
 from memorag_core.models.beacon.model import BeaconModel
 from memorag_core.models.lm.language_model import LanguageModel
@@ -42,14 +43,16 @@ def test_a_memory_asked_a_hundred_times_is_what_it_was_bit_for_bit_and_memory_us
     kind: Callable[[Path, Path], KeyValueMemory], tiny_models: Path, tmp_path: Path
 ) -> None:
     model = kind(tiny_models, tmp_path)
-    memory = model.memorize(BOOK, lambda done, total: None)
+    memory = model.memorize(BOOK, SILENT)
     tensors = (*memory.state.keys, *memory.state.values)
     places, before = [t.data_ptr() for t in tensors], [t.clone() for t in tensors]
     first = [model.ask(memory, QUESTIONS, 2) for _ in range(5)]
     held, resident = live_bytes(), psutil.Process().memory_info().rss
     replies = [model.ask(memory, QUESTIONS, 2) for _ in range(100)]
     assert live_bytes() == held
-    assert psutil.Process().memory_info().rss - resident < 20 * memory.size, "a copy a question would be a hundred"
+    assert psutil.Process().memory_info().rss - resident < 20 * memory.state.nbytes, (
+        "a copy a question would be a hundred"
+    )
     assert replies == first[:1] * 100
     assert [t.data_ptr() for t in tensors] == places
     assert all(torch.equal(*pair) for pair in zip(tensors, before, strict=True))

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from benchmarks.parity import checkpoints, compare, main
+from memorag_core.concurrency.progress import SILENT, ProgressScope
 from memorag_core.config import PROFILES, Settings
 from memorag_core.errors import Cancelled, InputError, ModelUnavailable
 from memorag_core.memory import MEMORIES, BeaconMemory
@@ -26,15 +27,11 @@ from memorag_core.models.beacon.model import BEACON, BeaconModel, BeaconState
 from memorag_core.models.lm.decoding import Greedy
 from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.models.weights import Weights
-from memorag_core.types import Document
+from memorag_core.types import Document, Progress
 
 FIXTURES = checkpoints([SHARED / "parity"])
 IDS = random.Random(3).choices(range(60), k=130)
 QUESTIONS = ["Who kept the book?", "When were the gates hung, and by whom, as far as the book says?", "Why?"]
-
-
-def nothing(done: int, total: int) -> None:
-    pass
 
 
 def documents(*texts: str) -> list[Document]:
@@ -60,7 +57,7 @@ def memory_model(checkpoint: Path) -> BeaconMemory:
 
 @pytest.fixture(scope="module")
 def memory(memory_model: BeaconMemory) -> Memory:
-    return memory_model.memorize(documents(STORY, STORY[::-1]), nothing)
+    return memory_model.memorize(documents(STORY, STORY[::-1]), SILENT)
 
 
 @pytest.mark.skipif(not FIXTURES, reason="the parity fixtures are not beside this checkout")
@@ -190,17 +187,17 @@ def test_a_saved_and_loaded_memory_gives_the_same_answer(
 
 
 def test_memorizing_tells_of_every_window_and_stops_where_it_is_told_to(memory_model: BeaconMemory) -> None:
-    steps: list[tuple[int, int]] = []
+    steps: list[int] = []
 
-    def stop_at_third(done: int, total: int) -> None:
-        steps.append((done, total))
+    def stop_at_third(progress: Progress) -> None:
+        steps.append(progress.done)
         if len(steps) == 3:
             raise Cancelled
 
     plain = memory_model.lm.model(torch.tensor([IDS])).logits
     with pytest.raises(Cancelled):
-        memory_model.memorize(documents(STORY * 2), stop_at_third)
-    assert [done for done, _ in steps] == [32, 64, 96]
+        memory_model.memorize(documents(STORY * 2), ProgressScope(stop_at_third))
+    assert steps == [32, 64, 96]
     assert torch.equal(memory_model.lm.model(torch.tensor([IDS])).logits, plain)
 
 
@@ -209,7 +206,7 @@ def test_a_profile_opens_the_memory_by_its_kind_with_its_ratio(checkpoint: Path,
     weights = Weights(Settings.of(device="cpu", models_dir=tmp_path), lambda _: None)
     model = MEMORIES[profile.memory].open(profile, weights)
     assert model.settings() == {"ratio": 8, "window": 32, "sink": 2}
-    memory = model.memorize(documents(STORY), nothing)
+    memory = model.memorize(documents(STORY), SILENT)
     assert isinstance(model, BeaconMemory)
     [tokens] = model.lm.count([model.lm.chat_head + STORY])
     assert memory.state.tokens == 2 + tokens // 8 + tokens % 32

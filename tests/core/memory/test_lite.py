@@ -10,11 +10,12 @@ import pytest
 import torch
 from conftest import STORY
 
+from memorag_core.concurrency.progress import SILENT, ProgressScope
 from memorag_core.errors import Cancelled
 from memorag_core.memory import LiteMemory, lite
 from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.text.prompts import ENGLISH
-from memorag_core.types import Document
+from memorag_core.types import Document, Progress
 
 LONG = "\n\n".join(f"On day {n} the keeper wrote {n * 7} into the book. Nobody read it." for n in range(60))
 
@@ -24,29 +25,25 @@ def lm(tiny_models: Path) -> LanguageModel:
     return LanguageModel.load(tiny_models / "lm", "cpu")
 
 
-def nothing(done: int, total: int) -> None:
-    pass
-
-
 def document(text: str, name: str = "book") -> Document:
     return Document(name, name, text)
 
 
 def test_a_text_shorter_than_a_gist_is_remembered_in_its_own_words(lm: LanguageModel) -> None:
-    memory = LiteMemory(lm, chunk=64, gist=48).memorize([document("The pond is deep.")], nothing)
+    memory = LiteMemory(lm, chunk=64, gist=48).memorize([document("The pond is deep.")], SILENT)
     assert [note["gist"] for note in memory.notes["gists"]] == ["The pond is deep."]
 
 
 def test_every_chunk_of_every_document_has_a_gist_with_its_offsets(lm: LanguageModel) -> None:
     documents = [document(LONG, "long"), document(STORY, "story")]
-    notes = LiteMemory(lm, chunk=256, gist=16).memorize(documents, nothing).notes["gists"]
+    notes = LiteMemory(lm, chunk=256, gist=16).memorize(documents, SILENT).notes["gists"]
     assert {note["document"] for note in notes} == {"long", "story"}
     assert all(note["end"] - note["start"] > 0 for note in notes)
 
 
 @pytest.mark.parametrize("budget", [40, 100, 400])
 def test_the_memory_keeps_to_its_budget(lm: LanguageModel, budget: int) -> None:
-    memory = LiteMemory(lm, chunk=200, gist=24, budget=budget).memorize([document(LONG)], nothing)
+    memory = LiteMemory(lm, chunk=200, gist=24, budget=budget).memorize([document(LONG)], SILENT)
     frame = lm.count([lm.chat_head])[0] + lm.count(["Here is what you remember of a long text, part by part:\n\n"])[0]
     assert memory.state.tokens <= budget + frame + 8
 
@@ -62,10 +59,10 @@ def test_as_many_chunks_are_read_at_once_as_half_of_the_free_memory_holds_and_at
         batches.append(len(instructions))
         return generate(instructions, *given, **named)
 
-    expected = LiteMemory(lm, chunk=64, gist=8).memorize([document(LONG)], nothing)
+    expected = LiteMemory(lm, chunk=64, gist=8).memorize([document(LONG)], SILENT)
     monkeypatch.setattr(lite, "_free_ram", lambda: free)
     monkeypatch.setattr(lm, "generate", recorded)
-    memory = LiteMemory(lm, chunk=64, gist=8).memorize([document(LONG)], nothing)
+    memory = LiteMemory(lm, chunk=64, gist=8).memorize([document(LONG)], SILENT)
     assert max(batches) == most
     assert memory.notes == expected.notes
 
@@ -74,14 +71,14 @@ def test_a_tokenizer_without_a_chat_template_will_do(lm: LanguageModel) -> None:
     tokenizer = copy.deepcopy(lm.tokenizer)
     tokenizer.chat_template = None
     model = LiteMemory(LanguageModel(lm.model, tokenizer, "plain", ""), chunk=128, gist=16)
-    memory = model.memorize([document(STORY)], nothing)
+    memory = model.memorize([document(STORY)], SILENT)
     assert model.lm.chat_tail == "\n"
     assert model.answer(memory, "Who kept the book?") == model.answer(memory, "Who kept the book?")
 
 
 def test_a_saved_and_loaded_memory_gives_the_same_answer(lm: LanguageModel, tmp_path: Path) -> None:
     model = LiteMemory(lm, chunk=128, gist=16)
-    memory = model.memorize([document(STORY)], nothing)
+    memory = model.memorize([document(STORY)], SILENT)
     model.save(memory, tmp_path)
     loaded = model.load(tmp_path)
     model.save(loaded, tmp_path)
@@ -93,20 +90,19 @@ def test_a_saved_and_loaded_memory_gives_the_same_answer(lm: LanguageModel, tmp_
 
 def test_the_memory_on_disk_is_half_of_that_in_float32(lm: LanguageModel, tmp_path: Path) -> None:
     model = LiteMemory(lm, chunk=128, gist=16)
-    memory = model.memorize([document(STORY)], nothing)
+    memory = model.memorize([document(STORY)], SILENT)
     model.save(memory, tmp_path)
     assert (tmp_path / "memory.safetensors").stat().st_size < memory.state.nbytes / 2 + 4096
 
 
-def test_recall_rewrite_answer_and_key_points_only_read_the_memory(lm: LanguageModel) -> None:
+def test_recall_answer_and_key_points_only_read_the_memory(lm: LanguageModel) -> None:
     model = LiteMemory(lm, chunk=128, gist=16)
-    memory = model.memorize([document(STORY)], nothing)
+    memory = model.memorize([document(STORY)], SILENT)
     before = [tensor.clone() for tensor in (*memory.state.keys, *memory.state.values)]
 
     def ask() -> tuple[object, ...]:
         return (
             model.recall(memory, "Who kept the book?", 8),
-            model.rewrite(memory, "Who kept it?", 8),
             model.answer(memory, "Who kept the book?", 8),
             model.key_points(memory, ENGLISH, "the gates", 8),
         )
@@ -118,11 +114,11 @@ def test_recall_rewrite_answer_and_key_points_only_read_the_memory(lm: LanguageM
 
 
 def test_memorizing_can_be_stopped_between_passes(lm: LanguageModel) -> None:
-    def stop(done: int, total: int) -> None:
+    def stop(_: Progress) -> None:
         raise Cancelled
 
     with pytest.raises(Cancelled):
-        LiteMemory(lm, chunk=128, gist=16).memorize([document(LONG)], stop)
+        LiteMemory(lm, chunk=128, gist=16).memorize([document(LONG)], ProgressScope(stop))
 
 
 def test_chinese_text_is_asked_for_in_chinese(lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,6 +129,6 @@ def test_chinese_text_is_asked_for_in_chinese(lm: LanguageModel, monkeypatch: py
         return ["要点"] * len(instructions)
 
     monkeypatch.setattr(lm, "generate", generate)
-    LiteMemory(lm, chunk=128, gist=16).memorize([document("村雨城是一座城。" * 40)], nothing)
+    LiteMemory(lm, chunk=128, gist=16).memorize([document("村雨城是一座城。" * 40)], SILENT)
     assert asked
     assert all("请把上面的文字压缩" in request for request in asked)

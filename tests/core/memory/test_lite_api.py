@@ -11,21 +11,18 @@ from chat_server import ChatServer, Reply, chat_server
 from conftest import LLAMA_KEY, STORY
 
 from memorag_core import MemoRAG, Settings, from_text
+from memorag_core.concurrency.progress import SILENT, ProgressScope
 from memorag_core.errors import Cancelled, GenerationError, IncompatibleContext
 from memorag_core.memory import LiteApiMemory
 from memorag_core.models.api.chat import ChatModel
 from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.text.prompts import ENGLISH
-from memorag_core.types import Document
+from memorag_core.types import Document, Progress
 
 QUESTION = "When were the gates hung?"
 KEY = "sk-secret-key-7f3a"
 OTHER = "The lighthouse log says that the wind went round to the west at noon on Tuesday. Then it rained."
 BOOK = [Document("mill", "Mill", STORY.strip()), Document("light", "Light", OTHER)]
-
-
-def nothing(done: int, total: int) -> None:
-    pass
 
 
 @pytest.fixture
@@ -43,7 +40,7 @@ def asked(api: ChatServer) -> list[str]:
 def test_every_part_is_condensed_by_the_api_and_questions_are_asked_over_all_gists(api: ChatServer) -> None:
     api.replies = [Reply((name,)) for name in ("The mill.", "The light.", "A span.", "A question?")]
     model = LiteApiMemory(ChatModel("openai:small"), chunk=200, gist=8)
-    memory = model.memorize(BOOK, nothing)
+    memory = model.memorize(BOOK, SILENT)
     assert asked(api) == [ENGLISH.gist.format(text=text) for text in (STORY.strip(), OTHER)]
     assert model.recall(memory, QUESTION) == ("A span.", "A question?")
     gists = ENGLISH.memory.format(gists="The mill.\n\nThe light.")
@@ -55,31 +52,30 @@ def test_every_part_is_condensed_by_the_api_and_questions_are_asked_over_all_gis
 def test_a_document_more_is_all_that_is_sent(api: ChatServer) -> None:
     api.replies = [Reply(("The mill.",)), Reply(("The light.",))]
     model = LiteApiMemory(ChatModel("openai:small"), chunk=200, gist=8)
-    memory = model.update(model.memorize(BOOK[:1], nothing), BOOK[:1], BOOK, nothing)
+    memory = model.update(model.memorize(BOOK[:1], SILENT), BOOK[:1], BOOK, SILENT)
     assert len(api.requests) == 2
     api.replies = [Reply(("The mill.",)), Reply(("The light.",))]
-    assert model.memorize(BOOK, nothing) == memory
+    assert model.memorize(BOOK, SILENT) == memory
 
 
 def test_a_memory_is_kept_as_text_and_read_back(api: ChatServer, tmp_path: Path) -> None:
     api.replies = [Reply(("磨坊。",)), Reply(("The light.",))]
     model = LiteApiMemory(ChatModel("openai:small"), chunk=200, gist=8)
-    memory = model.memorize(BOOK, nothing)
+    memory = model.memorize(BOOK, SILENT)
     model.save(memory, tmp_path)
     assert model.load(tmp_path) == memory
-    assert memory.size == len(memory.text.encode()) > len(memory.text)
     assert [path.name for path in tmp_path.iterdir()] == ["memory.json"]
 
 
 def test_memorizing_can_be_stopped_between_requests(api: ChatServer) -> None:
     api.replies = [Reply(("The mill.",))]
 
-    def stop(done: int, total: int) -> None:
-        if done == 1:
+    def stop(progress: Progress) -> None:
+        if progress.done == 1:
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        LiteApiMemory(ChatModel("openai:small"), chunk=200, gist=8).memorize(BOOK, stop)
+        LiteApiMemory(ChatModel("openai:small"), chunk=200, gist=8).memorize(BOOK, ProgressScope(stop))
     assert len(api.requests) == 1
 
 

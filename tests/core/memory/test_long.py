@@ -15,23 +15,21 @@ import pytest
 import torch
 from conftest import STORY
 
+from benchmarks.scorers import SCORERS
+from memorag_core.concurrency.progress import SILENT, ProgressScope
 from memorag_core.config import PROFILES, Settings
 from memorag_core.errors import Cancelled, InputError, MissingExtra
 from memorag_core.memory import MEMORIES, LongMemory, Memory, long
 from memorag_core.models.lm import minference, prefill
 from memorag_core.models.lm.attention import KeyValues
-from memorag_core.models.lm.kv_compression import SCORERS, Segment
+from memorag_core.models.lm.kv_compression import Scorer, Segment, expected_attention
 from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.models.lm.rope import rotate, rotation, supports_shift
 from memorag_core.models.weights import Weights
-from memorag_core.types import Document
+from memorag_core.types import Document, Progress
 
 QUESTIONS = ["Who kept the book?", "When were the gates hung, and by whom, as far as the book says?", "Why?"]
 WORDS = [word for word in STORY.split() if word]
-
-
-def nothing(done: int, total: int) -> None:
-    pass
 
 
 def texts(*texts: str) -> list[Document]:
@@ -61,7 +59,7 @@ def narrow(tiny_models: Path) -> LanguageModel:
 
 def test_within_the_window_replies_are_the_plain_model_s_token_for_token(lm: LanguageModel) -> None:
     model = LongMemory(lm)
-    memory = model.memorize(texts(story(1, 900), story(2)), nothing)
+    memory = model.memorize(texts(story(1, 900), story(2)), SILENT)
     [read, asked] = lm.encode([lm.chat_head + story(1, 900), "\n\n" + story(2) + "\n\n" + QUESTIONS[0] + lm.chat_tail])
     assert len(read) > 1024, "more than one pass"
     ids = torch.tensor([read + asked])
@@ -70,11 +68,11 @@ def test_within_the_window_replies_are_the_plain_model_s_token_for_token(lm: Lan
     assert memory.notes["ratio"] == 1
 
 
-@pytest.mark.parametrize("method", SCORERS)
+@pytest.mark.parametrize("scorer", SCORERS.values())
 @pytest.mark.parametrize("ratio", [2, 8])
-def test_what_is_not_kept_is_freed(lm: LanguageModel, method: str, ratio: int) -> None:
-    model = LongMemory(lm, ratio, method, segment=64)
-    memory = model.memorize(texts(story(1, 300)), nothing)
+def test_what_is_not_kept_is_freed(lm: LanguageModel, scorer: Scorer, ratio: int) -> None:
+    model = LongMemory(lm, ratio, scorer, segment=64)
+    memory = model.memorize(texts(story(1, 300)), SILENT)
     read = memory.notes["read"]
     assert memory.state.tokens == read // 64 * 64 // ratio + read % 64 < read
     assert all(part.untyped_storage().nbytes() == part.nbytes for part in parts(memory.state))
@@ -83,8 +81,8 @@ def test_what_is_not_kept_is_freed(lm: LanguageModel, method: str, ratio: int) -
 
 def test_compressed_entries_are_the_best_of_each_head_moved_together(lm: LanguageModel) -> None:
     ids = torch.randint(3, 600, (64,), generator=torch.Generator().manual_seed(1)).tolist()
-    exact = prefill.read(lm.model, ids, nothing, prefill.PrefillPlan())
-    kept = prefill.read(lm.model, ids, nothing, prefill.PrefillPlan(64, 4, lambda s: -s.keys.norm(dim=-1)))
+    exact = prefill.read(lm.model, ids, SILENT.step, prefill.PrefillPlan())
+    kept = prefill.read(lm.model, ids, SILENT.step, prefill.PrefillPlan(64, 4, lambda s: -s.keys.norm(dim=-1)))
     for before, after in zip(exact.keys, kept.keys, strict=True):
         scores = -before[0].norm(dim=-1)
         scores[:, : prefill.SINK] = torch.inf
@@ -99,9 +97,7 @@ def test_expected_attention_keeps_what_queries_to_come_attend_to(lm: LanguageMod
     at = torch.arange(64)
     stand = rotate(keys, *rotation(lm.model, at))
     asked = rotate(queries, *rotation(lm.model, at[-16:]))
-    scores = SCORERS["expected_attention"](
-        Segment(stand, torch.ones(2, 64, 12), asked, 0, lambda by: rotation(lm.model, by))
-    )
+    scores = expected_attention(Segment(stand, torch.ones(2, 64, 12), asked, 0, lambda by: rotation(lm.model, by)))
     future = rotate(queries.repeat(1, 32, 1), *rotation(lm.model, 64 + torch.arange(512)))
     paid = (future @ stand.repeat_interleave(2, 0).transpose(1, 2) / 12**0.5).exp().mean(1).view(2, 2, 64).mean(1)
     agreement = torch.corrcoef(torch.stack([scores.argsort().argsort().flatten(), paid.argsort().argsort().flatten()]))
@@ -112,20 +108,20 @@ def test_a_text_beyond_the_window_is_compressed_as_much_as_it_needs(narrow: Lang
     model = LongMemory(narrow)
     ratios = []
     for words in (20, 60, 150, 400):
-        memory = model.memorize(texts(story(1, words)), nothing)
+        memory = model.memorize(texts(story(1, words)), SILENT)
         assert memory.state.tokens <= 192
         ratios.append(memory.notes["ratio"])
     assert ratios == [1, 1, 2, 8]
     assert model.ask(memory, QUESTIONS, 8)
     with pytest.raises(InputError, match="even when compressed 64 to 1"):
-        model.memorize(texts(story(1, 6000)), nothing)
+        model.memorize(texts(story(1, 6000)), SILENT)
 
 
 @pytest.mark.parametrize("ratio", [1, 4])
 def test_an_update_gives_the_memory_of_all_at_once(lm: LanguageModel, ratio: int) -> None:
     model = LongMemory(lm, ratio, segment=64)
     old = texts(story(1), story(2), story(3))
-    memory = model.memorize(old, nothing)
+    memory = model.memorize(old, SILENT)
     changes = {
         "appended": [*old, *texts(story(4), "And that was all.")],
         "removed": [old[0], old[2]],
@@ -136,7 +132,7 @@ def test_an_update_gives_the_memory_of_all_at_once(lm: LanguageModel, ratio: int
     }
     for new in changes.values():
         before = [part.clone() for part in parts(memory.state)]
-        updated, whole = model.update(memory, old, new, nothing), model.memorize(new, nothing)
+        updated, whole = model.update(memory, old, new, SILENT), model.memorize(new, SILENT)
         assert updated.notes == whole.notes
         torch.testing.assert_close(parts(updated.state), parts(whole.state), atol=1e-4, rtol=0)
         assert all(torch.equal(*pair) for pair in zip(before, parts(memory.state), strict=True))
@@ -146,20 +142,20 @@ def test_an_update_gives_the_memory_of_all_at_once(lm: LanguageModel, ratio: int
 def test_an_update_reads_only_what_is_new(lm: LanguageModel, ratio: int) -> None:
     model = LongMemory(lm, ratio, segment=64)
     old = texts(story(1, 200))
-    memory = model.memorize(old, nothing)
+    memory = model.memorize(old, SILENT)
     new = [*old, *texts(story(2))]
-    totals: set[int] = set()
-    model.update(memory, old, new, lambda done, total: totals.add(total))
+    told: list[Progress] = []
+    model.update(memory, old, new, ProgressScope(told.append))
     [fresh] = lm.count(["\n\n" + story(2)])
-    assert max(totals) - fresh in range(16 if ratio > 1 else 1)
+    assert max(progress.total for progress in told) - fresh in range(16 if ratio > 1 else 1)
 
 
 def test_an_update_that_no_longer_fits_is_read_again_at_the_next_ratio(narrow: LanguageModel) -> None:
     model = LongMemory(narrow)
     old = texts(story(1, 40))
     new = [*old, *texts(story(2, 150))]
-    memory = model.memorize(old, nothing)
-    updated, whole = model.update(memory, old, new, nothing), model.memorize(new, nothing)
+    memory = model.memorize(old, SILENT)
+    updated, whole = model.update(memory, old, new, SILENT), model.memorize(new, SILENT)
     assert updated.notes == whole.notes
     assert whole.notes["ratio"] > memory.notes["ratio"] == 1
     assert all(torch.equal(*pair) for pair in zip(parts(updated.state), parts(whole.state), strict=True))
@@ -170,7 +166,7 @@ def test_a_hundred_questions_leave_the_memory_bit_for_bit_and_its_size_as_they_w
     lm: LanguageModel, ratio: int
 ) -> None:
     model = LongMemory(lm, ratio, segment=64)
-    memory = model.memorize(texts(story(1, 400)), nothing)
+    memory = model.memorize(texts(story(1, 400)), SILENT)
     places, before = [p.data_ptr() for p in parts(memory.state)], [p.clone() for p in parts(memory.state)]
     replies = [model.ask(memory, QUESTIONS[:2], 2)]
     used = psutil.Process().memory_info().rss
@@ -185,7 +181,7 @@ def test_a_hundred_questions_leave_the_memory_bit_for_bit_and_its_size_as_they_w
 @pytest.mark.parametrize("ratio", [1, 4])
 def test_questions_asked_together_are_answered_as_one_by_one(lm: LanguageModel, ratio: int) -> None:
     model = LongMemory(lm, ratio, segment=64)
-    memory = model.memorize(texts(story(1, 400)), nothing)
+    memory = model.memorize(texts(story(1, 400)), SILENT)
     assert model.ask(memory, QUESTIONS, 16) == [model.ask(memory, [question], 16)[0] for question in QUESTIONS]
 
 
@@ -195,33 +191,33 @@ def test_a_saved_and_loaded_memory_gives_the_same_answer_and_goes_on(
 ) -> None:
     model = LongMemory(lm, ratio, segment=64)
     old = texts(story(1, 200))
-    memory = model.memorize(old, nothing)
+    memory = model.memorize(old, SILENT)
     model.save(memory, tmp_path)
     loaded = model.load(tmp_path)
     assert loaded.notes == memory.notes
     assert model.ask(loaded, QUESTIONS, 16) == model.ask(memory, QUESTIONS, 16)
     new = [*old, *texts(story(2, 20))]
-    updated = model.update(loaded, old, new, nothing)
-    assert updated.state.tokens == model.memorize(new, nothing).state.tokens
+    updated = model.update(loaded, old, new, SILENT)
+    assert updated.state.tokens == model.memorize(new, SILENT).state.tokens
 
 
 def test_progress_is_told_at_every_pass_and_stops_there(lm: LanguageModel) -> None:
     model = LongMemory(lm, 4, segment=64)
-    steps: list[tuple[int, int]] = []
+    steps: list[int] = []
 
-    def stop_at_fifth(done: int, total: int) -> None:
-        steps.append((done, total))
+    def stop_at_fifth(progress: Progress) -> None:
+        steps.append(progress.done)
         if len(steps) == 5:
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        model.memorize(texts(story(1, 200)), stop_at_fifth)
-    assert [done for done, _ in steps] == [16, 32, 48, 64, 80]
+        model.memorize(texts(story(1, 200)), ProgressScope(stop_at_fifth))
+    assert steps == [16, 32, 48, 64, 80]
 
 
 def test_nothing_is_read_from_disk_before_it_is_needed(lm: LanguageModel, tmp_path: Path) -> None:
     model = LongMemory(lm)
-    memory = model.memorize(texts(STORY), nothing)
+    memory = model.memorize(texts(STORY), SILENT)
     model.save(memory, tmp_path)
     state = model.load(tmp_path).state
     read = cast(Any, state.keys)._read
@@ -236,7 +232,7 @@ def test_int8_halves_the_disk_again_and_keeps_every_number_within_half_a_step(
     lm: LanguageModel, tmp_path: Path
 ) -> None:
     model = LongMemory(lm)
-    memory = model.memorize(texts(story(1, 900)), nothing)
+    memory = model.memorize(texts(story(1, 900)), SILENT)
     sizes = []
     for storage in ("half", "int8"):
         (folder := tmp_path / storage).mkdir()
@@ -266,9 +262,9 @@ def test_a_model_whose_positions_cannot_be_moved_is_refused_only_where_it_matter
     monkeypatch.setattr(type(rotary), "forward", lambda self, x, position_ids: angles(self, x, position_ids**2))
     assert not supports_shift(narrow.model)
     model = LongMemory(narrow)
-    assert model.memorize(texts(story(1, 20)), nothing).notes["ratio"] == 1
+    assert model.memorize(texts(story(1, 20)), SILENT).notes["ratio"] == 1
     with pytest.raises(InputError, match="rotary positions cannot be moved"):
-        model.memorize(texts(story(1, 200)), nothing)
+        model.memorize(texts(story(1, 200)), SILENT)
 
 
 def test_a_window_that_slides_is_the_window(tiny_models: Path) -> None:
@@ -304,15 +300,15 @@ def test_sparse_prefill_reads_the_text_at_once_with_the_columns_and_diagonals_ch
     monkeypatch.setattr(minference, "load_kernel", lambda: dense)
     monkeypatch.setattr(minference, "seconds_of", lambda attention, *_: attention is minference.dense)
     monkeypatch.setattr(long, "sparse_attention", lambda _: minference.sparse_attention(torch.device("cuda")))
-    steps: list[tuple[int, int]] = []
-    exact = LongMemory(lm).memorize(texts(story(1, 700)), nothing)
+    steps: list[Progress] = []
+    exact = LongMemory(lm).memorize(texts(story(1, 700)), SILENT)
     sparse = LongMemory(lm, prefill="minference")
-    memory = sparse.memorize(texts(story(1, 700)), lambda *step: steps.append(step))
+    memory = sparse.memorize(texts(story(1, 700)), ProgressScope(steps.append))
     assert len(steps) == 1
     torch.testing.assert_close(parts(memory.state), parts(exact.state), atol=1e-3, rtol=0)
     monkeypatch.setattr(minference, "COLUMNS", 40)
     monkeypatch.setattr(minference, "DIAGONALS", 120)
-    fewer = LongMemory(lm, prefill="minference").memorize(texts(story(1, 700)), nothing)
+    fewer = LongMemory(lm, prefill="minference").memorize(texts(story(1, 700)), SILENT)
     torch.testing.assert_close(fewer.state.keys[0], exact.state.keys[0], atol=1e-3, rtol=0)
     assert not torch.allclose(fewer.state.keys[1], exact.state.keys[1], atol=1e-3)
 
@@ -325,5 +321,5 @@ def test_the_example_in_the_docstring_runs(tiny_models: Path) -> None:
 
 
 def test_notes_are_json(lm: LanguageModel) -> None:
-    memory: Memory = LongMemory(lm, 2, segment=32).memorize(texts(STORY), nothing)
+    memory: Memory = LongMemory(lm, 2, segment=32).memorize(texts(STORY), SILENT)
     assert json.loads(json.dumps(memory.notes)) == memory.notes

@@ -8,6 +8,7 @@ import pytest
 from conftest import STORY
 
 from memorag_core import MemoRAG, Settings, from_text
+from memorag_core.concurrency.progress import SILENT
 from memorag_core.errors import IncompatibleContext, InputError
 from memorag_core.memory import NoMemory
 from memorag_core.text.prompts import ENGLISH
@@ -51,7 +52,7 @@ def test_another_engine_is_told_that_the_context_has_none(bare: MemoRAG, setting
 
 def test_nothing_is_recalled_from_nothing(tmp_path: Path) -> None:
     model = NoMemory("some-model", "1")
-    memory = model.memorize([], lambda done, total: None)
+    memory = model.memorize([], SILENT)
     assert model.recall(memory, QUESTION) == ("", "")
     assert model.key_points(memory, ENGLISH, None) == ""
     model.save(memory, tmp_path)

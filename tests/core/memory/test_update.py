@@ -13,11 +13,12 @@ from beacon_checkpoints import write
 from conftest import SHARED, STORY
 
 from benchmarks.parity import checkpoints
+from memorag_core.concurrency.progress import SILENT, ProgressScope
 from memorag_core.memory import BeaconMemory, LiteMemory, Memory
 from memorag_core.models.beacon.model import BeaconModel
 from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.text.chunking import split
-from memorag_core.types import Document
+from memorag_core.types import Document, Progress
 
 FIXTURES = checkpoints([SHARED / "parity"])
 TEXTS = {
@@ -49,10 +50,6 @@ def documents(names: str) -> list[Document]:
     return [Document(name, name, TEXTS[name]) for name in names]
 
 
-def nothing(done: int, total: int) -> None:
-    pass
-
-
 def assert_equal(memory: Memory, expected: Memory) -> None:
     assert memory.notes == expected.notes
     assert memory.state.next_position == expected.state.next_position
@@ -61,11 +58,11 @@ def assert_equal(memory: Memory, expected: Memory) -> None:
 
 
 def assert_updates_to_the_whole(model: BeaconMemory | LiteMemory, old: str, new: str) -> None:
-    memory = model.memorize(documents(old), nothing)
+    memory = model.memorize(documents(old), SILENT)
     tensors = (*memory.state.keys, *memory.state.values)
     before = [tensor.clone() for tensor in tensors]
-    updated = model.update(memory, documents(old), documents(new), nothing)
-    assert_equal(updated, model.memorize(documents(new), nothing))
+    updated = model.update(memory, documents(old), documents(new), SILENT)
+    assert_equal(updated, model.memorize(documents(new), SILENT))
     assert all(torch.equal(*pair) for pair in zip(tensors, before, strict=True))
     assert not {t.data_ptr() for t in tensors} & {t.data_ptr() for t in (*updated.state.keys, *updated.state.values)}
 
@@ -108,13 +105,13 @@ def test_a_published_checkpoint_is_updated_to_the_memory_of_the_whole(folder: Pa
 
 def test_a_beacon_memory_reads_on_from_the_change_or_from_the_window_border_before_it(beacons: BeaconMemory) -> None:
     ratio, window = beacons.beacons.layout.ratio, beacons.beacons.layout.window
-    first, three = (beacons.memorize(documents(names), nothing) for names in ("a", "abc"))
+    first, three = (beacons.memorize(documents(names), SILENT) for names in ("a", "abc"))
     behind = first.notes["read"]
 
     def read(memory: Memory, old: str, new: str) -> list[int]:
-        totals: list[int] = []
-        updated = beacons.update(memory, documents(old), documents(new), lambda done, total: totals.append(total))
-        return [*dict.fromkeys(totals), updated.notes["read"]]
+        told: list[Progress] = []
+        updated = beacons.update(memory, documents(old), documents(new), ProgressScope(told.append))
+        return [*dict.fromkeys(progress.total for progress in told), updated.notes["read"]]
 
     again = behind % window if ratio else 0
     [appended, whole] = read(first, "a", "abc")
@@ -134,14 +131,14 @@ def test_gists_of_what_is_still_there_are_kept_and_only_those_of_new_parts_writt
         asked.extend(instructions)
         return generate(instructions, *arguments, **options)
 
-    memory = lite.memorize(documents("abc"), nothing)
+    memory = lite.memorize(documents("abc"), SILENT)
     monkeypatch.setattr(lite.lm, "generate", counted)
     monkeypatch.setattr(lite, "budget", 4096)  # gists are not condensed again
-    removed = lite.update(memory, documents("abc"), documents("ca"), nothing)
+    removed = lite.update(memory, documents("abc"), documents("ca"), SILENT)
     assert asked == []
     gists = {note["document"]: note["gist"] for note in memory.notes["gists"]}
     assert {note["document"]: note["gist"] for note in removed.notes["gists"]} == {n: gists[n] for n in "ac"}
-    lite.update(memory, documents("abc"), documents("abcd"), nothing)
+    lite.update(memory, documents("abc"), documents("abcd"), SILENT)
     parts = [TEXTS["d"][start:end] for start, end in split(TEXTS["d"], lite.chunk, lite.lm.count)]
     assert 0 < len(asked) <= len(parts)
     assert all(any(part in request for part in parts) for request in asked)
@@ -149,6 +146,6 @@ def test_gists_of_what_is_still_there_are_kept_and_only_those_of_new_parts_writt
 
 def test_in_another_language_no_gist_is_kept(lite: LiteMemory) -> None:
     chinese = [Document("zh", "zh", "村雨城是一座城。" * 300)]
-    memory = lite.memorize(documents("a"), nothing)
+    memory = lite.memorize(documents("a"), SILENT)
     both = [*documents("a"), *chinese]
-    assert_equal(lite.update(memory, documents("a"), both, nothing), lite.memorize(both, nothing))
+    assert_equal(lite.update(memory, documents("a"), both, SILENT), lite.memorize(both, SILENT))

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 import subprocess
 import zipfile
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from tqdm import tqdm
 
 from memorag_core.errors import ModelUnavailable
@@ -91,24 +89,6 @@ def test_a_conversion_draws_no_bar_and_leaves_those_of_others_as_they_were(
     assert converted == ""
     assert (drawn, "others" in capfd.readouterr().err) == (3, True)
     assert {tensor.dtype for tensor in load_file(tmp_path / "model.safetensors").values()} == {torch.float16}
-
-
-def test_a_conversion_of_before_becomes_half_as_large_without_pip(
-    archive: Path, models: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(WHEELS, NAME, replace(WHEELS[NAME], gguf="toy.gguf"))
-    folder = models / NAME
-    folder.mkdir(parents=True)
-    save_file({"weight": torch.full((2, 2), 1 / 3)}, folder / "model.safetensors", {"format": "pt"})
-    (folder / "config.json").write_text('{"dtype": "float32", "model_type": "llama"}', encoding="utf-8")
-    (folder / "source.sha256").write_text("", encoding="ascii")
-    assert ensure(NAME, models) == folder
-    written = (folder / "model.safetensors").stat().st_mtime_ns
-    assert torch.equal(load_file(folder / "model.safetensors")["weight"], torch.full((2, 2), 1 / 3).half())
-    assert json.loads((folder / "config.json").read_text()) == {"dtype": "float16", "model_type": "llama"}
-    ensure(NAME, models)
-    assert (folder / "model.safetensors").stat().st_mtime_ns == written
-    assert files(models) == [f"{NAME}/{name}" for name in ("config.json", "model.safetensors", "source.sha256")]
 
 
 def test_only_the_models_own_files_are_kept(archive: Path, models: Path, monkeypatch: pytest.MonkeyPatch) -> None:

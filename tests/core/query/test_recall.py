@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from memorag_core import Document, MemoRAG, Settings, from_text
+from memorag_core.concurrency.progress import SILENT
 from memorag_core.context.corpus import Corpus
 from memorag_core.context.encode import cut
 from memorag_core.context.section_titles import SectionTitles
@@ -16,7 +16,7 @@ from memorag_core.retrieval.bm25 import Bm25Retriever
 from memorag_core.text.chunking import sections
 from memorag_core.types import Chunk, Clue, Place
 
-HEADS = ((0, 1), (1, 3))
+ATTENDED = {"heads": "0:1,1:3", "recall": "attended"}
 TOWN = "# Leland\nLeland is a town. Several films, such as Maximum Overdrive, were shot here.\n\n"
 FILM = "# Maximum Overdrive (film)\nIt was written and directed by Stephen King.\n\n"
 OTHER = "# Harrow\nThe ferry sank in 1953. The films of that summer were poor.\n\n# Overview\nNothing much.\n"
@@ -31,15 +31,13 @@ def context_of(text: str) -> Corpus:
     """A text that is searched by words alone."""
     document = Document("doc", "doc", text)
     chunks = tuple(cut(document, 30, words))
-    index = Bm25Retriever().index([chunk.indexed for chunk in chunks], lambda *_: None)
-    return Corpus((document,), chunks, (index,))
+    index = Bm25Retriever().index([chunk.indexed for chunk in chunks], SILENT)
+    return Corpus((document,), chunks, index, None)
 
 
 @pytest.fixture
 def engine(settings: Settings) -> MemoRAG:
-    engine = MemoRAG(settings)
-    vars(engine.shared)["profile"] = replace(engine.profile, heads=HEADS, recall="attended")
-    return engine
+    return MemoRAG(settings.model_copy(update=ATTENDED))
 
 
 def test_clues_by_attention_are_the_texts_own_sentences(engine: MemoRAG) -> None:
@@ -58,8 +56,7 @@ def test_clues_by_attention_are_the_texts_own_sentences(engine: MemoRAG) -> None
 def test_attention_survives_a_restart_and_a_change_of_documents(engine: MemoRAG, settings: Settings) -> None:
     info = engine.memorize([from_text(TOWN, "town")])
     engine.add(info.id, [from_text(FILM, "film")])
-    again = MemoRAG(settings)
-    vars(again.shared)["profile"] = engine.profile
+    again = MemoRAG(engine.settings)
     assert again.recall(info.id, QUESTION) == engine.recall(info.id, QUESTION)
     assert {clue.place.document_id for clue in again.recall(info.id, QUESTION) if clue.place} == {"town", "film"}
 

@@ -8,12 +8,13 @@ import pytest
 from conftest import STORY
 
 from memorag_core import MemoRAG, Settings, from_text
+from memorag_core.concurrency.progress import SILENT
 from memorag_core.errors import InputError, UnknownContext
 from memorag_core.retrieval.bm25 import Bm25Retriever
 from memorag_core.text.ids import apart, qualify
 from memorag_core.types import Passage
 
-HEADS = ((0, 1), (1, 3))
+ATTENDED = {"heads": "0:1,1:3", "recall": "attended"}
 HILL = (
     "The snow lay on the hill until May. Nobody opened the gate to the upper field.\n\n"
     "The gate book of the mill was brought there for the summer.\n\n"
@@ -23,14 +24,9 @@ QUESTION = "Who kept the gate book of the mill?"
 BOTH = ["mill", "hill"]
 
 
-def quiet(_done: int, _total: int) -> None:
-    """Progress that nobody watches."""
-
-
-def engine_with(settings: Settings, retriever: str) -> MemoRAG:
+def engine_with(settings: Settings, **chosen: str | None) -> MemoRAG:
     """Over two contexts and one of both their documents; clues come from attention."""
-    engine = MemoRAG(settings.model_copy(update={"retriever": retriever}))
-    vars(engine.shared)["profile"] = replace(engine.profile, heads=HEADS, recall="attended")
+    engine = MemoRAG(settings.model_copy(update=ATTENDED | chosen))
     story, hill = from_text(STORY * 3, "story"), from_text(HILL * 3, "story")
     engine.memorize([story], name="mill")
     engine.memorize([hill], name="hill")
@@ -40,7 +36,7 @@ def engine_with(settings: Settings, retriever: str) -> MemoRAG:
 
 @pytest.fixture
 def engine(settings: Settings) -> MemoRAG:
-    return engine_with(settings, "hybrid")
+    return engine_with(settings)
 
 
 def places(passages: tuple[Passage, ...]) -> list[tuple[str, int, tuple[str, ...]]]:
@@ -52,7 +48,7 @@ def places(passages: tuple[Passage, ...]) -> list[tuple[str, int, tuple[str, ...
 
 @pytest.mark.parametrize("retriever", ["dense", "bm25", "hybrid"])
 def test_several_contexts_are_asked_as_one_of_all_their_documents(settings: Settings, retriever: str) -> None:
-    engine = engine_with(settings, retriever)
+    engine = engine_with(settings, retriever=retriever)
     clues, expected = engine.recall(BOTH, QUESTION), engine.recall("both", QUESTION)
     assert clues
     assert [clue.text for clue in clues] == [clue.text for clue in expected]
@@ -100,9 +96,8 @@ def test_a_section_named_in_another_context_is_looked_up(settings: Settings) -> 
     assert (named.chunk.document_id, named.found_by) == ("atlas/atlas", ("Harrow Sound",))
 
 
-def test_clues_by_generation_come_from_every_memory(engine: MemoRAG, monkeypatch: pytest.MonkeyPatch) -> None:
-    vars(engine.shared)["profile"] = replace(engine.profile, recall="both")
-    vars(engine.shared.components)["attention"] = None
+def test_clues_by_generation_come_from_every_memory(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = engine_with(settings, heads=None, recall="both")
     said = iter([("Amos kept the gate book every day.", ""), ("", "Who saved the burning book?")])
     monkeypatch.setattr(engine.shared.components.memory, "recall", lambda *_: next(said))
     clues = engine.recall(BOTH, "What became of it?")
@@ -143,8 +138,8 @@ def test_a_word_is_as_rare_as_in_all_contexts_together() -> None:
     bm25 = Bm25Retriever()
     about = ["gate pin mill", "gate mill pond", "gate horn mill", "gate mill book"]
     other = ["snow hill gate", "snow hill dale", "snow road hill", "snow wood hill"]
-    first, second = bm25.index(about, quiet), bm25.index(other, quiet)
-    whole = bm25.index([*about, *other], quiet)
+    first, second = bm25.index(about, SILENT), bm25.index(other, SILENT)
+    whole = bm25.index([*about, *other], SILENT)
     merge = bm25.merge([first, second], [4, 4])
     for query in ("gate", "gate of the book", "snow gate gate", "the", "nothing"):
         [found], [expected] = merge.search([query], 9), whole.search([query], 9)

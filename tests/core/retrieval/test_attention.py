@@ -8,19 +8,18 @@ import pytest
 import torch
 from conftest import STORY
 
+from memorag_core.concurrency.progress import SILENT, ProgressScope
+from memorag_core.errors import InputError
 from memorag_core.models.lm.attention_heads import head_keys, head_queries, truncate_layers
 from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.retrieval import attention
 from memorag_core.retrieval.attention import AttentionIndex, AttentionIndexer, QueryAttention
+from memorag_core.types import Progress
 
 HEADS = ((0, 1), (1, 3))
 FAR = 40
 TEXTS = ["The ferry sank in 1953.", STORY[:200], "", "Snow lay on the hills until May, and the mill stood still."]
 QUESTION = "When did the ferry sink?"
-
-
-def ignore(_done: int, _total: int) -> None:
-    pass
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +34,7 @@ def near(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def index(lm: LanguageModel) -> AttentionIndex:
-    return AttentionIndexer(lm, HEADS).index(TEXTS, ignore)
+    return AttentionIndexer(lm, HEADS).index(TEXTS, SILENT)
 
 
 def logits_of(lm: LanguageModel, text: str, head: tuple[int, int]) -> torch.Tensor:
@@ -108,7 +107,8 @@ def test_a_look_stays_on_the_device_of_the_model_whatever_the_index_lies_on(inde
 def test_a_stored_index_finds_the_same(index: AttentionIndex, tmp_path: Path) -> None:
     index.save(tmp_path)
     loaded = index.retriever.load(tmp_path)
-    assert loaded.search([QUESTION, "snow"], 3) == index.search([QUESTION, "snow"], 3)
+    for question in (QUESTION, "snow"):
+        assert loaded.attend(question).best(3) == index.attend(question).best(3)
 
 
 def test_keys_are_kept_in_a_byte_a_number(index: AttentionIndex) -> None:
@@ -125,13 +125,13 @@ def test_only_new_texts_are_read_again(index: AttentionIndex, monkeypatch: pytes
 
     monkeypatch.setattr(attention, "head_keys", counted)
     new = [TEXTS[3], "A new text.", TEXTS[0]]
-    changed = index.retriever.update(index, TEXTS, new, ignore)
+    changed = index.retriever.update(index, TEXTS, new, SILENT)
     assert sum(read) == 1
-    assert changed.search([QUESTION], 3) == index.retriever.index(new, ignore).search([QUESTION], 3)
+    assert changed.attend(QUESTION).best(3) == index.retriever.index(new, SILENT).attend(QUESTION).best(3)
 
 
 def test_nothing_is_found_in_nothing(lm: LanguageModel) -> None:
-    assert AttentionIndexer(lm, HEADS).index([], ignore).search([QUESTION], 3) == [[]]
+    assert AttentionIndexer(lm, HEADS).index([], SILENT).attend(QUESTION).best(3) == []
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -154,6 +154,14 @@ def test_the_model_is_whole_again_afterwards(lm: LanguageModel, fails: bool) -> 
 
 def test_progress_is_told_and_may_stop(lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attention, "TOKENS_AT_ONCE", 1)
-    told: list[tuple[int, int]] = []
-    AttentionIndexer(lm, HEADS).index(TEXTS, lambda done, total: told.append((done, total)))
-    assert told == [(done, len(TEXTS)) for done in range(1, len(TEXTS) + 1)]
+    told: list[Progress] = []
+    AttentionIndexer(lm, HEADS).index(TEXTS, ProgressScope(told.append))
+    assert [(progress.done, progress.total) for progress in told] == [
+        (done, len(TEXTS)) for done in range(1, len(TEXTS) + 1)
+    ]
+
+
+@pytest.mark.parametrize("head", [(2, 0), (0, 4)])
+def test_a_head_that_the_model_lacks_is_refused_with_those_it_has(lm: LanguageModel, head: tuple[int, int]) -> None:
+    with pytest.raises(InputError, match=rf"no head {head[0]}:{head[1]}; its layers are 0 to 1, .* 0 to 3"):
+        AttentionIndexer(lm, [head])

@@ -9,16 +9,13 @@ import numpy as np
 import pytest
 from conftest import SAMPLES
 
+from memorag_core.concurrency.progress import SILENT
 from memorag_core.errors import ModelUnavailable
 from memorag_core.retrieval.bge_m3 import BgeM3Retriever
 
 TEXTS = ["The mill stands at the head of the pond.", "Amos kept the gate book.", "水闸", "The horn was sounded.", ""]
 QUERIES = ["Where is the mill?", "Who kept the book?", ""]
 LONG = " ".join(f"The gate number {number} was hung in the mill." for number in range(30))
-
-
-def quiet(done: int, total: int) -> None:
-    """Progress that nobody watches."""
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +63,7 @@ def test_scores_are_those_of_the_authors_own_program(retriever: BgeM3Retriever, 
     theirs: Any = BGEM3FlagModel(str(folder), use_fp16=False, devices="cpu")
     pairs = [(query, text) for query in QUERIES for text in TEXTS]
     scores = theirs.compute_score(pairs, weights_for_different_modes=[0.4, 0.2, 0.4])["colbert+sparse+dense"]
-    found = retriever.index(TEXTS, quiet).search(QUERIES, 9)
+    found = retriever.index(TEXTS, SILENT).search(QUERIES, 9)
     ours = [hit.score for hits in found for hit in sorted(hits, key=lambda hit: hit.chunk)]
     assert ours == pytest.approx(scores, abs=0.01)
     for hits in found:
@@ -74,31 +71,31 @@ def test_scores_are_those_of_the_authors_own_program(retriever: BgeM3Retriever, 
 
 
 def test_an_index_read_back_finds_the_same(retriever: BgeM3Retriever, tmp_path: Path) -> None:
-    index = retriever.index(TEXTS, quiet)
+    index = retriever.index(TEXTS, SILENT)
     index.save(tmp_path)
     assert retriever.load(tmp_path).search(QUERIES, 3) == index.search(QUERIES, 3)
     assert [path.suffix for path in tmp_path.iterdir()] == [".safetensors"]
 
 
 def test_several_indexes_find_together_what_one_of_all_texts_does(retriever: BgeM3Retriever) -> None:
-    merge = retriever.merge([retriever.index(TEXTS[:2], quiet), retriever.index(TEXTS[2:], quiet)], [2, 3])
-    expected = retriever.index(TEXTS, quiet).search(QUERIES, 3)
+    merge = retriever.merge([retriever.index(TEXTS[:2], SILENT), retriever.index(TEXTS[2:], SILENT)], [2, 3])
+    expected = retriever.index(TEXTS, SILENT).search(QUERIES, 3)
     for hits, whole in zip(merge.search(QUERIES, 3), expected, strict=True):
         assert [hit.chunk for hit in hits] == [hit.chunk for hit in whole]
         assert [hit.score for hit in hits] == pytest.approx([hit.score for hit in whole], abs=1e-5)
 
 
 def test_texts_in_batches_are_indexed_as_each_alone(retriever: BgeM3Retriever, monkeypatch: pytest.MonkeyPatch) -> None:
-    together = retriever.index(TEXTS, quiet).search(QUERIES, 9)
+    together = retriever.index(TEXTS, SILENT).search(QUERIES, 9)
     monkeypatch.setattr("memorag_core.retrieval.bge_m3.BATCH", 1)
-    for hits, alone in zip(together, retriever.index(TEXTS, quiet).search(QUERIES, 9), strict=True):
+    for hits, alone in zip(together, retriever.index(TEXTS, SILENT).search(QUERIES, 9), strict=True):
         assert [hit.score for hit in hits] == pytest.approx([hit.score for hit in alone], abs=1e-3)
 
 
 def test_no_texts_and_no_queries_have_no_hits(retriever: BgeM3Retriever, tmp_path: Path) -> None:
-    retriever.index([], quiet).save(tmp_path)
+    retriever.index([], SILENT).save(tmp_path)
     assert retriever.load(tmp_path).search(QUERIES, 3) == [[], [], []]
-    assert retriever.index(TEXTS, quiet).search([], 3) == []
+    assert retriever.index(TEXTS, SILENT).search([], 3) == []
 
 
 def test_the_end_of_a_query_beyond_the_limit_counts(retriever: BgeM3Retriever) -> None:

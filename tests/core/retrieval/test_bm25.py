@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from memorag_core.concurrency.progress import SILENT
 from memorag_core.retrieval.bm25 import Bm25Index, Bm25Retriever
 from memorag_core.text.terms import stems
 
@@ -22,12 +23,8 @@ TEXTS = [
 ]
 
 
-def quiet(done: int, total: int) -> None:
-    """Progress that nobody watches."""
-
-
 def indexed(texts: list[str]) -> Bm25Index:
-    return Bm25Retriever().index(texts, quiet)
+    return Bm25Retriever().index(texts, SILENT)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 from conftest import STORY
 
 from memorag_core import MemoRAG, Settings, from_text
+from memorag_core.config import PROFILES
 from memorag_core.errors import IncompatibleContext, InputError, ModelUnavailable
 
 QUESTION = "When were the gates hung?"
@@ -38,9 +39,11 @@ def test_an_embedder_that_is_not_bge_m3_is_refused_by_its_retriever(settings: Se
 
 
 @pytest.mark.parametrize("name", ["hybrid", "dense"])
-def test_no_chunk_under_its_title_is_longer_than_the_embedder_reads(settings: Settings, name: str) -> None:
+def test_no_chunk_under_its_title_is_longer_than_the_embedder_reads(
+    settings: Settings, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PROFILES, settings.profile, replace(PROFILES[settings.profile], chunk=512))
     engine = with_retriever(settings, name)
-    vars(engine.shared)["profile"] = replace(engine.profile, chunk=512)
     heading = "Of the gates, the gate book and the pins of the mill, in the order of their weights"
     info = engine.memorize([from_text("\n\n".join(f"# {heading}\n{'gate pin ' * 300}" for _ in range(3)))])
     retriever = engine.shared.components.retriever

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from memorag_core.concurrency.progress import SILENT
 from memorag_core.retrieval.dense import DenseRetriever
 from memorag_core.retrieval.vectors import VectorIndex, Vectors
 
@@ -15,23 +16,19 @@ QUERIES = ["Where is the mill?", "水闸", ""]
 LONG = " ".join(f"The gate number {number} was hung in the mill." for number in range(60))
 
 
-def quiet(done: int, total: int) -> None:
-    """Progress that nobody watches."""
-
-
 @pytest.fixture(scope="module")
 def retriever(tiny_models: Path) -> DenseRetriever:
     return DenseRetriever(tiny_models / "embedder", "cpu")
 
 
 def test_an_index_read_back_finds_the_same(retriever: DenseRetriever, tmp_path: Path) -> None:
-    index = retriever.index(TEXTS, quiet)
+    index = retriever.index(TEXTS, SILENT)
     index.save(tmp_path)
     assert retriever.load(tmp_path).search(QUERIES, 3) == index.search(QUERIES, 3)
 
 
 def test_a_batch_of_queries_finds_what_each_finds_alone(retriever: DenseRetriever) -> None:
-    index = retriever.index(TEXTS, quiet)
+    index = retriever.index(TEXTS, SILENT)
     for query, hits in zip(QUERIES, index.search(QUERIES, 9), strict=True):
         alone = index.search([query], 9)[0]
         assert [hit.chunk for hit in alone] == [hit.chunk for hit in hits]
@@ -39,14 +36,14 @@ def test_a_batch_of_queries_finds_what_each_finds_alone(retriever: DenseRetrieve
 
 
 def test_a_text_is_nearest_to_itself(retriever: DenseRetriever) -> None:
-    assert [hits[0].chunk for hits in retriever.index(TEXTS, quiet).search(TEXTS, 1)] == list(range(len(TEXTS)))
+    assert [hits[0].chunk for hits in retriever.index(TEXTS, SILENT).search(TEXTS, 1)] == list(range(len(TEXTS)))
 
 
 def test_no_texts_and_no_queries_have_no_hits(retriever: DenseRetriever, tmp_path: Path) -> None:
-    index = retriever.index([], quiet)
+    index = retriever.index([], SILENT)
     index.save(tmp_path)
     assert retriever.load(tmp_path).search(QUERIES, 3) == [[], [], []]
-    assert retriever.index(TEXTS, quiet).search([], 3) == []
+    assert retriever.index(TEXTS, SILENT).search([], 3) == []
 
 
 def test_the_end_of_a_query_beyond_the_limit_counts(retriever: DenseRetriever) -> None:
@@ -73,7 +70,7 @@ def test_published_prompts_stand_before_queries_and_texts_and_take_their_room(
     np.testing.assert_allclose(ours.encode_queries(["mill"]), plain.encode_queries([query + "mill"]), atol=1e-5)
     assert ours.max_tokens == plain.max_tokens - plain.count([document])[0]
     assert ours.settings() == ({"prompt": document} if document else {})
-    hit = ours.index(["a pond", "mill"], quiet).nearest.search(plain.encode_queries([document + "mill"]), 1)[0][0]
+    hit = ours.index(["a pond", "mill"], SILENT).nearest.search(plain.encode_queries([document + "mill"]), 1)[0][0]
     assert hit.chunk == 1
     assert hit.score == pytest.approx(1, abs=1e-3)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from memorag_core.concurrency.progress import SILENT
 from memorag_core.context.encode import cut
 from memorag_core.context.section_titles import SectionTitles
 from memorag_core.retrieval.bm25 import Bm25Retriever
@@ -29,7 +30,7 @@ def chunks_of(text: str, limit: int = 20, pages: tuple[int, ...] = ()) -> list[C
 
 
 def first_for(query: str, texts: Sequence[str]) -> str:
-    return texts[Bm25Retriever().index(texts, lambda *_: None).search([query], 1)[0][0].chunk]
+    return texts[Bm25Retriever().index(texts, SILENT).search([query], 1)[0][0].chunk]
 
 
 def test_a_passage_is_indexed_under_its_document_and_all_its_headings() -> None:
@@ -48,6 +49,10 @@ def test_who_names_a_section_names_those_below_it() -> None:
     chunks = chunks_of(BASINS)
     named = [chunks[link.chunk].headings for link in SectionTitles(chunks).find_mentions("What does Fir basin cost?")]
     assert named == [("Basins", "Fir basin"), ("Basins", "Fir basin", "Fees")]
+
+
+def test_a_name_that_several_sections_bear_names_none_of_them() -> None:
+    assert list(SectionTitles(chunks_of(BASINS)).find_mentions("What are the Fees?")) == []
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t", " | "])

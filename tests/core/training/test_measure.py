@@ -15,6 +15,7 @@ from conftest import SAMPLES, STORY
 from torch.nn.functional import cross_entropy
 from typer.testing import CliRunner
 
+from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.evaluation.datasets import EvalSet, Question
 from memorag_core.generation import Generator
 from memorag_core.memory import BeaconMemory
@@ -25,7 +26,7 @@ from memorag_core.training.clue_data import ClueRecord, ClueSizes, drawn, from_s
 from memorag_core.training.measure import DEPTHS, FULL, NONE, ROUNDS, Measuring, Needle, measure, of_another, plant
 from memorag_core.training.measure import MeasureSizes as Amounts
 from memorag_core.training.report import cells, draw
-from memorag_core.types import OnText, ignore_text
+from memorag_core.types import OnText, Progress, ignore_text
 from memorag_mcp.cli import app
 
 TEXT = (SAMPLES / "harrow-sound.md").read_text(encoding="utf-8")[:3000]
@@ -88,9 +89,9 @@ def test_a_memory_in_half_precision_is_measured_in_it_and_its_weights_stay_as_th
 
 def test_everything_is_measured_once_and_the_layout_is_left_as_it_was(measuring: Measuring, tmp_path: Path) -> None:
     layout = measuring.beacons.layout
-    steps: list[tuple[int, int]] = []
-    found = measure(measuring, [labelled()], lambda done, total: steps.append((done, total)))
-    assert steps == [(done, 16) for done in range(1, 17)]
+    told: list[Progress] = []
+    found = measure(measuring, [labelled()], ProgressScope(told.append))
+    assert [(progress.done, progress.total) for progress in told] == [(done, 16) for done in range(1, 17)]
     assert measuring.beacons.layout == layout
     assert [one.system for one in found] == [NONE, FULL, "ratio 2", "ratio 8"]
     assert set(found[2].needles) == {(length, depth) for length in AMOUNTS.lengths for depth in DEPTHS}
@@ -109,7 +110,7 @@ def test_everything_is_measured_once_and_the_layout_is_left_as_it_was(measuring:
 
 def test_a_needle_counts_where_the_reply_says_it(measuring: Measuring, monkeypatch: pytest.MonkeyPatch) -> None:
     hidden: list[str] = []
-    monkeypatch.setattr(BeaconMemory, "memorize", lambda self, documents, on_step: hidden.append(documents[0].text))
+    monkeypatch.setattr(BeaconMemory, "memorize", lambda self, documents, progress: hidden.append(documents[0].text))
     monkeypatch.setattr(BeaconMemory, "ask", lambda self, memory, asked, most: [hidden[-1]] * 4 + ["12"])
     found = measuring.needles(2, lambda: None)
     assert found == {(length, depth): float(depth < 1) for length in AMOUNTS.lengths for depth in DEPTHS}

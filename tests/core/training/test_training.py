@@ -25,15 +25,15 @@ from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.models.weights import Weights
 from memorag_core.training.checkpoint import begin, write
 from memorag_core.training.loop import Step, Training, accelerator_for, losses
-from memorag_core.training.plan import Plan
+from memorag_core.training.plan import TrainingPlan
 from memorag_core.training.rows import Batches, Row, cut
 from memorag_core.training.texts import record_rows, text_rows, texts_at
 from memorag_core.training.windows import BeaconLoss
 
-PLAN = Plan(steps=8, batch=4, at_once=2, windows=3, window=32, ratios=(2, 4, 8), rate=3e-3, save_every=3)
+PLAN = TrainingPlan(steps=8, batch=4, at_once=2, windows=3, window=32, ratios=(2, 4, 8), rate=3e-3, save_every=3)
 
 
-def training(base: Path, out: Path, plan: Plan = PLAN) -> tuple[LanguageModel, Training]:
+def training(base: Path, out: Path, plan: TrainingPlan = PLAN) -> tuple[LanguageModel, Training]:
     lm = LanguageModel.load(base, "cpu")
     module = BeaconLoss(begin(lm, base, plan), plan.recompute)
     rows = text_rows(lm, [(SAMPLES / "harrow-sound.md").read_text(encoding="utf-8")], plan.window, plan.windows, out)

@@ -33,13 +33,14 @@ from memorag_core.types import (
     Passage,
     Place,
     Progress,
+    Survey,
     ignore_text,
 )
 from memorag_mcp import cli, inputs
 from memorag_mcp.cli import app
 from memorag_mcp.commands import doctor, show
 from memorag_mcp.commands.options import engine_flags
-from memorag_mcp.http.address import Address
+from memorag_mcp.http.address import ListenAddress
 
 TEXT = "The ferry sank in 1953. [bold]Nobody[/bold] drowned."
 QUOTE = Citation("harrow", "Harrow Sound", 0, 23, TEXT[:23])
@@ -88,11 +89,8 @@ class FakeEngine:
 
     summarize = answer
 
-    def contexts(self) -> Any:
-        return [INFO]
-
-    def damaged(self) -> Any:
-        return DAMAGED
+    def survey(self) -> Survey:
+        return Survey([INFO], DAMAGED)
 
 
 Invoke = Callable[..., Any]
@@ -388,7 +386,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 def passed_to(
-    options: dict[str, Any], settings: Settings, transport: str = "", address: Address | None = None, **more: Any
+    options: dict[str, Any], settings: Settings, transport: str = "", address: ListenAddress | None = None, **more: Any
 ) -> None:
     options.update(settings=settings, transport=transport, **(vars(address) if address else {}), **more)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import ClassVar
 
 from contents import words
 from mcp.server.mcpserver.server import require_client_extension
@@ -13,7 +14,8 @@ from rounds import filled, form, need
 
 from memorag_core.concurrency.cancellation import poll_until
 from memorag_core.errors import InputError
-from memorag_mcp.jobs.job import Call, Job
+from memorag_mcp.jobs.calls import Call
+from memorag_mcp.jobs.job import Job
 from memorag_mcp.jobs.run import Ctx
 from memorag_mcp.jobs.tasks_extension import IDENTIFIER
 from memorag_mcp.protocol.sdk_server import ContextServer
@@ -24,6 +26,42 @@ class Said(BaseModel):
     """A result."""
 
     text: str
+
+
+class Slow(Call):
+    """Arguments of most of these tools; each subclass is one tool."""
+
+    @property
+    def what(self) -> str:
+        return self.tool
+
+
+class Compute(Slow):
+    tool: ClassVar[str] = "slow_compute"
+    seconds: float
+    label: str
+
+
+class Fail(Slow):
+    tool: ClassVar[str] = "failing_job"
+
+
+class BreakDown(Slow):
+    tool: ClassVar[str] = "protocol_error_job"
+
+
+class Delete(Slow):
+    tool: ClassVar[str] = "confirm_delete"
+    filename: str
+
+
+class AskTwice(Slow):
+    tool: ClassVar[str] = "multi_input"
+
+
+class Greet(Slow):
+    tool: ClassVar[str] = "test_tool_with_task"
+    name: str
 
 
 def wait(seconds: float) -> None:
@@ -46,19 +84,18 @@ def _add_plain(server: ContextServer) -> None:
         """At once."""
         return words(f"Hello, {name}!")
 
-    @server.does("slow_compute")
-    def compute(job: Job, seconds: float, label: str) -> Said:
-        wait(seconds)
-        return Said(text=f"computed {label}")
+    @server.jobs.register(Compute)
+    def compute(job: Job, call: Compute) -> Said:
+        wait(call.seconds)
+        return Said(text=f"computed {call.label}")
 
     @server.tool()
     async def slow_compute(ctx: Ctx, seconds: float = 0, label: str = "") -> JobResult:
         """After a while."""
-        call = Call(tool="slow_compute", arguments={"seconds": seconds, "label": label})
-        return await server.long_work(ctx, "compute", call)
+        return await server.long_work(ctx, Compute(seconds=seconds, label=label))
 
-    @server.does("failing_job")
-    def fail(job: Job) -> Said:
+    @server.jobs.register(Fail)
+    def fail(job: Job, call: Fail) -> Said:
         wait(1)
         raise InputError("This job fails on purpose.")
 
@@ -66,43 +103,43 @@ def _add_plain(server: ContextServer) -> None:
     async def failing_job(ctx: Ctx) -> JobResult:
         """Fails, and for clients with Tasks only."""
         require_client_extension(ctx.request_context, IDENTIFIER)
-        return await server.long_work(ctx, "fail", Call(tool="failing_job", arguments={}))
+        return await server.long_work(ctx, Fail())
 
-    @server.does("protocol_error_job")
-    def break_down(job: Job) -> Said:
+    @server.jobs.register(BreakDown)
+    def break_down(job: Job, call: BreakDown) -> Said:
         wait(1)
         raise ZeroDivisionError
 
     @server.tool()
     async def protocol_error_job(ctx: Ctx) -> JobResult:
         """Breaks."""
-        return await server.long_work(ctx, "break", Call(tool="protocol_error_job", arguments={}))
+        return await server.long_work(ctx, BreakDown())
 
 
 def _add_asking(server: ContextServer) -> None:
-    @server.does("confirm_delete")
-    def delete(job: Job, filename: str) -> Said:
-        return Said(text=str(job.ask({"confirm": wire(form(f"Delete {filename}?", "confirm", "boolean"))})))
+    @server.jobs.register(Delete)
+    def delete(job: Job, call: Delete) -> Said:
+        return Said(text=str(job.ask({"confirm": wire(form(f"Delete {call.filename}?", "confirm", "boolean"))})))
 
     @server.tool()
     async def confirm_delete(ctx: Ctx, filename: str) -> JobResult:
         """Asks one thing while it works."""
-        return await server.long_work(ctx, "delete", Call(tool="confirm_delete", arguments={"filename": filename}))
+        return await server.long_work(ctx, Delete(filename=filename))
 
-    @server.does("multi_input")
-    def ask_twice(job: Job) -> Said:
+    @server.jobs.register(AskTwice)
+    def ask_twice(job: Job, call: AskTwice) -> Said:
         questions = {key: wire(form(f"What is your {key}?", key)) for key in ("name", "color")}
         return Said(text=str(job.ask(questions)))
 
     @server.tool()
     async def multi_input(ctx: Ctx) -> JobResult:
         """Asks two things while it works."""
-        return await server.long_work(ctx, "ask twice", Call(tool="multi_input", arguments={}))
+        return await server.long_work(ctx, AskTwice())
 
-    @server.does("test_tool_with_task")
-    def greet_later(job: Job, name: str) -> Said:
+    @server.jobs.register(Greet)
+    def greet_later(job: Job, call: Greet) -> Said:
         wait(1)
-        return Said(text=f"Hello, {name}!")
+        return Said(text=f"Hello, {call.name}!")
 
     @server.tool()
     async def test_tool_with_task(ctx: Ctx) -> InputRequiredResult | JobResult:
@@ -111,9 +148,7 @@ def _add_asking(server: ContextServer) -> None:
         if answer is None:
             return need(user_name=form("What is your name?", "name"))
         require_client_extension(ctx.request_context, IDENTIFIER)
-        return await server.long_work(
-            ctx, "greet", Call(tool="test_tool_with_task", arguments={"name": answer["name"]})
-        )
+        return await server.long_work(ctx, Greet(name=answer["name"]))
 
 
 def wire(request: BaseModel) -> dict[str, object]:

@@ -28,7 +28,7 @@ from memorag_core import Settings
 from memorag_core.errors import InputError
 from memorag_mcp.cli import app
 from memorag_mcp.commands.doctor import examine
-from memorag_mcp.http.address import EVERY_ADDRESS, Address
+from memorag_mcp.http.address import EVERY_ADDRESS, ListenAddress
 from memorag_mcp.http.tokens import Tokens, owner_folder, tokens_file
 from memorag_mcp.server import run
 
@@ -204,7 +204,7 @@ def bound(tiny_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         if (transport, host) not in running:
             port = free_port()
             tokens = tokens_file(settings.store, None if host in EVERY_ADDRESS else Path("none"))
-            app = application(no_server, shared, Address(tokens, host, port, [NAME]), transport)
+            app = application(no_server, shared, ListenAddress(tokens, host, port, [NAME]), transport)
             server = uvicorn.Server(uvicorn.Config(app, host=host, port=port, log_level="error", ws="none"))
             thread = threading.Thread(target=server.run)
             thread.start()
@@ -343,7 +343,7 @@ def test_an_address_that_others_reach_needs_tokens_and_a_name(
     if tokens:
         tokens_in(settings)
     with pytest.raises(InputError, match=message):
-        Address(tokens_file(settings.store, None), host, 80, names).required()
+        ListenAddress(tokens_file(settings.store, None), host, 80, names).required()
 
 
 def test_a_port_that_is_taken_is_told_before_anything_starts_and_by_the_doctor(
@@ -351,14 +351,14 @@ def test_a_port_that_is_taken_is_told_before_anything_starts_and_by_the_doctor(
 ) -> None:
     with socket.create_server((LOOPBACK, 0)) as taken:
         port = taken.getsockname()[1]
-        monkeypatch.setattr("memorag_mcp.commands.doctor.Address", partial(Address, port=port))
+        monkeypatch.setattr("memorag_mcp.commands.doctor.Address", partial(ListenAddress, port=port))
         with pytest.raises(InputError, match=f"{LOOPBACK}, port {port}.*--port"):
-            run(settings, "http", Address(tokens_file(settings.store, None), port=port))
+            run(settings, "http", ListenAddress(tokens_file(settings.store, None), port=port))
         before = {check.what: check for check in examine(settings)}[f"port {port}"]
     after = {check.what: check for check in examine(settings)}[f"port {port}"]
     assert (before.state, "--port" in before.todo, after.state) == ("note", True, "ok")
     with pytest.raises(InputError, match="--host"):
-        Address(tokens_file(settings.store, None), "192.0.2.7").check_free()
+        ListenAddress(tokens_file(settings.store, None), "192.0.2.7").check_free()
 
 
 @pytest.mark.parametrize("line", ["ann", "ann:abc", f"../ann:{'0' * 64}", f"Ann:{'0' * 64}", f":{'0' * 64}"])

@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 import pytest
 from conftest import STORY
-from gated import Gated, Told, ignore, reached
+from gated import Gated, Wait, ignore, jobs_that_wait, reached
 from mcp import Client, MCPError, types
 from mcp.client import advertise
 from mcp.shared.message import SessionMessage
@@ -21,10 +21,9 @@ from pydantic import ConfigDict
 from waits import SECONDS
 
 from memorag_core import MemoRAG, Settings
-from memorag_core.concurrency.cancellation import poll_until
 from memorag_core.errors import InputError
 from memorag_core.types import Progress
-from memorag_mcp.jobs.job import Job, Record
+from memorag_mcp.jobs.job import Job, JobRecord
 from memorag_mcp.jobs.manager import Jobs, UnknownJob
 from memorag_mcp.jobs.tasks_extension import IDENTIFIER
 from memorag_mcp.server import build_server
@@ -107,8 +106,45 @@ async def test_a_cancelled_request_stops_its_job_and_leaves_no_record(gated: Gat
             await reached(gated.reached)
             tasks.cancel_scope.cancel()
         with anyio.fail_after(SECONDS):
-            while server.jobs._live:
+            while server.jobs.at_work:
                 await anyio.lowlevel.checkpoint()
+    assert list(server.jobs.records.folder.glob("*.json")) == []
+    assert gated.contexts() == []
+
+
+async def test_a_job_that_is_slow_to_begin_keeps_nobody_waiting_and_can_be_cancelled_before_it_began(
+    gated: Gated, mode: Era, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, beginning, may_begin, dropped = build_server(gated), Event(), Event(), Event()
+    new, drop = server.jobs.records.new, server.jobs.records.drop
+
+    def slow(what: str) -> JobRecord:
+        beginning.set()
+        assert may_begin.wait(SECONDS)
+        return new(what)
+
+    def dropping(job_id: str) -> None:
+        drop(job_id)
+        dropped.set()
+
+    monkeypatch.setattr(server.jobs.records, "new", slow)
+    monkeypatch.setattr(server.jobs.records, "drop", dropping)
+    async with Client(server, mode=mode) as client, Client(server, mode=mode) as other:
+        async with anyio.create_task_group() as tasks:
+            request = anyio.CancelScope()
+
+            async def memorize() -> None:
+                with request:
+                    await client.call_tool("memorize_context", {"text": STORY, "wait_seconds": 50})
+
+            tasks.start_soon(memorize)
+            await reached(beginning)
+            listed = await ok(other, "list_contexts")
+            request.cancel()
+            await ok(other, "list_contexts")  # by now the cancel has come
+            may_begin.set()
+        await reached(dropped)
+    assert listed["jobs"] == []
     assert list(server.jobs.records.folder.glob("*.json")) == []
     assert gated.contexts() == []
 
@@ -181,31 +217,19 @@ def message(number: int | None, method: str, params: dict[str, Any] | None = Non
 
 
 @pytest.fixture
-def begin(tmp_path: Path) -> Iterator[Callable[[Jobs], tuple[Job, Event]]]:
-    """Starts a job that waits for its gate; all gates open in the end."""
-    gates: list[Event] = []
-
-    def start(jobs: Jobs) -> tuple[Job, Event]:
-        gate = Event()
-        gates.append(gate)
-
-        def work(job: Job) -> Told:
-            poll_until(gate.wait)
-            return Told()
-
-        return jobs.start("wait", work, ignore), gate
-
-    yield start
-    for gate in gates:
-        gate.set()
+def waiting(tmp_path: Path) -> Iterator[Callable[[], Jobs]]:
+    """Makes the jobs of one more server on a store, where each `Wait` ends with the test."""
+    gate = Event()
+    yield lambda: jobs_that_wait(tmp_path, gate)
+    gate.set()
 
 
 def test_two_servers_on_one_store_tell_each_others_jobs_and_cancel_their_own_only(
-    tmp_path: Path, begin: Callable[[Jobs], tuple[Job, Event]]
+    waiting: Callable[[], Jobs],
 ) -> None:
-    one, other = Jobs(tmp_path), Jobs(tmp_path)
-    job, _ = begin(one)
-    begin(other)
+    one, other = waiting(), waiting()
+    job = one.begin(Wait(), ignore)
+    other.begin(Wait(), ignore)
     assert other.record(job.record.id).status == "working"
     with pytest.raises(InputError, match="another server"):
         other.cancel(job.record.id)
@@ -229,22 +253,22 @@ def test_an_unknown_job_is_told_with_what_to_do(tmp_path: Path, job_id: str) -> 
     with pytest.raises(UnknownJob, match="list_contexts shows"):
         Jobs(tmp_path).record(job_id)
     with pytest.raises(UnknownJob, match="list_contexts shows"):
-        Jobs(tmp_path / "new").resume(job_id, lambda call, job: Told(), ignore)
+        Jobs(tmp_path / "new").resume(job_id, ignore)
 
 
 def test_there_is_a_most_of_jobs_and_their_ids_cannot_be_guessed(
-    tmp_path: Path, begin: Callable[[Jobs], tuple[Job, Event]], monkeypatch: pytest.MonkeyPatch
+    waiting: Callable[[], Jobs], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("memorag_mcp.jobs.manager.AT_ONCE", 2)
-    jobs = Jobs(tmp_path)
-    ids = {begin(jobs)[0].record.id for _ in range(2)}
+    jobs = waiting()
+    ids = {jobs.begin(Wait(), ignore).record.id for _ in range(2)}
     with pytest.raises(InputError, match="2 jobs are under way"):
-        begin(jobs)
+        jobs.begin(Wait(), ignore)
     assert {len(one) for one in ids} == {32}
 
 
 def test_old_records_and_locks_of_dead_servers_are_dropped(
-    tmp_path: Path, begin: Callable[[Jobs], tuple[Job, Event]], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, waiting: Callable[[], Jobs], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("memorag_mcp.jobs.records.KEPT", 3)
     old = tmp_path / f"{'0' * 32}.json"
@@ -254,7 +278,7 @@ def test_old_records_and_locks_of_dead_servers_are_dropped(
         os.utime(path, (time.time() - number, time.time() - number))
     os.utime(old, (0, 0))
     (tmp_path / "dead.lock").touch()
-    job, _ = begin(Jobs(tmp_path))
+    job = waiting().begin(Wait(), ignore)
     kept = {path.stem for path in tmp_path.glob("*.json")}
     assert kept == {job.record.id, *(f"{number:032}" for number in (1, 2, 3))}
     assert len(list(tmp_path.glob("*.lock"))) == 1
@@ -263,7 +287,7 @@ def test_old_records_and_locks_of_dead_servers_are_dropped(
 def test_the_time_left_follows_from_the_pace_since_the_first_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([100.0, 110.0, 120.0])
     monkeypatch.setattr("memorag_mcp.jobs.job.time.monotonic", lambda: next(clock))
-    job = Job(Record(id="a", server="b", pid=1, what="c"), ignore)
+    job = Job(JobRecord(id="a", server="b", pid=1, what="c"), ignore)
     left = []
     for fraction in (0.0, 0.2, 0.4):
         job.report(Progress("encoding", 0, 1, fraction))

@@ -5,23 +5,24 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Event, Thread
+from threading import Barrier, Event, Thread
 from typing import Any
 
 import anyio
 import pytest
 from conftest import STORY
-from gated import Gated, Told, ignore, reached
+from gated import Gated, Wait, ignore, jobs_that_wait, reached
 from mcp import Client
 from mcp_processes import ok, over_stdio
-from waits import SECONDS, wait_until
+from waits import SECONDS
 
 from memorag_core import MemoRAG, Settings
-from memorag_core.concurrency.cancellation import poll_until
 from memorag_core.errors import InputError
-from memorag_mcp.jobs.job import Call, Job, Record
+from memorag_mcp.jobs.job import Job, JobRecord
 from memorag_mcp.jobs.manager import Jobs
+from memorag_mcp.jobs.records import Records
 from memorag_mcp.server import build_server
+from memorag_mcp.tools.calls import MemorizeContext
 
 pytestmark = pytest.mark.anyio
 
@@ -64,8 +65,8 @@ def jobs_folder(settings: Settings) -> Path:
     return settings.store / ".work" / "jobs"
 
 
-def recorded(settings: Settings, job_id: str) -> Record:
-    return Record.model_validate_json((jobs_folder(settings) / f"{job_id}.json").read_bytes())
+def recorded(settings: Settings, job_id: str) -> JobRecord:
+    return JobRecord.model_validate_json((jobs_folder(settings) / f"{job_id}.json").read_bytes())
 
 
 async def interrupted(gated: Gated, allow: Path, **arguments: Any) -> str:
@@ -110,25 +111,19 @@ async def test_an_interrupted_job_is_given_up_with_what_was_kept_of_it(
 
 
 def test_of_two_servers_that_resume_a_job_at_once_one_does(tmp_path: Path) -> None:
-    call, gate = Call(tool="wait", arguments={}), Event()
-
-    def do(call: Call, job: Job) -> Told:
-        poll_until(gate.wait)
-        return Told(text=call.tool)
-
-    dead = Jobs(tmp_path)
-    job = dead.start_call("wait", call, do, ignore)
-    wait_until(lambda: job.record.resumable)
+    gate = Event()
+    dead = jobs_that_wait(tmp_path, gate)
+    job = dead.begin(Wait(), ignore)
     dead.close()
     answers: list[Job | InputError] = []
 
     def resume(jobs: Jobs) -> None:
         try:
-            answers.append(jobs.resume(job.record.id, do, ignore))
+            answers.append(jobs.resume(job.record.id, ignore))
         except InputError as error:
             answers.append(error)
 
-    threads = [Thread(target=resume, args=(Jobs(tmp_path),)) for _ in range(4)]
+    threads = [Thread(target=resume, args=(jobs_that_wait(tmp_path, gate),)) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -141,16 +136,58 @@ def test_of_two_servers_that_resume_a_job_at_once_one_does(tmp_path: Path) -> No
     }
 
 
-def test_a_job_whose_call_is_not_kept_says_so(tmp_path: Path) -> None:
-    dead = Jobs(tmp_path)
-    gate = Event()
+@pytest.mark.parametrize(
+    ("kept", "told"),
+    [
+        (None, "is not kept"),
+        ("{", "cannot be read"),
+        ('{"tool": "unknown", "arguments": {}}', "cannot be read"),
+        ('{"tool": "wait", "arguments": {"of a later version": 1}}', "cannot be read"),
+    ],
+)
+def test_a_job_whose_call_is_not_kept_or_not_understood_says_so_and_stays_as_it_was(
+    tmp_path: Path, kept: str | None, told: str
+) -> None:
+    dead = jobs_that_wait(tmp_path, Event())
+    job = dead.begin(Wait(), ignore)
+    dead.close()
+    call = tmp_path / f"{job.record.id}.call"
+    call.unlink() if kept is None else call.write_text(kept)
+    after = jobs_that_wait(tmp_path, Event())
+    with pytest.raises(InputError, match=told):
+        after.resume(job.record.id, ignore)
+    assert after.record(job.record.id).status == "interrupted"
 
-    def wait(job: Job) -> Told:
-        poll_until(gate.wait)
-        return Told()
 
-    job = dead.start("wait", wait, ignore)
+def test_a_job_that_cannot_be_resumed_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Wait, "recorded", False)
+    dead = jobs_that_wait(tmp_path, Event())
+    job = dead.begin(Wait(), ignore)
     dead.close()
     assert "Call the tool again" in (job.record.reason or "")
-    with pytest.raises(InputError, match="not kept"):
-        Jobs(tmp_path).resume(job.record.id, lambda call, job: Told(), ignore)
+
+
+def test_a_call_is_read_back_as_its_tool_took_it(tmp_path: Path) -> None:
+    records = Records(tmp_path)
+    call = MemorizeContext(path="/notes", include=["*.md"], name="notes")
+    kept = records.keep_call("a", call)
+    assert kept
+    assert records.call("a", {MemorizeContext.tool: MemorizeContext}) == call
+
+
+def test_jobs_that_begin_at_once_are_all_recorded(tmp_path: Path) -> None:
+    gate, together = Event(), Barrier(8)
+    jobs = jobs_that_wait(tmp_path / "new", gate)
+
+    def begin() -> None:
+        together.wait(SECONDS)
+        jobs.begin(Wait(), ignore)
+
+    threads = [Thread(target=begin) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(SECONDS)
+    recorded = {record.status for record in Jobs(tmp_path / "new").unfinished()}
+    assert (len(jobs.records.ids()), recorded) == (8, {"working"})
+    gate.set()

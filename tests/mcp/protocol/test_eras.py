@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import anyio
@@ -14,45 +9,13 @@ import pytest
 from conftest import STORY
 from mcp import Client
 from mcp.shared.subscriptions import ResourcesListChanged, ResourceUpdated
-from mcp_processes import TOOLS, Era, command, ok
+from mcp_processes import HELLO, META, TOOLS, Era, ok, speaking
 from waits import SECONDS
 
 from memorag_core import MemoRAG, Settings, from_text
 from memorag_mcp.server import build_server
 
 pytestmark = pytest.mark.anyio
-META = {
-    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-    "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "0"},
-    "io.modelcontextprotocol/clientCapabilities": {},
-}
-HELLO = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "test", "version": "0"}}
-
-
-@contextmanager
-def speaking(settings: Settings) -> Iterator[Any]:
-    """A server process, as a function that sends a request and reads its reply."""
-    with subprocess.Popen(
-        [sys.executable, *command(settings)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as server:
-        assert server.stdin is not None
-        assert server.stdout is not None
-        to, back = server.stdin, server.stdout
-
-        def ask(number: int | None, method: str, params: dict[str, Any] | None = None) -> Any:
-            numbered = {} if number is None else {"id": number}
-            to.write(json.dumps({"jsonrpc": "2.0", "method": method, "params": params or {}} | numbered) + "\n")
-            to.flush()
-            while number is not None:
-                message = json.loads(back.readline())
-                if "id" in message:
-                    return message
-            return None
-
-        yield ask
-        to.close()
-        assert server.wait(20) == 0
-        assert back.read() == ""
 
 
 def test_a_client_may_probe_and_then_shake_hands(settings: Settings) -> None:

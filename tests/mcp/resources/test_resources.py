@@ -11,9 +11,8 @@ import pytest
 from conftest import STORY
 from mcp import Client, types
 from mcp.types import ResourceLink
-from mcp_processes import Era, ok
+from mcp_processes import HELLO, META, Era, ok, speaking
 from mcp_types.methods import serialize_server_result
-from test_eras import HELLO, META, speaking
 
 from memorag_core import MemoRAG, Settings, from_text
 from memorag_core.concurrency.cancellation import poll_until

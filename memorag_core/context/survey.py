@@ -1,0 +1,22 @@
+"""Look over a store: what each context holds, or what is wrong with it."""
+
+from __future__ import annotations
+
+from memorag_core.context.files import info_in
+from memorag_core.context.store import ContextStore
+from memorag_core.errors import MemoRAGError, UnknownContext
+from memorag_core.types import ContextInfo, Survey
+
+
+def survey(store: ContextStore) -> Survey:
+    """Survey every context once, by its manifest and the sizes of its files; one forgotten meanwhile is left out."""
+    contexts: list[ContextInfo] = []
+    damaged: dict[str, str] = {}
+    for context_id in store.ids():
+        try:
+            contexts.append(store.reading(context_id, info_in))
+        except UnknownContext:
+            continue
+        except MemoRAGError as error:
+            damaged[context_id] = str(error)
+    return Survey(contexts, damaged)

@@ -1,0 +1,56 @@
+"""What the tools that begin jobs were given: one model for each, which a resumed job reads back from disk."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from memorag_core.types import Document
+from memorag_mcp.inputs import ReadLimits, documents_of
+from memorag_mcp.jobs.calls import Call
+
+
+class Reading(Call):
+    """A call that reads: a text, or what is at an absolute path."""
+
+    text: str | None = None
+    path: str | None = None
+    title: str | None = None
+    include: list[str] | None = None
+
+    def documents(self, may: ReadLimits) -> list[Document]:
+        """Read what was given. Raises what `documents_of` raises."""
+        return documents_of(self.text, self.path, self.title, self.include, may)
+
+
+class MemorizeContext(Reading):
+    """Arguments of memorize_context."""
+
+    tool: ClassVar[str] = "memorize_context"
+    name: str | None = None
+
+    @property
+    def what(self) -> str:
+        return f"memorize {self.name or self.title or self.path or 'a text'}"
+
+
+class AddDocuments(Reading):
+    """Arguments of add_documents."""
+
+    tool: ClassVar[str] = "add_documents"
+    context_id: str
+
+    @property
+    def what(self) -> str:
+        return f"add to {self.context_id}"
+
+
+class RemoveDocument(Call):
+    """Arguments of remove_document."""
+
+    tool: ClassVar[str] = "remove_document"
+    context_id: str
+    document_id: str
+
+    @property
+    def what(self) -> str:
+        return f"remove {self.document_id} from {self.context_id}"
