@@ -36,7 +36,7 @@ class Tree:
     def __init__(self, name: str, folder: Path, chosen: argparse.Namespace) -> None:
         """Start it, and wait until the document is memorized."""
         self.name = name
-        command = [sys.executable, str(Path(__file__).resolve()), "--worker", "--threads", str(chosen.threads)]
+        command = [sys.executable, "-P", str(Path(__file__).resolve()), "--worker", "--threads", str(chosen.threads)]
         command += ["--document", str(chosen.document.resolve()), "--questions", str(chosen.questions.resolve())]
         command += ["--store", str(chosen.store.resolve() / name), "--rounds", str(chosen.rounds)]
         environment = {**os.environ, "PYTHONPATH": str(folder.resolve())}

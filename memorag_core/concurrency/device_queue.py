@@ -22,7 +22,7 @@ from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 
 from memorag_core.concurrency.cancellation import WAIT, raise_if_cancelled
-from memorag_core.concurrency.flight import AT_FRONT, Flight, Place
+from memorag_core.concurrency.flight import AT_FRONT, Flight, QueuePlace
 from memorag_core.errors import Busy
 
 SECONDS_A_SLICE = 1.0
@@ -53,7 +53,7 @@ class FairQueue:
         self._patience = patience
         self._slice = slice_seconds
         self._guard = threading.Lock()
-        self._queue: list[Place] = []
+        self._queue: list[QueuePlace] = []
         self._holder: int | None = None
         self._nested = 0
         self._round = 0
@@ -144,8 +144,8 @@ class FairQueue:
                 self._pass_on()
         place.given.wait()
 
-    def _join_front(self) -> Place:
-        place = Place(AT_FRONT, next(self._numbers), threading.get_ident(), _client.get(), True)
+    def _join_front(self) -> QueuePlace:
+        place = QueuePlace(AT_FRONT, next(self._numbers), threading.get_ident(), _client.get(), True)
         insort(self._queue, place)
         return place
 
@@ -165,14 +165,14 @@ class FairQueue:
         if place.refused:
             raise self._full()
 
-    def _join(self, patient: bool) -> Place:
+    def _join(self, patient: bool) -> QueuePlace:
         """Join the queue; the place is given the slot at once if nobody has it."""
         with self._guard:
             client = _client.get()
             if not patient:
                 self._make_room(client)
             self._rounds[client] = max(self._round, self._rounds.get(client, 0) + 1)
-            place = Place(self._rounds[client], next(self._numbers), threading.get_ident(), client, patient)
+            place = QueuePlace(self._rounds[client], next(self._numbers), threading.get_ident(), client, patient)
             insort(self._queue, place)
             if self._holder is None:
                 self._pass_on()
@@ -195,7 +195,7 @@ class FairQueue:
     def _full(self) -> Busy:
         return Busy(f"The models are busy: this call would be number {self.most + 1} to wait. {AGAIN}")
 
-    def _remove(self, place: Place) -> None:
+    def _remove(self, place: QueuePlace) -> None:
         """Take a place out of the queue; the client's later ones move up a round each."""
         free = place.round
         for later in self._queue[self._queue.index(place) + 1 :]:
@@ -220,7 +220,7 @@ class FairQueue:
             self._round = 0
             self._rounds.clear()
 
-    def _give(self, place: Place) -> None:
+    def _give(self, place: QueuePlace) -> None:
         """Give the slot to a place in the queue."""
         self._queue.remove(place)
         self._holder, self._since = place.thread, time.monotonic()
@@ -230,7 +230,7 @@ class FairQueue:
             self.flight.begin(place.thread, place.client)
         place.given.set()
 
-    def _find_next(self) -> Place | None:
+    def _find_next(self) -> QueuePlace | None:
         """The next place that may have the slot now: a call in flight first, then by rounds.
 
         When it is long work's turn, no call begins before those in flight have ended and the work had its slice.
@@ -244,7 +244,7 @@ class FairQueue:
                 return place
         return None
 
-    def _drop_out(self, place: Place) -> None:
+    def _drop_out(self, place: QueuePlace) -> None:
         with self._guard:
             if place.refused:
                 return
@@ -256,7 +256,7 @@ class FairQueue:
                 if self._holder is None:
                     self._pass_on()
 
-    def _position(self, place: Place) -> int:
+    def _position(self, place: QueuePlace) -> int:
         with self._guard:
             return self._queue.index(place) + 1 if place in self._queue else 1
 

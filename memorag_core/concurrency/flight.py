@@ -15,7 +15,7 @@ AT_FRONT = -1
 
 
 @dataclass(order=True, slots=True)
-class Place:
+class QueuePlace:
     """A thread's place in the queue."""
 
     round: int

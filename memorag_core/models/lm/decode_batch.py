@@ -30,7 +30,7 @@ SHORTEST_PREFIX = 32
 
 
 @dataclass(eq=False)
-class Row:
+class DecodeRow:
     """A prompt and what has been said to it so far."""
 
     prompt: Sequence[int]
@@ -69,7 +69,7 @@ class DecodeBatch:
         """Take a model loaded with the attention of `attention.register()`, and the ids that end a row."""
         self.model = model
         self.memory = memory
-        self.rows: list[Row] = []
+        self.rows: list[DecodeRow] = []
         self._stop = stop
         self._start = memory.next_position if memory else 0
         self._looks = STEPS_A_LOOK.get(model.device.type, 1)
@@ -91,7 +91,7 @@ class DecodeBatch:
             self._allocate(max(slots, buffers.slots), max(buffers.capacity, _round_up(capacity, CAPACITY_UNIT)))
 
     @torch.inference_mode()
-    def join(self, rows: Sequence[Row], on_forward: Callable[[], None] = lambda: None) -> None:
+    def join(self, rows: Sequence[DecodeRow], on_forward: Callable[[], None] = lambda: None) -> None:
         """Read the prompts of rows in one batch and choose the first token of each.
 
         `on_forward` is called after every pass through the model; where it raises, the rows have not joined.
@@ -123,7 +123,7 @@ class DecodeBatch:
         self._part()
 
     @torch.inference_mode()
-    def leave(self, row: Row) -> None:
+    def leave(self, row: DecodeRow) -> None:
         """Part with a row that is not wanted any more."""
         row.ended = True
         self._part()
@@ -158,7 +158,7 @@ class DecodeBatch:
         self.last[slots] = chosen
         return chosen
 
-    def _read(self, first: int, rows: Sequence[Row], known: int, on_forward: Callable[[], None]) -> None:
+    def _read(self, first: int, rows: Sequence[DecodeRow], known: int, on_forward: Callable[[], None]) -> None:
         """Read prompts, filled up on the right, from the entry `known` on."""
         device, count = self.model.device, len(rows)
         longest = max(len(row.prompt) for row in rows)
@@ -182,7 +182,7 @@ class DecodeBatch:
                 self._choose(logits[number, at][None], slice(slot, slot + 1))
             on_forward()
 
-    def _begin(self, first: int, rows: Sequence[Row]) -> None:
+    def _begin(self, first: int, rows: Sequence[DecodeRow]) -> None:
         """Set what the device knows of new rows."""
         slots = slice(first, first + len(rows))
         self.lengths[slots] = torch.tensor([len(row.prompt) for row in rows], device=self.model.device)
@@ -239,9 +239,9 @@ class DecodeBatch:
         self._held += [()] * (slots - len(self._held))
 
 
-def group_alike(rows: Sequence[Row]) -> list[list[Row]]:
+def group_alike(rows: Sequence[DecodeRow]) -> list[list[DecodeRow]]:
     """Group rows whose prompts are read in one batch: of like length, so that little is read of what fills up."""
-    groups: list[list[Row]] = []
+    groups: list[list[DecodeRow]] = []
     for row in sorted(rows, key=lambda row: -len(row.prompt)):
         longest = len(groups[-1][0].prompt) if groups else 0
         if longest * MOST_PADDING <= len(row.prompt) and groups:

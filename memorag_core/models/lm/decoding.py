@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 
 from memorag_core.concurrency.cancellation import raise_if_cancelled
 from memorag_core.models.lm.attention import KeyValues
-from memorag_core.models.lm.decode_batch import DecodeBatch, Row, group_alike
+from memorag_core.models.lm.decode_batch import DecodeBatch, DecodeRow, group_alike
 
 
 def decode(
@@ -40,7 +40,7 @@ def decode(
         raise_if_cancelled()
         on_forward()
 
-    rows = [Row(prompt, max_new_tokens, repetition_penalty) for prompt in prompts]
+    rows = [DecodeRow(prompt, max_new_tokens, repetition_penalty) for prompt in prompts]
     batch = DecodeBatch(model, stop, memory)
     batch.reserve(len(rows), max(row.most for row in rows))
     for together in group_alike(rows):

@@ -16,7 +16,7 @@ from memorag_core.errors import InputError, ModelUnavailable, require
 from memorag_core.models import hub
 from memorag_core.models.hub import loading
 from memorag_core.models.lm.attention import KeyValues, register
-from memorag_core.models.lm.decode_batch import Row
+from memorag_core.models.lm.decode_batch import DecodeRow
 from memorag_core.models.lm.decoding import decode
 from memorag_core.models.lm.fp16_linear import pack
 from memorag_core.models.lm.prefill import PrefillPlan, read
@@ -90,7 +90,7 @@ class LanguageModel:
     ) -> list[str]:
         """Reply to every instruction over `memory` as `generate` does, together with what other threads ask for."""
         prompts = self.encode([PARAGRAPH_BREAK + instruction + self.chat_tail for instruction in instructions])
-        rows = [Row(prompt, max_new_tokens, repetition_penalty) for prompt in prompts]
+        rows = [DecodeRow(prompt, max_new_tokens, repetition_penalty) for prompt in prompts]
         return self.texts(self.scheduler.decode(rows, memory, lambda _: None))
 
     def write(self, instruction: str, max_new_tokens: int, on_text: OnText, repetition_penalty: float = 1.0) -> str:
@@ -104,7 +104,7 @@ class LanguageModel:
         def on_replies(replies: list[list[int]]) -> None:
             growing.reach(self.texts(replies)[0])
 
-        replies = self.scheduler.decode([Row(prompt, max_new_tokens, repetition_penalty)], None, on_replies)
+        replies = self.scheduler.decode([DecodeRow(prompt, max_new_tokens, repetition_penalty)], None, on_replies)
         return growing.end(self.texts(replies)[0])
 
     def remember(self, text: str, on_step: OnStep) -> KeyValues:

@@ -18,7 +18,7 @@ from transformers import PreTrainedModel
 from memorag_core.concurrency.cancellation import WAIT, raise_if_cancelled
 from memorag_core.concurrency.device_queue import lend_slot, let_in
 from memorag_core.models.lm.attention import KeyValues
-from memorag_core.models.lm.decode_batch import DecodeBatch, Row, group_alike
+from memorag_core.models.lm.decode_batch import DecodeBatch, DecodeRow, group_alike
 
 OnReplies = Callable[[list[list[int]]], None]
 KEPT_BYTES = 1 << 28
@@ -29,7 +29,7 @@ KEPT_BYTES = 1 << 28
 class Request:
     """Rows that one caller waits for, over one memory or none; `check` raises where that caller was cancelled."""
 
-    rows: list[Row]
+    rows: list[DecodeRow]
     memory: KeyValues | None
     check: Callable[[], None] = field(default_factory=lambda: partial(copy_context().run, raise_if_cancelled))
     error: BaseException | None = None
@@ -58,7 +58,7 @@ class DecodeScheduler:
         self._driver: Request | None = None
         self._batches: dict[int, DecodeBatch] = {}
 
-    def decode(self, rows: list[Row], memory: KeyValues | None, on_replies: OnReplies) -> list[list[int]]:
+    def decode(self, rows: list[DecodeRow], memory: KeyValues | None, on_replies: OnReplies) -> list[list[int]]:
         """Return the new ids of each row, as `decoding.decode` would; `on_replies` hears of them while they grow."""
         request = Request(rows, memory)
         with self._changed:

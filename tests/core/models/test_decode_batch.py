@@ -12,7 +12,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from memorag_core.models.lm.attention import KeyValues, head_width, register
-from memorag_core.models.lm.decode_batch import DecodeBatch, Row
+from memorag_core.models.lm.decode_batch import DecodeBatch, DecodeRow
 from memorag_core.models.lm.decoding import decode
 from memorag_core.models.lm.language_model import LanguageModel
 
@@ -51,12 +51,12 @@ def test_each_row_gets_the_ids_it_gets_alone(
     kept = memory if with_memory else None
     before = [tensor.clone() for tensor in (*memory.keys, *memory.values)]
     batch = DecodeBatch(lm.model, lm.stop, kept)
-    rows: list[tuple[Row, int]] = []
+    rows: list[tuple[DecodeRow, int]] = []
     waiting, at = draw_arrivals(seed), 0
     while waiting or batch.rows:
         while waiting and waiting[-1][0] <= at:
             _, prompt, most, stays = waiting.pop()
-            rows.append((Row(prompts[prompt], most, 1.1), at + stays))
+            rows.append((DecodeRow(prompts[prompt], most, 1.1), at + stays))
             batch.join([rows[-1][0]])
         batch.advance()
         at += 1
@@ -82,7 +82,7 @@ def test_a_prompt_that_begins_as_another_one_is_read_from_where_they_part(
         return forward(input_ids=input_ids, **inputs)
 
     monkeypatch.setattr(lm.model, "forward", count)
-    rows = [Row(prompts[number], 1) for number in (2, 3, 3)]
+    rows = [DecodeRow(prompts[number], 1) for number in (2, 3, 3)]
     for row in rows:
         batch.join([row])
     assert widths == [SHARED_BEGINNING + 20, 20, 1]

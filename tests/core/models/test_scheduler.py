@@ -16,7 +16,7 @@ from memorag_core.concurrency.cancellation import cancellable
 from memorag_core.concurrency.device_queue import FairQueue, as_client
 from memorag_core.errors import Cancelled
 from memorag_core.models.lm.attention import KeyValues
-from memorag_core.models.lm.decode_batch import DecodeBatch, Row
+from memorag_core.models.lm.decode_batch import DecodeBatch, DecodeRow
 from memorag_core.models.lm.decoding import decode
 from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.models.lm.scheduler import DecodeScheduler
@@ -53,7 +53,7 @@ def test_each_client_gets_the_ids_it_gets_alone(lm: LanguageModel, memories: lis
             if cancelled_at is not None and len(replies[0]) >= cancelled_at:
                 flag.set()
 
-        rows = [Row(prompt, most, 1.1) for prompt in prompts]
+        rows = [DecodeRow(prompt, most, 1.1) for prompt in prompts]
         with as_client(str(number % 5)), cancellable(flag):
             try:
                 with queue.slot() if draw.random() < 0.9 else queue.slot(patient=True):
@@ -86,7 +86,7 @@ def test_calls_that_wait_join_the_running_batch(lm: LanguageModel, monkeypatch: 
     def call() -> None:
         with queue.slot():
             waits.wait(SECONDS)
-            scheduler.decode([Row([5, 6, 7], 32)], None, lambda _: None)
+            scheduler.decode([DecodeRow([5, 6, 7], 32)], None, lambda _: None)
 
     with ThreadPoolExecutor(4) as pool:
         futures = [pool.submit(call) for _ in range(4)]
@@ -100,8 +100,8 @@ def test_calls_that_wait_join_the_running_batch(lm: LanguageModel, monkeypatch: 
 def test_a_request_that_fails_fails_alone(lm: LanguageModel) -> None:
     scheduler = DecodeScheduler(lm.model, frozenset())
     with pytest.raises(IndexError):
-        scheduler.decode([Row([10**6], 4)], None, lambda _: None)
-    assert len(scheduler.decode([Row([5, 6], 4)], None, lambda _: None)[0]) == 4
+        scheduler.decode([DecodeRow([10**6], 4)], None, lambda _: None)
+    assert len(scheduler.decode([DecodeRow([5, 6], 4)], None, lambda _: None)[0]) == 4
 
 
 def until(reached: Callable[[], bool]) -> None:
