@@ -23,8 +23,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-CLIENTS = 16
-GREEDY_CALLS = 16
 MODEST_CALLS = 3
 MEASURES = ("one client, s an answer", "many clients, answers/s", "many clients, same question, answers/s")
 FAIR = ("modest client beside a greedy one, worst s",)
@@ -38,7 +36,7 @@ class Tree:
         self.name = name
         command = [sys.executable, "-P", str(Path(__file__).resolve()), "--worker", "--threads", str(chosen.threads)]
         command += ["--document", str(chosen.document.resolve()), "--questions", str(chosen.questions.resolve())]
-        command += ["--store", str(chosen.store.resolve() / name), "--rounds", str(chosen.rounds)]
+        command += ["--store", str(chosen.store.resolve() / name), "--clients", str(chosen.clients)]
         environment = {**os.environ, "PYTHONPATH": str(folder.resolve())}
         self.process = subprocess.Popen(
             command, cwd=folder, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -67,12 +65,14 @@ class Worker:
         from memorag_core import MemoRAG, Settings, from_text
 
         torch.set_num_threads(chosen.threads)
-        self.engine = MemoRAG(Settings.of(profile="tiny", store=chosen.store, device="cpu", patience=3600))
+        settings = Settings.of(profile="tiny", memory="none", store=chosen.store, device="cpu", patience=3600)
+        self.engine = MemoRAG(settings)  # clues come from attention: answers are those with a memory
         text = chosen.document.read_text(encoding="utf-8")
         self.id = self.engine.memorize([from_text(text, title="Text")]).id
         lines = chosen.questions.read_text(encoding="utf-8").splitlines()
         self.questions: list[str] = [json.loads(line)["question"] for line in lines]
         self.engine.answer(self.id, self.questions[0])
+        self.clients = chosen.clients
         self._next = 0
 
     def one(self) -> float:
@@ -81,11 +81,11 @@ class Worker:
 
     def many(self) -> float:
         """Answers a second to many clients with a question each."""
-        return self._together([self._question() for _ in range(CLIENTS)])
+        return self._together([self._question() for _ in range(self.clients)])
 
     def same(self) -> float:
         """Answers a second to many clients with the same question."""
-        return self._together([self._question()] * CLIENTS)
+        return self._together([self._question()] * self.clients)
 
     def modest(self) -> float:
         """The worst seconds of an answer to a client that asks one by one, beside one with many calls in flight."""
@@ -96,8 +96,8 @@ class Worker:
             while asking.is_set():
                 self._ask(self._question(), "greedy")
 
-        with ThreadPoolExecutor(GREEDY_CALLS) as pool:
-            calls = [pool.submit(insist) for _ in range(GREEDY_CALLS)]
+        with ThreadPoolExecutor(self.clients) as pool:
+            calls = [pool.submit(insist) for _ in range(self.clients)]
             worst = max(self._ask(self._question(), "modest") for _ in range(MODEST_CALLS))
             asking.clear()
             for call in calls:
@@ -163,6 +163,7 @@ def main() -> None:
     parser.add_argument("--store", type=Path, default=Path("contexts-of-clients"), help="kept, for the next run")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--clients", type=int, default=16, help="as many ask at once, and the greedy one as often")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     chosen: Any = parser.parse_args()
     if chosen.worker:
