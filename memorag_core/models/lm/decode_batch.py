@@ -231,7 +231,7 @@ class DecodeBatch:
         self.seen = torch.zeros(slots, vocabulary, dtype=torch.bool, device=device)
         self.chosen = torch.zeros(slots, self._looks, dtype=torch.long, device=device)
         self.cursor = torch.zeros(1, dtype=torch.long, device=device)
-        self._graphs = StepGraphs(self.step, slots, capacity, device)
+        self._graphs = StepGraphs(self.step, slots, capacity, self.model)
         if "_buffers" in old:
             self._buffers.take_over(old["_buffers"])
             for name in ("last", "lengths", "alive", "penalties", "seen"):

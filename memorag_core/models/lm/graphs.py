@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+from transformers import PreTrainedModel
+
+from memorag_core.models.lm.rope import BY_LENGTH
 
 NARROWEST = 256
 WIDTH_ON_CPU = 64
@@ -16,11 +19,12 @@ class StepGraphs:
     A graph holds the addresses of what it reads and writes, so that new buffers need new graphs.
     """
 
-    def __init__(self, step: Callable[[int, int], None], slots: int, capacity: int, device: torch.device) -> None:
-        """Take the step, which reads nothing back, and the most rows and entries."""
+    def __init__(self, step: Callable[[int, int], None], slots: int, capacity: int, model: PreTrainedModel) -> None:
+        """Take the step, which reads nothing back, the most rows and entries, and the model that takes the step."""
         self._step = step
         self._slots, self._capacity = slots, capacity
-        self._captures = device.type == "cuda"
+        self._captures = model.device.type == "cuda" and not looks_at_length(model)
+        self._pool = torch.cuda.graph_pool_handle() if self._captures else None
         self._graphs: dict[tuple[int, int], torch.cuda.CUDAGraph] = {}
 
     def run(self, rows: int, width: int) -> None:
@@ -42,9 +46,15 @@ class StepGraphs:
             self._step(rows, width)
         torch.cuda.current_stream().wait_stream(side)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        with torch.cuda.graph(graph, pool=self._pool):
             self._step(rows, width)
         return graph
+
+
+def looks_at_length(model: PreTrainedModel) -> bool:
+    """Whether a model's rotary angles depend on the length, for which it reads positions back at each step."""
+    rope = getattr(model.config, "rope_parameters", None) or {}
+    return rope.get("rope_type") in BY_LENGTH
 
 
 def _power(number: int) -> int:
