@@ -128,13 +128,13 @@ class DecodeBatch:
         row.ended = True
         self._part()
 
-    def step(self, rows: int, width: int) -> None:
+    def step(self, rows: int, width: int, full: bool = False) -> None:
         """Choose the next token of the first rows, which see the first `width` entries of their slots.
 
-        Nothing is read back from the device.
+        Nothing is read back from the device. Where rows are `full`, they fill that width, and nothing is masked.
         """
         lengths = self.lengths[:rows]
-        shown = torch.arange(width, device=lengths.device) <= lengths[:, None, None, None]
+        shown = None if full else torch.arange(width, device=lengths.device) <= lengths[:, None, None, None]
         logits = self.model(
             input_ids=self.last[:rows, None],
             attention_mask=shown,

@@ -19,6 +19,7 @@ from memorag_core.concurrency.cancellation import WAIT, raise_if_cancelled
 from memorag_core.concurrency.device_queue import lend_slot, let_in
 from memorag_core.models.lm.attention import KeyValues
 from memorag_core.models.lm.decode_batch import DecodeBatch, DecodeRow, group_alike
+from memorag_core.models.lm.graphs import looks_at_length
 
 OnReplies = Callable[[list[list[int]]], None]
 KEPT_BYTES = 1 << 28
@@ -56,6 +57,7 @@ class DecodeScheduler:
         self._arrived: list[Request] = []
         self._running: list[Request] = []
         self._driver: Request | None = None
+        self._alone = looks_at_length(model)  # in one batch, a long row would change the others
         self._batches: dict[int, DecodeBatch] = {}
 
     def decode(self, rows: list[DecodeRow], memory: KeyValues | None, on_replies: OnReplies) -> list[list[int]]:
@@ -109,13 +111,14 @@ class DecodeScheduler:
             self._join(joining)
         for batch in list(self._batches.values()):
             self._advance(batch)
+        self._batches = {key: batch for key, batch in self._batches.items() if batch.rows or key == 0}
         with self._changed:
             self._running = [request for request in self._running if not request.ended]
             self._changed.notify_all()
 
     def _join(self, request: Request) -> None:
         """Read the prompts of a request; what goes wrong there is its own."""
-        key = id(request.memory) if request.memory else 0
+        key = id(request) if self._alone else id(request.memory) if request.memory else 0
         self._running.append(request)
         try:
             batch = self._batches.get(key) or DecodeBatch(self._model, self._stop, request.memory)
@@ -134,9 +137,7 @@ class DecodeScheduler:
             failed = [request for request in self._running if set(request.rows) & set(batch.rows)]
             for request in failed:
                 request.error = error
-            self._drop(batch)
-        if not batch.rows and batch.memory is not None:
-            self._drop(batch)
+            self._batches = {key: other for key, other in self._batches.items() if other is not batch}
 
     def _part(self, request: Request) -> None:
         """Take the rows of a request out of its batch."""
@@ -144,9 +145,6 @@ class DecodeScheduler:
         for batch in self._batches.values():
             for row in [row for row in batch.rows if row in request.rows]:
                 batch.leave(row)
-
-    def _drop(self, batch: DecodeBatch) -> None:
-        self._batches = {key: other for key, other in self._batches.items() if other is not batch}
 
     def _withdraw(self, request: Request) -> None:
         """Leave; the driver lets another thread drive, and gives back what nobody needs."""
@@ -157,7 +155,6 @@ class DecodeScheduler:
                 self._part(request)
                 self._driver = None
                 if not self._running and not self._arrived:
-                    self._batches = {
-                        key: batch for key, batch in self._batches.items() if key == 0 and batch.nbytes <= KEPT_BYTES
-                    }
+                    kept = self._batches.items()
+                    self._batches = {key: batch for key, batch in kept if key == 0 and batch.nbytes <= KEPT_BYTES}
             self._changed.notify_all()
