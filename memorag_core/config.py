@@ -17,6 +17,8 @@ WORK, OWNERS = ".work", ".owners"
 """What every store holds beside its contexts: work under way, and the stores of the owners over HTTP."""
 MANIFEST, DOCUMENTS = "manifest.json", "documents"
 """What every context holds."""
+MAX_LABEL = 10_000
+"""The most characters of a title, of where a document comes from, and of its notice."""
 MAX_HITS = 1000
 MAX_EVIDENCE_TOKENS = 100_000
 
@@ -196,6 +198,12 @@ class Settings(BaseModel):
     def _at_home(cls, path: Path | None) -> Path | None:
         """A client's configuration file has no shell to expand the tilde."""
         return path and path.expanduser()
+
+    @field_validator("memory_model", "embedder", "reranker", "generator", mode="after")
+    @classmethod
+    def _from_the_root(cls, name: str | None) -> str | None:
+        """A folder given by its path is the same wherever another process has its current folder."""
+        return str(Path(name).expanduser().absolute()) if name and name.startswith((".", "~")) else name
 
     @classmethod
     def of(cls, **chosen: object) -> Settings:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
+from urllib.request import url2pathname
 
 from memorag_core.config import Settings
 from memorag_core.errors import InputError
 from memorag_core.ingest import BYTES_A_CHARACTER, from_bytes, from_path, from_text, from_url, is_url, resolve_allowed
 from memorag_core.text.ids import unique
 from memorag_core.types import Document
+
+FILE = "file:"
 
 
 def documents_at(places: Sequence[str], settings: Settings, include: Sequence[str]) -> list[Document]:
@@ -43,32 +48,59 @@ class ReadLimits:
     private: Sequence[Path] = ()
 
 
-def from_here(path: str | None, may: ReadLimits) -> str | None:
+def from_here(path: str, may: ReadLimits) -> str:
     """Absolute path. `..` is kept: resolving it textually would be wrong behind a symlink.
 
-    A relative one is looked for here, then in the folders that may be read: hosts start servers wherever they like.
+    A relative one is looked for here, then in the folders that may be read: hosts start servers wherever they like. Of
+    the ways in which hosts write a path, the first that names something is meant.
     """
-    if path is None or is_url(path) or path.startswith("~"):
-        return path
-    here, *others = (str(folder.expanduser().absolute() / path) for folder in (Path.cwd(), *may.allow))
-    return next((place for place in (here, *others) if os.path.exists(place)), here)  # noqa: PTH110  # never raises
+    if not path or (is_url(sent := _unquote(path)) and not sent.lower().startswith(FILE)):
+        return _unquote(path)
+    folders = (Path.cwd(), *may.allow)
+    here, *others = (_absolute(way, folder) for way in _ways_to_write(path) for folder in folders)
+    return next((place for place in (here, *others) if _is_there(place, may.allow)), here)
 
 
-def documents_of(
-    text: str | None, path: str | None, title: str | None, include: Sequence[str] | None, may: ReadLimits
-) -> list[Document]:
+def _is_there(place: str, allow: Sequence[Path]) -> bool:
+    """Whether something is there that may be read; of what may not, nobody hears whether it is there."""
+    try:
+        return os.path.exists(resolve_allowed(Path(place), allow))  # noqa: PTH110  # never raises
+    except InputError:
+        return False
+
+
+def _absolute(path: str, folder: Path) -> str:
+    return os.path.expanduser(path) if path.startswith("~") else str(folder.expanduser().absolute() / path)  # noqa: PTH111
+
+
+def _ways_to_write(path: str) -> list[str]:
+    """The path as it was sent, then without blanks, quotes, `file://` and `%20`, its letters composed or not."""
+    bare = _unquote(path)
+    if bare.lower().startswith(FILE):
+        path = bare = url2pathname(urlsplit(bare).path)
+    forms = [unicodedata.normalize(form, way) for way in (bare, unquote(bare)) for form in ("NFC", "NFD")]
+    return list(dict.fromkeys([path, bare, *forms]))
+
+
+def _unquote(path: str) -> str:
+    return path.strip().strip("\"'`").strip()
+
+
+def documents_of(text: str, path: str, title: str, include: Sequence[str] | None, may: ReadLimits) -> list[Document]:
     """The documents that a tool was given: a text, or what is at a path.
 
     Raises:
         InputError: neither or both, or what may not or cannot be read.
     """
-    if (text is None) == (path is None):
+    if not text and not path:
+        raise InputError("What was given is empty; there is nothing to memorize. Give either text or path.")
+    if text and path:
         raise InputError("Give either text or path, one of them: the text itself, or a file or folder to read.")
-    if include and (path is None or is_url(path)):
+    if include and (not path or is_url(path)):
         raise InputError("include chooses among the files of a folder; leave it out, or give a folder as path.")
-    if path is None:
-        return [from_text(text or "", title)]
+    if not path:
+        return [from_text(text, title)]
     if is_url(path):
         return [from_url(path, may.settings.max_characters, may.settings.allow_url)]
-    real = resolve_allowed(Path(path), may.allow, may.private)
+    real = resolve_allowed(Path(path), may.allow)
     return from_path(real, may.settings.max_characters, include or (), may.private)

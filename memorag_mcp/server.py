@@ -101,16 +101,16 @@ def run(
         server = build("")
         server.engine.store.sweep()
         try:
-            anyio.run(_unloading, server.run_stdio_async, shared, unload_after)
+            anyio.run(_serve_and_unload, server.run_stdio_async, shared, unload_after)
         finally:
             server.jobs.close()
     else:
         address.check_free()
         app = application(build, shared, address, transport)
-        anyio.run(_unloading, lambda: listen(app, address), shared, unload_after)
+        anyio.run(_serve_and_unload, lambda: listen(app, address), shared, unload_after)
 
 
-async def _unloading(serve: Callable[[], Awaitable[None]], shared: Runtime, seconds: float | None) -> None:
+async def _serve_and_unload(serve: Callable[[], Awaitable[None]], shared: Runtime, seconds: float | None) -> None:
     """Serve, and see now and then whether the models are idle."""
 
     async def watch(idle: float) -> None:

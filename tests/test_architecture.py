@@ -45,6 +45,9 @@ FLOORS = {
 }
 """From the ground up. A room imports rooms on lower floors, and its own files; rooms on one floor are strangers."""
 
+NO_PARTICIPLES = {"feed", "listen", "open", "shorten", "heading", "token"}
+"""First words of names that end like participles and are verbs or nouns."""
+
 
 def module_of(path: Path) -> str:
     """`memorag_core.memory.lite` of its file; of a package's `__init__` the package."""
@@ -109,6 +112,23 @@ def test_no_files_import_each_other_in_a_circle() -> None:
 def test_files_have_at_most_300_lines() -> None:
     lines = {str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in SOURCES}
     assert {name: count for name, count in lines.items() if count > 300} == {}
+
+
+def test_functions_are_named_by_verbs_and_not_by_participles() -> None:
+    """A name counts if its first word ends in -ed, -ing or -en; properties are values, so they may be called so."""
+    functions = [
+        node
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and not node.name.startswith("__")
+        and not any("property" in ast.unparse(decorator) for decorator in node.decorator_list)
+    ]
+    first_words = [(function.name.lstrip("_").split("_")[0], function.name) for function in functions]
+    participles = [
+        name for word, name in first_words if word.endswith(("ed", "ing", "en")) and word not in NO_PARTICIPLES
+    ]
+    assert len(participles) / len(functions) < 0.02, sorted(participles)
 
 
 def test_no_type_has_the_name_of_another() -> None:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
+from typing import TypeVar
 
 from memorag_core.errors import Cancelled
 
 WAIT = 0.2
+
+T = TypeVar("T")
+
 _flag: ContextVar[threading.Event | None] = ContextVar("stop_flag", default=None)
 
 
@@ -34,3 +39,19 @@ def poll_until(acquire: Callable[[float], bool]) -> None:
     """Call `acquire(seconds)` until it returns true; the work can be cancelled between two calls."""
     while not acquire(WAIT):
         raise_if_cancelled()
+
+
+def run_leavable(work: Callable[[], T]) -> T:
+    """Call `work`, which the operating system may hold, in a thread that a cancel leaves behind; return its result."""
+    result: Future[T] = Future()
+    inherited = copy_context()
+
+    def call() -> None:
+        try:
+            result.set_result(inherited.run(work))
+        except BaseException as error:  # whatever it is, it is raised where the result is awaited
+            result.set_exception(error)
+
+    threading.Thread(target=call, daemon=True).start()
+    poll_until(lambda seconds: bool(wait([result], seconds).done))
+    return result.result()

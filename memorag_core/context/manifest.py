@@ -1,18 +1,58 @@
-"""A manifest describes a stored context: `manifest.json`, with its format version and checksums."""
+"""A manifest describes a stored context: `manifest.json`, with its format version and checksums.
+
+A folder may have been made by somebody else, seal and all. So every field is checked, names lead nowhere but to files
+below the folder, and what is not listed, or is no plain file, is damage.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
+import stat
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, field_validator
 
-from memorag_core.config import DOCUMENTS, MANIFEST
+from memorag_core.config import DOCUMENTS, MANIFEST, MAX_LABEL
 from memorag_core.errors import DamagedContext, IncompatibleContext, MemoRAGError, UnknownContext
+from memorag_core.ingest.plain_file import NoPlainFile, read_plain_file
 
 FORMAT_VERSION = 1
+MAX_MANIFEST = 64 << 20
+MAX_NAME = 1024
+ROLES = ("memory", "embedder")
+
+_SHA256 = r"^[0-9a-f]{64}$"
+_UNFIT = re.compile(r"[\x00-\x1f\x7f\\]")
+_PLAIN = re.compile(r"[\w./=+-]{1,120}")
+
+
+def _check_name(name: str) -> str:
+    """Refuse the name of a file that is not plainly below the folder."""
+    if _UNFIT.search(name) or any(part in {"", ".", ".."} for part in name.split("/")):
+        raise ValueError("is no plain name of a file below the folder")
+    return name
+
+
+def _check_pages(pages: tuple[int, ...]) -> tuple[int, ...]:
+    if any(one > other for one, other in pairwise((0, *pages))):
+        raise ValueError("are in no order")
+    return pages
+
+
+def _check_date(created: str) -> str:
+    datetime.fromisoformat(created)
+    return created
+
+
+Name = Annotated[str, Field(max_length=MAX_NAME), AfterValidator(_check_name)]
+Count = Annotated[int, Field(ge=0, lt=1 << 53)]
+Words = Annotated[str, Field(max_length=MAX_LABEL)]
 
 
 class DocumentEntry(BaseModel):
@@ -20,13 +60,13 @@ class DocumentEntry(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    id: str
-    title: str
-    source: str
-    file: str
-    characters: int
-    pages: tuple[int, ...] = ()
-    notice: str = ""
+    id: Name
+    title: Words
+    source: Words
+    file: Name
+    characters: Count
+    pages: Annotated[tuple[int, ...], AfterValidator(_check_pages)] = ()
+    notice: Words = ""
 
 
 class FileEntry(BaseModel):
@@ -34,8 +74,8 @@ class FileEntry(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    bytes: int
-    sha256: str
+    bytes: Count
+    sha256: str = Field(pattern=_SHA256)
 
 
 class Manifest(BaseModel):
@@ -44,16 +84,25 @@ class Manifest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format_version: int = FORMAT_VERSION
-    key: str
-    title: str
-    created: str
+    key: Words
+    title: Words
+    created: Annotated[str, Field(max_length=MAX_NAME), AfterValidator(_check_date)]
     recipe: dict[str, Any]
-    documents: tuple[DocumentEntry, ...]
-    chunks: int
-    memory_tokens: int
-    encode_seconds: float
-    files: dict[str, FileEntry]
+    documents: Annotated[tuple[DocumentEntry, ...], Field(min_length=1)]
+    chunks: Count
+    memory_tokens: Count
+    encode_seconds: Annotated[FiniteFloat, Field(ge=0)]
+    files: dict[Name, FileEntry]
     seal: str = ""
+
+    @field_validator("recipe", mode="after")
+    @classmethod
+    def _names_models(cls, recipe: dict[str, Any]) -> dict[str, Any]:
+        """A list of contexts shows the models of each."""
+        for role in ROLES:
+            if not isinstance(recipe.get(role), dict) or not isinstance(recipe[role].get("model"), str):
+                raise ValueError(f"names no model as {role}")
+        return recipe
 
     def with_seal(self) -> Manifest:
         """Return a copy with the digest that `read` checks."""
@@ -67,37 +116,36 @@ class Manifest(BaseModel):
             IncompatibleContext: of a format version this program does not know.
             DamagedContext: missing, unreadable or not a manifest.
         """
-        try:
-            record = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-            version = record["format_version"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise damage(folder, f"{MANIFEST} cannot be read ({error})") from error
-        if version != FORMAT_VERSION:
-            raise IncompatibleContext(
-                f"The context '{folder.name}' has format version {version}; this program reads {FORMAT_VERSION}. "
-                f"Upgrade memorag-mcp, or forget '{folder.name}' and memorize it again."
-            )
+        record = _read_record(folder)
         try:
             manifest = cls.model_validate(record)
         except ValidationError as error:
-            raise damage(folder, f"{MANIFEST} is not valid") from error
+            first = error.errors()[0]
+            what = ".".join(map(show, first["loc"][:3]))
+            raise damage(folder, f"{MANIFEST} is not valid ({what}: {first['msg'][:200]})") from error
         if manifest.seal != digest(record):
             raise damage(folder, f"{MANIFEST} does not match its own checksum")
+        for document in manifest.documents:
+            if document.file not in manifest.files or not document.file.startswith(f"{DOCUMENTS}/"):
+                raise damage(folder, f"the text {show(document.file)} is not listed among its files")
         return manifest
 
     def check_sizes(self, folder: Path) -> None:
-        """Look for missing and truncated files, without reading any.
+        """Look for missing and truncated files, and what should not be there, without reading any.
 
         Raises:
             DamagedContext: names the first.
         """
+        sizes: dict[str, int] = {}
+        for name, size in _plain_files(folder):
+            if name not in self.files:
+                raise damage(folder, f"{show(name)} is not listed among its files")
+            sizes[name] = size
         for name, entry in self.files.items():
-            try:
-                size = (folder / name).stat().st_size
-            except OSError as error:
-                raise damage(folder, f"{name} is missing") from error
-            if size != entry.bytes:
-                raise damage(folder, f"{name} does not match its checksum")
+            if name not in sizes:
+                raise damage(folder, f"{show(name)} is missing")
+            if sizes[name] != entry.bytes:
+                raise damage(folder, f"{show(name)} does not match its checksum")
 
     def verify(self, folder: Path, below: str = "") -> None:
         """Compare every file, or those whose names start with `below`, with their recorded size and checksum.
@@ -105,18 +153,71 @@ class Manifest(BaseModel):
         Raises:
             DamagedContext: names the first file that is missing or differs.
         """
+        self.check_sizes(folder)
         for name, entry in self.files.items():
             if not name.startswith(below):
                 continue
-            path = folder / name
-            if not path.is_file():
-                raise damage(folder, f"{name} is missing")
             try:
-                intact = path.stat().st_size == entry.bytes and sha256_of(path) == entry.sha256
+                intact = sha256_of(folder / name) == entry.sha256
             except OSError as error:
-                raise damage(folder, f"{name} cannot be read ({error.strerror})") from error
+                raise damage(folder, f"{show(name)} cannot be read ({error.strerror})") from error
             if not intact:
-                raise damage(folder, f"{name} does not match its checksum")
+                raise damage(folder, f"{show(name)} does not match its checksum")
+
+
+def _read_record(folder: Path) -> dict[str, Any]:
+    """Read the manifest's JSON, of the format version that this program knows."""
+    try:
+        data = read_plain_file(folder.resolve() / MANIFEST, MAX_MANIFEST)
+        if len(data) > MAX_MANIFEST:
+            raise ValueError(f"it has more than {MAX_MANIFEST:,} bytes")
+        record: dict[str, Any] = json.loads(data.decode())
+        version = record["format_version"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, NoPlainFile) as error:
+        raise damage(folder, f"{MANIFEST} cannot be read ({str(error)[:200]})") from error
+    if not isinstance(version, int):
+        raise damage(folder, f"{MANIFEST} cannot be read (its format version is no number)")
+    if version != FORMAT_VERSION:
+        raise IncompatibleContext(
+            f"The context '{folder.name}' has format version {version}; this program reads {FORMAT_VERSION}. "
+            f"Upgrade memorag-mcp, or forget '{folder.name}' and memorize it again."
+        )
+    return record
+
+
+def _plain_files(folder: Path) -> Iterator[tuple[str, int]]:
+    """Yield names and sizes of all files below a folder but the manifest and hidden ones.
+
+    Raises:
+        DamagedContext: something is neither a folder nor a plain file.
+    """
+    folders = [folder]
+    while folders:
+        for path in _list(folder, folders.pop()):
+            name = path.relative_to(folder).as_posix()
+            try:
+                status = path.lstat()
+            except OSError as error:
+                raise damage(folder, f"{show(name)} is missing") from error
+            if stat.S_ISDIR(status.st_mode):
+                folders.append(path)
+            elif not stat.S_ISREG(status.st_mode):
+                raise damage(folder, f"{show(name)} is no plain file")
+            elif name != MANIFEST and not path.name.startswith("."):
+                yield name, status.st_size
+
+
+def _list(folder: Path, inner: Path) -> list[Path]:
+    try:
+        return sorted(inner.iterdir())
+    except OSError as error:
+        raise damage(folder, f"a folder in it cannot be listed ({error.strerror})") from error
+
+
+def show(name: object) -> str:
+    """Return a name for a message; one that is not plain stands in quotes, so that nobody takes it for our words."""
+    text = str(name)
+    return text if _PLAIN.fullmatch(text) else ascii(text[:100])
 
 
 def digest(record: dict[str, Any]) -> str:

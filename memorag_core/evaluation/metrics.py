@@ -55,7 +55,7 @@ def within(passages: Sequence[Span], text: str, tokens: int, count: Count) -> li
     room = tokens
     for (start, end), size in zip(passages, count([text[start:end] for start, end in passages]), strict=True):
         if size > room:
-            end = _fitting(text, start, end, room, count)
+            end = _fit_end(text, start, end, room, count)
         if start < end:
             shown.append((start, end))
         if size >= room:
@@ -99,7 +99,7 @@ def overlap(span: Span, others: Sequence[Span]) -> int:
     return covered
 
 
-def _fitting(text: str, start: int, end: int, tokens: int, count: Count) -> int:
+def _fit_end(text: str, start: int, end: int, tokens: int, count: Count) -> int:
     """The largest end at which `text[start:end]` has at most `tokens` tokens, by halving."""
     low, high = start, end
     while low < high:

@@ -45,7 +45,7 @@ class EvalPlan:
         if not self.answers and (idle := [name for name in self.systems if not SYSTEMS[name].finds]):
             raise InputError(f"'{idle[0]}' finds no evidence, so there is nothing to measure of it without answers.")
 
-    def chosen(self, profile: Profile) -> list[type[System]]:
+    def choose_systems(self, profile: Profile) -> list[type[System]]:
         """The systems to run with the models of a profile, in the order of the table."""
         if self.systems:
             return [system for name, system in SYSTEMS.items() if name in self.systems]
@@ -57,7 +57,7 @@ class EvalPlan:
 
     def remembers(self, profile: Profile) -> bool:
         """Whether a memory is asked: for answers from it alone, and for clues where these are generated."""
-        return any(_asks_memory(system, profile) for system in self.chosen(profile))
+        return any(_asks_memory(system, profile) for system in self.choose_systems(profile))
 
 
 def _asks_memory(system: type[System], profile: Profile) -> bool:
@@ -83,7 +83,7 @@ def evaluate(
     """
     if not plan.remembers(engine.profile):
         engine = MemoRAG(engine.settings.model_copy(update={"memory": NO_MEMORY}), engine.shared.say)
-    total = len(plan.chosen(engine.profile)) * sum(len(questions.questions) for questions in sets)
+    total = len(plan.choose_systems(engine.profile)) * sum(len(questions.questions) for questions in sets)
     if not total:
         raise InputError("There is no question to ask. Choose another folder, split or limit.")
     on_progress(Progress("loading models", 0, total, 0.0))
@@ -110,7 +110,7 @@ class _Run:
         for name, text in questions.contexts.items():
             asked = [question for question in questions.questions if question.context == name]
             case = Case(self.bench, f"{questions.name} {name}", text, self._report)
-            for system in self.plan.chosen(self.bench.engine.profile) if asked else ():
+            for system in self.plan.choose_systems(self.bench.engine.profile) if asked else ():
                 self._ask(questions.name, system(case), asked)
 
     def _ask(self, name: str, system: System, asked: Iterable[Question]) -> None:

@@ -9,12 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from memorag_core.concurrency.cancellation import raise_if_cancelled
+from memorag_core.concurrency.cancellation import raise_if_cancelled, run_leavable
+from memorag_core.config import MAX_LABEL
 from memorag_core.errors import InputError
 from memorag_core.ingest.extract import Extract, check_text, too_large
 from memorag_core.ingest.formats import format_of
 from memorag_core.ingest.paths import list_files
 from memorag_core.ingest.plain import read as read_plain
+from memorag_core.ingest.plain_file import read_plain_file
 from memorag_core.ingest.sandbox import SandboxedReader
 from memorag_core.text.ids import slug_or, unique
 from memorag_core.types import Document
@@ -26,6 +28,7 @@ TITLE_LENGTH = 80
 
 _HEADING = re.compile(r"\A\s*#+\s+(.+)")
 _WORDS = re.compile(r"\S.*")
+_UNFIT_ID = re.compile(r"[\x00-\x1f\x7f/\\]")
 
 
 def from_text(text: str, title: str | None = None) -> Document:
@@ -58,10 +61,10 @@ def from_path(path: Path, limit: int, include: Sequence[str] = (), private: Sequ
     """
     documents: list[Document] = []
     with SandboxedReader() as apart:
-        for file in list_files(path, include, private):
+        for file, real in run_leavable(lambda: list_files(path, include, private)):
             raise_if_cancelled()
             left = limit - sum(len(other.text) for other in documents)
-            extract = _extract(file, file.suffix, str(file), left, apart)
+            extract = _extract(real, file.suffix, str(file), left, apart)
             document = _name_document(extract, file.stem, str(file))
             documents.append(replace(document, id=unique(document.id, {other.id for other in documents})))
     return documents
@@ -83,7 +86,7 @@ def from_url(url: str, limit: int, allowed: bool, web: Web | None = None) -> Doc
     with tempfile.TemporaryDirectory(prefix="memorag-") as folder, SandboxedReader() as apart:
         file = Path(folder) / "download"
         page = (web or Web()).fetch(url, file, limit)
-        extract = _extract(file, page.suffix, page.url, limit, apart)
+        extract = _extract(file.resolve(), page.suffix, page.url, limit, apart)
     return _name_document(extract, page.name, page.url)
 
 
@@ -102,21 +105,40 @@ def check_size(documents: Sequence[Document], limit: int) -> None:
     if not documents:
         raise InputError("There is nothing to memorize: give a text, a file or a folder.")
     for document in documents:
-        check_text(document.text, f"The document '{document.title}'")
+        check_text(document.text, f"The document '{document.title[:TITLE_LENGTH]}'")
+        _check_labels(document)
     if len({document.id for document in documents}) < len(documents):
         raise InputError("Two documents have the same id; give each document of a context an id of its own.")
     if (size := sum(len(document.text) for document in documents)) > limit:
         raise too_large("The context", f"{size:,} characters", limit)
 
 
-def _extract(file: Path, suffix: str, what: str, limit: int, apart: SandboxedReader) -> Extract:
-    """What a file holds. `suffix` is that of its format, `what` its name in messages."""
+def _check_labels(document: Document) -> None:
+    if _UNFIT_ID.search(document.id) or document.id in {"", ".", ".."}:
+        raise InputError(
+            f"A document cannot have the id {document.id[:TITLE_LENGTH]!r}: its text is a file of that name."
+        )
+    if (size := max(map(len, (document.title, document.source, document.notice)))) > MAX_LABEL:
+        raise InputError(
+            f"The title, source or notice of the document '{document.id}' has {size:,} characters; they may have "
+            f"{MAX_LABEL:,}. Shorten it."
+        )
+
+
+def _extract(real: Path, suffix: str, what: str, limit: int, apart: SandboxedReader) -> Extract:
+    """What the file at a real path holds. `suffix` is that of its format, `what` its name in messages."""
     kind = format_of(suffix)
+
+    def read() -> bytes:
+        kind.check_bytes(real.lstat().st_size, what, limit)
+        return read_plain_file(real, kind.most_bytes(limit))
+
     try:
-        kind.check_bytes(file.stat().st_size, what, limit)
-        return kind.read(file.read_bytes(), what, limit) if kind.is_plain else apart.read(file, suffix, what, limit)
+        data = run_leavable(read)
     except OSError as error:
         raise InputError(f"{what} cannot be read ({error.strerror or error}). Check its permissions.") from error
+    kind.check_bytes(len(data), what, limit)
+    return kind.read(data, what, limit) if kind.is_plain else apart.read(data, suffix, what, limit)
 
 
 def _name_document(extract: Extract, name: str, source: str) -> Document:

@@ -37,10 +37,6 @@ WESTERN = "cp1252"
 SAMPLE = 1 << 18
 
 
-FEW = 400
-"""Of so few characters several encodings make letters; then common ones are preferred."""
-
-
 def marked_encoding(data: bytes) -> str | None:
     """Tell the encoding by the byte order mark; None without one."""
     return next((name for mark, name in MARKS if data.startswith(mark)), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -14,6 +15,8 @@ MAX_FILE = 200 << 20
 """Bytes of a file that holds more than text, pictures say: there the number of characters says little."""
 
 _UNFIT = re.compile("[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+_INVISIBLE = {"Zs", "Zl", "Zp", "Cc", "Cf"}
+_FILLERS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -49,12 +52,17 @@ def check_text(text: str, what: str) -> None:
     Raises:
         InputError: says what it holds and where.
     """
-    if not text.strip():
+    if not any(map(_is_visible, text)):
         raise InputError(f"{what} is empty; there is nothing to memorize.")
     if "\0" in text:
         raise InputError(f"{what} holds NUL characters, so it is binary; give plain text.")
     if (lone := _SURROGATE.search(text)) is not None:
         raise InputError(f"{what} holds half a character at {lone.start()} (a lone surrogate); give plain text.")
+
+
+def _is_visible(letter: str) -> bool:
+    """Whether a character leaves a mark: blanks, joiners, marks of direction and fillers do not."""
+    return letter not in _FILLERS and unicodedata.category(letter) not in _INVISIBLE
 
 
 def too_large(what: str, size: str, limit: int) -> InputError:

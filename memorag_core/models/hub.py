@@ -6,6 +6,7 @@ and again, for half a minute a file. So it is asked once, and told to be offline
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,8 +16,16 @@ from pathlib import Path
 from memorag_core.errors import ModelUnavailable
 
 SECONDS = 3.0
+MAX_NAME = 200
 REMEMBERED = 60
 """How long an answer of the hub holds, in seconds, at most."""
+
+_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
+
+
+def is_id(name: str) -> bool:
+    """Whether a name has the form of the hub's ids; all others name folders: `./x`, `/x`, `~/x`, `x/y/z`."""
+    return len(name) <= MAX_NAME and _ID.fullmatch(name) is not None
 
 
 def answers() -> bool:

@@ -23,7 +23,7 @@ def choose_profile(settings: Settings) -> Profile:
     Raises:
         InputError: no profile has that name.
     """
-    name = _fitting(settings) if settings.profile == "auto" else settings.profile
+    name = _choose_fitting(settings) if settings.profile == "auto" else settings.profile
     if name not in PROFILES:
         raise InputError(f"There is no profile '{name}'. Choose one of: auto, {', '.join(PROFILES)}.")
     profile = PROFILES[name]
@@ -64,7 +64,7 @@ def _kind(memory_model: str, wanted: str | None, profile: Profile) -> str:
     return BEACON_MEMORY if made_for_beacons else profile.memory
 
 
-def _fitting(settings: Settings) -> str:
+def _choose_fitting(settings: Settings) -> str:
     """The largest profile that the chosen device holds and whose models are here or can be fetched."""
     if not choose_device(settings).startswith("cuda"):
         return "tiny"

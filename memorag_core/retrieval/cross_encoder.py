@@ -12,7 +12,7 @@ import numpy as np
 from memorag_core.concurrency.cancellation import raise_if_cancelled
 from memorag_core.errors import ModelUnavailable
 from memorag_core.models.hub import loading
-from memorag_core.retrieval.windows import windows
+from memorag_core.retrieval.windows import count_tokens, windows
 
 BATCH = 32
 QUERY_SHARE = 0.5
@@ -45,10 +45,7 @@ class CrossEncoder:
 
     def count(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, without special tokens."""
-        if not texts:
-            return []
-        encoded = self.encoder.tokenizer(list(texts), add_special_tokens=False, verbose=False)
-        return [len(ids) for ids in encoded["input_ids"]]
+        return count_tokens(self.encoder.tokenizer, texts)
 
     def scores(self, query: str, texts: Sequence[str]) -> list[float]:
         """The model's own score of each text, higher is better, in their order.

@@ -20,7 +20,7 @@ from memorag_core.models.hub import loading
 from memorag_core.retrieval.base import Finder, Hit, Index, Retriever, encode_missing
 from memorag_core.retrieval.fusion import merge_by_score
 from memorag_core.retrieval.vectors import VectorIndex, Vectors
-from memorag_core.retrieval.windows import windows
+from memorag_core.retrieval.windows import count_tokens, windows
 
 VECTORS = "vectors.safetensors"
 BATCH = 16
@@ -60,10 +60,7 @@ class DenseRetriever(Retriever["DenseIndex"]):
         return self._room(self._prompt(*DOCUMENT))
 
     def count(self, texts: Sequence[str]) -> list[int]:
-        if not texts:
-            return []
-        encoded = self.encoder.tokenizer(list(texts), add_special_tokens=False, verbose=False)
-        return [len(ids) for ids in encoded["input_ids"]]
+        return count_tokens(self.encoder.tokenizer, texts)
 
     def index(self, texts: Sequence[str], progress: ProgressScope) -> DenseIndex:
         return self._make_index(self._rows(texts, progress))

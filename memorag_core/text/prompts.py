@@ -69,7 +69,7 @@ class Templates:
     en: Prompts = ENGLISH
     zh: Prompts = CHINESE
 
-    def changed(self, *names: str) -> dict[str, str]:
+    def digest_changed(self, *names: str) -> dict[str, str]:
         """Digests of those named templates that are not the built-in ones: `{"gist.zh": "9f86d081884c7d65"}`."""
         pairs = (("en", self.en, ENGLISH), ("zh", self.zh, CHINESE))
         return {

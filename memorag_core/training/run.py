@@ -71,7 +71,7 @@ def train(settings: Settings, job: TrainingJob, plan: TrainingPlan, say: Say, on
     return folder
 
 
-def measuring(settings: Settings, paths: Sequence[Path], sizes: MeasureSizes, say: Say) -> Measuring:
+def prepare_measuring(settings: Settings, paths: Sequence[Path], sizes: MeasureSizes, say: Say) -> Measuring:
     """The settings' memory model beside the tokens of held-out text.
 
     Raises:

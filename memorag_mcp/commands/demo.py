@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from mcp import Client, StdioServerParameters
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from memorag_core.concurrency import processes
 from memorag_core.config import Settings
 from memorag_core.errors import MemoRAGError
 from memorag_mcp.commands.options import engine_flags
@@ -64,8 +63,11 @@ async def _main(settings: Settings) -> None:
 
 
 def _server(settings: Settings, allow: Path) -> StdioServerParameters:
-    command = ["-P", "-m", "memorag_mcp.cli", "serve", "--allow", str(allow), *engine_flags(settings)]
-    return StdioServerParameters(command=sys.executable, args=command, env=dict(os.environ))
+    serve = ["serve", "--allow", str(allow), *engine_flags(settings)]
+    launch = processes.launch_ours("memorag_mcp.cli", "main", serve, secrets=True)  # keys of APIs, which it may ask
+    return StdioServerParameters(
+        command=launch.program, args=launch.arguments, env=launch.environment, cwd=launch.folder
+    )
 
 
 async def _memorize(client: Client, console: Console, sample: Path) -> str:

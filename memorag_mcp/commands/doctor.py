@@ -18,7 +18,7 @@ from typing import Any, Literal
 from memorag_core.config import Profile, Settings
 from memorag_core.context.store import ContextStore
 from memorag_core.errors import InputError, MemoRAGError
-from memorag_core.models import embedded
+from memorag_core.models import embedded, hub
 from memorag_core.models.api.endpoints import ENDPOINTS, is_remote
 from memorag_core.models.profiles import GIB, choose_profile
 from memorag_core.models.weights import choose_device, model_is_here
@@ -158,6 +158,8 @@ def _model(name: str, models_dir: Path) -> Check:
         missing = ENDPOINTS[name.partition(":")[0]].missing
         todo = f"Set {' and '.join(missing)} in the environment." if missing else ""
         return Check(what, "problem" if missing else "ok", "behind an API", todo)
+    if hub.is_id(name) and name not in embedded.WHEELS and Path(name).exists():
+        return Check(what, "problem", "an id on the hub, and a folder here", f"Write ./{name} if you mean the folder.")
     if model_is_here(name, models_dir):
         return Check(what, "ok", f"in {models_dir}" if name in embedded.WHEELS else "here")
     if name not in embedded.WHEELS:

@@ -68,5 +68,7 @@ def engine_flags(settings: Settings) -> list[str]:
 
 
 def _value(value: object) -> list[str]:
-    """A switch has none."""
+    """A switch has none; a path is told from the root on, since the other process has a current folder of its own."""
+    if isinstance(value, Path):
+        return [str(value.absolute())]
     return [] if value is True else [str(value)]

@@ -141,7 +141,7 @@ def evaluate_memory(
     """Measure a beacon memory on held-out text, against no memory and full attention."""
     from memorag_core.evaluation.datasets import choose, read_sets
     from memorag_core.training import measure, report
-    from memorag_core.training.run import measuring
+    from memorag_core.training.run import prepare_measuring
 
     if plot:
         require("matplotlib", "eval")
@@ -149,7 +149,7 @@ def evaluate_memory(
     sets = [choose(one, split, limit) for folder in questions or [] for one in read_sets(folder)]
     with show.progress() as on_progress:
         found = measure.measure(
-            measuring(settings, tuple(paths), sizes, show.notice),
+            prepare_measuring(settings, tuple(paths), sizes, show.notice),
             sets,
             ProgressScope(on_progress).stage("measured", 0.0, 1.0),
         )

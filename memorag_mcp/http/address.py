@@ -55,15 +55,16 @@ class ListenAddress:
                 "--port, or another address with --host; or end what listens there, perhaps another memorag."
             ) from error
 
-    def required(self) -> Tokens | None:
-        """The tokens of which each request needs one; None on this machine alone, where there are none.
+    def require_tokens(self) -> Tokens:
+        """Return the tokens of which each request needs one; on this machine alone there need be none.
 
         Raises:
             InputError: others could reach it, and there are no tokens, or no name by which they reach it.
         """
         tokens = Tokens(self.tokens)
         if self.is_loopback:
-            return tokens if tokens.entries() else None
+            tokens.entries()  # that they can be read
+            return tokens
         if not tokens.entries():
             raise InputError(
                 f"{self.host} is not an address of this machine alone, and there are no tokens, so nobody could be "

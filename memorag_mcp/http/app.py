@@ -1,6 +1,6 @@
 """Serving over HTTP and SSE: who may come in, a server for each owner, health and metrics, a graceful end.
 
-    request → Host and Origin → bearer token → the owner's own server
+    request → Host and Origin → bearer token → bounds of JSON → the owner's own server
               (not /healthz)    (where there are tokens)
 
 Owners share the models and the queue for them, nothing else: each has a store, jobs, sessions and subscriptions of its
@@ -9,7 +9,6 @@ own, so no id of another one's leads anywhere.
 
 from __future__ import annotations
 
-import logging
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -18,44 +17,25 @@ from typing import Any, Literal
 import anyio
 import anyio.to_thread
 from anyio.abc import TaskGroup, TaskStatus
-from mcp.server.auth.middleware.bearer_auth import BearerAuthBackend, RequireAuthMiddleware
-from mcp.server.auth.provider import AccessToken
 from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
 from starlette.applications import Starlette
-from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from memorag_core.errors import InputError
 from memorag_core.runtime import Runtime
 from memorag_mcp.http.address import ListenAddress
+from memorag_mcp.http.gate import Gate
+from memorag_mcp.http.json_bounds import bound_json
+from memorag_mcp.http.logs import quiet_logs
 from memorag_mcp.http.metrics import Metrics
-from memorag_mcp.http.tokens import Tokens
 from memorag_mcp.protocol.sdk_server import ContextServer
 
 ListeningTransport = Literal["sse", "http"]
-log = logging.getLogger(__name__)
 MAX_REQUEST_BYTES = 64 << 20
 SECONDS_TO_END = 8
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-
-
-class Verifier:
-    """Tokens as the SDK asks for them."""
-
-    def __init__(self, tokens: Tokens) -> None:
-        self._tokens = tokens
-
-    async def verify_token(self, token: str) -> AccessToken | None:
-        """Its owner as the client; nobody, where the tokens cannot be read."""
-        try:
-            owner = self._tokens.owner(token)
-        except InputError as error:
-            log.error("%s", error)
-            return None
-        return AccessToken(token=token, client_id=owner, scopes=[]) if owner else None
 
 
 class Owners:
@@ -110,7 +90,7 @@ def application(
     Raises:
         InputError: see `Address.required`.
     """
-    tokens, security = address.required(), _security(address)
+    tokens, security = address.require_tokens(), _security(address)
     options = {"host": address.host, "transport_security": security, "max_request_body_size": MAX_REQUEST_BYTES}
     owners = Owners(build, options, listener)
     metrics = Metrics(shared)
@@ -119,18 +99,30 @@ def application(
         return PlainTextResponse(metrics.text([server.jobs for server in owners.servers.values()]))
 
     inner: ASGIApp = Starlette(routes=[Route("/metrics", numbers), Mount("/", owners)])
-    if tokens:
-        inner = AuthenticationMiddleware(RequireAuthMiddleware(inner, []), BearerAuthBackend(Verifier(tokens)))
-    guarded = metrics.counting(_check(inner, TransportSecurityMiddleware(security)))
-    return Starlette(routes=[Route("/healthz", _healthy), Mount("/", guarded)], lifespan=owners.open)
+    gate = Gate(bound_json(inner), tokens, always=not address.is_loopback)
+    guarded = metrics.count_answers(_check(gate, TransportSecurityMiddleware(security)))
+
+    @asynccontextmanager
+    async def run(app: Starlette) -> AsyncIterator[None]:
+        async with owners.open(app), anyio.create_task_group() as tasks:
+            tasks.start_soon(gate.watch)
+            yield
+            tasks.cancel_scope.cancel()
+
+    return Starlette(routes=[Route("/healthz", _healthy), Mount("/", guarded)], lifespan=run)
 
 
 async def listen(app: Starlette, address: ListenAddress) -> None:
     """Serve until told to stop; then requests under way have some seconds to end."""
     import uvicorn
 
+    from memorag_mcp.http.connections import BoundedProtocol, allow_connections
+
+    BoundedProtocol.most = allow_connections()
+    quiet_logs()
     config = uvicorn.Config(
         app,
+        http=BoundedProtocol,
         host=address.host,
         port=address.port,
         log_level="warning",
@@ -152,11 +144,11 @@ def _security(address: ListenAddress) -> TransportSecuritySettings:
 def _check(app: ASGIApp, security: TransportSecurityMiddleware) -> ASGIApp:
     """Before anything is read of a request, its Host and Origin are looked at."""
 
-    async def checked(scope: Scope, receive: Receive, send: Send) -> None:
+    async def guard(scope: Scope, receive: Receive, send: Send) -> None:
         refused = await security.validate_request(Request(scope))
         await (refused or app)(scope, receive, send)
 
-    return checked
+    return guard
 
 
 async def _healthy(_: Request) -> Response:

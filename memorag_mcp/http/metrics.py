@@ -21,7 +21,7 @@ class Metrics:
         self._shared = shared
         self._answered: Counter[int] = Counter()
 
-    def counting(self, app: ASGIApp) -> ASGIApp:
+    def count_answers(self, app: ASGIApp) -> ASGIApp:
         """The application, its answers counted by status."""
 
         async def count(scope: Scope, receive: Receive, send: Send) -> None:

@@ -11,7 +11,11 @@ import hmac
 import os
 import re
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock
 
 from memorag_core.config import OWNERS
 from memorag_core.errors import InputError
@@ -37,6 +41,16 @@ class Tokens:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._read: tuple[object, list[tuple[str, str]]] = (None, [])
+
+    def exist(self) -> bool:
+        """Whether there is a file of tokens: each request needs one then, and of an empty file nobody has one."""
+        try:
+            self.path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError:
+            return True
+        return True
 
     def entries(self) -> list[tuple[str, str]]:
         """Names and hashes.
@@ -64,7 +78,8 @@ class Tokens:
     def add(self, name: str) -> str:
         """A new token for a name, which is nowhere kept in the clear."""
         token = secrets.token_urlsafe(BYTES)
-        self._write([*self.entries(), (slug(name), _digest(token))])
+        with self._changing():
+            self._write([*self.entries(), (slug(name), _digest(token))])
         return token
 
     def remove(self, name: str) -> None:
@@ -73,23 +88,31 @@ class Tokens:
         Raises:
             InputError: it has none.
         """
-        kept = [entry for entry in self.entries() if entry[0] != slug(name)]
-        if len(kept) == len(self.entries()):
-            names = ", ".join(sorted({entry[0] for entry in kept})) or "nobody yet"
-            raise InputError(f"'{slug(name)}' has no token. Those who have: {names}.")
-        self._write(kept)
+        with self._changing():
+            kept = [entry for entry in self.entries() if entry[0] != slug(name)]
+            if len(kept) == len(self.entries()):
+                names = ", ".join(sorted({entry[0] for entry in kept})) or "nobody yet"
+                raise InputError(f"'{slug(name)}' has no token. Those who have: {names}.")
+            self._write(kept)
 
-    def _write(self, entries: list[tuple[str, str]]) -> None:
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Hold the file alone, over processes, so that of two changes at once none is lost."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            draft = self.path.with_name(f"{self.path.name}.{os.getpid()}.tmp")
-            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-                file.writelines(f"{name}:{digest}\n" for name, digest in entries)
-            os.replace(draft, self.path)
+            with FileLock(self.path.with_name(f"{self.path.name}.lock")):
+                self._read = (None, [])
+                yield
         except OSError as error:
             raise InputError(
                 f"The tokens in {self.path} cannot be written ({error}). Check its permissions."
             ) from error
+
+    def _write(self, entries: list[tuple[str, str]]) -> None:
+        draft = self.path.with_name(f"{self.path.name}.{os.getpid()}.tmp")
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.writelines(f"{name}:{digest}\n" for name, digest in entries)
+        os.replace(draft, self.path)
 
 
 def _digest(token: str) -> str:

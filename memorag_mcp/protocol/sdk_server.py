@@ -33,8 +33,10 @@ from memorag_mcp.jobs.job import JobRecord
 from memorag_mcp.jobs.manager import Jobs, OnEnd
 from memorag_mcp.jobs.run import Ctx, cancels_jobs, question_threads, run, run_job, takes_turns_for
 from memorag_mcp.jobs.tasks_extension import Tasks
+from memorag_mcp.protocol.arguments import as_declared
 from memorag_mcp.protocol.stdio import serve_stdio
 from memorag_mcp.protocol.subscriptions import Changes
+from memorag_mcp.protocol.tool_schemas import list_shortly, unwrap
 from memorag_mcp.schemas.contexts import JobResult, context_of
 from memorag_mcp.schemas.resources import list_resources_of, uris_of
 from memorag_mcp.schemas.text import links, outline, shorten
@@ -43,7 +45,6 @@ T = TypeVar("T")
 RESOURCES_A_PAGE = 100
 UNCHANGING = CacheHint(ttl_ms=3_600_000, scope="public")
 CHANGING = CacheHint(ttl_ms=0, scope="private")
-HELD = CacheHint(ttl_ms=10_000, scope="private")
 
 
 class ContextServer(MCPServer[Any]):
@@ -64,7 +65,7 @@ class ContextServer(MCPServer[Any]):
                 "prompts/list": UNCHANGING,
                 "resources/templates/list": UNCHANGING,
                 "resources/list": CHANGING,
-                "resources/read": HELD,
+                "resources/read": CHANGING,  # a tool may change it at any moment, and offsets are into what it is then
             },
             **options,
         )
@@ -93,6 +94,8 @@ class ContextServer(MCPServer[Any]):
         self, name: str, arguments: dict[str, Any], context: Ctx | None = None
     ) -> CallToolResult | InputRequiredResult:
         """A tool's result, with its text for people and links to what it names; its error in our own words alone."""
+        if tool := self._tool_manager.get_tool(name):
+            arguments = as_declared(tool.parameters, arguments)
         try:
             result = await super().call_tool(name, arguments, context)
         except ToolError as error:
@@ -102,22 +105,13 @@ class ContextServer(MCPServer[Any]):
         return show(result.structured_content)
 
     async def list_tools(self) -> list[Tool]:
-        """Every tool, told without the margins of docstrings and without titles that only repeat names."""
-        return [
-            tool.model_copy(
-                update={
-                    "description": " ".join((tool.description or "").split()),
-                    "input_schema": strip_titles(tool.input_schema),
-                    "output_schema": strip_titles(tool.output_schema),
-                }
-            )
-            for tool in await super().list_tools()
-        ]
+        """Every tool, told shortly."""
+        return list_shortly(await super().list_tools())
 
     async def list_prompts(self) -> list[Prompt]:
         """Every prompt, told likewise."""
         prompts = await super().list_prompts()
-        return [one.model_copy(update={"description": " ".join((one.description or "").split())}) for one in prompts]
+        return [one.model_copy(update={"description": unwrap(one.description)}) for one in prompts]
 
     async def list_resources(self) -> list[Resource]:
         """Every context, its documents, its chunks and its summary; those of the SDK's own kind first."""
@@ -157,18 +151,6 @@ def result_of(record: JobRecord) -> CallToolResult:
     """What the tool that began a job returns, now that it is done."""
     result = JobResult.of(record)
     return show(result.model_dump(mode="json") if result.context else record.result or {})
-
-
-def strip_titles(schema: Any) -> Any:
-    """A JSON schema without the titles that Pydantic makes of names, which tell a host's model nothing.
-
-    A property that is called `title` is a schema, not a text, and stays.
-    """
-    if isinstance(schema, list):
-        return [strip_titles(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    return {key: strip_titles(item) for key, item in schema.items() if key != "title" or not isinstance(item, str)}
 
 
 def _plain(error: ToolError) -> ToolError:

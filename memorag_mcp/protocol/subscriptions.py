@@ -73,7 +73,7 @@ class Changes:
         if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS or ctx.method == "server/discover":
             return await call_next(ctx)
         if ctx.method == "initialize":
-            return _promising(await call_next(ctx))
+            return _announce_changes(await call_next(ctx))
         listener = self._notice(ctx.session)
         if listener is None or ctx.method not in {"resources/subscribe", "resources/unsubscribe"}:
             return await call_next(ctx)
@@ -101,7 +101,7 @@ class Changes:
                 self._listeners.drop(id(listener.client))
 
 
-def _promising(result: HandlerResult) -> HandlerResult:
+def _announce_changes(result: HandlerResult) -> HandlerResult:
     """The reply to `initialize`, saying that changes are told."""
     assert isinstance(result, dict)
     resources = {"subscribe": True, "listChanged": True}

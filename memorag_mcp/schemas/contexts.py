@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from urllib.parse import quote
+from typing import Any
+from urllib.parse import quote, unquote
 
 from pydantic import BaseModel, Field
 
+from memorag_core.text.ids import slug_or
 from memorag_core.types import ContextInfo
 from memorag_mcp.jobs.job import AT_WORK, JobRecord, Status
 
@@ -19,6 +21,29 @@ TITLE = "From the document itself, or as it was given: data, like its text"
 def context_uri(context_id: str, *rest: str) -> str:
     """The resource URI of a context, or of something below it."""
     return "/".join((SCHEME, *(quote(part, safe="") for part in (context_id, *rest))))
+
+
+def id_in(sent: Any, last: bool = False) -> Any:
+    """The id that was meant by an id, by the name it was made of, or by a URI of ours; of a URI the last, or the first.
+
+    What is no text is returned as it is.
+    """
+    if not isinstance(sent, str):
+        return sent
+    meant = sent.strip().strip("\"'`").strip()
+    if meant.lower().startswith(f"{SCHEME}/"):
+        parts = [unquote(part) for part in meant[len(SCHEME) :].split("/") if part]
+        meant = parts[-1 if last else 0] if parts else ""
+    elif last:
+        meant = meant.rpartition("/")[2]
+    return slug_or(meant, meant)
+
+
+def ids_in(sent: Any) -> Any:
+    """The ids that were meant by a list of them, or by texts that hold several, apart by commas."""
+    if not isinstance(sent, list):
+        return sent
+    return [id_in(one) for item in sent for one in (item.split(",") if isinstance(item, str) else [item]) if one]
 
 
 class DocumentResult(BaseModel):

@@ -12,9 +12,9 @@ from memorag_mcp.jobs.calls import Call
 class Reading(Call):
     """A call that reads: a text, or what is at an absolute path."""
 
-    text: str | None = None
-    path: str | None = None
-    title: str | None = None
+    text: str = ""
+    path: str = ""
+    title: str = ""
     include: list[str] | None = None
 
     def documents(self, may: ReadLimits) -> list[Document]:
@@ -26,7 +26,7 @@ class MemorizeContext(Reading):
     """Arguments of memorize_context."""
 
     tool: ClassVar[str] = "memorize_context"
-    name: str | None = None
+    name: str = ""
 
     @property
     def what(self) -> str:

@@ -14,7 +14,7 @@ from memorag_mcp.jobs.run import run as run_work
 from memorag_mcp.protocol.sdk_server import ContextServer
 from memorag_mcp.schemas.contexts import ContextResult, ContextsResult, ForgottenResult, JobResult, context_uri, page_of
 from memorag_mcp.tools.calls import AddDocuments, MemorizeContext, RemoveDocument
-from memorag_mcp.tools.fields import READS, REMOVES, WRITES, ContextField, Wait
+from memorag_mcp.tools.fields import READS, REMOVES, WRITES, ContextField, DocumentField, Wait
 
 LISTED_JOBS = 10
 PATH = (
@@ -28,12 +28,10 @@ def add_memory_tools(server: ContextServer, engine: MemoRAG, may: ReadLimits) ->
     @server.tool(title="Memorize a context", annotations=WRITES)
     async def memorize_context(
         ctx: Ctx,
-        text: Annotated[str | None, Field(description="The text itself; give either this or a path")] = None,
-        path: Annotated[str | None, Field(description=PATH)] = None,
-        name: Annotated[
-            str | None, Field(description="A short id for the context; made from the title if left out")
-        ] = None,
-        title: Annotated[str | None, Field(description="A title, where text is given")] = None,
+        text: Annotated[str, Field(description="The text itself; give either this or a path")] = "",
+        path: Annotated[str, Field(description=PATH)] = "",
+        name: Annotated[str, Field(description="A short id for the context; made from the title if left out")] = "",
+        title: Annotated[str, Field(description="A title, where text is given")] = "",
         include: Annotated[list[str] | None, Field(description=INCLUDE)] = None,
         wait_seconds: Wait = None,
     ) -> JobResult:
@@ -46,11 +44,11 @@ def add_memory_tools(server: ContextServer, engine: MemoRAG, may: ReadLimits) ->
 
     @server.jobs.register(MemorizeContext)
     def memorize(job: Job, call: MemorizeContext) -> ContextResult:
-        return ContextResult.of(engine.memorize(call.documents(may), call.name, job.report))
+        return ContextResult.of(engine.memorize(call.documents(may), call.name or None, job.report))
 
     @server.tool(title="List contexts", annotations=READS)
     async def list_contexts(
-        after: Annotated[str | None, Field(description="The `next` of the page before, where there was one")] = None,
+        after: Annotated[str, Field(description="The `next` of the page before, where there was one")] = "",
     ) -> ContextsResult:
         """List memorized contexts, to see whether something has been memorized already: ids, titles, documents, sizes,
         models and dates; also what is being memorized now, and what failed or was interrupted, with what to do."""
@@ -76,9 +74,9 @@ def add_document_tools(server: ContextServer, engine: MemoRAG, may: ReadLimits) 
     async def add_documents(
         ctx: Ctx,
         context_id: ContextField,
-        text: Annotated[str | None, Field(description="The text itself; give either this or a path")] = None,
-        path: Annotated[str | None, Field(description=PATH)] = None,
-        title: Annotated[str | None, Field(description="A title, where text is given")] = None,
+        text: Annotated[str, Field(description="The text itself; give either this or a path")] = "",
+        path: Annotated[str, Field(description=PATH)] = "",
+        title: Annotated[str, Field(description="A title, where text is given")] = "",
         include: Annotated[list[str] | None, Field(description=INCLUDE)] = None,
         wait_seconds: Wait = None,
     ) -> JobResult:
@@ -96,7 +94,7 @@ def add_document_tools(server: ContextServer, engine: MemoRAG, may: ReadLimits) 
     async def remove_document(
         ctx: Ctx,
         context_id: ContextField,
-        document_id: Annotated[str, Field(description="The id of one of its documents, from list_contexts")],
+        document_id: DocumentField,
         wait_seconds: Wait = None,
     ) -> JobResult:
         """Remove one document from a memorized context, which keeps its context_id. What stands behind the document

@@ -5,15 +5,24 @@ from __future__ import annotations
 from typing import Annotated
 
 from mcp.types import ToolAnnotations
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from memorag_core.query.query import MAX_CONTEXTS, MAX_QUESTION
+from memorag_mcp.schemas.contexts import id_in, ids_in
 
 ContextField = Annotated[
-    str, Field(description="The id of a memorized context, from memorize_context or list_contexts")
+    str,
+    BeforeValidator(id_in),
+    Field(description="The id of a memorized context, from memorize_context or list_contexts"),
+]
+DocumentField = Annotated[
+    str,
+    BeforeValidator(lambda sent: id_in(sent, last=True)),
+    Field(description="The id of one of its documents, from list_contexts"),
 ]
 MoreContexts = Annotated[
     list[str] | None,
+    BeforeValidator(ids_in),
     Field(max_length=MAX_CONTEXTS - 1, description="Ids of further contexts to ask at the same time"),
 ]
 QuestionField = Annotated[

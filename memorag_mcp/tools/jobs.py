@@ -6,7 +6,7 @@ from typing import Annotated
 
 import anyio
 from mcp.types import ToolAnnotations
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from memorag_mcp.jobs.job import AT_WORK
 from memorag_mcp.jobs.run import Ctx, follow, run
@@ -18,7 +18,11 @@ MAX_WAIT = 50.0
 SECONDS_TO_STOP = 10.0
 SECONDS_BETWEEN_LOOKS = 0.5
 
-JobId = Annotated[str, Field(max_length=64, description="The job_id that a tool returned or list_contexts shows")]
+JobId = Annotated[
+    str,
+    BeforeValidator(lambda sent: sent.strip(" \"'`") if isinstance(sent, str) else sent),
+    Field(max_length=64, description="The job_id that a tool returned or list_contexts shows"),
+]
 STOPS = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False)
 
 

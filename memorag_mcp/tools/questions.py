@@ -85,8 +85,10 @@ def add_question_tools(server: ContextServer, engine: MemoRAG) -> None:
     @server.tool(title="Summarize a context", annotations=READS)
     async def summarize(
         context_id: ContextField,
-        focus: Annotated[str | None, Field(max_length=MAX_QUESTION, description="A topic to keep to")] = None,
+        focus: Annotated[str, Field(max_length=MAX_QUESTION, description="A topic to keep to")] = "",
         words: Annotated[int, Field(ge=20, le=2000, description="About how long")] = 80,
     ) -> AnswerResult:
         """Summarize a memorized context, whole or on one topic, with verbatim citations."""
-        return AnswerResult.of([context_id], await server.ask(lambda: engine.summarize(context_id, focus, words)))
+        return AnswerResult.of(
+            [context_id], await server.ask(lambda: engine.summarize(context_id, focus or None, words))
+        )

@@ -175,6 +175,11 @@ class BeaconBatch:
 
     def _fold(self, row: int) -> None:
         """Keep the beacons of the window that a row has just filled, where the window began."""
+        # What a row sees is [entries of the shared memory it still reads, its own slots]. A window may begin in the
+        # memory and end in the slots, so its beacons come from both: entries below `shared` lie in the memory, which
+        # other rows read and which therefore stays as it is, the others in the slots from `here` on. All beacons are
+        # written to the slots, closed up, and their keys rotated by as many places as they moved. From then on the
+        # row reads the memory only up to where the window began.
         layout = self.model.layout
         began = layout.folded(self.read[row] - layout.window)
         here = max(0, began - self.seen[row])

@@ -36,6 +36,9 @@ def merge_partial(parts: Sequence[PartialAttention]) -> PartialAttention:
     if not others:
         return first
     output, lse = first.output.float(), first.lse
+    # A part's softmax divides by the sum of its own exponentials, exp(lse). Over the keys of both parts the divisor is
+    # the sum of the two, so each output counts by its share of it: exp(lse_b) / (exp(lse_a) + exp(lse_b)), which is
+    # sigmoid(lse_b - lse_a) and cannot overflow. A part without keys has lse = -inf, so a share of 0.
     for part in others:
         output = torch.lerp(output, part.output.float(), torch.sigmoid(part.lse - lse)[..., None])
         lse = torch.logaddexp(lse, part.lse)

@@ -44,7 +44,7 @@ def sparse_attention(device: torch.device) -> Attention | None:
     except (ImportError, OSError) as error:
         log.warning("MInference's kernel cannot be loaded (%s), so texts are read densely. %s", error, INSTALL)
         return None
-    return FasterAttention(lambda query, key, value: kernel(query, key, value, *chosen(query, key)))
+    return FasterAttention(lambda query, key, value: kernel(query, key, value, *find_most_attended(query, key)))
 
 
 def load_kernel() -> Any:
@@ -111,7 +111,7 @@ def seconds_of(attention: Attention, *given: torch.Tensor) -> float:
     return time.perf_counter() - started
 
 
-def chosen(query: torch.Tensor, key: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def find_most_attended(query: torch.Tensor, key: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """The columns, and the diagonals as distances, that the last queries attend to most: (1, heads, some) each."""
     tokens, last = key.shape[2], min(LAST, key.shape[2])
     at = torch.arange(tokens - last, tokens, device=key.device)[:, None]

@@ -106,6 +106,10 @@ def read(
 
 def _compress(model: Any, cache: BufferCache, how: PrefillPlan, queries: Sequence[torch.Tensor]) -> None:
     """Keep the best entries of the segment that stands last, in their order, where it began."""
+    # The segment is the last `how.segment` entries of the cache. Every key-value head keeps its own best ones, so the
+    # gathering is by head. They move to the front of the segment, in their order: a key that stood at place p and now
+    # stands at i is rotated by i - p, as if it had been written there. The first tokens of a text stay in any case,
+    # because models attend to them whatever they say (attention sinks).
     began = cache.get_seq_length() - how.segment
     kept = how.segment // how.ratio
     for layer, seen in zip(cache.buffers, queries, strict=True):

@@ -187,7 +187,7 @@ def test_a_plan_that_makes_no_sense_is_refused(plan: Callable[[], EvalPlan], mes
 )
 def test_by_default_retrieval_generates_nothing(profile: Profile, last: list[str]) -> None:
     plan = EvalPlan(answers=False)
-    assert [system.name for system in plan.chosen(profile)] == ["bm25", "dense", "hybrid", *last]
+    assert [system.name for system in plan.choose_systems(profile)] == ["bm25", "dense", "hybrid", *last]
     assert not plan.remembers(profile)
 
 

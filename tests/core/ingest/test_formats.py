@@ -29,6 +29,7 @@ from documents import (
 
 from memorag_core import Document, from_path
 from memorag_core.concurrency.cancellation import cancellable
+from memorag_core.concurrency.processes import Launch
 from memorag_core.errors import Cancelled, InputError
 from memorag_core.ingest.archive import MAX_ENTRIES, open_archive
 from memorag_core.ingest.html import reflow
@@ -513,7 +514,7 @@ def test_a_pdf_bomb_is_ended_by_its_memory_and_the_next_file_is_read(read: Read,
         SandboxedReader(memory=128 << 20) as apart,
         pytest.raises(InputError, match=r"bomb\.pdf needs more than 128 MiB of mem"),
     ):
-        apart.read(evil, ".pdf", "bomb.pdf", LIMIT)
+        apart.read(evil.read_bytes(), ".pdf", "bomb.pdf", LIMIT)
     assert read(write_pdf(tmp_path / "good.pdf", ["Good."])).text == "Good."
 
 
@@ -522,14 +523,14 @@ def test_a_file_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
         SandboxedReader(seconds=0.0) as apart,
         pytest.raises(InputError, match=r"slow\.pdf could not be read within 0 seconds"),
     ):
-        apart.read(bomb(tmp_path / "slow.pdf", 64 << 20), ".pdf", "slow.pdf", LIMIT)
+        apart.read(bomb(tmp_path / "slow.pdf", 64 << 20).read_bytes(), ".pdf", "slow.pdf", LIMIT)
 
 
 def test_reading_is_stopped_within_a_page(tmp_path: Path) -> None:
     path, flag = bomb(tmp_path / "slow.pdf", 64 << 20), threading.Event()
     flag.set()
     with cancellable(flag), SandboxedReader() as apart, pytest.raises(Cancelled):
-        apart.read(path, ".pdf", "slow.pdf", LIMIT)
+        apart.read(path.read_bytes(), ".pdf", "slow.pdf", LIMIT)
 
 
 def test_a_pdf_is_not_read_beyond_the_limit(tmp_path: Path) -> None:
@@ -558,6 +559,7 @@ def test_a_file_of_300_mb_is_refused_before_it_is_read(
 def test_a_reader_that_crashes_is_an_error_of_the_file(
     tmp_path: Path, code: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("memorag_core.ingest.sandbox.COMMAND", [sys.executable, "-c", code])
+    crashing = Launch(sys.executable, ["-c", code], dict(os.environ), tmp_path)
+    monkeypatch.setattr("memorag_core.concurrency.processes.launch_ours", lambda *_: crashing)
     with pytest.raises(InputError, match=r"a\.pdf made its reader crash"):
         from_path(write_pdf(tmp_path / "a.pdf", ["Text."]), LIMIT)

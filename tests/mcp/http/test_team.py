@@ -343,7 +343,7 @@ def test_an_address_that_others_reach_needs_tokens_and_a_name(
     if tokens:
         tokens_in(settings)
     with pytest.raises(InputError, match=message):
-        ListenAddress(tokens_file(settings.store, None), host, 80, names).required()
+        ListenAddress(tokens_file(settings.store, None), host, 80, names).require_tokens()
 
 
 def test_a_port_that_is_taken_is_told_before_anything_starts_and_by_the_doctor(
@@ -351,7 +351,7 @@ def test_a_port_that_is_taken_is_told_before_anything_starts_and_by_the_doctor(
 ) -> None:
     with socket.create_server((LOOPBACK, 0)) as taken:
         port = taken.getsockname()[1]
-        monkeypatch.setattr("memorag_mcp.commands.doctor.Address", partial(ListenAddress, port=port))
+        monkeypatch.setattr("memorag_mcp.commands.doctor.ListenAddress", partial(ListenAddress, port=port))
         with pytest.raises(InputError, match=f"{LOOPBACK}, port {port}.*--port"):
             run(settings, "http", ListenAddress(tokens_file(settings.store, None), port=port))
         before = {check.what: check for check in examine(settings)}[f"port {port}"]

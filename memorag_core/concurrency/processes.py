@@ -1,0 +1,87 @@
+"""Start processes of our own apart from whoever started us: no code of the current folder or of the environment is run.
+
+Python puts the current folder first where it looks for modules, and a project that was opened may hold a `pip.py`. So
+every process starts with `-P`, in a folder of the installation, without the caller's `PYTHON…` variables.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+NEEDED = ("PATH", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH")
+"""All that a process without secrets gets of our environment."""
+ISOLATED = ("-P", "-X", "utf8")
+HERE = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """How a process is started: program and arguments, environment, current folder."""
+
+    program: str
+    arguments: list[str]
+    environment: dict[str, str]
+    folder: Path
+
+    @property
+    def command(self) -> list[str]:
+        """Program and arguments in one list."""
+        return [self.program, *self.arguments]
+
+
+def launch_module(module: str, arguments: Sequence[str], folder: Path) -> Launch:
+    """Prepare to run a module of another's, as `python -m` does."""
+    return _launch(["-m", module, *arguments], folder, _clean_environment())
+
+
+def launch_ours(module: str, function: str, arguments: Sequence[str] = (), secrets: bool = False) -> Launch:
+    """Prepare to call a function of ours; `secrets` says whether it may have what else our environment holds."""
+    code = f"import sys; sys.path[:] = {_search_path()!r}; from {module} import {function} as run; run()"
+    environment = _clean_environment()
+    if not secrets:
+        environment = {name: value for name, value in environment.items() if name.upper() in NEEDED}
+    return _launch(["-c", code, *arguments], Path(sys.prefix), environment)
+
+
+def run(launch: Launch) -> subprocess.CompletedProcess[str]:
+    """Run a process to its end, and return what it said."""
+    return subprocess.run(
+        launch.command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=launch.folder,
+        env=launch.environment,
+    )
+
+
+def start(launch: Launch) -> subprocess.Popen[bytes]:
+    """Start a process that is spoken to by its input and output; what it says of errors is not heard."""
+    return subprocess.Popen(
+        launch.command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        cwd=launch.folder,
+        env=launch.environment,
+    )
+
+
+def _launch(arguments: Sequence[str], folder: Path, environment: dict[str, str]) -> Launch:
+    return Launch(sys.executable, [*ISOLATED, *arguments], environment, folder)
+
+
+def _clean_environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.upper().startswith("PYTHON")}
+
+
+def _search_path() -> list[str]:
+    """Return where we found our own modules, but for the current folder, unless we lie there ourselves."""
+    folders = [Path(entry).absolute() for entry in sys.path if entry]
+    return [str(folder) for folder in folders if folder == HERE or folder != Path.cwd()]
