@@ -15,7 +15,7 @@ from memorag_core.engine import MemoRAG
 from memorag_core.runtime import Runtime
 from memorag_mcp.http.address import ListenAddress, Transport
 from memorag_mcp.http.app import application, listen
-from memorag_mcp.http.tokens import owner_folder
+from memorag_mcp.http.tokens import Tokens, owner_folder
 from memorag_mcp.inputs import ReadLimits
 from memorag_mcp.protocol.sdk_server import ContextServer
 from memorag_mcp.resources.contexts import add_templates
@@ -95,7 +95,7 @@ def run(
     def build(owner: str) -> ContextServer:
         store = owner_folder(settings.store, owner)
         engine = MemoRAG(settings.model_copy(update={"store": store}), shared=shared)
-        return build_server(engine, allow, owner, [address.tokens])
+        return build_server(engine, allow, owner, Tokens(address.tokens).files)
 
     if transport == "stdio":
         server = build("")

@@ -50,9 +50,9 @@ def _check_date(created: str) -> str:
     return created
 
 
-Name = Annotated[str, Field(max_length=MAX_NAME), AfterValidator(_check_name)]
-Count = Annotated[int, Field(ge=0, lt=1 << 53)]
-Words = Annotated[str, Field(max_length=MAX_LABEL)]
+FileName = Annotated[str, Field(max_length=MAX_NAME), AfterValidator(_check_name)]
+Amount = Annotated[int, Field(ge=0, lt=1 << 53)]
+Label = Annotated[str, Field(max_length=MAX_LABEL)]
 
 
 class DocumentEntry(BaseModel):
@@ -60,13 +60,13 @@ class DocumentEntry(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    id: Name
-    title: Words
-    source: Words
-    file: Name
-    characters: Count
+    id: FileName
+    title: Label
+    source: Label
+    file: FileName
+    characters: Amount
     pages: Annotated[tuple[int, ...], AfterValidator(_check_pages)] = ()
-    notice: Words = ""
+    notice: Label = ""
 
 
 class FileEntry(BaseModel):
@@ -74,7 +74,7 @@ class FileEntry(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    bytes: Count
+    bytes: Amount
     sha256: str = Field(pattern=_SHA256)
 
 
@@ -84,15 +84,15 @@ class Manifest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format_version: int = FORMAT_VERSION
-    key: Words
-    title: Words
+    key: Label
+    title: Label
     created: Annotated[str, Field(max_length=MAX_NAME), AfterValidator(_check_date)]
     recipe: dict[str, Any]
     documents: Annotated[tuple[DocumentEntry, ...], Field(min_length=1)]
-    chunks: Count
-    memory_tokens: Count
+    chunks: Amount
+    memory_tokens: Amount
     encode_seconds: Annotated[FiniteFloat, Field(ge=0)]
-    files: dict[Name, FileEntry]
+    files: dict[FileName, FileEntry]
     seal: str = ""
 
     @field_validator("recipe", mode="after")

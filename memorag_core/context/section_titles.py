@@ -17,7 +17,7 @@ MOST_BELOW = 10
 """How many sections a name stands for at most, its own and those below it."""
 
 _WORD = re.compile(r"[\u3400-\u9fff]|[^\W_\u3400-\u9fff]+")
-_ASIDE = re.compile(r"\s*[(（][^()（）]*[)）]")
+_ASIDE = re.compile(r"(?<!\s)\s*+[(（][^()（）]*+[)）]")  # linear on any text
 
 Words = tuple[str, ...]
 

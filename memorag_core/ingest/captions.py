@@ -7,9 +7,9 @@ import re
 from memorag_core.ingest import plain
 from memorag_core.ingest.extract import Extract, extract_pages
 
-_TIMES = re.compile(r"^\s*[\d:.,]+\s+-->\s+[\d:.,]+.*$", re.MULTILINE)
-_VOICE = re.compile(r"<v(?:\.[^ >]*)?\s+([^>]+)>")
-_TAG = re.compile(r"</?[a-zA-Z0-9:.][^>]*>|\{\\[^}]*\}")
+_TIMES = re.compile(r"^[^\S\n]*+[\d:.,]++[^\S\n]++-->[^\S\n]++[\d:.,]++.*+$", re.MULTILINE)
+_VOICE = re.compile(r"<v(?:\.[^ <>]*+)?\s++([^<>]++)>")
+_TAG = re.compile(r"</?[a-zA-Z0-9:.][^<>]*+>|\{\\[^{}]*+\}")
 _NO_CUE = re.compile(r"\A(?:WEBVTT|NOTE|STYLE|REGION)\b")
 
 

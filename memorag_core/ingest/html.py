@@ -29,7 +29,7 @@ MAIN = "Read: the part that the page declares its main one, without the menus an
 NUMERALS = {"a": "lowerLetter", "A": "upperLetter", "i": "lowerRoman", "I": "upperRoman"}
 
 _SPACE = re.compile(r"[\s\xa0]+")
-_CHARSET = re.compile(rb"""<meta[^>]+?charset\s*=\s*["']?([\w-]+)""", re.IGNORECASE)
+_CHARSET = re.compile(rb"""<meta[^<>]+?charset\s*=\s*["']?([\w-]+)""", re.IGNORECASE)
 _XML_ENCODING = re.compile(rb"""\A\s*<\?xml[^>]+encoding\s*=\s*["']([\w-]+)""")
 _DECLARATION = re.compile(r"\A\s*<\?xml[^>]*\?>")
 

@@ -12,7 +12,9 @@ BLOCKS = ("table", "ul", "ol", "dl", "pre", "h1", "h2", "h3", "h4", "h5", "h6")
 STRUCK = {"del", "s", "strike"}
 WITHOUT_VALUE = {"hidden", "password", "submit", "button", "reset", "image", "file"}
 
-_HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)|text-decoration[^;]*line-through", re.I)
+_HIDDEN = re.compile(
+    r"display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)|text-decoration[^;]{0,99}line-through", re.I
+)
 
 
 def is_left_out(node: Any) -> bool:

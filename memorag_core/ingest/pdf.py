@@ -21,7 +21,7 @@ COMPOUND = {"well", "self", "non", "half", "ex", "anti", "semi", "quasi", "vice"
 ADVICE = "run OCR over it first, for example: ocrmypdf FILE read.pdf"
 
 _HYPHEN = re.compile("[\ufffe\x02\xad]\r?\n?")
-_BROKEN = re.compile("(\\w+)[\ufffe\x02\xad]\r?\n?(\\w+)")
+_BROKEN = re.compile("(?<!\\w)(\\w++)[\ufffe\x02\xad]\r?\n?(\\w+)")
 _CJK = re.compile("[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef]{2}")
 _ITEM = re.compile(r"\s*(?:[-–•*▪◦]|\(?\d{1,3}[.)]|[a-z]\))\s")
 

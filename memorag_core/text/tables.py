@@ -16,7 +16,7 @@ LONGEST_CELL = 40
 LONGEST_HEADER = 200
 
 _LINE = re.compile(r"[^\n]+")
-_RULE = re.compile(r"\s*\|?\s*:?-{2,}:?\s*(?:\|\s*:?-{2,}:?\s*)*\|?\s*")
+_RULE = re.compile(r"\s*+(?:\|\s*+)?:?-{2,}+:?\s*+(?:\|\s*+:?-{2,}+:?\s*+)*+(?:\|\s*+)?")
 _SEPARATORS = (re.compile(r"\|"), re.compile(r"\t"), re.compile(r";(?=\S|$)"), re.compile(r",(?=\S|$)"))
 _FIGURE = re.compile(r"\d")
 

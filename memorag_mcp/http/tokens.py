@@ -42,6 +42,11 @@ class Tokens:
         self.path = path
         self._read: tuple[object, list[tuple[str, str]]] = (None, [])
 
+    @property
+    def files(self) -> tuple[Path, Path, Path]:
+        """All that is kept or left behind by changes: the file, its draft and its lock. None of them is a document."""
+        return self.path, self._beside("tmp"), self._beside("lock")
+
     def exist(self) -> bool:
         """Whether there is a file of tokens: each request needs one then, and of an empty file nobody has one."""
         try:
@@ -100,7 +105,7 @@ class Tokens:
         """Hold the file alone, over processes, so that of two changes at once none is lost."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(self.path.with_name(f"{self.path.name}.lock")):
+            with FileLock(self._beside("lock")):
                 self._read = (None, [])
                 yield
         except OSError as error:
@@ -109,10 +114,14 @@ class Tokens:
             ) from error
 
     def _write(self, entries: list[tuple[str, str]]) -> None:
-        draft = self.path.with_name(f"{self.path.name}.{os.getpid()}.tmp")
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        draft = self._beside("tmp")  # one name for all processes, which hold the lock: it can be told as private
+        draft.unlink(missing_ok=True)  # of a process that was killed
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.writelines(f"{name}:{digest}\n" for name, digest in entries)
         os.replace(draft, self.path)
+
+    def _beside(self, ending: str) -> Path:
+        return self.path.with_name(f"{self.path.name}.{ending}")
 
 
 def _digest(token: str) -> str:

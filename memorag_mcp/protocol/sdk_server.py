@@ -119,7 +119,7 @@ class ContextServer(MCPServer[Any]):
 
     async def run_stdio_async(self) -> None:
         """Serve one client over standard input and output."""
-        await serve_stdio(self._lowlevel_server)
+        await serve_stdio(self._lowlevel_server, self.jobs.close)
 
     async def _resources_page(
         self, ctx: ServerRequestContext[Any, Any], params: PaginatedRequestParams

@@ -7,9 +7,15 @@ session that stays.
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
+from collections.abc import Callable
 from typing import Any
 
 import anyio
+import anyio.to_thread
+from anyio.abc import TaskStatus
 from mcp.server.lowlevel.server import Server
 from mcp.server.stdio import stdio_server
 from mcp.shared.message import SessionMessage
@@ -17,10 +23,30 @@ from mcp.types import JSONRPCRequest
 
 Message = SessionMessage | Exception
 PROBE = "server/discover"
+INTERRUPTED = 130
 
 
-async def serve_stdio(server: Server[Any]) -> None:
-    """Serve one client until it closes standard input."""
+async def serve_stdio(server: Server[Any], close: Callable[[], object]) -> None:
+    """Serve one client until it closes standard input, or until an interrupt, at which `close` is called."""
+    async with anyio.create_task_group() as tasks:
+        if sys.platform != "win32":  # where an event loop hears no signals
+            await tasks.start(_end_on_interrupt, close)
+        await _serve(server)
+        tasks.cancel_scope.cancel()
+
+
+async def _end_on_interrupt(close: Callable[[], object], *, task_status: TaskStatus[None]) -> None:
+    """End the process: cancelled, it would wait for the thread that reads standard input, and so for the client."""
+    with anyio.open_signal_receiver(signal.SIGINT) as signals:
+        task_status.started()
+        async for _ in signals:
+            try:
+                await anyio.to_thread.run_sync(close)
+            finally:
+                os._exit(INTERRUPTED)
+
+
+async def _serve(server: Server[Any]) -> None:
     async with stdio_server() as (read, write):
         async for message in read:
             if not _is_probe(message):

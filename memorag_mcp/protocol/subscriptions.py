@@ -13,16 +13,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
+from mcp import MCPError
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.session import ServerSession
 from mcp.server.subscriptions import InMemorySubscriptionBus, ResourcesListChanged, ResourceUpdated
-from mcp.types import SubscribeRequestParams
+from mcp.types import INVALID_PARAMS, SubscribeRequestParams
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from memorag_core.concurrency.lru import LRUCache
 
 CONNECTIONS = 1000
 URIS = 1000
+LONGEST_URI = 4096
 SECONDS_TO_TELL = 2.0
 
 
@@ -78,6 +80,8 @@ class Changes:
         if listener is None or ctx.method not in {"resources/subscribe", "resources/unsubscribe"}:
             return await call_next(ctx)
         uri = SubscribeRequestParams.model_validate(ctx.params or {}, by_name=False).uri
+        if len(str(uri)) > LONGEST_URI:
+            raise MCPError(INVALID_PARAMS, f"A URI has at most {LONGEST_URI:,} characters here.")
         if ctx.method == "resources/subscribe":
             listener.uris.put(uri, uri)
         else:

@@ -56,7 +56,7 @@ class Summaries:
         return json.dumps({"status": "working", "next": "Read this again in a while.", "at": progress_text(record)})
 
     def _begun(self, context_id: str, on_end: Callable[[JobRecord], None]) -> Job:
-        key = (context_id, self._server.engine.info(context_id).created)
+        key = (context_id, self._server.engine.store.manifest(context_id).seal)
         job = self._jobs.get(key)
         if job and (not job.done or job.record.status == "completed"):
             return job

@@ -14,25 +14,33 @@ from memorag_mcp.jobs.run import run as run_work
 from memorag_mcp.protocol.sdk_server import ContextServer
 from memorag_mcp.schemas.contexts import ContextResult, ContextsResult, ForgottenResult, JobResult, context_uri, page_of
 from memorag_mcp.tools.calls import AddDocuments, MemorizeContext, RemoveDocument
-from memorag_mcp.tools.fields import READS, REMOVES, WRITES, ContextField, DocumentField, Wait
+from memorag_mcp.tools.fields import (
+    LONGEST_NAME,
+    READS,
+    REMOVES,
+    WRITES,
+    ContextField,
+    DocumentField,
+    IncludeField,
+    NameField,
+    PathField,
+    TextField,
+    TitleField,
+    Wait,
+)
 
 LISTED_JOBS = 10
-PATH = (
-    "A file (plain text, Markdown, HTML, PDF, DOCX, PPTX or EPUB) or a folder of such files, where the server "
-    "may read; a URL only where it allows that"
-)
-INCLUDE = "Where path is a folder: read only files that match one of these patterns, such as '*.pdf' or 'notes/**/*.md'"
 
 
 def add_memory_tools(server: ContextServer, engine: MemoRAG, may: ReadLimits) -> None:
     @server.tool(title="Memorize a context", annotations=WRITES)
     async def memorize_context(
         ctx: Ctx,
-        text: Annotated[str, Field(description="The text itself; give either this or a path")] = "",
-        path: Annotated[str, Field(description=PATH)] = "",
-        name: Annotated[str, Field(description="A short id for the context; made from the title if left out")] = "",
-        title: Annotated[str, Field(description="A title, where text is given")] = "",
-        include: Annotated[list[str] | None, Field(description=INCLUDE)] = None,
+        text: TextField = "",
+        path: PathField = "",
+        name: NameField = "",
+        title: TitleField = "",
+        include: IncludeField = None,
         wait_seconds: Wait = None,
     ) -> JobResult:
         """Read a long text, file or folder once into memory, and keep it for questions; for what is too long to read
@@ -48,7 +56,9 @@ def add_memory_tools(server: ContextServer, engine: MemoRAG, may: ReadLimits) ->
 
     @server.tool(title="List contexts", annotations=READS)
     async def list_contexts(
-        after: Annotated[str, Field(description="The `next` of the page before, where there was one")] = "",
+        after: Annotated[
+            str, Field(max_length=LONGEST_NAME, description="The `next` of the page before, where there was one")
+        ] = "",
     ) -> ContextsResult:
         """List memorized contexts, to see whether something has been memorized already: ids, titles, documents, sizes,
         models and dates; also what is being memorized now, and what failed or was interrupted, with what to do."""
@@ -74,10 +84,10 @@ def add_document_tools(server: ContextServer, engine: MemoRAG, may: ReadLimits) 
     async def add_documents(
         ctx: Ctx,
         context_id: ContextField,
-        text: Annotated[str, Field(description="The text itself; give either this or a path")] = "",
-        path: Annotated[str, Field(description=PATH)] = "",
-        title: Annotated[str, Field(description="A title, where text is given")] = "",
-        include: Annotated[list[str] | None, Field(description=INCLUDE)] = None,
+        text: TextField = "",
+        path: PathField = "",
+        title: TitleField = "",
+        include: IncludeField = None,
         wait_seconds: Wait = None,
     ) -> JobResult:
         """Add a text, file or folder to a memorized context, which keeps its context_id. What it holds is not read

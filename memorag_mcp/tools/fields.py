@@ -10,15 +10,32 @@ from pydantic import BeforeValidator, Field
 from memorag_core.query.query import MAX_CONTEXTS, MAX_QUESTION
 from memorag_mcp.schemas.contexts import id_in, ids_in
 
+PATH = (
+    "A file (plain text, Markdown, HTML, PDF, DOCX, PPTX or EPUB) or a folder of such files, where the server "
+    "may read; a URL only where it allows that"
+)
+INCLUDE = "Where path is a folder: read only files that match one of these patterns, such as '*.pdf' or 'notes/**/*.md'"
+LONGEST_NAME, LONGEST_PATH, MOST_PATTERNS = 300, 4096, 100
+"""Characters of a name, title, id or pattern, characters of a path, and patterns of a call."""
+
+TextField = Annotated[str, Field(description="The text itself; give either this or a path")]
+PathField = Annotated[str, Field(max_length=LONGEST_PATH, description=PATH)]
+NameField = Annotated[
+    str, Field(max_length=LONGEST_NAME, description="A short id for the context; made from the title if left out")
+]
+TitleField = Annotated[str, Field(max_length=LONGEST_NAME, description="A title, where text is given")]
+IncludeField = Annotated[
+    list[Annotated[str, Field(max_length=LONGEST_NAME)]] | None, Field(max_length=MOST_PATTERNS, description=INCLUDE)
+]
 ContextField = Annotated[
     str,
     BeforeValidator(id_in),
-    Field(description="The id of a memorized context, from memorize_context or list_contexts"),
+    Field(max_length=LONGEST_PATH, description="The id of a memorized context, from memorize_context or list_contexts"),
 ]
 DocumentField = Annotated[
     str,
     BeforeValidator(lambda sent: id_in(sent, last=True)),
-    Field(description="The id of one of its documents, from list_contexts"),
+    Field(max_length=LONGEST_PATH, description="The id of one of its documents, from list_contexts"),
 ]
 MoreContexts = Annotated[
     list[str] | None,

@@ -342,6 +342,27 @@ async def test_a_k_out_of_range_is_refused(engine: MemoRAG, allowed: Path, k: in
     assert said(result) == f"These arguments cannot be used: k: Input should be {limit}."
 
 
+@pytest.mark.parametrize(
+    ("argument", "value", "most"),
+    [
+        ("title", "t" * 301, "title: String should have at most 300 characters"),
+        ("name", "n" * 301, "name: String should have at most 300 characters"),
+        ("path", "p" * 4097, "path: String should have at most 4096 characters"),
+        ("include", ["*.md"] * 101, "include: List should have at most 100 items"),
+        ("include", ["*" * 301], "include.0: String should have at most 300 characters"),
+    ],
+)
+async def test_what_is_too_long_to_be_a_name_is_refused(
+    engine: MemoRAG, allowed: Path, argument: str, value: Any, most: str
+) -> None:
+    async with connected(engine, allowed) as client:
+        result = await client.call_tool("memorize_context", {"text": STORY, argument: value})
+        assert result.is_error
+        assert most in said(result)
+        assert len(said(result)) < 200
+        assert engine.contexts() == []
+
+
 async def test_an_unknown_context_is_told_with_the_ids_there_are(engine: MemoRAG, allowed: Path) -> None:
     engine.memorize([from_text(STORY, "mill")])
     async with connected(engine, allowed) as client:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
 
+from memorag_core.context import section_titles
+from memorag_core.ingest import captions, html, html_tree, pdf
+from memorag_core.text import tables
 from memorag_core.text.chunking import CHARACTERS_A_TOKEN, sections, split
 from memorag_core.text.ids import slug
 
@@ -29,3 +33,40 @@ def test_a_name_of_marks_is_cut_before_it_is_normalized() -> None:
     started = time.thread_time()
     assert slug("a" + "\u0301" * 200_000) == "á"
     assert time.thread_time() - started < MOST_SECONDS
+
+
+RUN = 200_000
+RUNS = [
+    (section_titles._ASIDE, " "),
+    (section_titles._ASIDE, "(a"),
+    (captions._TIMES, "\n"),
+    (captions._TIMES, "1 "),
+    (captions._VOICE, "<v "),
+    (captions._TAG, "<a"),
+    (captions._TAG, "{\\"),
+    (html._CHARSET, "<meta "),
+    (html_tree._HIDDEN, "text-decoration"),
+    (pdf._BROKEN, "a"),
+]
+
+
+@pytest.mark.parametrize(("pattern", "unit"), RUNS)
+def test_an_expression_reads_a_long_run_in_linear_time(pattern: re.Pattern[str] | re.Pattern[bytes], unit: str) -> None:
+    """What is quadratic takes minutes, and what is linear a hundredth of the bound."""
+    text = unit * (RUN // len(unit)) + "!"
+    started = time.thread_time()
+    if isinstance(pattern.pattern, bytes):
+        assert not list(re.finditer(pattern.pattern, text.encode(), pattern.flags))
+    else:
+        assert not list(re.finditer(pattern.pattern, text, pattern.flags))
+    assert time.thread_time() - started < 3 * MOST_SECONDS
+
+
+def test_rules_of_tables_and_times_of_captions_are_known_as_before() -> None:
+    for rule in ("|---|---|", " --- | :--: ", "--", "| -- |", "|:--|--:| "):
+        assert tables._RULE.fullmatch(rule), rule
+    for other in ("|", "a | b", "- | -", "|| --", ""):
+        assert not tables._RULE.fullmatch(other), other
+    assert captions._TIMES.search("1\n  00:01.0 --> 00:02.0 align:left\nWords")
+    assert section_titles._ASIDE.sub("", "Fees (2020) of  （a） all") == "Fees of all"
+    assert captions._TAG.sub("", "<i>a</i> {\\an8}b <c.red>c") == "a b c"

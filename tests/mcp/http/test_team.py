@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import httpx
 import httpx2
@@ -24,7 +25,7 @@ from mcp_processes import LOOPBACK, Era, command, free_port, listener, ok, resid
 from typer.testing import CliRunner
 from waits import SECONDS, wait_until
 
-from memorag_core import Settings
+from memorag_core import Settings, from_path
 from memorag_core.errors import InputError
 from memorag_mcp.cli import app
 from memorag_mcp.commands.doctor import examine
@@ -325,6 +326,22 @@ def test_tokens_are_kept_as_hashes_in_a_file_of_its_owner(settings: Settings) ->
     assert Tokens(path).owner(token) is None
     assert "has no token" in invoke(app, ["token", "remove", "ann-lee", *store]).stderr
     assert "no letter or digit" in invoke(app, ["token", "add", "../..", *store]).stderr
+
+
+def test_what_a_killed_change_of_tokens_leaves_is_no_document_and_stops_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens = Tokens(tmp_path / "team")
+    (tmp_path / "notes.md").write_text("My own notes.")
+    with monkeypatch.context() as killed:
+        killed.setattr("os.replace", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            tokens.add("ann")
+    left = {path.name for path in tmp_path.iterdir()} - {"notes.md"}
+    assert left
+    assert left <= {path.name for path in tokens.files}
+    assert [document.title for document in from_path(tmp_path, 10_000, ["*"], tokens.files)] == ["notes"]
+    assert tokens.owner(tokens.add("bob")) == "bob"
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 import random
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,7 +17,7 @@ import httpx
 import pytest
 from conftest import STORY, tiny_settings
 from mcp import Client
-from mcp_processes import LOOPBACK, TOOLS, Era, command, ok, over_http, over_stdio, served, whole_answer
+from mcp_processes import HELLO, LOOPBACK, TOOLS, Era, command, ok, over_http, over_stdio, served, whole_answer
 
 from memorag_core import MemoRAG, Settings, from_text
 
@@ -56,6 +59,23 @@ async def test_the_whole_job_over_streamable_http_for_clients_of_both_eras(http_
 async def test_the_whole_job_over_sse(settings: Settings) -> None:
     async with over_http(settings, "sse", "legacy") as client:
         await whole_job(client)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="an event loop hears signals on POSIX only")
+def test_an_interrupt_ends_stdio_though_the_client_keeps_it_open(settings: Settings) -> None:
+    hello = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": HELLO}
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, *command(settings)], stdin=pipe, stdout=pipe, text=True) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        server.stdin.write(json.dumps(hello) + "\n")
+        server.stdin.flush()
+        assert json.loads(server.stdout.readline())["id"] == 1
+        server.send_signal(signal.SIGINT)
+        try:
+            assert server.wait(20) == 130
+        finally:
+            server.kill()
 
 
 async def test_two_servers_on_one_store_memorize_the_same_and_different_texts_at_once(settings: Settings) -> None:

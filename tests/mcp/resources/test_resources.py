@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
+from unittest.mock import Mock
 
 import anyio
 import jsonschema
@@ -99,6 +101,20 @@ async def test_a_summary_that_takes_long_says_so_and_is_there_later(
     assert first["status"] == "working"
     assert (jobs, list(engine.settings.store.glob(".work/jobs/*.json"))) == ([], [])
     assert (later["text"], len(asked)) == ("Gates.", 1)
+
+
+async def test_a_summary_is_written_anew_where_its_context_was_exchanged_within_a_second(
+    engine: MemoRAG, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = Mock(now=Mock(return_value=datetime(2026, 1, 1, tzinfo=UTC)))  # a clock that stands still
+    monkeypatch.setattr("memorag_core.context.encode.datetime", times)
+    monkeypatch.setattr(engine, "summarize", lambda one: Answer(engine.documents(one)[0].text, "summarize"))
+    async with Client(build_server(engine), cache=None) as client:
+        for text in (STORY, f"{STORY} Two."):
+            engine.memorize([from_text(text)], name="mill")
+            content = (await client.read_resource("memorag://contexts/mill/summary")).contents[0]
+            assert json.loads(getattr(content, "text", ""))["text"] == text
+            engine.forget("mill")
 
 
 async def test_results_link_to_what_they_name(engine: MemoRAG) -> None:
