@@ -18,9 +18,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from memorag_core.config import Settings
-from memorag_core.engine import MemoRAG
-from memorag_core.ingest import from_path
+from memorag_core import MemoRAG, Settings, from_path
 from memorag_core.query.clues import clean_recall
 from memorag_core.query.recall import attention_clues
 from memorag_core.types import Clue

@@ -66,11 +66,22 @@ class Profile:
     prefill: Prefill = "dense"
     storage: Storage = "half"
 
+    @property
+    def generator_model(self) -> str:
+        """The model that writes; the generator `memory` is the memory model itself."""
+        return self.memory_model if self.generator == "memory" else self.generator
+
+    @property
+    def extracts(self) -> bool:
+        """Whether the generator is too small to write: its answers and summaries are sentences of the text."""
+        return self.generator_model in TOO_SMALL_TO_WRITE
+
 
 REMOTE_MEMORY = "lite-api"
 NO_MEMORY = "none"
 BEACON_MEMORY = "beacon"
 TINY_LM = "smollm2-135m-instruct"
+TOO_SMALL_TO_WRITE = frozenset({TINY_LM})
 TINY_EMBEDDER = "all-minilm-l6-v2"
 SMALL_QWEN = "Qwen/Qwen2.5-1.5B-Instruct"
 MEMORAG_QWEN = "TommyChien/memorag-qwen2-7b-inst"

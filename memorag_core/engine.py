@@ -100,6 +100,7 @@ class MemoRAG:
         """Add documents behind those of a context, which keeps its id; what it holds is not read again.
 
         A text that it holds already is not added again (`cached` where none was new), so adding may be tried again.
+        What was read from the same place before is replaced under its id, and told in the document's notice.
         Questions under way end with the texts they began with; a copy under another name stays as it is.
 
         Raises:

@@ -11,7 +11,10 @@ from typing import Literal
 
 ClueKind = Literal["span", "question", "attended", "answer"]
 Task = Literal["memorag", "qa", "summarize"]
+Support = Literal["borne out", "words found", "not found"]
 BETWEEN_HEADINGS = " > "
+PARAGRAPH_BREAK = "\n\n"
+"""What stands between texts that are read as one. The keys and values of stored memories depend on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +135,25 @@ class Citation:
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """A sentence of an answer, and how far the evidence bears it out.
+
+    `words found`: its words, names and figures are there, but not so that it can be told whether they say the same.
+    `quotes` are the numbers of the citations that bear it out or come nearest, from 0.
+    """
+
+    text: str
+    support: Support
+    quotes: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """A generated text with what it rests on. `task` says which path made it.
 
-    `supported` says whether the evidence bears all of it out, `unsupported` holds the sentences that it does not; None
-    where there was no evidence to check it against.
+    `supported` says whether the evidence bears out all of its claims; None where there was none to check against.
+    `answerable` is how likely the text answers the question at all, 0 to 1, on one scale for all questions; None where
+    none was asked of it. `extracted` says that the text is sentences of the documents, not a generator's.
     """
 
     text: str
@@ -145,7 +162,9 @@ class Answer:
     clues: tuple[Clue, ...] = ()
     evidence: tuple[Passage, ...] = ()
     supported: bool | None = None
-    unsupported: tuple[str, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    answerable: float | None = None
+    extracted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

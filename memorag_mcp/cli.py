@@ -23,7 +23,7 @@ from memorag_mcp.commands.evaluate import evaluate
 from memorag_mcp.commands.token import TOKENS, token
 from memorag_mcp.http.address import PORT, ListenAddress, Transport
 from memorag_mcp.http.tokens import tokens_file
-from memorag_mcp.inputs import documents_at
+from memorag_mcp.inputs import ALL, Selection, documents_at
 
 Encode = Callable[[MemoRAG, list[Document], OnProgress], ContextInfo]
 
@@ -45,6 +45,10 @@ ALLOW = typer.Option(
 Include = Annotated[
     list[str] | None,
     typer.Option(metavar="PATTERN", help="Of a folder, the files that match, such as '*.pdf'; repeatable."),
+]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option(metavar="PATTERN", help="Of a folder, the files and folders to leave out; repeatable."),
 ]
 ALLOWED_HOST = typer.Option(
     metavar="HOST",
@@ -84,18 +88,26 @@ def memorize(
     paths: Paths,
     name: Annotated[str | None, typer.Option(help="The id of the context. Default: made from the title.")] = None,
     include: Include = None,
+    exclude: Exclude = None,
     as_json: AsJson = False,
 ) -> None:
     """Read documents once into a context that is kept."""
-    _encode(settings, paths, lambda engine, documents, on: engine.memorize(documents, name, on), as_json, include)
+    chosen = Selection(include or (), exclude or ())
+    _encode(settings, paths, lambda engine, documents, on: engine.memorize(documents, name, on), as_json, chosen)
 
 
 @command("add")
 def add(
-    settings: Settings, context: ContextArgument, paths: Paths, include: Include = None, as_json: AsJson = False
+    settings: Settings,
+    context: ContextArgument,
+    paths: Paths,
+    include: Include = None,
+    exclude: Exclude = None,
+    as_json: AsJson = False,
 ) -> None:
     """Add documents to a context; what it holds is not read again."""
-    _encode(settings, paths, lambda engine, documents, on: engine.add(context, documents, on), as_json, include)
+    chosen = Selection(include or (), exclude or ())
+    _encode(settings, paths, lambda engine, documents, on: engine.add(context, documents, on), as_json, chosen)
 
 
 @command("remove")
@@ -238,15 +250,17 @@ def _default_allowed() -> list[Path]:
     return [] if here in {Path(here.anchor), Path.home()} else [here]
 
 
-def _encode(settings: Settings, paths: Sequence[str], work: Encode, as_json: bool, include: Include = None) -> None:
+def _encode(settings: Settings, paths: Sequence[str], work: Encode, as_json: bool, chosen: Selection = ALL) -> None:
     """Do long work on the documents of the paths, with a progress bar, and show the context that comes of it."""
     try:
-        documents = documents_at(paths, settings, include or [])
+        reading = documents_at(paths, settings, chosen)
         with show.progress() as on_progress:
-            info = work(open_engine(settings), documents, on_progress)
+            info = work(open_engine(settings), reading.documents, on_progress)
     except KeyboardInterrupt:
         show.notice("stopped; nothing was kept")
         raise typer.Exit(INTERRUPTED) from None
+    for name, why in reading.left_out.items():
+        show.notice(f"not read: {name}: {why}")
     show.as_json(info) if as_json else show.memorized(info)
 
 

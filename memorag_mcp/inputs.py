@@ -13,30 +13,55 @@ from urllib.request import url2pathname
 
 from memorag_core.config import Settings
 from memorag_core.errors import InputError
-from memorag_core.ingest import BYTES_A_CHARACTER, from_bytes, from_path, from_text, from_url, is_url, resolve_allowed
+from memorag_core.ingest import (
+    BYTES_A_CHARACTER,
+    FolderWalk,
+    Reading,
+    from_bytes,
+    from_text,
+    from_url,
+    is_url,
+    read_path,
+    resolve_allowed,
+)
 from memorag_core.text.ids import unique
 from memorag_core.types import Document
 
 FILE = "file:"
 
 
-def documents_at(places: Sequence[str], settings: Settings, include: Sequence[str]) -> list[Document]:
-    """The documents of all places, each with an id of its own."""
+@dataclass(frozen=True)
+class Selection:
+    """Which files of a folder are meant: patterns of those to read alone, and of those to leave out."""
+
+    include: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+
+
+ALL = Selection()
+
+
+def documents_at(places: Sequence[str], settings: Settings, chosen: Selection) -> Reading:
+    """The documents of all places, each with an id of its own, and what was left out of folders."""
     documents: list[Document] = []
+    left_out: dict[str, str] = {}
     for place in places:
-        for document in _at(place, settings, include):
+        reading = _at(place, settings, chosen)
+        left_out |= reading.left_out
+        for document in reading.documents:
             taken = {other.id for other in documents}
             documents.append(replace(document, id=unique(document.id, taken)))
-    return documents
+    return Reading(documents, left_out)
 
 
-def _at(place: str, settings: Settings, include: Sequence[str]) -> list[Document]:
+def _at(place: str, settings: Settings, chosen: Selection) -> Reading:
     limit = settings.max_characters
     if place == "-":
-        return [from_bytes(sys.stdin.buffer.read(limit * BYTES_A_CHARACTER + 1), "Standard input", limit)]
+        data = sys.stdin.buffer.read(limit * BYTES_A_CHARACTER + 1)
+        return Reading([from_bytes(data, "Standard input", limit)])
     if is_url(place):
-        return [from_url(place, limit, settings.allow_url)]
-    return from_path(Path(place), limit, include)
+        return Reading([from_url(place, limit, settings.allow_url)])
+    return read_path(FolderWalk(Path(place), chosen.include, chosen.exclude), limit)
 
 
 @dataclass(frozen=True)
@@ -86,7 +111,7 @@ def _unquote(path: str) -> str:
     return path.strip().strip("\"'`").strip()
 
 
-def documents_of(text: str, path: str, title: str, include: Sequence[str] | None, may: ReadLimits) -> list[Document]:
+def documents_of(text: str, path: str, title: str, chosen: Selection, may: ReadLimits) -> Reading:
     """The documents that a tool was given: a text, or what is at a path.
 
     Raises:
@@ -96,11 +121,12 @@ def documents_of(text: str, path: str, title: str, include: Sequence[str] | None
         raise InputError("What was given is empty; there is nothing to memorize. Give either text or path.")
     if text and path:
         raise InputError("Give either text or path, one of them: the text itself, or a file or folder to read.")
-    if include and (not path or is_url(path)):
-        raise InputError("include chooses among the files of a folder; leave it out, or give a folder as path.")
+    if chosen != ALL and (not path or is_url(path)):
+        raise InputError("include and exclude choose among the files of a folder; leave them out, or give its path.")
     if not path:
-        return [from_text(text, title)]
+        return Reading([from_text(text, title)])
     if is_url(path):
-        return [from_url(path, may.settings.max_characters, may.settings.allow_url)]
+        return Reading([from_url(path, may.settings.max_characters, may.settings.allow_url)])
     real = resolve_allowed(Path(path), may.allow)
-    return from_path(real, may.settings.max_characters, include or (), may.private)
+    walk = FolderWalk(real, chosen.include, chosen.exclude)
+    return read_path(walk, may.settings.max_characters, may.private)

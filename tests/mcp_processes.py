@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import socket
@@ -21,6 +22,8 @@ from memorag_mcp.commands.options import engine_flags
 
 Era = Literal["auto", "legacy"]
 LOOPBACK = "127.0.0.1"
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+PORTS = itertools.cycle(range(20_000 + 1_000 * (WORKER % 10), 21_000 + 1_000 * (WORKER % 10)))
 META = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
     "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "0"},
@@ -83,11 +86,15 @@ def served(settings: Settings, transport: str, *more: str) -> Iterator[int]:
 
 
 def free_port() -> int:
-    """A port of this machine on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-    return port
+    """A port on which nobody listens, below those that the system gives away, and of no other test process."""
+    for port in PORTS:
+        with socket.socket(socket.AF_INET6 if socket.has_ipv6 else socket.AF_INET) as probe:
+            try:
+                probe.bind(("", port))
+            except OSError:
+                continue
+        return port
+    raise OSError("No port is free for tests.")
 
 
 def listener(port: int) -> psutil.Process:

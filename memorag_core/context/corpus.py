@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,6 +13,7 @@ from memorag_core.context.neighbours import NeighbourSmoother
 from memorag_core.context.section_titles import SectionTitles
 from memorag_core.text.ids import qualify
 from memorag_core.text.source_text import SourceText
+from memorag_core.text.terms import stems
 from memorag_core.types import Chunk, Document, Place
 
 if TYPE_CHECKING:
@@ -50,6 +52,11 @@ class Corpus:
     def titles(self) -> SectionTitles:
         """The titled sections."""
         return SectionTitles(self.chunks)
+
+    @cached_property
+    def spread(self) -> Counter[str]:
+        """In how many chunks each stem stands."""
+        return Counter(word for chunk in self.chunks for word in frozenset(stems(chunk.indexed)))
 
     @cached_property
     def surroundings(self) -> NeighbourSmoother:

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from math import log2
 
 from memorag_core.text.chunking import Count, Span
+from memorag_core.text.terms import HAN
 
 DEPTH = 10
 
-_HAN = re.compile(r"[\u3400-\u9fff]")
 _ARTICLE = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 _MIXED = re.compile(r"[\u3400-\u9fff]|[^\W_\u3400-\u9fff]+")
@@ -112,7 +112,7 @@ def _fit_end(text: str, start: int, end: int, tokens: int, count: Count) -> int:
 
 
 def _both(answer: str, gold: str) -> tuple[list[str], list[str]]:
-    chinese = _HAN.search(gold) is not None
+    chinese = HAN.search(gold) is not None
     return answer_tokens(answer, chinese), answer_tokens(gold, chinese)
 
 

@@ -1,7 +1,17 @@
 """Texts, files, folders and web pages to documents, checked before anything is encoded."""
 
-from memorag_core.ingest.documents import check_size, from_bytes, from_path, from_text, from_url, title_of
+from memorag_core.ingest.documents import (
+    Reading,
+    check_size,
+    from_bytes,
+    from_path,
+    from_text,
+    from_url,
+    read_path,
+    title_of,
+)
 from memorag_core.ingest.extract import BYTES_A_CHARACTER
+from memorag_core.ingest.folders import FolderWalk
 from memorag_core.ingest.formats import FORMATS
 from memorag_core.ingest.paths import resolve_allowed
 from memorag_core.ingest.url import is_url
@@ -9,12 +19,15 @@ from memorag_core.ingest.url import is_url
 __all__ = [
     "BYTES_A_CHARACTER",
     "FORMATS",
+    "FolderWalk",
+    "Reading",
     "check_size",
     "from_bytes",
     "from_path",
     "from_text",
     "from_url",
     "is_url",
+    "read_path",
     "resolve_allowed",
     "title_of",
 ]

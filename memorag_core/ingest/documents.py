@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memorag_core.concurrency.cancellation import raise_if_cancelled, run_leavable
 from memorag_core.config import MAX_LABEL
 from memorag_core.errors import InputError
-from memorag_core.ingest.extract import Extract, check_text, too_large
+from memorag_core.ingest.extract import Extract, TooLarge, check_text, too_large
+from memorag_core.ingest.folders import FolderWalk
 from memorag_core.ingest.formats import format_of
 from memorag_core.ingest.paths import list_files
 from memorag_core.ingest.plain import read as read_plain
@@ -29,6 +30,14 @@ TITLE_LENGTH = 80
 _HEADING = re.compile(r"\A\s*#+\s+(.+)")
 _WORDS = re.compile(r"\S.*")
 _UNFIT_ID = re.compile(r"[\x00-\x1f\x7f/\\]")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was read, and what of a folder was not: paths from the folder on, with why."""
+
+    documents: list[Document]
+    left_out: dict[str, str] = field(default_factory=dict)
 
 
 def from_text(text: str, title: str | None = None) -> Document:
@@ -54,20 +63,49 @@ def from_bytes(data: bytes, what: str, limit: int) -> Document:
 
 
 def from_path(path: Path, limit: int, include: Sequence[str] = (), private: Sequence[Path] = ()) -> list[Document]:
-    """The document in a file, or those in a folder and below it, in order of their names; see `list_files`.
+    """The document in a file, or those in a folder and below it, in order of their names. Raises as `read_path`."""
+    return read_path(FolderWalk(path, include), limit, private).documents
+
+
+def read_path(walk: FolderWalk, limit: int, private: Sequence[Path] = ()) -> Reading:
+    """Read a file, or a folder and what is below it, in order of names; see `list_files`.
+
+    What of a folder cannot be read is told, and does not end the rest.
 
     Raises:
-        InputError: missing, unreadable, empty, damaged, encrypted, binary, or above `limit` characters.
+        InputError: missing, or above `limit` characters; the file, or all of the folder, is unreadable, empty, damaged,
+            encrypted or binary.
     """
     documents: list[Document] = []
+    files, taken, left = run_leavable(lambda: list_files(walk, private)), set[str](), limit
     with SandboxedReader() as apart:
-        for file, real in run_leavable(lambda: list_files(path, include, private)):
+        for file, real in files:
             raise_if_cancelled()
-            left = limit - sum(len(other.text) for other in documents)
-            extract = _extract(real, file.suffix, str(file), left, apart)
-            document = _name_document(extract, file.stem, str(file))
-            documents.append(replace(document, id=unique(document.id, {other.id for other in documents})))
-    return documents
+            try:
+                document = _read_file(file, real, left, apart)
+            except TooLarge:
+                raise
+            except InputError as error:
+                if file == walk.root or len(files) == len(walk.left_out) == 1:
+                    raise
+                walk.leave_out(file, str(error))
+                continue
+            documents.append(replace(document, id=unique(document.id, taken)))
+            taken.add(documents[-1].id)
+            left -= len(document.text)
+    if not documents:
+        raise InputError(f"No file of {walk.root} can be read. {next(iter(walk.left_out.values()), '')}")
+    return Reading(documents, walk.left_out)
+
+
+def printable(name: str) -> str:
+    """Return the name of a file with what is no character replaced, as names from old disks have it."""
+    return name.encode(errors="replace").decode()
+
+
+def _read_file(file: Path, real: Path, limit: int, apart: SandboxedReader) -> Document:
+    name = printable(str(file))
+    return _name_document(_extract(real, file.suffix, name, limit, apart), printable(file.stem), name)
 
 
 def from_url(url: str, limit: int, allowed: bool, web: Web | None = None) -> Document:

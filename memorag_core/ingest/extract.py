@@ -30,6 +30,10 @@ class Extract:
     notice: str = ""
 
 
+class TooLarge(InputError):
+    """More than a context may hold."""
+
+
 Reader = Callable[[bytes, str, int], Extract]
 """From the bytes of a file, its name for messages and the most characters. Raises `InputError`, or anything at all
 where the file is damaged."""
@@ -65,9 +69,9 @@ def _is_visible(letter: str) -> bool:
     return letter not in _FILLERS and unicodedata.category(letter) not in _INVISIBLE
 
 
-def too_large(what: str, size: str, limit: int) -> InputError:
+def too_large(what: str, size: str, limit: int) -> TooLarge:
     """The error for what is above the limit of a context."""
-    return InputError(
+    return TooLarge(
         f"{what} has {size}; the limit is {limit:,} characters. Split it into several contexts, or raise the limit "
         "with --max-characters."
     )

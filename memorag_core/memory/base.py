@@ -21,7 +21,7 @@ from memorag_core.models.lm.attention import KeyValues
 from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.models.weights import Weights
 from memorag_core.text.prompts import BUILT_IN, Prompts, Templates, prompts_for, render_focus
-from memorag_core.types import Document
+from memorag_core.types import PARAGRAPH_BREAK, Document
 
 TENSORS = "memory.safetensors"
 NOTES = "memory.json"
@@ -159,6 +159,12 @@ class KeyValueMemory(MemoryModel[Memory]):
     def ask(self, memory: Memory, instructions: Sequence[str], max_new_tokens: int) -> list[str]:
         """Reply to the instructions together over the memory, which is read and not changed."""
         return self.lm.ask(instructions, max_new_tokens, memory.state, repetition_penalty=1.1)
+
+    def _ids(self, documents: Sequence[Document]) -> list[int]:
+        """Tokenize all documents, each alone, so that one that is appended later changes no token before it."""
+        first, *others = [document.text for document in documents]
+        encoded = self.lm.encode([self.lm.chat_head + first, *(PARAGRAPH_BREAK + text for text in others)])
+        return [token for tokens in encoded for token in tokens]
 
     def save(self, memory: Memory, folder: Path) -> None:
         """Write `memory.safetensors` and `memory.json` into `folder`."""

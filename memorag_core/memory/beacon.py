@@ -18,8 +18,7 @@ from memorag_core.models.beacon.model import BeaconModel, BeaconState
 from memorag_core.models.lm.decoding import Greedy
 from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.models.weights import Weights
-from memorag_core.text.pages import PARAGRAPH_BREAK
-from memorag_core.types import Document
+from memorag_core.types import PARAGRAPH_BREAK, Document
 
 
 class BeaconMemory(KeyValueMemory):
@@ -57,12 +56,6 @@ class BeaconMemory(KeyValueMemory):
         prompts = self.lm.encode([PARAGRAPH_BREAK + instruction + self.lm.chat_tail for instruction in instructions])
         greedy = Greedy(len(prompts), self.lm.stop, repetition_penalty=1.1)
         return self.lm.texts(decode_after(self.beacons, prompts, max_new_tokens, _state(memory), greedy))
-
-    def _ids(self, documents: Sequence[Document]) -> list[int]:
-        """The tokens of all documents, each tokenized alone, so that those after it do not change them."""
-        first, *others = [document.text for document in documents]
-        encoded = self.lm.encode([self.lm.chat_head + first, *(PARAGRAPH_BREAK + text for text in others)])
-        return [token for tokens in encoded for token in tokens]
 
     def _crop(self, state: BeaconState, tokens: int) -> BeaconState:
         """What was kept of the first `tokens`, or, of a window that is folded, of those before that window."""

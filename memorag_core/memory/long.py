@@ -21,7 +21,6 @@ from memorag_core.models.lm.minference import sparse_attention
 from memorag_core.models.lm.prefill import PrefillPlan, PrefillState, read
 from memorag_core.models.lm.rope import supports_shift
 from memorag_core.models.weights import Weights
-from memorag_core.text.pages import PARAGRAPH_BREAK
 from memorag_core.types import Document
 
 RATIOS = (1, 2, 4, 8, 16, 32, 64)
@@ -97,12 +96,6 @@ class LongMemory(KeyValueMemory):
         alike = takewhile(lambda pair: pair[0] == pair[1], zip(self._ids(old), ids, strict=False))
         known = how.resume(sum(1 for _ in alike), memory.notes["read"])
         return self._memory(ids, replace(how, sparse=None), progress, PrefillState(memory.state, known))
-
-    def _ids(self, documents: Sequence[Document]) -> list[int]:
-        """Each document is tokenized alone, so that appending it later gives the same tokens."""
-        first, *others = [document.text for document in documents]
-        texts = [self.lm.chat_head + first, *(PARAGRAPH_BREAK + text for text in others)]
-        return [token for encoded in self.lm.encode(texts) for token in encoded]
 
     def _plan_prefill(self, tokens: int) -> PrefillPlan:
         """The least ratio that is asked for and lets a text fit into the window beside a question."""

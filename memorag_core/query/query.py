@@ -7,22 +7,25 @@ citations of one answer come from the same texts.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from memorag_core.context.corpus import Corpus, merge
 from memorag_core.errors import InputError
+from memorag_core.query.answerable import UNLIKELY, likelihood
 from memorag_core.query.budget import fit_budget
-from memorag_core.query.citations import cite
+from memorag_core.query.citations import cite, link_claims, quote_place
 from memorag_core.query.clues import clean_recall, merge_clues
-from memorag_core.query.grounding import unsupported_claims
+from memorag_core.query.extract import Excerpt, extract_answer, extract_summary, join_sentences
+from memorag_core.query.grounding import ShownPassage, judge_answer
 from memorag_core.query.recall import attention_clues
 from memorag_core.query.search import rerank, search
 from memorag_core.query.summarize import TOKENS_A_WORD, SummaryRequest, interleave, map_reduce
 from memorag_core.retrieval.fusion import Found
 from memorag_core.text.pages import page_of
 from memorag_core.text.prompts import prompts_for, render_answer
+from memorag_core.text.terms import stems
 from memorag_core.types import Answer, Chunk, Clue, OnText, Passage, Task, ignore_text
 
 if TYPE_CHECKING:
@@ -69,7 +72,7 @@ class Query:
             clues = merge_clues(
                 clues, clean_recall({"span": spans, "question": questions}, question, self.corpus.texts)
             )
-        return clues
+        return tuple(clue for clue in clues if clue.verified) if self.profile.extracts else clues
 
     def retrieve(
         self, question: str, clues: Sequence[Clue], k: int | None = None, tokens: int | None = None
@@ -91,6 +94,9 @@ class Query:
         if use_memory_answer:
             clues = (*self._guess_answers(question), *clues)
         evidence = self.retrieve(question, clues)
+        if self.profile.extracts:
+            found = extract_answer(question, evidence, clues, self.corpus.texts)
+            return self._extract(found, "memorag", question, (clues, evidence))
         prompts = prompts_for(question, self.components.templates)
         prompt = render_answer(prompts, question, [passage.chunk.indexed for passage in evidence])
         return self._write(prompt, "memorag", self.profile.answer, question, (clues, evidence))
@@ -121,6 +127,9 @@ class Query:
         tokens = wanted.room * wanted.parts(sum(len(document.text) for document in context.documents))
         found = [self.retrieve(topic, (), tokens=tokens) for topic in topics]
         evidence = interleave(found, tokens, self.components.generator)
+        if self.profile.extracts:
+            kept = extract_summary(focus or "", evidence, words, self.corpus.texts)
+            return self._extract(kept, "summarize", "", (clues, evidence))
         texts = map_reduce([chunk.text for chunk in self._order_chunks(evidence)], wanted, self.components.generator)
         prompt = wanted.render(texts)
         return self._write(prompt, "summarize", words * TOKENS_A_WORD, focus or "", (clues, evidence))
@@ -154,11 +163,36 @@ class Query:
         """Have the generator write; add citations from the evidence and check every sentence against it."""
         clues, evidence = ground
         text = self.components.generator.generate(prompt, max_new_tokens, self.on_text)
-        citations = cite(text, question, evidence, self.corpus.texts)
-        assert all(self.corpus.texts.at(citation.place) == citation.quote for citation in citations)
-        open_claims = unsupported_claims(text, question, [passage.chunk.indexed for passage in evidence])
-        supported = bool(text.strip()) and not open_claims
-        return Answer(text, task, citations, clues, evidence, supported, open_claims)
+        documents = self.corpus.texts.documents
+        shown = [ShownPassage.of(passage.chunk, documents[passage.chunk.document_id].text) for passage in evidence]
+        judged = judge_answer(text, question, shown)
+        quotes = cite(text, question, evidence, self.corpus.texts)
+        citations, claims = link_claims(judged, quotes, evidence, self.corpus.texts)
+        return self._conclude(Answer(text, task, citations, clues, evidence, claims=claims), question)
+
+    def _extract(
+        self,
+        extracts: Sequence[Excerpt],
+        task: Task,
+        question: str,
+        ground: tuple[tuple[Clue, ...], tuple[Passage, ...]],
+    ) -> Answer:
+        """Answer with sentences of the evidence; each is its own quote."""
+        text = join_sentences(extracts)
+        self.on_text(text)
+        citations = tuple(quote_place(extract.place, self.corpus.texts) for extract in extracts)
+        claims = tuple(extract.claim(number) for number, extract in enumerate(extracts))
+        return self._conclude(Answer(text, task, citations, *ground, claims=claims, extracted=True), question)
+
+    def _conclude(self, answer: Answer, question: str) -> Answer:
+        """Add whether all claims are borne out, and how likely the text answers the question."""
+        assert all(self.corpus.texts.at(citation.place) == citation.quote for citation in answer.citations)
+        supported = bool(answer.claims) and all(claim.support == "borne out" for claim in answer.claims)
+        if answer.task == "summarize":
+            return replace(answer, supported=supported)
+        bags = [frozenset(stems(passage.chunk.indexed)) for passage in answer.evidence]
+        answerable = likelihood(question, bags, self.corpus.spread, len(self.corpus.chunks))
+        return replace(answer, supported=supported and answerable >= UNLIKELY, answerable=answerable)
 
 
 def split_ids(context_id: str | Sequence[str]) -> list[str]:

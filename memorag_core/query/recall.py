@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from memorag_core.query.clues import is_echo
-from memorag_core.text.chunking import Span, sentences
+from memorag_core.text.chunking import Span
 from memorag_core.text.terms import terms
-from memorag_core.types import Chunk, Clue, Place
+from memorag_core.text.wrapped import whole_sentences
+from memorag_core.types import Clue, Place
 
 if TYPE_CHECKING:
     from memorag_core.context.corpus import Corpus
@@ -26,19 +27,19 @@ def attention_clues(corpus: Corpus, question: str) -> list[Clue]:
     if corpus.attention is None:
         return []
     attend = corpus.attention.attend(question)
-    clues = (_clue(corpus.chunks[hit.chunk], hit.chunk, attend, question) for hit in attend.best(MOST))
+    clues = (_clue(corpus, hit.chunk, attend, question) for hit in attend.best(MOST))
     return [clue for clue in clues if clue]
 
 
-def _clue(chunk: Chunk, number: int, attend: QueryAttention, question: str) -> Clue | None:
-    spans = [span for span in sentences(chunk.text) if _says_more(chunk.text[slice(*span)], question)]
+def _clue(corpus: Corpus, number: int, attend: QueryAttention, question: str) -> Clue | None:
+    chunk = corpus.chunks[number]
+    text = corpus.texts.documents[chunk.document_id].text
+    spans = [s for s in whole_sentences(text, chunk.start, chunk.end) if _says_more(text[slice(*s)], question)]
     if not spans:
         return None
-    before = len(chunk.indexed) - len(chunk.text)
-    weights = attend.weigh(number, chunk.indexed, _shift(spans, before))
+    weights = attend.weigh(number, chunk.indexed, _shift(spans, len(chunk.indexed) - len(chunk.text) - chunk.start))
     start, end = spans[weights.index(max(weights))]
-    place = Place(chunk.document_id, chunk.start + start, chunk.start + end)
-    return Clue(chunk.text[start:end], "attended", place)
+    return Clue(text[start:end], "attended", Place(chunk.document_id, start, end))
 
 
 def _shift(spans: Sequence[Span], by: int) -> list[Span]:

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from memorag_core.text.pages import PARAGRAPH_BREAK
+from memorag_core.text.terms import HAN
+from memorag_core.types import PARAGRAPH_BREAK
 
 Language = Literal["en", "zh"]
 
-_HAN = re.compile(r"[\u3400-\u9fff]")
 _LETTER = re.compile(r"[^\W\d_]")
 
 
@@ -86,7 +86,7 @@ BUILT_IN = Templates()
 def language_of(text: str) -> Language:
     """`zh` where at least a fifth of the letters are Han characters, else `en`."""
     letters = len(_LETTER.findall(text))
-    return "zh" if letters and len(_HAN.findall(text)) / letters >= 0.2 else "en"
+    return "zh" if letters and len(HAN.findall(text)) / letters >= 0.2 else "en"
 
 
 def prompts_for(text: str, templates: Templates = BUILT_IN) -> Prompts:

@@ -9,6 +9,9 @@ from functools import lru_cache
 
 import regex
 
+HAN = re.compile(r"[\u3400-\u9fff]")
+"""A Chinese character."""
+
 _TERM = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W_\u3040-\u30ff\u3400-\u9fff]+")
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 _WORD = regex.compile(

@@ -24,8 +24,9 @@ NOTE = "The ferry to Brannay sails at nine on Mondays. In winter there is no fer
 
 def sample_path() -> Path:
     """The sample document of a checkout, or of an installed package."""
-    checkout = Path(__file__).resolve().parents[1] / "contexts" / "samples" / SAMPLE
-    return checkout if checkout.is_file() else Path(__file__).with_name("samples") / SAMPLE
+    package = Path(__file__).resolve().parents[1]
+    checkout = package.parent / "contexts" / "samples" / SAMPLE
+    return checkout if checkout.is_file() else package / "samples" / SAMPLE
 
 
 def run(settings: Settings) -> None:

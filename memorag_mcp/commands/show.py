@@ -116,6 +116,9 @@ def answer(ask: Callable[[OnText], Answer], in_json: bool) -> None:
     if note := note_on(result):
         out.print()
         line(f"Note: {note}")
+    for claim in result.claims if len(result.claims) > 1 else ():
+        quotes = ", ".join(f"[{number + 1}]" for number in claim.quotes)
+        line(f"{claim.support}{f' by {quotes}' if quotes else ''}: {claim.text}")
     for number, citation in enumerate(result.citations, start=1):
         out.print()
         place = _place(citation.document_id, citation.page, citation.start, citation.end)

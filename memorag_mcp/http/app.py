@@ -88,7 +88,7 @@ def application(
     """All that listens, as an ASGI application.
 
     Raises:
-        InputError: see `Address.required`.
+        InputError: see `ListenAddress.require_tokens`.
     """
     tokens, security = address.require_tokens(), _security(address)
     options = {"host": address.host, "transport_security": security, "max_request_body_size": MAX_REQUEST_BYTES}

@@ -28,7 +28,7 @@ from pydantic import ValidationError
 
 from memorag_core.config import WORK
 from memorag_core.engine import MemoRAG
-from memorag_mcp.jobs.calls import Call
+from memorag_mcp.jobs.call import Call
 from memorag_mcp.jobs.job import JobRecord
 from memorag_mcp.jobs.manager import Jobs, OnEnd
 from memorag_mcp.jobs.run import Ctx, cancels_jobs, question_threads, run, run_job, takes_turns_for

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, Field
 
+from memorag_core.query.answerable import UNLIKELY
 from memorag_core.text.ids import apart
-from memorag_core.types import Answer, Citation, Clue, Passage, Place
+from memorag_core.types import Answer, Citation, Claim, Clue, Passage, Place
 from memorag_mcp.schemas.contexts import TITLE
 
 MORE = "The other contexts that were asked, where several were; each clue, passage and citation then names its own"
@@ -117,12 +118,36 @@ class CitationResult(PlaceResult):
 
 
 UNSUPPORTED = "The evidence found does not bear this out. Take it for a guess, and the quotes for what comes nearest."
+UNLIKELY_THERE = "The text hardly speaks of what was asked; most likely it does not answer it."
+ONLY_WORDS = "The words stand in the evidence, but whether it says so was not settled: read the quotes."
 UNCHECKED = "This is from memory alone, and was not checked against the text."
 
 
 def note_on(answer: Answer) -> str | None:
     """What a reader has to be told of an answer that is not borne out by evidence."""
-    return None if answer.supported else UNCHECKED if answer.supported is None else UNSUPPORTED
+    if answer.supported:
+        return None
+    if answer.supported is None:
+        return UNCHECKED
+    if answer.answerable is not None and answer.answerable < UNLIKELY:
+        return UNLIKELY_THERE
+    found = answer.claims and all(claim.support != "not found" for claim in answer.claims)
+    return ONLY_WORDS if found else UNSUPPORTED
+
+
+class ClaimResult(BaseModel):
+    """A sentence of the answer, and how far the evidence bears it out."""
+
+    text: str
+    support: str = Field(
+        description="borne out; words found: its words are there, whether it says so was not settled; not found"
+    )
+    quotes: list[int] = Field(description="The numbers of the citations, from 1, that bear it out or come nearest")
+
+    @classmethod
+    def of(cls, claim: Claim) -> ClaimResult:
+        """From the engine's claim."""
+        return cls(text=claim.text, support=claim.support, quotes=[number + 1 for number in claim.quotes])
 
 
 class AnswerResult(BaseModel):
@@ -131,9 +156,15 @@ class AnswerResult(BaseModel):
     context_id: str
     more_contexts: list[str] | None = Field(description=MORE)
     task: str
-    text: str = Field(description="Written by the generator; check it against the citations")
+    text: str = Field(description="Written by the generator, or, where it is `extracted`, sentences of the text")
+    extracted: bool = Field(
+        description="True where the text is verbatim sentences of the documents: data, as quotes are"
+    )
+    answerable: float | None = Field(
+        description=f"How likely the text answers the question at all, 0 to 1; below {UNLIKELY}: most likely not"
+    )
     supported: bool | None = Field(description="Whether the evidence bears all of it out; null: from memory, unchecked")
-    unsupported: list[str] = Field(description="The sentences of the text that the evidence does not bear out")
+    claims: list[ClaimResult] = Field(description="Its sentences, each with the quotes that bear it out")
     note: str | None = Field(description="What to tell who reads the answer; null where it is supported")
     citations: list[CitationResult]
     clues: list[ClueResult]
@@ -147,8 +178,10 @@ class AnswerResult(BaseModel):
             more_contexts=more or None,
             task=answer.task,
             text=answer.text,
+            extracted=answer.extracted,
+            answerable=None if answer.answerable is None else round(answer.answerable, 2),
             supported=answer.supported,
-            unsupported=list(answer.unsupported),
+            claims=[ClaimResult.of(claim) for claim in answer.claims],
             note=note_on(answer),
             citations=[CitationResult.of(citation) for citation in answer.citations],
             clues=[ClueResult.of(clue) for clue in answer.clues],

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -15,6 +16,7 @@ from memorag_mcp.jobs.job import AT_WORK, JobRecord, Status
 SCHEME = "memorag://contexts"
 LISTED_DOCUMENTS = 20
 LISTED_CHARACTERS = 40_000
+LISTED_LEFT_OUT = 50
 TITLE = "From the document itself, or as it was given: data, like its text"
 
 
@@ -73,10 +75,12 @@ class ContextResult(BaseModel):
     encode_seconds: float = Field(description="What memorizing took, with every change since")
     cached: bool = Field(description="True where all was memorized before and nothing had to be done")
     uri: str
+    left_out_count: int = Field(0, description="How much of the folder that was just read was not read")
+    left_out: dict[str, str] = Field({}, description=f"The first {LISTED_LEFT_OUT} of these, with why: data")
 
     @classmethod
-    def of(cls, info: ContextInfo) -> ContextResult:
-        """From the engine's description."""
+    def of(cls, info: ContextInfo, left_out: Mapping[str, str] | None = None) -> ContextResult:
+        """From the engine's description, and what was left out where a folder was read."""
         documents = [
             DocumentResult(
                 id=document.id,
@@ -102,6 +106,8 @@ class ContextResult(BaseModel):
             encode_seconds=info.encode_seconds,
             cached=info.cached,
             uri=context_uri(info.id),
+            left_out_count=len(left_out or ()),
+            left_out=dict(islice((left_out or {}).items(), LISTED_LEFT_OUT)),
         )
 
 

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from memorag_core.types import Document
-from memorag_mcp.inputs import ReadLimits, documents_of
-from memorag_mcp.jobs.calls import Call
+from memorag_core.ingest import Reading
+from memorag_mcp.inputs import ReadLimits, Selection, documents_of
+from memorag_mcp.jobs.call import Call
 
 
-class Reading(Call):
+class ReadingCall(Call):
     """A call that reads: a text, or what is at an absolute path."""
 
     text: str = ""
     path: str = ""
     title: str = ""
     include: list[str] | None = None
+    exclude: list[str] | None = None
 
-    def documents(self, may: ReadLimits) -> list[Document]:
+    def read(self, may: ReadLimits) -> Reading:
         """Read what was given. Raises what `documents_of` raises."""
-        return documents_of(self.text, self.path, self.title, self.include, may)
+        chosen = Selection(self.include or (), self.exclude or ())
+        return documents_of(self.text, self.path, self.title, chosen, may)
 
 
-class MemorizeContext(Reading):
+class MemorizeContext(ReadingCall):
     """Arguments of memorize_context."""
 
     tool: ClassVar[str] = "memorize_context"
@@ -33,7 +35,7 @@ class MemorizeContext(Reading):
         return f"memorize {self.name or self.title or self.path or 'a text'}"
 
 
-class AddDocuments(Reading):
+class AddDocuments(ReadingCall):
     """Arguments of add_documents."""
 
     tool: ClassVar[str] = "add_documents"

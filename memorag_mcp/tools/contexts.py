@@ -21,6 +21,7 @@ from memorag_mcp.tools.fields import (
     WRITES,
     ContextField,
     DocumentField,
+    ExcludeField,
     IncludeField,
     NameField,
     PathField,
@@ -41,18 +42,22 @@ def add_memory_tools(server: ContextServer, engine: MemoRAG, may: ReadLimits) ->
         name: NameField = "",
         title: TitleField = "",
         include: IncludeField = None,
+        exclude: ExcludeField = None,
         wait_seconds: Wait = None,
     ) -> JobResult:
         """Read a long text, file or folder once into memory, and keep it for questions; for what is too long to read
         here, or will be asked about again. Takes minutes for a long text on a CPU: if it is not done soon, this
         returns status "working" and a job_id for memorize_status while the work goes on. The same content again is
         returned at once. Give a path rather than the text of a file. The other tools take the context_id."""
-        call = MemorizeContext(text=text, path=from_here(path, may), title=title, include=include, name=name)
+        path = from_here(path, may)
+        call = MemorizeContext(text=text, path=path, title=title, include=include, exclude=exclude, name=name)
         return await server.long_work(ctx, call, wait_seconds)
 
     @server.jobs.register(MemorizeContext)
     def memorize(job: Job, call: MemorizeContext) -> ContextResult:
-        return ContextResult.of(engine.memorize(call.documents(may), call.name or None, job.report))
+        reading = call.read(may)
+        info = engine.memorize(reading.documents, call.name or None, job.report)
+        return ContextResult.of(info, reading.left_out)
 
     @server.tool(title="List contexts", annotations=READS)
     async def list_contexts(
@@ -88,17 +93,20 @@ def add_document_tools(server: ContextServer, engine: MemoRAG, may: ReadLimits) 
         path: PathField = "",
         title: TitleField = "",
         include: IncludeField = None,
+        exclude: ExcludeField = None,
         wait_seconds: Wait = None,
     ) -> JobResult:
         """Add a text, file or folder to a memorized context, which keeps its context_id. What it holds is not read
-        again, and a text that it holds already is not added again."""
+        again, and a text that it holds already is not added again. A file or page that has changed since it was read
+        replaces what was read from there, under the same document_id; its notice says so."""
         path = from_here(path, may)
-        call = AddDocuments(context_id=context_id, text=text, path=path, title=title, include=include)
+        call = AddDocuments(context_id=context_id, text=text, path=path, title=title, include=include, exclude=exclude)
         return await server.long_work(ctx, call, wait_seconds)
 
     @server.jobs.register(AddDocuments)
     def add(job: Job, call: AddDocuments) -> ContextResult:
-        return ContextResult.of(engine.add(call.context_id, call.documents(may), job.report))
+        reading = call.read(may)
+        return ContextResult.of(engine.add(call.context_id, reading.documents, job.report), reading.left_out)
 
     @server.tool(title="Remove a document from a context", annotations=REMOVES)
     async def remove_document(

@@ -15,6 +15,7 @@ PATH = (
     "may read; a URL only where it allows that"
 )
 INCLUDE = "Where path is a folder: read only files that match one of these patterns, such as '*.pdf' or 'notes/**/*.md'"
+EXCLUDE = "Where path is a folder: leave out files and folders that match one of these patterns"
 LONGEST_NAME, LONGEST_PATH, MOST_PATTERNS = 300, 4096, 100
 """Characters of a name, title, id or pattern, characters of a path, and patterns of a call."""
 
@@ -26,6 +27,9 @@ NameField = Annotated[
 TitleField = Annotated[str, Field(max_length=LONGEST_NAME, description="A title, where text is given")]
 IncludeField = Annotated[
     list[Annotated[str, Field(max_length=LONGEST_NAME)]] | None, Field(max_length=MOST_PATTERNS, description=INCLUDE)
+]
+ExcludeField = Annotated[
+    list[Annotated[str, Field(max_length=LONGEST_NAME)]] | None, Field(max_length=MOST_PATTERNS, description=EXCLUDE)
 ]
 ContextField = Annotated[
     str,

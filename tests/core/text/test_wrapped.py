@@ -1,0 +1,34 @@
+"""Sentences are whole also where lines are wrapped, and lines end sentences where they are not."""
+
+from __future__ import annotations
+
+import textwrap
+
+from memorag_core.text.wrapped import is_wrapped, whole_sentences
+
+PROSE = (
+    "The keeper climbed the stairs of the light every evening, and counted them under his breath as he went. "
+    "On the gallery he stood for a while and looked over the water, which lay grey and flat as far as the bar. "
+    "Nobody came that night. The lamp burned until morning, though the oil was low and the wick had not been trimmed."
+)
+WRAPPED = "\n\n".join(textwrap.fill(PROSE, 60) for _ in range(3))
+
+
+def test_a_sentence_goes_on_over_wrapped_lines() -> None:
+    assert is_wrapped(WRAPPED)
+    found = [" ".join(WRAPPED[start:end].split()) for start, end in whole_sentences(WRAPPED, 0, len(WRAPPED))]
+    assert found[:4] == [f"{part.rstrip('.')}." for part in PROSE.split(". ")]
+    assert len(found) == 12
+
+
+def test_a_sentence_is_whole_also_where_a_passage_ends_within_it() -> None:
+    at = WRAPPED.index("gallery")
+    [(start, end)] = whole_sentences(WRAPPED, at, at + 7)
+    assert (WRAPPED[start:][:6], WRAPPED[:end][-8:]) == ("On the", "the bar.")
+
+
+def test_lines_of_lists_and_tables_are_not_joined() -> None:
+    rows = "\n".join(f"Vessel {number} | {number * 7} m | owner {number % 5}" for number in range(30))
+    assert len(list(whole_sentences(rows, 0, len(rows)))) == 30
+    notes = "\n".join(["Eggs", "Flour from the mill by the long bridge", "Milk", "Salt and a little pepper"] * 5)
+    assert not is_wrapped(notes)
