@@ -36,6 +36,7 @@ class Tree:
         self.name = name
         command = [sys.executable, "-P", str(Path(__file__).resolve()), "--worker", "--threads", str(chosen.threads)]
         command += ["--document", str(chosen.document.resolve()), "--questions", str(chosen.questions.resolve())]
+        command += ["--generator", chosen.generator] if chosen.generator else []
         command += ["--store", str(chosen.store.resolve() / name), "--clients", str(chosen.clients)]
         environment = {**os.environ, "PYTHONPATH": str(folder.resolve())}
         self.process = subprocess.Popen(
@@ -65,7 +66,8 @@ class Worker:
         from memorag_core import MemoRAG, Settings, from_text
 
         torch.set_num_threads(chosen.threads)
-        settings = Settings.of(profile="tiny", memory="none", store=chosen.store, device="cpu", patience=3600)
+        others = {"generator": chosen.generator} if chosen.generator else {}
+        settings = Settings.of(profile="tiny", memory="none", store=chosen.store, device="cpu", patience=3600, **others)
         self.engine = MemoRAG(settings)  # clues come from attention: answers are those with a memory
         text = chosen.document.read_text(encoding="utf-8")
         self.id = self.engine.memorize([from_text(text, title="Text")]).id
@@ -163,6 +165,8 @@ def main() -> None:
     parser.add_argument("--store", type=Path, default=Path("contexts-of-clients"), help="kept, for the next run")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--generator", help="a folder; tiny's own model by its folder's name writes its answers")
+    parser.add_argument("--measure", choices=(*MEASURES, *FAIR), action="append", help="only these")
     parser.add_argument("--clients", type=int, default=16, help="as many ask at once, and the greedy one as often")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     chosen: Any = parser.parse_args()
@@ -170,7 +174,7 @@ def main() -> None:
         work(chosen)
         return
     trees = [Tree(*_split(tree), chosen) for tree in chosen.tree]
-    for what in (*MEASURES, *FAIR):
+    for what in chosen.measure or (*MEASURES, *FAIR):
         for line in report(trees, chosen.rounds, what):
             print(line, flush=True)
 
