@@ -48,10 +48,10 @@ def add_memory_tools(server: ContextServer, engine: MemoRAG, may: ReadLimits) ->
         wait_seconds: Wait = None,
     ) -> JobResult:
         """Read a long text, file or folder once into memory, and keep it for questions; for what is too long to read
-        here, or will be asked about again. It can be asked as soon as it is indexed, in seconds; its memory follows,
-        which takes minutes for a long text on a CPU. Until all is done this returns status "working" and a job_id for
-        memorize_status; `ready` says what can be used. The same content again is returned at once, or goes on where it
-        was interrupted. Give a path rather than the text of a file. The other tools take the context_id."""
+        here, or will be asked about again. It can be asked in seconds; its memory follows, in minutes for a long text.
+        Until then this returns status "working" and a job_id for memorize_status; `ready` says what can be used. The
+        same content again is returned at once. Give a path rather than the text of a file. The other tools take the
+        context_id."""
         path = from_here(path, may)
         call = MemorizeContext(text=text, path=path, title=title, include=include, exclude=exclude, name=name)
         return await server.long_work(ctx, call, wait_seconds)
@@ -101,10 +101,9 @@ def add_document_tools(server: ContextServer, engine: MemoRAG, may: ReadLimits) 
         exclude: ExcludeField = None,
         wait_seconds: Wait = None,
     ) -> JobResult:
-        """Add a text, file or folder to a memorized context, which keeps its context_id and in seconds can be asked
-        about it; the memory follows. What it holds is not read again, and a text that it holds already is not added
-        again. A file or page that has changed since it was read replaces what was read from there, under the same
-        document_id; its notice says so."""
+        """Add a text, file or folder to a memorized context, which keeps its context_id. What it holds is not read
+        again, and a text that it holds already is not added again. A file or page that has changed since it was read
+        replaces what was read from there, under the same document_id; its notice says so."""
         path = from_here(path, may)
         call = AddDocuments(context_id=context_id, text=text, path=path, title=title, include=include, exclude=exclude)
         return await server.long_work(ctx, call, wait_seconds)

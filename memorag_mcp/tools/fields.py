@@ -51,7 +51,7 @@ QuestionField = Annotated[
 ]
 WaitForMemory = Annotated[
     bool,
-    Field(description="Where the memory is not made yet: wait for it, not answer without it at once"),
+    Field(description="Wait for memory in the making"),
 ]
 READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 WRITES = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
@@ -61,6 +61,6 @@ Wait = Annotated[
     Field(
         ge=0,
         le=3600,
-        description="How long to wait for the end, memory and all; left out, until it can be asked, or 20 s",
+        description="How long to wait for the end; left out, until it can be asked, or 20 s",
     ),
 ]
