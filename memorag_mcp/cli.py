@@ -136,8 +136,11 @@ def ask(
 @command("clues")
 def clues(settings: Settings, context: Contexts, question: QuestionArgument, as_json: AsJson = False) -> None:
     """Show what memory recalls for a question."""
-    recalled = open_engine(settings).recall(context.split(","), question)
+    engine, asked = open_engine(settings), context.split(",")
+    recalled = engine.recall(asked, question)
     show.as_json(recalled) if as_json else show.clues(recalled)
+    if not recalled and any(engine.info(one).ready == "evidence" for one in asked):
+        show.notice(show.WITHOUT_MEMORY)
 
 
 @command("evidence")
