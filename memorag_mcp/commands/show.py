@@ -155,12 +155,12 @@ def passages(found: Sequence[Passage]) -> None:
 def contexts(infos: Sequence[ContextInfo], damaged: Mapping[str, str], store: Path) -> None:
     """The contexts, then those that are damaged with what to do."""
     table = _table("context", "title")
-    for column in ("documents", "characters", "size", "memorized", "ready for"):
+    for column in ("documents", "characters", "size", "memorized"):
         table.add_column(column, justify="right", no_wrap=True)
     for info in infos:
         numbers = (f"{len(info.documents)}", f"{_characters(info):,}", _size(info.bytes))
-        ready = "all" if info.ready == "memory" else "evidence"
-        table.add_row(_text(info.id), _text(info.title), *numbers, info.created[:10], ready)
+        memorized_on = info.created[:10] if info.ready == "memory" else "indexed only"
+        table.add_row(_text(info.id), _text(info.title), *numbers, memorized_on)
     if infos or not damaged:
         _print_or(table, f"There is no context in {store} yet. Make one: memorag memorize FILE")
     for context_id, problem in damaged.items():

@@ -71,9 +71,7 @@ class ContextResult(BaseModel):
     created: str = Field(description="ISO 8601, UTC")
     models: dict[str, str] = Field(description="Model ids by role: memory, embedder")
     chunks: int = Field(description="Passages that retrieval chooses from")
-    ready: str = Field(
-        description="What of it can be used: evidence and memory; or evidence, and how far the memory is"
-    )
+    ready: str = Field(description="What of it can be used")
     memory_tokens: int = Field(description="Tokens that the memory keeps")
     bytes: int = Field(description="Size on disk")
     encode_seconds: float = Field(description="What memorizing took, with every change since")
@@ -121,8 +119,7 @@ class ContextResult(BaseModel):
 class JobResult(BaseModel):
     """Long work, done or under way."""
 
-    status: Status = Field(description="completed: all is there; working: not yet, see `ready`")
-    ready: str | None = Field(description="What of the context can be used now: null, evidence, evidence and memory")
+    status: Status = Field(description="completed: all is there; working: ask again")
     next: str = Field(description="What to do now")
     context_id: str | None = Field(description="Pass this to the other tools, once there is something to ask")
     context: ContextResult | None = Field(description="The context, once it can be asked")
@@ -142,7 +139,6 @@ class JobResult(BaseModel):
         context = context_of(record)
         return cls(
             status=record.status,
-            ready=ready_by(record) if context else None,
             next=_next(record, context),
             context_id=context.context_id if context else None,
             context=context,
@@ -183,8 +179,7 @@ def latest_jobs(records: Sequence[JobRecord]) -> dict[str, JobRecord]:
 def _next(record: JobRecord, context: ContextResult | None) -> str:
     if context:
         ask = f"Ask it: answer, retrieve_evidence, recall_clues or summarize with context_id '{context.context_id}'."
-        waits = "" if record.status == "completed" else " Until its memory is made, wait_for_memory waits for it."
-        return f"{ask}{waits}"
+        return ask if record.status == "completed" else f"{ask} Ready: {context.ready}. wait_for_memory waits for it."
     if record.status in AT_WORK:
         return (
             f"Not done yet; it goes on by itself. Call memorize_status with job_id '{record.id}' to wait for it or to "
