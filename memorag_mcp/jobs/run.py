@@ -6,7 +6,7 @@ import asyncio
 import functools
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
@@ -153,10 +153,14 @@ def cancels_jobs(jobs: Jobs) -> ServerMiddleware[Any]:
 
 
 def takes_turns_for(owner: str) -> ServerMiddleware[Any]:
-    """Middleware: a call takes its turns at the models for its owner; where all have the same, for its connection."""
+    """Middleware: a call takes its turns at the models for its owner; where all have the same, for its connection.
+
+    Where the call does not tell its connection, who serves that has said whose turns are taken.
+    """
 
     async def middleware(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
-        with as_client(owner or _connection(ctx)):
+        client = owner or _connection(ctx)
+        with as_client(client) if client else nullcontext():
             return await call_next(ctx)
 
     return middleware
