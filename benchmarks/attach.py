@@ -25,6 +25,7 @@ ASKED = {"context_id": "sample", "question": "Who built the first light at Harro
 SECONDS = 600
 WITH_MODELS = 300 << 20
 LISTINGS = 20
+CHARACTERS = 10_000
 
 
 class Host:
@@ -82,7 +83,8 @@ def hosts(count: int, *options: str) -> Iterator[tuple[Path, list[Host]]]:
     with tempfile.TemporaryDirectory(prefix="attach") as name:
         folder = Path(name)
         first = Host(folder, *options)
-        first.call("memorize_context", text=SAMPLE.read_text(encoding="utf-8"), name="sample", wait_seconds=SECONDS)
+        text = SAMPLE.read_text(encoding="utf-8")[:CHARACTERS]
+        first.call("memorize_context", text=text, name="sample", wait_seconds=SECONDS)
         first.call("answer", **ASKED)
         alike = [first, *(Host(folder, *options) for _ in range(count - 1))]
         try:
