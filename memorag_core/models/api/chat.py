@@ -67,9 +67,7 @@ class ChatModel:
                         begun = True
                         yield chunk.choices[0]
         except Exception as error:  # within a stream, some clients let through what their transport and JSON raise
-            raise self._server.translate(
-                error, begun
-            ) from None  # the library's own error may quote the request with its key
+            raise self._server.translate(error, begun) from None  # the library's own may quote the request with its key
 
     def _request(self, client: Any, prompt: str, max_new_tokens: int) -> Any:
         create = client.chat.completions.create
@@ -84,9 +82,8 @@ class ChatModel:
 
     def _check_end(self, ended: str | None, text: str, max_new_tokens: int) -> None:
         if ended is None:
-            raise self._server.failure(
-                "broke off in the middle of its reply" if text else "sent no reply that can be read"
-            )
+            what = "broke off in the middle of its reply" if text else "sent no reply that can be read"
+            raise self._server.failure(what)
         if ended not in {"stop", "length"}:
             raise self._server.failure(f"ended its reply before it was whole ({ended})")
         if not text:
