@@ -48,13 +48,17 @@ class Host:
         self.process.stdin.flush()
 
     def ask(self, method: str, params: dict[str, Any] | None = None) -> Any:
-        """The reply to a request; what else comes is not looked at."""
-        assert self.process.stdout is not None
+        """The result of a request."""
         self.number += 1
         self.send(method, params, id=self.number)
+        return self.reply()["result"]
+
+    def reply(self) -> Any:
+        """The reply to the last request; what else comes is not looked at."""
+        assert self.process.stdout is not None
         while (message := json.loads(self.process.stdout.readline())).get("id") != self.number:
             pass
-        return message["result"]
+        return message
 
     def call(self, tool: str, **arguments: Any) -> Any:
         result = self.ask("tools/call", {"name": tool, "arguments": arguments})
@@ -95,6 +99,20 @@ def hosts(count: int, *options: str) -> Iterator[tuple[Path, list[Host]]]:
             psutil.wait_procs(processes(folder), SECONDS)
 
 
+def kill(folder: Path, alike: list[Host]) -> tuple[int, float]:
+    """Kill the server while all ask; how many are told to ask again, and seconds until all have an answer then."""
+    server = max(processes(folder), key=lambda one: one.memory_info().rss)
+    for host in alike:
+        host.number += 1
+        host.send("tools/call", {"name": "answer", "arguments": ASKED}, id=host.number)
+    began = time.perf_counter()
+    server.kill()
+    failed = sum("error" in host.reply() for host in alike)
+    for host in alike:
+        host.call("answer", **ASKED)
+    return failed, time.perf_counter() - began
+
+
 def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     with hosts(1, "--alone") as (folder, _):
@@ -116,10 +134,12 @@ def main() -> None:
             began = time.perf_counter()
             alike[-1].ask("tools/list")
             listings.append(time.perf_counter() - began)
+        failed, pause = kill(folder, alike)
     print(f"{count} hosts: {sum(used) >> 20} MiB in {len(used)} processes, {sum(used) / one:.2f} times that of one")
     print(f"processes with models: {sum(size > WITH_MODELS for size in used)}")
     print(f"first answers of the others: {', '.join(f'{seconds:.2f}' for seconds in answered)} s")
     print(f"a host started anew, from its start to its first answer: {from_start:.2f} s")
+    print(f"killed while all ask: {failed} were told to ask again, all had answers after {pause:.1f} s")
     print(f"tools/list: median {statistics.median(listings) * 1000:.0f} ms, most {max(listings) * 1000:.0f} ms")
 
 

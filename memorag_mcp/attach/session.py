@@ -10,6 +10,7 @@ import json
 from typing import Any
 
 LISTEN = "subscriptions/listen"
+ASKED_AGAIN = {"initialize", LISTEN}
 SERVER_ENDED = -32000
 OPENING = {"initialize", "notifications/initialized", "logging/setLevel"}
 
@@ -38,11 +39,11 @@ class Session:
         if line in self._opening.values() or says(line, LISTEN):
             return False
         keys = [_key(message["id"]) for message in messages(line) if "id" in message and "method" in message]
-        return all(self._waiting.pop(key, None) for key in keys)
+        return all(self._waiting.pop(key, None) is not None for key in keys)
 
     def begin_again(self) -> list[bytes]:
         """What another server has to be told first."""
-        listening = [line for line in self._waiting.values() if says(line, LISTEN)]
+        listening = [line for line in self._waiting.values() if line and line not in self._opening.values()]
         lines = [*self._opening.values(), *listening]
         ids = {_key(message["id"]) for line in lines for message in messages(line) if "id" in message}
         self._unheard = ids - self._waiting.keys()
@@ -51,7 +52,7 @@ class Session:
 
     def fail(self, why: str) -> list[bytes]:
         """Errors for all that waits for an answer, which nobody will give; what can be asked again unseen goes on."""
-        kept = {key: line for key, line in self._waiting.items() if says(line, LISTEN) or says(line, "initialize")}
+        kept = {key: line for key, line in self._waiting.items() if line}
         failed = self._waiting.keys() - kept.keys()
         self._waiting = kept
         return [refuse(key, why) for key in failed]
@@ -61,7 +62,7 @@ class Session:
         if method is None:
             return _key(message.get("id")) in self._asked
         if "id" in message:
-            self._waiting[_key(message["id"])] = line
+            self._waiting[_key(message["id"])] = line if method in ASKED_AGAIN else b""
         if method in OPENING:
             self._opening[method] = line
         elif method == "resources/subscribe":

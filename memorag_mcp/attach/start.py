@@ -17,7 +17,7 @@ from memorag_mcp.attach.choice import Choice
 from memorag_mcp.attach.files import Address, ServerFiles
 
 LOOPBACK = "127.0.0.1"
-SECONDS_TO_GREET = 20.0
+SECONDS_TO_GREET = 60.0
 SECONDS_TO_START = 180.0
 READY = b"ready\n"
 SAID = 2000
