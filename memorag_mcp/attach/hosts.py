@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ from memorag_mcp.attach import greeting
 from memorag_mcp.attach.files import Address, ServerFiles
 from memorag_mcp.attach.start import LOOPBACK, READY, SECONDS_TO_GREET
 from memorag_mcp.inputs import Host, serving
+from memorag_mcp.jobs.run import Wire, over
 
 if TYPE_CHECKING:
     from memorag_mcp.protocol.sdk_server import ContextServer
@@ -36,6 +38,7 @@ class Lines:
     """A connection as the two files of lines that the SDK's stdio transport reads and writes."""
 
     def __init__(self, stream: ByteStream) -> None:
+        self.wire = Wire()
         self._stream = stream
         self._rest = bytearray()
 
@@ -46,7 +49,8 @@ class Lines:
             seen = len(self._rest)
             try:
                 self._rest += await self._stream.receive(PIECE)
-            except anyio.EndOfStream:
+            except (anyio.EndOfStream, anyio.BrokenResourceError):
+                self.wire.ended = True
                 return b""
         line = bytes(self._rest[: end + 1])
         del self._rest[: end + 1]
@@ -131,7 +135,7 @@ class Reception:
             hello = greeting.recognize(self._secret, challenge, introduced)
             await lines.write(greeting.welcome(self._secret, introduced).decode())
         host = Host(Path(hello.folder), [Path(folder) for folder in hello.allow])
-        with serving(host), as_client(f"host {next(self._numbers)}"):
+        with serving(host), as_client(f"host {next(self._numbers)}"), over(lines.wire):
             await self._server.run_lines_async(lines)
 
 
@@ -146,7 +150,8 @@ async def _listen(files: ServerFiles) -> tuple[Listener[ByteStream], str | int]:
 
 def _say_ready() -> None:
     """To who started us, and waits to hear it; from now on what is printed goes to the log."""
-    os.write(1, READY)
+    with suppress(OSError):  # it has gone, and others may come
+        os.write(1, READY)
     os.dup2(2, 1)
 
 

@@ -64,20 +64,20 @@ def attach(choice: Choice) -> Connection:
     files = ServerFiles.of(choice.digest())
     hello = greeting.Hello(os.getcwd(), choice.allow)  # noqa: PTH109  # as a text
     with suppress(OSError):
-        return _connect(files.read(), hello)
+        return connect(files.read(), hello)
     from filelock import FileLock, Timeout
 
     try:
         with FileLock(files.lock, timeout=SECONDS_TO_START):
             with suppress(OSError):
-                return _connect(files.read(), hello)
+                return connect(files.read(), hello)
             _start(choice, files)
-            return _connect(files.read(), hello)
+            return connect(files.read(), hello)
     except Timeout as error:
         raise NotStarted(f"Another process has been starting the server for {SECONDS_TO_START:.0f} s.") from error
 
 
-def _connect(address: Address, hello: greeting.Hello) -> Connection:
+def connect(address: Address, hello: greeting.Hello) -> Connection:
     """A connection to a server, once both have proved that they know the secret. Raises an `OSError` without."""
     where: str | tuple[str, int] = address.at if isinstance(address.at, str) else (LOOPBACK, address.at)
     line = socket.socket(socket.AF_UNIX if isinstance(where, str) else socket.AF_INET)

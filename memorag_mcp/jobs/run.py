@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import anyio
@@ -31,6 +32,26 @@ REFUSED_AT_ONCE = 16
 SECONDS_TO_A_HANDLE = 20.0
 SECONDS_TO_A_TASK = 0.5
 _task: ContextVar[list[Job] | None] = ContextVar("jobs_to_hand_over_as_tasks", default=None)
+
+
+@dataclass(slots=True)
+class Wire:
+    """A connection that may end while requests on it wait, which takes none of them back."""
+
+    ended: bool = False
+
+
+_wire: ContextVar[Wire | None] = ContextVar("wire_of_requests", default=None)
+
+
+@contextmanager
+def over(wire: Wire) -> Iterator[None]:
+    """Requests that come inside come over this connection."""
+    token = _wire.set(wire)
+    try:
+        yield
+    finally:
+        _wire.reset(token)
 
 
 @functools.cache
@@ -92,7 +113,8 @@ async def run_job(jobs: Jobs, ctx: Ctx, begin: Callable[[], Job], wait_seconds: 
     try:
         await follow(job, ctx, _patience(ctx, wait_seconds))
     except anyio.get_cancelled_exc_class():
-        if request.protocol_version in MODERN_PROTOCOL_VERSIONS:
+        wire = _wire.get()
+        if request.protocol_version in MODERN_PROTOCOL_VERSIONS and not (wire and wire.ended):
             job.stop("cancelled")  # dropping a request is how these clients cancel; older ones tell `cancels_jobs`
         raise
     job.asker = None
