@@ -58,20 +58,28 @@ class Session:
         return [refuse(key, why) for key in failed]
 
     def _note_sent(self, message: dict[str, Any], line: bytes) -> bool:
-        method, parameters = message.get("method"), message.get("params") or {}
-        if method is None:
-            return _key(message.get("id")) in self._asked
+        if "result" in message or "error" in message:
+            return self._answers(message)
+        method, parameters = str(message.get("method")), message.get("params")
+        named = parameters if isinstance(parameters, dict) else {}
         if "id" in message:
             self._waiting[_key(message["id"])] = line if method in ASKED_AGAIN else b""
         if method in OPENING:
             self._opening[method] = line
         elif method == "resources/subscribe":
-            self._opening[f"subscribe {parameters.get('uri')}"] = line
+            self._opening[f"subscribe {named.get('uri')}"] = line
         elif method == "resources/unsubscribe":
-            self._opening.pop(f"subscribe {parameters.get('uri')}", None)
+            self._opening.pop(f"subscribe {named.get('uri')}", None)
         elif method == "notifications/cancelled":
-            self._waiting.pop(_key(parameters.get("requestId")), None)
+            self._waiting.pop(_key(named.get("requestId")), None)
         return True
+
+    def _answers(self, message: dict[str, Any]) -> bool:
+        """Whether this server asked what the host answers."""
+        key = _key(message.get("id"))
+        asked = key in self._asked
+        self._asked.discard(key)
+        return asked
 
     def _note_received(self, message: dict[str, Any]) -> bool:
         if "id" not in message:

@@ -180,9 +180,19 @@ def test_what_was_cancelled_is_not_refused_and_an_answer_to_a_dead_servers_quest
     assert host.hear()["id"] == 5
 
 
-def test_what_is_no_json_is_passed_on_for_the_server_to_refuse(host: Host) -> None:
-    host._to_relay.sendall(b"{\n[1]\n")
-    assert [host.now._reader.readline() for _ in range(2)] == [b"{\n", b"[1]\n"]
+def test_what_is_no_message_is_passed_on_for_the_server_to_refuse(host: Host) -> None:
+    wrong = [
+        b"{",
+        b"[1]",
+        b"null",
+        b"{}",
+        b'{"id": 1}',
+        b'{"method": ["x"], "params": [1]}',
+        b'{"id": [], "method": 5}',
+    ]
+    for line in wrong:
+        host._to_relay.sendall(line + b"\n")
+    assert [host.now._reader.readline().strip() for _ in wrong] == wrong
 
 
 def test_a_host_that_leaves_hears_the_last_words(host: Host) -> None:
