@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 from chat_server import ChatServer, Reply, chat_server
 from conftest import STORY, tiny_settings
+from llama_server import llama_server, write_gguf
 
 from memorag_core import MemoRAG, from_text
 from memorag_core.concurrency.progress import SILENT
 from memorag_core.errors import EmbeddingError, IncompatibleContext, InputError
 from memorag_core.models.api.embeddings import EmbeddingModel
 from memorag_core.models.api.server import Limits
+from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.retrieval.dense_api import TOKENS, ApiRetriever
 
 KEY = "sk-secret-key-7f3a"
@@ -68,6 +70,24 @@ def test_texts_are_found_by_vectors_of_the_server_and_an_index_read_back_finds_t
     assert (asked["path"], asked["headers"]["authorization"]) == ("/v1/embeddings", f"Bearer {KEY}")
     assert (asked["model"], asked["input"][3]) == ("small", " ")
     assert ours.index([], SILENT).search(TEXTS, 2) == [[]] * len(TEXTS)
+
+
+def test_a_model_behind_the_api_embeds_as_it_does_when_loaded_here(
+    tiny_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lm = LanguageModel.load(tiny_models / "lm", "cpu")
+    write_gguf(lm, tmp_path / "tiny.gguf")
+    means = []
+    for text in TEXTS:
+        ids = lm.tokenizer(text or " ", return_tensors="pt", add_special_tokens=False)["input_ids"]
+        mean = lm.model.model(ids).last_hidden_state[0].mean(0).detach().numpy()
+        means.append(mean / np.linalg.norm(mean))
+    with llama_server(tmp_path / "tiny.gguf", KEY, embeds=True) as address:
+        monkeypatch.setenv("OPENAI_API_KEY", KEY)
+        monkeypatch.setenv("OPENAI_BASE_URL", address)
+        assert (
+            np.abs(EmbeddingModel("openai:tiny").embed(TEXTS) - np.stack(means)).max() < 1e-3
+        )  # its cache has 16 bits
 
 
 def test_many_texts_take_several_requests_and_only_new_ones_are_asked_again(api: ChatServer) -> None:
