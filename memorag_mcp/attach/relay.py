@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import IO, NoReturn
 
 from memorag_mcp.attach.session import Session, says
-from memorag_mcp.attach.start import Connection, NotStarted
+from memorag_mcp.attach.start import Connection
 
 ATTEMPTS = 3
 SECONDS_TO_FINISH = 10.0
@@ -97,7 +97,7 @@ class Relay:
         for _ in range(ATTEMPTS):
             try:
                 connection = self._attach()
-            except (NotStarted, OSError) as error:
+            except Exception as error:  # whatever it is: a thread that ends would leave the host waiting
                 say(str(error))
                 os._exit(1)
             if self._begin_again(connection):

@@ -35,6 +35,11 @@ class Server:
     def say(self, **message: Any) -> None:
         self._line.sendall(json.dumps({"jsonrpc": "2.0"} | message).encode() + b"\n")
 
+    def hear_end(self) -> None:
+        """Wait until the relay says that nothing more comes."""
+        while not self._reader.closed and self._reader.readline():
+            pass
+
     def die(self) -> None:
         self._reader.close()
         self._line.close()
@@ -75,6 +80,7 @@ class Host:
     def leave(self) -> None:
         """Say no more, and hear what the server says until it ends."""
         self._to_relay.shutdown(socket.SHUT_WR)
+        self.now.hear_end()
         self.now.die()
         self._thread.join(SECONDS)
         assert not self._thread.is_alive()
