@@ -72,3 +72,12 @@ async def test_a_session_that_breaks_harms_no_other(settings: Settings, tmp_path
         answer = json.loads(await anyio.to_thread.run_sync(other.reader.readline))
         other.close()
     assert len(answer["result"]["tools"]) == 12
+
+
+async def test_a_host_that_only_probes_and_leaves_has_left(settings: Settings, tmp_path: Path) -> None:
+    async with attached(build_server(Gated(settings)), tmp_path / "s") as (reception, connection):
+        ask(connection, "server/discover")
+        assert await anyio.to_thread.run_sync(connection.reader.readline)
+        connection.close()
+        with anyio.fail_after(SECONDS):
+            await reception.wait_until_empty(0.01)
