@@ -17,7 +17,7 @@ from memorag_core.context.manifest import digest
 from memorag_core.errors import Cancelled, Interrupted, MemoryNotReady
 from memorag_core.memory import LiteMemory
 from memorag_core.retrieval.attention import AttentionIndexer
-from memorag_core.retrieval.dense import DenseRetriever
+from memorag_core.retrieval.dense import VectorRetriever
 from memorag_core.text.standing import Standing
 from memorag_core.types import ContextInfo, OnProgress
 
@@ -128,7 +128,7 @@ def texts_read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         monkeypatch.setattr(kind, name, counted)
 
-    count(DenseRetriever, "_encode_batch")
+    count(VectorRetriever, "_encode_batch")
     count(AttentionIndexer, "_read_batch")
     count(LiteMemory, "_write_gists")
     return read
