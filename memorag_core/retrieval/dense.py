@@ -107,7 +107,7 @@ class VectorRetriever(Retriever["DenseIndex"]):
         return [rows[number] for number in range(len(texts))]
 
     def _encode_batch(self, texts: Sequence[str]) -> list[NDArray[Any]]:
-        return list(self.encode(texts, "document"))
+        return list(np.asarray(self.encode(texts, "document"), np.float32))
 
     def _make_index(self, rows: Sequence[NDArray[Any]]) -> DenseIndex:
         vectors = np.stack(rows) if rows else np.zeros((0, 1))
