@@ -31,6 +31,7 @@ ADVICE = "run OCR over it first, for example: ocrmypdf FILE read.pdf"
 _HYPHEN = re.compile("[\ufffe\x02\xad]\r?\n?")
 _BROKEN = re.compile("(?<!\\w)(\\w++)[\ufffe\x02\xad]\r?\n?(\\w+)")
 _CJK = re.compile("[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef]{2}")
+_LEADER = re.compile(r"(?:\.\s?){5}")
 _ITEM = re.compile(r"\s*(?:[-–•*▪◦]|\(?\d{1,3}[.)]|[a-z]\))\s")
 
 
@@ -56,7 +57,7 @@ def read(data: bytes, what: str, limit: int) -> Extract:
         if len(scanned) < len(document):
             raise
         raise InputError(f"{what} has no text: its {len(document):,} pages are pictures; {ADVICE}") from None
-    return Extract(text, pages=pages, notice=_notice(scanned, len(document), repeated))
+    return Extract(text, pages=pages, notice=_notice(scanned, len(document), repeated, document.count_attachments()))
 
 
 def _paragraphs(lines: list[Run]) -> str:
@@ -73,6 +74,9 @@ def _paragraphs(lines: list[Run]) -> str:
                 out.append(between + line.text)
             else:
                 out.append(f"\n{line.text}")
+            if _LEADER.search(line.text):
+                ends = -math.inf
+                continue
             ends = math.inf if line.text[-1] in BREAK or line.box.right >= full else line.box.right
     return "".join(out).strip()
 
@@ -145,8 +149,10 @@ def _is_scanned(page: Any, text: str) -> bool:
     return False
 
 
-def _notice(scanned: list[int], pages: int, repeated: int) -> str:
+def _notice(scanned: list[int], pages: int, repeated: int, attached: int) -> str:
     told = [f"Read once: heads and feet of pages, which repeat on most ({repeated:,} lines)."] if repeated else []
+    if attached:
+        told.append(f"Left out: attached files ({attached:,}).")
     if scanned:
         first = ", ".join(map(str, scanned[:5])) + (" …" if len(scanned) > 5 else "")
         told.append(

@@ -13,6 +13,7 @@ from memorag_core.ingest.pdf_words import Box
 
 THIN = 3.0
 NEAR = 2.0
+MOST = 0.5
 MAX_PATHS = 5_000
 
 
@@ -43,9 +44,10 @@ class Rulings:
         found = []
         for top, bottom in _spans(self.upright):
             lines = [box for box in self.upright if bottom - NEAR <= box.middle <= top + NEAR]
-            columns = _places(box.left for box in lines)
+            columns = _places([(box.left, box.height) for box in lines], top - bottom)
             crossing = [box for box in self.level if bottom - NEAR <= box.middle <= top + NEAR]
-            rows = _places(-box.middle for box in crossing)
+            width = max(box.right for box in lines) - min(box.left for box in lines)
+            rows = _places([(-box.middle, box.right - box.left) for box in crossing], width)
             if len(columns) > 2 and len(rows) > 2:
                 found.append(Grid(columns, rows))
         return found
@@ -54,28 +56,31 @@ class Rulings:
 def rulings_of(page: Any) -> Rulings:
     """Read the lines of a page, the sides of its boxes among them."""
     turned, level, upright = page.get_rotation(), list[Box](), list[Box]()
-    for path in itertools.islice(_paths(page), MAX_PATHS):
+    for path, is_drawn in itertools.islice(_paths(page), MAX_PATHS):
         box = path.turned(turned)
         width, height = box.right - box.left, box.height
         if height < THIN < width:
             level.append(box)
         elif width < THIN < height:
             upright.append(box)
-        elif min(width, height) > THIN:
+        elif is_drawn and min(width, height) > THIN:
             level += [Box(box.left, edge, box.right, edge) for edge in (box.bottom, box.top)]
             upright += [Box(edge, box.bottom, edge, box.top) for edge in (box.left, box.right)]
     return Rulings(level, upright)
 
 
-def _paths(page: Any) -> Iterator[Box]:
+def _paths(page: Any) -> Iterator[tuple[Box, bool]]:
+    """Yield where each path is, and whether its outline is drawn, not only its inside."""
     from pypdfium2 import raw
 
     left, bottom, right, top = (ctypes.c_float() for _ in range(4))
+    filling, drawn = ctypes.c_int(), ctypes.c_int()
     for number in range(raw.FPDFPage_CountObjects(page.raw)):
         path = raw.FPDFPage_GetObject(page.raw, number)
         if raw.FPDFPageObj_GetType(path) == raw.FPDF_PAGEOBJ_PATH:
             raw.FPDFPageObj_GetBounds(path, left, bottom, right, top)
-            yield Box(left.value, bottom.value, right.value, top.value)
+            raw.FPDFPath_GetDrawMode(path, filling, drawn)
+            yield Box(left.value, bottom.value, right.value, top.value), bool(drawn.value)
 
 
 def _spans(boxes: Sequence[Box]) -> list[tuple[float, float]]:
@@ -89,9 +94,12 @@ def _spans(boxes: Sequence[Box]) -> list[tuple[float, float]]:
     return spans
 
 
-def _places(values: Any) -> list[float]:
-    places: list[float] = []
-    for value in sorted(values):
-        if not places or value - places[-1] > THIN:
-            places.append(value)
-    return places
+def _places(lines: list[tuple[float, float]], whole: float) -> list[float]:
+    """Return where lines stand that together are as long as most of the table: no underlines, no marks at a margin."""
+    lengths: list[tuple[float, float]] = []
+    for place, length in sorted(lines):
+        if lengths and place - lengths[-1][0] <= THIN:
+            lengths[-1] = (lengths[-1][0], lengths[-1][1] + length)
+        else:
+            lengths.append((place, length))
+    return [place for place, length in lengths if length >= MOST * whole]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
-from memorag_core.ingest.pdf_grid import Grid, Rulings
+from memorag_core.ingest.pdf_grid import Rulings
 from memorag_core.ingest.pdf_words import BREAK, Box, Word
 
 APART = 1.0
@@ -70,16 +70,16 @@ def lay_out(words: Sequence[Word], rulings: Rulings) -> list[Lines | Table]:
         if len(cells) < 2:
             continue
         parts += _unruled([word for word in outside if -word.box.middle < grid.rows[0]], rulings)
-        parts.append(_fill(grid, cells))
+        parts.append(_fill(cells))
         left = [word for word in outside if -word.box.middle >= grid.rows[0]]
     return parts + _unruled(left, rulings)
 
 
-def _fill(grid: Grid, cells: dict[tuple[int, int], list[Word]]) -> Table:
+def _fill(cells: dict[tuple[int, int], list[Word]]) -> Table:
+    """Write the rows and columns in which something stands."""
     text = {at: " ".join(_join(row).text for row in _rows(_runs(words))) for at, words in cells.items()}
-    height, width = len(grid.rows) - 1, len(grid.columns) - 1
-    rows = [[text.get((row, column), "") for column in range(width)] for row in range(height)]
-    return Table([row for row in rows if any(row)])
+    rows, columns = (sorted({at[axis] for at in cells}) for axis in (0, 1))
+    return Table([[text.get((row, column), "") for column in columns] for row in rows])
 
 
 def _unruled(words: Sequence[Word], rulings: Rulings) -> list[Lines | Table]:
