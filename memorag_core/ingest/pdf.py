@@ -11,7 +11,7 @@ from memorag_core.errors import InputError
 from memorag_core.ingest.extract import Extract, extract_pages
 from memorag_core.ingest.pdf_fields import texts_of_annotations
 from memorag_core.ingest.pdf_grid import rulings_of
-from memorag_core.ingest.pdf_layout import Lines, Run, Table, lay_out
+from memorag_core.ingest.pdf_layout import Cells, Lines, Run, lay_out
 from memorag_core.ingest.pdf_margins import keep_once
 from memorag_core.ingest.pdf_words import BREAK, words_of
 
@@ -131,7 +131,7 @@ def _texts(document: Any, scanned: list[int], limit: int) -> Iterator[str]:
             return
 
 
-def _table(table: Table) -> str:
+def _table(table: Cells) -> str:
     return "\n".join(["", *(" | ".join(row).rstrip() for row in table.rows), ""])
 
 

@@ -38,7 +38,7 @@ class Run:
     box: Box
 
 
-Row = list[Run]
+Level = list[Run]
 
 
 @dataclass(slots=True)
@@ -49,15 +49,15 @@ class Lines:
 
 
 @dataclass(slots=True)
-class Table:
+class Cells:
     """Rows with a cell for each column."""
 
     rows: list[list[str]]
 
 
-def lay_out(words: Sequence[Word], rulings: Rulings) -> list[Lines | Table]:
+def lay_out(words: Sequence[Word], rulings: Rulings) -> list[Lines | Cells]:
     """Order the words of a page, its ruled tables between what is above and what is below them."""
-    parts: list[Lines | Table] = []
+    parts: list[Lines | Cells] = []
     left = list(words)
     for grid in rulings.grids():
         cells: dict[tuple[int, int], list[Word]] = defaultdict(list)
@@ -75,16 +75,16 @@ def lay_out(words: Sequence[Word], rulings: Rulings) -> list[Lines | Table]:
     return parts + _unruled(left, rulings)
 
 
-def _fill(cells: dict[tuple[int, int], list[Word]]) -> Table:
+def _fill(cells: dict[tuple[int, int], list[Word]]) -> Cells:
     """Write the rows and columns in which something stands."""
     text = {at: " ".join(_join(row).text for row in _rows(_runs(words))) for at, words in cells.items()}
     rows, columns = (sorted({at[axis] for at in cells}) for axis in (0, 1))
-    return Table([[text.get((row, column), "") for column in columns] for row in rows])
+    return Cells([[text.get((row, column), "") for column in columns] for row in rows])
 
 
-def _unruled(words: Sequence[Word], rulings: Rulings) -> list[Lines | Table]:
+def _unruled(words: Sequence[Word], rulings: Rulings) -> list[Lines | Cells]:
     rows = _rows(_runs(words))
-    parts: list[Lines | Table] = []
+    parts: list[Lines | Cells] = []
     lines: list[Run] = []
     at = 0
     while at < len(rows):
@@ -118,9 +118,9 @@ def _is_beside(one: Box, other: Box) -> bool:
     return abs(one.middle - other.middle) < height / 2 and gap < APART * height
 
 
-def _rows(runs: list[Run]) -> list[Row]:
+def _rows(runs: list[Run]) -> list[Level]:
     """Runs at one height, from top to bottom, each row from left to right."""
-    rows: list[Row] = []
+    rows: list[Level] = []
     for run in sorted(runs, key=lambda run: -run.box.middle):
         top = rows[-1][0].box if rows else None
         if top is not None and abs(top.middle - run.box.middle) < min(top.height, run.box.height) / 2:
@@ -133,7 +133,7 @@ def _rows(runs: list[Run]) -> list[Row]:
     return rows
 
 
-def _join(row: Row) -> Run:
+def _join(row: Level) -> Run:
     """Put runs of a row, or none, together."""
     if not row:
         return Run("", Box(0, 0, 0, 0))
@@ -145,9 +145,9 @@ def _join(row: Row) -> Run:
     return Run(text, box)
 
 
-def _block(rows: list[Row]) -> tuple[list[Row], list[Box]]:
+def _block(rows: list[Level]) -> tuple[list[Level], list[Box]]:
     """Take rows from the first on as long as the same gaps stay clear; return them with their columns."""
-    block: list[Row] = []
+    block: list[Level] = []
     columns: list[Box] = []
     for row in rows:
         merged = _columns([*columns, *(run.box for run in row)])
@@ -160,7 +160,7 @@ def _block(rows: list[Row]) -> tuple[list[Row], list[Box]]:
     return block, columns
 
 
-def _is_far(above: Row, row: Row) -> bool:
+def _is_far(above: Level, row: Level) -> bool:
     return above[0].box.bottom - row[0].box.top > FAR * min(above[0].box.height, row[0].box.height)
 
 
@@ -174,7 +174,9 @@ def _columns(boxes: list[Box]) -> list[Box]:
     return merged
 
 
-def _read_block(rows: list[Row], columns: list[Box], rulings: Sequence[float]) -> tuple[list[Row], list[Lines | Table]]:
+def _read_block(
+    rows: list[Level], columns: list[Box], rulings: Sequence[float]
+) -> tuple[list[Level], list[Lines | Cells]]:
     """Read columns of prose, or a table; nothing where the rows are neither. Return the rows that were read."""
     if len(columns) < 2:
         return rows, []
@@ -188,10 +190,10 @@ def _read_block(rows: list[Row], columns: list[Box], rulings: Sequence[float]) -
     if sum(len(row) > 1 for row in rows) < 2 or len(rows[0]) == 1 or all(_BULLET.match(run.text) for run in prose[0]):
         return rows, []
     logical = _logical_rows(rows, columns, within)
-    return rows, [Table([[_join(_in(row, column)).text for column in columns] for row in logical])]
+    return rows, [Cells([[_join(_in(row, column)).text for column in columns] for row in logical])]
 
 
-def _in(row: Row, column: Box) -> Row:
+def _in(row: Level, column: Box) -> Level:
     return [run for run in row if _is_in(run, column)]
 
 
@@ -203,7 +205,7 @@ def _is_prose(column: list[Run]) -> bool:
     return median((run.box.right - run.box.left) / run.box.height for run in column) >= LONG
 
 
-def _logical_rows(rows: list[Row], columns: list[Box], rulings: Sequence[float]) -> list[Row]:
+def _logical_rows(rows: list[Level], columns: list[Box], rulings: Sequence[float]) -> list[Level]:
     """Put the lines of wrapped cells together: what no ruling parts, or what leaves the first column empty."""
     gaps = [above[0].box.middle - row[0].box.middle for above, row in pairwise(rows)]
     out = [list(rows[0])]
