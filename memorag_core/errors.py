@@ -11,6 +11,7 @@ MemoRAGError
 ├── ModelUnavailable        weights that cannot be found, fetched or loaded
 │   └── MissingExtra        an optional package is needed; the message names the extra to install
 ├── GenerationError         a generator gave no answer (an API refused, timed out, or broke off)
+├── EmbeddingError          an embedder behind an API gave no vectors, or others than before
 └── Busy                    too many wait for the models; tells the position in the queue
 
 Cancelled                   the caller stopped the work; nothing was kept. It stands apart, so that nobody who handles
@@ -65,6 +66,10 @@ class MissingExtra(ModelUnavailable):
 
 class GenerationError(MemoRAGError):
     """A generator gave no answer."""
+
+
+class EmbeddingError(MemoRAGError):
+    """An embedder behind an API gave no vectors that can be used."""
 
 
 class Busy(MemoRAGError):

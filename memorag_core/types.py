@@ -56,10 +56,15 @@ class Chunk:
 
     @property
     def indexed(self) -> str:
-        """What is searched, judged and shown to the generator: the text, under those of its headings not in it."""
+        """What is searched, judged and shown to the generator: the text under its heading lines."""
+        return "\n".join(filter(None, (self.heading_lines, self.text)))
+
+    @property
+    def heading_lines(self) -> str:
+        """Those of its headings that do not stand in its text, and its table's header."""
         path = dict.fromkeys((self.document_title, *self.headings))
         line = BETWEEN_HEADINGS.join(part for part in path if part and part not in self.text)
-        return "\n".join(filter(None, (line, self.header, self.text)))
+        return "\n".join(filter(None, (line, self.header)))
 
     @property
     def headings(self) -> tuple[str, ...]:

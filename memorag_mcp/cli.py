@@ -17,6 +17,7 @@ import typer
 from memorag_core.config import MAX_EVIDENCE_TOKENS, Settings
 from memorag_core.engine import MemoRAG
 from memorag_core.types import ContextInfo, Document, OnProgress, Task
+from memorag_mcp.attach.choice import default_allowed
 from memorag_mcp.commands import show, train
 from memorag_mcp.commands.common import INTERRUPTED, app, command, open_engine
 from memorag_mcp.commands.evaluate import evaluate
@@ -60,6 +61,15 @@ UNLOAD_AFTER = typer.Option(
     metavar="SECONDS", min=0.1, help="Unload the models once nobody used them for so long. Default: never."
 )
 
+LINGER = typer.Option(
+    metavar="SECONDS",
+    min=0.0,
+    envvar="MEMORAG_LINGER",
+    help="How long the server of memorag-mcp lives once no host is attached and no work is under way.",
+)
+ALONE = typer.Option("--alone", envvar="MEMORAG_ALONE", help="Of memorag-mcp: share no server with other hosts.")
+HOSTS = typer.Option(hidden=True, help="The file that tells hosts where this server is; memorag-mcp names it.")
+
 
 @command("serve")
 def serve(
@@ -72,14 +82,19 @@ def serve(
     allowed_origin: Annotated[list[str] | None, ALLOWED_ORIGIN] = None,
     tokens: Annotated[Path | None, TOKENS] = None,
     unload_after: Annotated[float | None, UNLOAD_AFTER] = None,
+    linger: Annotated[float, LINGER] = 60.0,
+    alone: Annotated[bool, ALONE] = False,
+    hosts: Annotated[Path | None, HOSTS] = None,
 ) -> None:
     """Run the MCP server."""
     gc.disable()  # importing the SDK makes many objects and little garbage: a tenth of the time to the first reply
+    from memorag_mcp.attach.hosts import Hosts
     from memorag_mcp.server import run
 
     gc.enable()
     address = ListenAddress(tokens_file(settings.store, tokens), host, port, allowed_host or [], allowed_origin or [])
-    run(settings, transport, address, allow=allow or _default_allowed(), unload_after=unload_after)
+    folders = allow or [Path(folder) for folder in default_allowed()]
+    run(settings, Hosts(hosts, linger) if hosts else transport, address, allow=folders, unload_after=unload_after)
 
 
 @command("memorize")
@@ -240,14 +255,8 @@ def main() -> None:
 
 
 def serve_stdio() -> None:
-    """The entry point `memorag-mcp`: `memorag serve`, for clients that start a server by one name."""
+    """Run `memorag serve` with the arguments given, for hosts that start a server by one name."""
     app(["serve", *sys.argv[1:]], prog_name="memorag-mcp")
-
-
-def _default_allowed() -> list[Path]:
-    """The current folder; but desktop clients start servers in / or the home folder, which nobody meant to open."""
-    here = Path.cwd()
-    return [] if here in {Path(here.anchor), Path.home()} else [here]
 
 
 def _encode(settings: Settings, paths: Sequence[str], work: Encode, as_json: bool, chosen: Selection = ALL) -> None:

@@ -36,11 +36,12 @@ FLOORS = {
         "inputs jobs",
         "schemas",
         "protocol",
-        "http",
+        "http attach",
         "tools resources",
         "server",
         "commands",
         "cli",
+        "__main__",
     ],
 }
 """From the ground up. A room imports rooms on lower floors, and its own files; rooms on one floor are strangers."""

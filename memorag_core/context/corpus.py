@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from memorag_core.context.neighbours import NeighbourSmoother
 from memorag_core.context.section_titles import SectionTitles
 from memorag_core.text.ids import qualify
 from memorag_core.text.source_text import SourceText
@@ -19,6 +18,7 @@ from memorag_core.types import Chunk, Document, Place
 if TYPE_CHECKING:
     from memorag_core.components import Components
     from memorag_core.context.manifest import Manifest
+    from memorag_core.context.neighbours import NeighbourSmoother
     from memorag_core.memory import MemoryState
     from memorag_core.retrieval import Index
     from memorag_core.retrieval.attention import AttentionIndex
@@ -61,6 +61,8 @@ class Corpus:
     @cached_property
     def surroundings(self) -> NeighbourSmoother:
         """The smoother of scores, which knows which chunks stand near each other."""
+        from memorag_core.context.neighbours import NeighbourSmoother  # it needs numpy
+
         return NeighbourSmoother(self.chunks, {document.id: document.text for document in self.documents})
 
     def chunk_at(self, place: Place) -> int | None:

@@ -6,8 +6,9 @@ import asyncio
 import functools
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import anyio
@@ -31,6 +32,26 @@ REFUSED_AT_ONCE = 16
 SECONDS_TO_A_HANDLE = 20.0
 SECONDS_TO_A_TASK = 0.5
 _task: ContextVar[list[Job] | None] = ContextVar("jobs_to_hand_over_as_tasks", default=None)
+
+
+@dataclass(slots=True)
+class Wire:
+    """A connection that may end while requests on it wait, which takes none of them back."""
+
+    ended: bool = False
+
+
+_wire: ContextVar[Wire | None] = ContextVar("wire_of_requests", default=None)
+
+
+@contextmanager
+def over(wire: Wire) -> Iterator[None]:
+    """Requests that come inside come over this connection."""
+    token = _wire.set(wire)
+    try:
+        yield
+    finally:
+        _wire.reset(token)
 
 
 @functools.cache
@@ -92,7 +113,8 @@ async def run_job(jobs: Jobs, ctx: Ctx, begin: Callable[[], Job], wait_seconds: 
     try:
         await follow(job, ctx, _patience(ctx, wait_seconds))
     except anyio.get_cancelled_exc_class():
-        if request.protocol_version in MODERN_PROTOCOL_VERSIONS:
+        wire = _wire.get()
+        if request.protocol_version in MODERN_PROTOCOL_VERSIONS and not (wire and wire.ended):
             job.stop("cancelled")  # dropping a request is how these clients cancel; older ones tell `cancels_jobs`
         raise
     job.asker = None
@@ -154,10 +176,14 @@ def cancels_jobs(jobs: Jobs) -> ServerMiddleware[Any]:
 
 
 def takes_turns_for(owner: str) -> ServerMiddleware[Any]:
-    """Middleware: a call takes its turns at the models for its owner; where all have the same, for its connection."""
+    """Middleware: a call takes its turns at the models for its owner; where all have the same, for its connection.
+
+    Where the call does not tell its connection, who serves that has said whose turns are taken.
+    """
 
     async def middleware(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
-        with as_client(owner or _connection(ctx)):
+        client = owner or _connection(ctx)
+        with as_client(client) if client else nullcontext():
             return await call_next(ctx)
 
     return middleware
