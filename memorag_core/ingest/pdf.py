@@ -11,7 +11,7 @@ from memorag_core.errors import InputError
 from memorag_core.ingest.extract import Extract, extract_pages
 from memorag_core.ingest.pdf_fields import texts_of_annotations
 from memorag_core.ingest.pdf_grid import rulings_of
-from memorag_core.ingest.pdf_layout import Cells, Lines, Run, lay_out
+from memorag_core.ingest.pdf_layout import Cells, Prose, Run, lay_out
 from memorag_core.ingest.pdf_margins import keep_once
 from memorag_core.ingest.pdf_words import BREAK, words_of
 
@@ -88,7 +88,7 @@ def _first_word(line: Run) -> float:
 
 
 def _groups(lines: list[Run]) -> Iterator[list[Run]]:
-    """Lines of one size and at one distance."""
+    """Prose of one size and at one distance."""
     group: list[Run] = []
     for line in lines:
         if group:
@@ -119,7 +119,7 @@ def _texts(document: Any, scanned: list[int], limit: int) -> Iterator[str]:
     for number in range(len(document)):
         page = document[number]
         parts = lay_out(words_of(page, page.get_textpage()), rulings_of(page))
-        texts = [_paragraphs(part.runs) if isinstance(part, Lines) else _table(part) for part in parts]
+        texts = [_paragraphs(part.runs) if isinstance(part, Prose) else _table(part) for part in parts]
         text = mend_words("\n".join(texts))
         if _is_scanned(page, text):
             scanned.append(number + 1)

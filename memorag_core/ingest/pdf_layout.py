@@ -42,7 +42,7 @@ Level = list[Run]
 
 
 @dataclass(slots=True)
-class Lines:
+class Prose:
     """Lines of prose, one below the other."""
 
     runs: list[Run]
@@ -55,9 +55,9 @@ class Cells:
     rows: list[list[str]]
 
 
-def lay_out(words: Sequence[Word], rulings: Rulings) -> list[Lines | Cells]:
+def lay_out(words: Sequence[Word], rulings: Rulings) -> list[Prose | Cells]:
     """Order the words of a page, its ruled tables between what is above and what is below them."""
-    parts: list[Lines | Cells] = []
+    parts: list[Prose | Cells] = []
     left = list(words)
     for grid in rulings.grids():
         cells: dict[tuple[int, int], list[Word]] = defaultdict(list)
@@ -82,9 +82,9 @@ def _fill(cells: dict[tuple[int, int], list[Word]]) -> Cells:
     return Cells([[text.get((row, column), "") for column in columns] for row in rows])
 
 
-def _unruled(words: Sequence[Word], rulings: Rulings) -> list[Lines | Cells]:
+def _unruled(words: Sequence[Word], rulings: Rulings) -> list[Prose | Cells]:
     rows = _rows(_runs(words))
-    parts: list[Lines | Cells] = []
+    parts: list[Prose | Cells] = []
     lines: list[Run] = []
     at = 0
     while at < len(rows):
@@ -93,10 +93,10 @@ def _unruled(words: Sequence[Word], rulings: Rulings) -> list[Lines | Cells]:
             lines.append(_join(rows[at]))
             at += 1
             continue
-        parts += [Lines(lines)] if lines else []
+        parts += [Prose(lines)] if lines else []
         parts += found
         lines, at = [], at + len(block)
-    return [*parts, Lines(lines)] if lines else parts
+    return [*parts, Prose(lines)] if lines else parts
 
 
 def _runs(words: Iterable[Word]) -> list[Run]:
@@ -176,7 +176,7 @@ def _columns(boxes: list[Box]) -> list[Box]:
 
 def _read_block(
     rows: list[Level], columns: list[Box], rulings: Sequence[float]
-) -> tuple[list[Level], list[Lines | Cells]]:
+) -> tuple[list[Level], list[Prose | Cells]]:
     """Read columns of prose, or a table; nothing where the rows are neither. Return the rows that were read."""
     if len(columns) < 2:
         return rows, []
@@ -184,7 +184,7 @@ def _read_block(
     within = [ruling for ruling in rulings if bottom - 1 < ruling < top + 1]
     prose = [[_join(found) for row in rows if (found := _in(row, column))] for column in columns]
     if len(within) < 2 and all(len(column) >= MIN_LINES and _is_prose(column) for column in prose):
-        return rows, [Lines(column) for column in prose]
+        return rows, [Prose(column) for column in prose]
     while rows and len(rows[-1]) == 1 and _in(rows[-1], columns[0]):
         rows = rows[:-1]
     if sum(len(row) > 1 for row in rows) < 2 or len(rows[0]) == 1 or all(_BULLET.match(run.text) for run in prose[0]):
