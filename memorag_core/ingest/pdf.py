@@ -88,7 +88,7 @@ def _first_word(line: Run) -> float:
 
 
 def _groups(lines: list[Run]) -> Iterator[list[Run]]:
-    """Prose of one size and at one distance."""
+    """Lines of one size and at one distance."""
     group: list[Run] = []
     for line in lines:
         if group:
