@@ -7,9 +7,11 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from memorag_core.concurrency.cancellation import run_leavable
 from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.context.corpus import Context
 from memorag_core.context.files import write_texts
@@ -95,7 +97,8 @@ def _chunks(documents: Sequence[Document], components: Components, before: Conte
     return [
         chunk
         for document in documents
-        for chunk in known.get(document) or cut(document, components.chunk_tokens, components.retriever.count)
+        for chunk in known.get(document)
+        or run_leavable(partial(cut, document, components.chunk_tokens, components.retriever.count))
     ]
 
 

@@ -27,9 +27,9 @@ BATCH = 16
 TINIEST = 1e-30
 DOCUMENT = ("document", "passage", "corpus")
 PUBLISHED_PROMPTS = (
-    (r"bge-(small|base|large)-en", {"query": "Represent this sentence for searching relevant passages: "}),
-    (r"bge-(small|base|large)-zh", {"query": "为这个句子生成表示以用于检索相关文章："}),
-    (r"\be5-(small|base|large)(-v2)?\Z", {"query": "query: ", "document": "passage: "}),
+    (re.compile(r"bge-(small|base|large)-en"), {"query": "Represent this sentence for searching relevant passages: "}),
+    (re.compile(r"bge-(small|base|large)-zh"), {"query": "为这个句子生成表示以用于检索相关文章："}),
+    (re.compile(r"\be5-(small|base|large)(-v2)?\Z"), {"query": "query: ", "document": "passage: "}),
 )
 """By model id: instructions that stand in the models' cards, not in their configurations."""
 
@@ -119,7 +119,7 @@ def _encode(encode: Any, texts: Sequence[str]) -> Vectors:
 
 
 def _find_prompts(model_id: str) -> dict[str, str]:
-    return next((prompts for pattern, prompts in PUBLISHED_PROMPTS if re.search(pattern, model_id)), {})
+    return next((prompts for pattern, prompts in PUBLISHED_PROMPTS if pattern.search(model_id)), {})
 
 
 class DenseIndex(Index):
