@@ -13,12 +13,17 @@ PAUSE = 0.002
 
 @dataclass
 class Held:
-    """The longest time that a thread which wanted to run did not, in seconds of this process's own work.
-
-    On a machine where others work too, a clock on the wall would count their turns.
-    """
+    """How long, in seconds of this process's own work: a clock on the wall would count the turns of others too."""
 
     seconds: float = 0.0
+
+
+@contextmanager
+def clock() -> Iterator[Held]:
+    """Measure how long the work inside takes, likewise."""
+    taken, worked, began = Held(), time.process_time(), time.monotonic()
+    yield taken
+    taken.seconds = min(time.process_time() - worked, time.monotonic() - began)
 
 
 @contextmanager
