@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from memorag_core.concurrency.cancellation import run_leavable
+from memorag_core.concurrency.cancellation import raise_if_cancelled, run_leavable
 from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.context.corpus import Context
 from memorag_core.context.files import write_texts
@@ -47,7 +47,7 @@ def encode(
         before: what the context was until now; chunks, vectors and memory of what it shares with `documents` are kept.
     """
     started = time.monotonic()
-    chunks = _chunks(documents, components, before)
+    chunks = _chunks(documents, components, _pause_between(components.retriever.count, progress), before)
     entries = write_texts(folder, documents, chunks)
     indexing = progress.stage("indexing", LOADED_SHARE, INDEX_SHARE)
     memorizing = progress.stage("memorizing", INDEX_SHARE, 1.0)
@@ -88,7 +88,18 @@ def _index(indexer: Indexer[S], known: S | None, old: Sequence[str], new: Sequen
     return indexer.index(new, progress) if known is None else indexer.update(known, old, new, progress)
 
 
-def _chunks(documents: Sequence[Document], components: Components, before: Context | None) -> list[Chunk]:
+def _pause_between(count: Count, progress: ProgressScope) -> Count:
+    """Count as before, and between two counts hear of a cancel, and let those go first who wait for the models."""
+
+    def count_next(texts: Sequence[str]) -> list[int]:
+        raise_if_cancelled()
+        progress.pause()
+        return count(texts)
+
+    return count_next
+
+
+def _chunks(documents: Sequence[Document], components: Components, count: Count, before: Context | None) -> list[Chunk]:
     """Cut all documents into chunks, in order; the chunks of a document that was there before are kept."""
     known: dict[Document, list[Chunk]] = {}
     by_id = {document.id: document for document in before.documents} if before else {}
@@ -97,14 +108,13 @@ def _chunks(documents: Sequence[Document], components: Components, before: Conte
     return [
         chunk
         for document in documents
-        for chunk in known.get(document)
-        or run_leavable(partial(cut, document, components.chunk_tokens, components.retriever.count))
+        for chunk in known.get(document) or cut(document, components.chunk_tokens, count)
     ]
 
 
 def cut(document: Document, limit: int, count: Count) -> list[Chunk]:
     """Cut a document into chunks: passages of at most `limit` tokens, none of which crosses a heading."""
-    standing = Standing.of(document)
+    standing = run_leavable(partial(Standing.of, document))
     spans = passages(document.text, limit, count, document.pages)
     return [standing.chunk(span.start, span.end) for span in spans]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from bisect import bisect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import islice, pairwise
 
 from memorag_core.text.slices import find_all
 
@@ -30,6 +30,7 @@ CHARACTERS_A_TOKEN = 12
 """Words have less; a tokenizer that takes a word of any length for one token would make one chunk of 16 KB of hex."""
 LONGEST_WORD = 10_000
 """How far from its middle a text is looked through for a place between words."""
+SENTENCES_AT_ONCE = 1000
 TURNS, TURNS_A_SPEAKER = 10, 4
 
 
@@ -102,7 +103,9 @@ def split(text: str, limit: int, count: Count) -> list[Span]:
     """
     if limit < 1:
         raise ValueError(f"a chunk needs room for a token, not {limit}")
-    pieces = list(_within(text, list(sentences(text)), limit, count))
+    found = sentences(text)
+    groups = iter(lambda: list(islice(found, SENTENCES_AT_ONCE)), [])
+    pieces = (piece for group in groups for piece in _within(text, group, limit, count))
     return list(_pack(text, pieces, limit))
 
 
@@ -165,7 +168,7 @@ def _halves(text: str, span: Span) -> list[Span]:
     return [part for half in ((start, cut), (cut, end)) for part in _strip(text, *half)]
 
 
-def _pack(text: str, pieces: list[tuple[Span, int]], limit: int) -> Iterator[Span]:
+def _pack(text: str, pieces: Iterable[tuple[Span, int]], limit: int) -> Iterator[Span]:
     """Join neighbours while they fit; break early at a paragraph once two thirds are full."""
     start = end = -1
     filled = 0
