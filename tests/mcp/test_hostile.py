@@ -24,7 +24,7 @@ from memorag_core.types import Chunk
 from memorag_mcp.protocol.sdk_server import ContextServer
 from memorag_mcp.server import build_server
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]  # each text is tried again where others held it up
 SIZE = 400_000
 MOST = [0.2, 1.0, 2.0]
 """Seconds that the interpreter is held, until a listing, and until a cancel is heard."""
