@@ -8,7 +8,7 @@ the most calls in it whose newest one is refused.
 
 A call may lend its slot while others decode for it (`lend_slot`): it stays in flight, and others use the device. So
 several calls are under way, and their tokens are decoded together. While one is, no other client begins more than a
-few.
+few, until it has had a turn of some seconds: what goes on for minutes shares the device, and keeps nobody out.
 """
 
 from __future__ import annotations
@@ -165,6 +165,7 @@ class FairQueue:
         try:
             while not place.given.wait(WAIT):
                 raise_if_cancelled()
+                self._let_late_ones_begin()
                 position = self._position(place)
                 on_wait(position)
                 if time.monotonic() > until:
@@ -174,6 +175,12 @@ class FairQueue:
             raise
         if place.refused:
             raise self._full()
+
+    def _let_late_ones_begin(self) -> None:
+        """Give a free slot to whoever may have it by now: calls in flight have had their turn meanwhile."""
+        with self._guard:
+            if self._holder is None and (first := self._find_next()):
+                self._give(first)
 
     def _join(self, patient: bool, background: bool) -> QueuePlace:
         """Join the queue; the place is given the slot at once if nobody has it."""

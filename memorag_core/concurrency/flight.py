@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 LANES = 8
 """Calls in flight at once; a client that has none may be one more."""
 MOST_OVERTAKING = 2
-"""Calls that a client may begin while another client's call is in flight."""
+"""Calls that a client may begin while another client's call is in flight, and has not had its turn yet."""
+SECONDS_A_TURN = 3.0
+"""After so long in flight a call has had its turn: it goes on, but keeps nobody from beginning."""
 AT_FRONT = -1
 """The round of calls in flight that want the device's slot again."""
 
@@ -39,15 +43,17 @@ class _Call:
 
     thread: int
     client: str
+    since: float
     begun_since: Counter[str] = field(default_factory=Counter)
 
 
 class Flight:
     """The calls in flight, by thread and client. Whoever uses it has a lock."""
 
-    def __init__(self, lanes: int = LANES) -> None:
-        """Take how many calls there may be at once."""
+    def __init__(self, lanes: int = LANES, now: Callable[[], float] = time.monotonic) -> None:
+        """Take how many calls there may be at once, and a clock."""
         self.lanes = lanes
+        self._now = now
         self._calls: list[_Call] = []
 
     def __bool__(self) -> bool:
@@ -57,14 +63,15 @@ class Flight:
         """Whether a client's next call may begin beside the others."""
         others = [call for call in self._calls if call.client != client]
         lanes = self.lanes + (len(others) == len(self._calls))
-        overtakes = any(call.begun_since[client] >= MOST_OVERTAKING for call in others)
+        fresh = (call for call in others if self._now() - call.since < SECONDS_A_TURN)
+        overtakes = any(call.begun_since[client] >= MOST_OVERTAKING for call in fresh)
         return len(self._calls) < lanes and not overtakes
 
     def begin(self, thread: int, client: str) -> None:
         """Count a thread's call as in flight."""
         for call in self._calls:
             call.begun_since[client] += 1
-        self._calls.append(_Call(thread, client))
+        self._calls.append(_Call(thread, client, self._now()))
 
     def end(self, thread: int | None) -> None:
         """Count the call of a thread, if it has one, no more."""

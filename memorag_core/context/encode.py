@@ -7,9 +7,11 @@ import json
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from memorag_core.concurrency.cancellation import raise_if_cancelled, run_leavable
 from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.context.corpus import Context
 from memorag_core.context.files import write_texts
@@ -48,7 +50,7 @@ def index(
     """
     started = time.monotonic()
     recipe = before.manifest.recipe if before else components.recipe
-    chunks = _chunks(documents, components, before)
+    chunks = _chunks(documents, components, _pause_between(components.retriever.count, progress), before)
     entries = write_texts(folder, documents, chunks)
     indexing = progress.stage("indexing", LOADED_SHARE, EVIDENCE_SHARE)
     old, new = _texts(before), [chunk.indexed for chunk in chunks]
@@ -101,7 +103,18 @@ def _index(indexer: Indexer[S], known: S | None, old: Sequence[str], new: Sequen
     return indexer.index(new, progress) if known is None else indexer.update(known, old, new, progress)
 
 
-def _chunks(documents: Sequence[Document], components: Components, before: Context | None) -> list[Chunk]:
+def _pause_between(count: Count, progress: ProgressScope) -> Count:
+    """Count as before, and between two counts hear of a cancel, and let those go first who wait for the models."""
+
+    def count_next(texts: Sequence[str]) -> list[int]:
+        raise_if_cancelled()
+        progress.pause()
+        return count(texts)
+
+    return count_next
+
+
+def _chunks(documents: Sequence[Document], components: Components, count: Count, before: Context | None) -> list[Chunk]:
     """Cut all documents into chunks, in order; the chunks of a document that was there before are kept."""
     under_path = before is None or before.manifest.recipe.get("chunking") == CHUNKING
     known: dict[Document, list[Chunk]] = {}
@@ -111,14 +124,13 @@ def _chunks(documents: Sequence[Document], components: Components, before: Conte
     return [
         chunk
         for document in documents
-        for chunk in known.get(document)
-        or cut(document, components.chunk_tokens, components.retriever.count, under_path)
+        for chunk in known.get(document) or cut(document, components.chunk_tokens, count, under_path)
     ]
 
 
 def cut(document: Document, limit: int, count: Count, under_path: bool = True) -> list[Chunk]:
     """Cut a document into chunks: passages of at most `limit` tokens, none of which crosses a heading."""
-    standing = Standing.of(document, under_path)
+    standing = run_leavable(partial(Standing.of, document, under_path))
     spans = passages(document.text, limit, count, document.pages)
     return [standing.chunk(span.start, span.end) for span in spans]
 

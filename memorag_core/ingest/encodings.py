@@ -30,6 +30,9 @@ BROWSERS = {
 """What browsers read under a name (WHATWG), by the name that Python has for it; what fits is taken."""
 ALIASES = {"windows-874": "cp874", "x-sjis": "cp932", "x-gbk": "gb18030", "x-mac-roman": "mac_roman"}
 ALIASES |= {"macintosh": "mac_roman", "x-mac-cyrillic": "mac_cyrillic", "ks_c_5601-1987": "cp949", "dos-874": "cp874"}
+NO_TEXTS = {"idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape", "mbcs", "oem"}
+NO_TEXTS |= {"hex", "base64", "bz2", "quopri", "rot-13", "uu", "zlib"}
+"""What Python can decode that is no encoding of texts; reading names of hosts takes the square of their length."""
 MIN_WIDE = 0.9
 WESTERN = "cp1252"
 GUESSED = ["cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "iso8859-2"]
@@ -74,9 +77,9 @@ def web_encodings(label: str) -> list[str]:
     name = ALIASES.get(label.lower(), label)
     try:
         name = codecs.lookup(name).name
-    except LookupError:
+    except (LookupError, ValueError):
         return []
-    return BROWSERS.get(name, [name])
+    return [] if name in NO_TEXTS else BROWSERS.get(name, [name])
 
 
 def _is_wide(data: bytes, name: str, width: int) -> bool:

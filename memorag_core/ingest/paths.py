@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from memorag_core.concurrency.cancellation import run_leavable
 from memorag_core.errors import InputError
 from memorag_core.ingest.folders import FolderWalk, check_pattern
 from memorag_core.ingest.formats import FORMATS, KINDS
@@ -33,7 +34,7 @@ def resolve_allowed(path: Path, allowed: Sequence[Path]) -> Path:
     if "\0" in text or (text.startswith("~") and path.parts[0] != "~"):
         raise InputError(f"The path {text[:SHOWN]!r} cannot be resolved; give a plain path.")
     try:
-        real = path.expanduser().resolve()
+        real = run_leavable(lambda: path.expanduser().resolve())
         inside = any(real.is_relative_to(root.expanduser().resolve()) for root in allowed)
     except (OSError, RuntimeError):  # as of links in a circle, which a stranger need not hear of
         inside = False

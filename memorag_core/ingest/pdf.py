@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 from memorag_core.errors import InputError
@@ -30,6 +31,7 @@ ADVICE = "run OCR over it first, for example: ocrmypdf FILE read.pdf"
 
 _HYPHEN = re.compile("[\ufffe\x02\xad]\r?\n?")
 _BROKEN = re.compile("(?<!\\w)(\\w++)[\ufffe\x02\xad]\r?\n?(\\w+)")
+_COMPOUNDS = re.compile(r"(?<!\w)\w++(?:-\w++)++")
 _CJK = re.compile("[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef]{2}")
 _LEADER = re.compile(r"(?:\.\s?){5}")
 _ITEM = re.compile(r"\s*(?:[-–•*▪◦]|\(?\d{1,3}[.)]|[a-z]\))\s")
@@ -105,9 +107,12 @@ def _groups(lines: list[Run]) -> Iterator[list[Run]]:
 def mend_words(text: str) -> str:
     """Write words whole that the end of a line broke; a compound that keeps its hyphen elsewhere keeps it here."""
 
+    words = (match.group().lower().split("-") for match in _COMPOUNDS.finditer(text))
+    elsewhere = {"-".join(pair) for parts in words for pair in pairwise(parts)}
+
     def join(match: re.Match[str]) -> str:
         first, second = match.group(1), match.group(2)
-        compound = first.lower() in COMPOUND or re.search(rf"\b{re.escape(first)}-{re.escape(second)}\b", text, re.I)
+        compound = first.lower() in COMPOUND or f"{first}-{second}".lower() in elsewhere
         return f"{first}-{second}" if compound else f"{first}{second}"
 
     return _HYPHEN.sub("", _BROKEN.sub(join, text))

@@ -13,6 +13,35 @@ MAX_URL = 8192
 MAX_HOST = 300
 PORTS = {"http": 80, "https": 443}
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
+UNICAST = ipaddress.ip_network("2000::/3")
+"""All of IPv6 that is given out (IANA, IPv6 Global Unicast Address Assignments)."""
+SPECIAL = [
+    ipaddress.ip_network(network)
+    for network in [
+        "0.0.0.0/8",
+        "10.0.0.0/8",
+        "100.64.0.0/10",
+        "127.0.0.0/8",
+        "169.254.0.0/16",
+        "172.16.0.0/12",
+        "192.0.0.0/24",
+        "192.0.2.0/24",
+        "192.31.196.0/24",
+        "192.52.193.0/24",
+        "192.88.99.0/24",
+        "192.168.0.0/16",
+        "192.175.48.0/24",
+        "198.18.0.0/15",
+        "198.51.100.0/24",
+        "203.0.113.0/24",
+        "224.0.0.0/4",
+        "240.0.0.0/4",
+    ]
+]
+SPECIAL_6 = [
+    ipaddress.ip_network(network) for network in ("2001::/23", "2001:db8::/32", "2620:4f:8000::/48", "3fff::/20")
+]
+"""IANA's registries of special-purpose addresses, and multicast: there is no web at any of them."""
 COMPATIBLE = ipaddress.ip_network("::/96")
 KEPT = "/?%:@!$&'()*+,;=~"
 LOW_32_BITS = 0xFFFF_FFFF
@@ -68,12 +97,11 @@ def parse_url(url: str) -> WebAddress:
 def is_public(address: str) -> bool:
     """True for an IP address of the internet at large; one that carries an IPv4 address is judged by that too."""
     ip = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address):
-        carried = ip.ipv4_mapped or ip.sixtofour
-        if ip in NAT64 or ip in COMPATIBLE:
-            carried = ipaddress.IPv4Address(int(ip) & LOW_32_BITS)
-        if carried is not None:
-            return is_public(str(carried))
-        if ip.teredo is not None or ip.is_site_local:
-            return False
-    return ip.is_global and not (ip.is_multicast or ip.is_reserved)
+    if isinstance(ip, ipaddress.IPv4Address):
+        return not any(ip in network for network in SPECIAL)
+    carried = ip.ipv4_mapped or ip.sixtofour
+    if ip in NAT64 or ip in COMPATIBLE:
+        carried = ipaddress.IPv4Address(int(ip) & LOW_32_BITS)
+    if carried is not None:
+        return is_public(str(carried))
+    return ip in UNICAST and not any(ip in network for network in SPECIAL_6)

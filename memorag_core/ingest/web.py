@@ -16,12 +16,15 @@ import httpcore2
 
 from memorag_core.concurrency.cancellation import raise_if_cancelled
 from memorag_core.errors import InputError
+from memorag_core.ingest.encodings import web_encodings
 from memorag_core.ingest.formats import FORMATS, HTML, PLAIN, format_of
 from memorag_core.ingest.url import WebAddress, is_public, parse_url
 
 MAX_REDIRECTS = 5
 MAX_SECONDS = 60.0
 REDIRECTS = {301, 302, 303, 307, 308}
+LONGEST_SIZE = 20
+SHOWN = 80
 UNNAMED = {"application/octet-stream", "binary/octet-stream"}
 FAILURES = (httpcore2.NetworkError, httpcore2.TimeoutException, httpcore2.ProtocolError, OSError)
 
@@ -69,7 +72,7 @@ class Web:
                     with _ask(pool, parse_url(url)) as response:
                         if response.status not in REDIRECTS:
                             return _save(response, url, into, limit)
-                        url = urljoin(url, _header(response, "location"))
+                        url = _follow(url, _header(response, "location"))
         except FAILURES as error:
             raise InputError(f"{url} could not be fetched ({error or type(error).__name__}). Check it.") from error
         raise InputError(f"{url} redirects more than {MAX_REDIRECTS} times. Give the URL it leads to.")
@@ -148,6 +151,13 @@ def left(deadline: float) -> float:
     return seconds
 
 
+def _follow(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError as error:
+        raise InputError(f"{url} redirects to what is no URL ({error}). Give the URL of the page itself.") from error
+
+
 def _ask(pool: httpcore2.ConnectionPool, address: WebAddress) -> AbstractContextManager[httpcore2.Response]:
     url = httpcore2.URL(
         scheme=address.scheme.encode(), host=address.host.encode(), port=address.port, target=address.target.encode()
@@ -161,10 +171,12 @@ def _save(response: httpcore2.Response, url: str, into: Path, limit: int) -> Pag
     if response.status != 200:
         raise InputError(f"{url} could not be fetched: the server answered {response.status}. Check it.")
     if (coding := _header(response, "content-encoding")) not in {"", "identity"}:
-        raise InputError(f"{url} is served compressed ({coding}) though that was not asked for. Download it yourself.")
+        raise InputError(
+            f"{url} is served compressed ({coding[:SHOWN]!a}) though that was not asked for. Download it yourself."
+        )
     suffix, charset = _kind(response, url)
     announced = _header(response, "content-length")
-    sizes = [int(announced)] if announced.isdecimal() else []
+    sizes = [int(announced)] if announced.isdecimal() and len(announced) < LONGEST_SIZE else []
     with into.open("wb") as file:
         format_of(suffix).check_bytes(sum(sizes), url, limit)
         for part in response.iter_stream():
@@ -188,16 +200,21 @@ def _kind(response: httpcore2.Response, url: str) -> tuple[str, str | None]:
     if suffix is None and media_type.startswith("text/"):
         suffix = ".txt"
     if suffix is None:
-        raise InputError(f"{url} is of a kind that is not read ({media_type}). Give a page, a text or a document.")
+        raise InputError(
+            f"{url} is of a kind that is not read ({media_type[:SHOWN]!a}). Give a page, a text or a document."
+        )
     return suffix, header.get_content_charset()
 
 
 def _make_utf8(file: Path, charset: str) -> None:
-    try:
-        text = file.read_bytes().decode(charset)
-    except (UnicodeDecodeError, LookupError):
-        return  # the server is wrong; the reader tells by looking
-    file.write_bytes(text.encode(errors="replace"))
+    data = file.read_bytes()
+    for encoding in web_encodings(charset):
+        try:
+            text = data.decode(encoding)
+        except (UnicodeDecodeError, LookupError):
+            continue  # the server is wrong; the reader tells by looking
+        file.write_bytes(text.encode(errors="replace"))
+        return
 
 
 def _header(response: httpcore2.Response, name: str) -> str:

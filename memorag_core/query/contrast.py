@@ -22,7 +22,7 @@ _BOUNDS = re.compile(rf"(?P<most>{_MOST})|(?P<least>{_LEAST})")
 _NEGATION = re.compile(
     r"\b(?:not|no|never|cannot|nobody|none|nothing|nowhere|neither|nor|without|hardly)\b|n['’]t\b"
     r"|\b(?:all|every\w*|any\w*)\b[^,.;]{0,30}?\b(?:but|except)\b"
-    r"|不(?![久过仅同断少锈管论然止但料禁幸妨朽])|没(?![收落])|未(?![来婚])|无(?![论锡线疑])|(?<!是)非(?![常洲凡])|莫(?!斯)|勿|别(?=再)|绝非|并非|除(?:了)?(?=[^，。]*外)"
+    r"|不(?![久过仅同断少锈管论然止但料禁幸妨朽])|没(?![收落])|未(?![来婚])|无(?![论锡线疑])|(?<!是)非(?![常洲凡])|莫(?!斯)|勿|别(?=再)|绝非|并非|除(?:了)?(?=[^，。]{0,40}外)"
 )
 _OPPOSITES = [
     (re.compile(one), re.compile(other))
@@ -32,7 +32,7 @@ _OPPOSITES = [
             r"\b(?:f[ae]ll(?:s|en|ing)?|drop\w*|decreas\w*|declin\w*|shr[aiu]nk\w*|cool(?:ed|s|ing)|lower\w*|reduc\w*|sank|sink\w*|halv\w*|worsen\w*)\b|下降|降低|下跌|跌|减[少小低]|缩小",
         ),
         (r"\b(?:b[uo]y\w*|bought)\b|购买|买[入下了]", r"\b(?:sell\w*|sold)\b|出售|卖"),
-        (r"\b(?:lend\w*|lent)\b|借给|借出", r"\bborrow\w*\b|借入|向.+借"),
+        (r"\b(?:lend\w*|lent)\b|借给|借出", r"\bborrow\w*\b|借入|向.{1,40}借"),
         (r"\b(?:won|wins?|winning)\b|获胜|赢", r"\b(?:los(?:t|es?|ing))\b|失败|落败|输"),
         (
             r"\b(?:began|begins?|begun|start\w*)\b|开始",
@@ -55,10 +55,10 @@ _OPPOSITES = [
 _SEQUENCES = [
     re.compile(pattern)
     for pattern in (
-        r"\bbetween (.+?) and (.+)",
-        r"\bfrom (.+?) to (.+)",
-        r"先(.+?)[，,]?(?:再|然后|后)(.+)",
-        r"从(.+?)到(.+)",
+        r"\bbetween (.{1,80}?) and (.+)",
+        r"\bfrom (.{1,80}?) to (.+)",
+        r"先(.{1,40}?)[，,]?(?:再|然后|后)(.+)",
+        r"从(.{1,40}?)到(.+)",
     )
 ]
 _WORD = re.compile(r"[㐀-鿿]|[^\W_㐀-鿿]+")
@@ -88,7 +88,7 @@ _MARKERS = frozenset(
     ]
 )
 _BE = frozenset(["be", "is", "are", "was", "were", "been", "being", "got"])
-_PASSIVE = re.compile(r"被|由|遭|为.+所")
+_PASSIVE = re.compile(r"被|由|遭|为.{1,40}所")
 _VOID = frozenset("的了着在是有和也其")
 _REACH = 3
 _BEHIND = 4

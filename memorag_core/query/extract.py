@@ -31,6 +31,7 @@ _FIGURE = re.compile(
     r"|多少|几|何时|什么时候|哪一?年|多[长高大重深宽远]"
 )
 _WHO = re.compile(r"(?i)\b(?:who|whom|whose|where|which)\b|谁|哪")
+_LINE_BREAK = re.compile(r"(?<!\s)[^\S\n]*+\n\s*+")
 _NAME = re.compile(r"(?<=\w\W)[A-Z]\w+")
 
 
@@ -108,9 +109,7 @@ def join_sentences(extracts: Sequence[Excerpt]) -> str:
 
 def unwrap(text: str) -> str:
     """A text without line breaks."""
-    return re.sub(
-        r"(?<=[\u3000-\u9fff])\s*\n\s*(?=[\u3000-\u9fff])|\s*\n\s*", lambda m: "" if _is_between_han(m) else " ", text
-    )
+    return _LINE_BREAK.sub(lambda match: "" if _is_between_han(match) else " ", text)
 
 
 def _is_between_han(match: re.Match[str]) -> bool:

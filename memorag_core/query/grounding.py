@@ -30,7 +30,7 @@ _YES_OR_NO = re.compile(
 )
 _NO = frozenset(["no", "false", "不是", "否", "不对", "没有", "不会", "いいえ"])
 _FIGURE = re.compile(r"\d")
-_BOTH = re.compile(r"(?i)\bboth\b(?!.*\bsame\b)")
+_BOTH = re.compile(r"(?i)\bboth\b(?!.{0,200}\bsame\b)")
 _COUNTED = re.compile(
     r"(?i)\bhow (?:many|much|long|tall|high|old|heavy|deep|wide|far)\b"
     r"|多[少长高大重深宽远]|(?<!哪)几[个名位人年天次点岁]"

@@ -10,7 +10,7 @@ from functools import cached_property
 from memorag_core.text.terms import HAN, content_stems, stems, stop_words
 from memorag_core.text.values import Value, ValueReading, read_values
 
-_BREAK = re.compile(r"[;；，]|,?\s+(?:while|whereas)\b|,(?=\s+(?:and|but|so|yet|or)\b)")
+_BREAK = re.compile(r"[;；，]|(?:,|(?<!\s))\s++(?:while|whereas)\b|,(?=\s+(?:and|but|so|yet|or)\b)")
 _AND = re.compile(r"\band\b")
 _PRONOUN = re.compile(
     r"(?i)^\W*(?:he|she|it|they|we|i|you|this|that|these|those|who|which|his|her|its|their|there|both|one)\b"

@@ -31,9 +31,9 @@ Kind = Literal["query", "document"]
 NAMES: dict[Kind, tuple[str, ...]] = {"query": ("query",), "document": ("document", "passage", "corpus")}
 """What models call the instructions before a text of each kind."""
 PUBLISHED_PROMPTS = (
-    (r"bge-(small|base|large)-en", {"query": "Represent this sentence for searching relevant passages: "}),
-    (r"bge-(small|base|large)-zh", {"query": "为这个句子生成表示以用于检索相关文章："}),
-    (r"\be5-(small|base|large)(-v2)?\Z", {"query": "query: ", "document": "passage: "}),
+    (re.compile(r"bge-(small|base|large)-en"), {"query": "Represent this sentence for searching relevant passages: "}),
+    (re.compile(r"bge-(small|base|large)-zh"), {"query": "为这个句子生成表示以用于检索相关文章："}),
+    (re.compile(r"\be5-(small|base|large)(-v2)?\Z"), {"query": "query: ", "document": "passage: "}),
 )
 """By model id: instructions that stand in the models' cards, not in their configurations."""
 
@@ -149,7 +149,7 @@ class DenseRetriever(VectorRetriever):
 
 def find_prompts(model_id: str) -> dict[str, str]:
     """The instructions that the cards of some models tell, by the model's name."""
-    return next((prompts for pattern, prompts in PUBLISHED_PROMPTS if re.search(pattern, model_id)), {})
+    return next((prompts for pattern, prompts in PUBLISHED_PROMPTS if pattern.search(model_id)), {})
 
 
 class DenseIndex(Index):

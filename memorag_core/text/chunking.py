@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from bisect import bisect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import islice, pairwise
+
+from memorag_core.text.slices import find_all
 
 Span = tuple[int, int]
 Count = Callable[[Sequence[str]], list[int]]
@@ -26,6 +28,9 @@ _TURN = re.compile(r"(?:\[[^\]\n]{1,20}\]|\([^)\n]{1,20}\)|[\d:.]{4,12})?\s*([^\
 LONGEST_HEADING = 80
 CHARACTERS_A_TOKEN = 12
 """Words have less; a tokenizer that takes a word of any length for one token would make one chunk of 16 KB of hex."""
+LONGEST_WORD = 10_000
+"""How far from its middle a text is looked through for a place between words."""
+SENTENCES_AT_ONCE = 1000
 TURNS, TURNS_A_SPEAKER = 10, 4
 
 
@@ -47,8 +52,8 @@ def sections(text: str) -> list[Section]:
 
     A heading with nothing below it belongs to the next one; `#` lines in fenced code are no headings.
     """
-    fences = [match.start() for match in _FENCE.finditer(text)]
-    heads = [match for match in _HEADING.finditer(text) if bisect(fences, match.start()) % 2 == 0]
+    fences = [match.start() for match in find_all(_FENCE, text, 0, len(text))]
+    heads = [match for match in find_all(_HEADING, text, 0, len(text)) if bisect(fences, match.start()) % 2 == 0]
     borders = [*(head.start() for head in heads), len(text)]
     found = [Section(0, borders[0])] if text[: borders[0]].strip() else []
     start = borders[0] if found else 0
@@ -98,7 +103,9 @@ def split(text: str, limit: int, count: Count) -> list[Span]:
     """
     if limit < 1:
         raise ValueError(f"a chunk needs room for a token, not {limit}")
-    pieces = list(_within(text, list(sentences(text)), limit, count))
+    found = sentences(text)
+    groups = iter(lambda: list(islice(found, SENTENCES_AT_ONCE)), [])
+    pieces = (piece for group in groups for piece in _within(text, group, limit, count))
     return list(_pack(text, pieces, limit))
 
 
@@ -106,7 +113,7 @@ def sentences(text: str, start: int = 0, end: int | None = None) -> Iterator[Spa
     """Sentences of `text[start:end]`, Latin and CJK, without the white space around them; a line break ends one."""
     end = len(text) if end is None else end
     at = start
-    for match in _SENTENCE_END.finditer(text, start, end):
+    for match in find_all(_SENTENCE_END, text, start, end):
         if _ABBREVIATED.search(text, max(at, match.end() - _LONGEST_ABBREVIATION), match.end()):
             continue
         yield from _strip(text, at, match.end())
@@ -131,13 +138,23 @@ def _strip(text: str, start: int, end: int) -> Iterator[Span]:
 
 
 def _within(text: str, spans: list[Span], limit: int, count: Count) -> Iterator[tuple[Span, int]]:
-    """Spans with their token counts, those above the limit cut until they fit."""
-    counts = count([text[start:end] for start, end in spans])
-    for span, tokens in zip(spans, counts, strict=True):
-        if tokens <= limit and span[1] - span[0] <= limit * CHARACTERS_A_TOKEN:
+    """Spans with their token counts, those above the limit cut until they fit; none is counted that is too long."""
+    short = [piece for span in spans for piece in _shorten(text, span, limit * CHARACTERS_A_TOKEN)]
+    counts = count([text[start:end] for start, end in short])
+    for span, tokens in zip(short, counts, strict=True):
+        if tokens <= limit:
             yield span, tokens
         else:
             yield from _within(text, _halves(text, span), limit, count)
+
+
+def _shorten(text: str, span: Span, most: int) -> Iterator[Span]:
+    """Cut a span until no part is longer than so many characters."""
+    if span[1] - span[0] <= most:
+        yield span
+    else:
+        for half in _halves(text, span):
+            yield from _shorten(text, half, most)
 
 
 def _halves(text: str, span: Span) -> list[Span]:
@@ -145,12 +162,13 @@ def _halves(text: str, span: Span) -> list[Span]:
     start, end = span
     assert end - start > 1, "one character holds more tokens than the limit"
     middle = (start + end) // 2
-    borders = [match.end() for match in _WORD.finditer(text, start, end)][:-1]
+    low, high = max(start, middle - LONGEST_WORD), min(end, middle + LONGEST_WORD)
+    borders = [match.end() for match in _WORD.finditer(text, low, high) if match.end() < high]
     cut = min(borders, key=lambda border: abs(border - middle)) if borders else middle
     return [part for half in ((start, cut), (cut, end)) for part in _strip(text, *half)]
 
 
-def _pack(text: str, pieces: list[tuple[Span, int]], limit: int) -> Iterator[Span]:
+def _pack(text: str, pieces: Iterable[tuple[Span, int]], limit: int) -> Iterator[Span]:
     """Join neighbours while they fit; break early at a paragraph once two thirds are full."""
     start = end = -1
     filled = 0

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Container
 
 from memorag_core.errors import InputError
+from memorag_core.text.normal import normalize
 
 MAX_ID = 64
 MAX_ID_BYTES = 200
 READ = 1000
-"""How much of a name is read: normalizing takes the square of a run of marks."""
+"""How much of a name is read."""
 RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
 """No file can have these names on Windows."""
 
@@ -22,7 +22,7 @@ def slug(name: str) -> str:
     Raises:
         InputError: the name holds no letter or digit.
     """
-    words = re.findall(r"[^\W_]+", unicodedata.normalize("NFKC", name[:READ]).lower())
+    words = re.findall(r"[^\W_]+", normalize("NFKC", name[:READ]).lower())
     short = "-".join(words)[:MAX_ID].encode()[:MAX_ID_BYTES].decode(errors="ignore").strip("-")
     if short in RESERVED:
         return f"{short}-text"

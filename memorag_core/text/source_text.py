@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterator, Sequence
 from functools import cached_property, lru_cache
 from heapq import nlargest
@@ -11,6 +10,7 @@ from heapq import nlargest
 from rapidfuzz.fuzz import partial_ratio_alignment
 
 from memorag_core.text.chunking import Span, sentences
+from memorag_core.text.normal import normalize
 from memorag_core.text.terms import terms
 from memorag_core.types import Chunk, Document, Place
 
@@ -86,7 +86,7 @@ class SourceText:
 
 def numbers(text: str) -> list[str]:
     """The numbers of a text in their order, in figures or words, small ones as figures; thousands are not set apart."""
-    found = _NUMBER.findall(unicodedata.normalize("NFKC", text).lower())
+    found = _NUMBER.findall(normalize("NFKC", text).lower())
     return [_FIGURES.get(number, number.replace(",", "")) for number in found]
 
 
@@ -129,7 +129,5 @@ def _fold(text: str) -> str:
 def _letter(character: str) -> str:
     if character.isspace():
         return " "
-    plain = (
-        unicodedata.normalize("NFKC", character).lower().translate({0x2018: "'", 0x2019: "'", 0x201C: '"', 0x201D: '"'})
-    )
+    plain = normalize("NFKC", character).lower().translate({0x2018: "'", 0x2019: "'", 0x201C: '"', 0x201D: '"'})
     return plain if len(plain) == 1 else character

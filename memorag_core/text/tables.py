@@ -14,6 +14,7 @@ Line = tuple[int, int]
 FEWEST_ROWS = 3
 LONGEST_CELL = 40
 LONGEST_HEADER = 200
+LONGEST_ROW = 20_000
 
 _LINE = re.compile(r"[^\n]+")
 _RULE = re.compile(r"\s*+(?:\|\s*+)?:?-{2,}+:?\s*+(?:\|\s*+:?-{2,}+:?\s*+)*+(?:\|\s*+)?")
@@ -52,9 +53,13 @@ def header_at(tables: Sequence[Table], start: int) -> str:
 
 
 def _tables(text: str, separator: re.Pattern[str]) -> Iterator[Table]:
+    if not separator.search(text):
+        return
     cells = partial(_cells, separator=separator)
     lines = [(match.start(), match.end()) for match in _LINE.finditer(text)]
-    for _, group in groupby(_number_rows(text, lines, separator), key=lambda item: item[0]):
+    for (_, separators), group in groupby(_number_rows(text, lines, separator), key=lambda item: item[0]):
+        if not separators:
+            continue
         spans = [span for _, span in group]
         rows = [cells(text[start:end]) for start, end in spans]
         if len(rows[0]) > 1 and len(rows) >= FEWEST_ROWS and _has_header(text, spans, rows):
@@ -68,7 +73,7 @@ def _number_rows(
     """Each line with its block and the separators in it: a blank line, or another number of them, ends a block."""
     block, before, width = 0, -1, -1
     for start, end in lines:
-        cells = len(separator.findall(text, start, end))
+        cells = len(separator.findall(text, start, end)) if end - start <= LONGEST_ROW else 0
         if start != before + 1 or cells != width:
             block += 1
         yield (block, cells), (start, end)

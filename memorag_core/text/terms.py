@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
 
 import regex
+
+from memorag_core.text.normal import normalize
 
 HAN = re.compile(r"[\u3400-\u9fff]")
 """A Chinese character."""
@@ -19,7 +20,7 @@ _WORD = regex.compile(
 )
 _ACCENT = regex.compile("[\u0300-\u036f]")
 _UNSEEN = re.compile("[\u00ad\u034f\u061c\u200b-\u200f\u2060-\u2064\ufeff]")
-_EXACT = regex.compile(r"[\p{L}\p{N}]+(?:[._/:#-][\p{L}\p{N}]+)+")
+_EXACT = regex.compile(r"(?<![\p{L}\p{N}])[\p{L}\p{N}]++(?:[._/:#-][\p{L}\p{N}]++)++")
 _MARKED = regex.compile(r"[\p{N}_]")
 _FUNCTION_WORDS = """
 a an the of in on at to for and or but not is are was were be by with from as that this it its s t
@@ -29,7 +30,7 @@ who what when where which how do does did has have had
 
 def terms(text: str) -> list[str]:
     """Lower-case words; every Han character and kana is one, so that scripts without spaces count alike."""
-    return _TERM.findall(unicodedata.normalize("NFKC", _UNSEEN.sub("", text)).lower())
+    return _TERM.findall(normalize("NFKC", _UNSEEN.sub("", text)).lower())
 
 
 def stems(text: str) -> list[str]:
@@ -57,8 +58,8 @@ def stop_words() -> frozenset[str]:
 
 def _plain(text: str) -> str:
     """A text as it is compared: without case, accents, and characters that are not seen (soft hyphens, no width)."""
-    plain = unicodedata.normalize("NFKD", _UNSEEN.sub("", text)).casefold()
-    return unicodedata.normalize("NFC", _ACCENT.sub("", plain))
+    plain = normalize("NFKD", _UNSEEN.sub("", text)).casefold()
+    return normalize("NFC", _ACCENT.sub("", plain))
 
 
 def _stems(text: str) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -10,6 +9,7 @@ from typing import NamedTuple
 
 import regex
 
+from memorag_core.text.normal import normalize
 from memorag_core.text.numerals import (
     CHINESE,
     ENGLISH,
@@ -22,6 +22,8 @@ from memorag_core.text.numerals import (
 )
 
 Figure = Fraction | str
+LONGEST_NUMBER = 300
+"""Characters of what is read as a number; longer ones are only compared as they are written."""
 
 
 class Value(NamedTuple):
@@ -55,7 +57,7 @@ _HOUR = rf"(?P<h>\d{{1,2}}|{_HAN}{{1,3}})"
 _TIMES = [
     regex.compile(pattern)
     for pattern in (
-        rf"(?P<half>凌晨|早上|早晨|清晨|上午|中午|下午|傍晚|晚上|夜里)?\s*{_HOUR}\s*[点點时時](?:(?P<q>半|一刻|三刻)|\s*(?P<i>\d{{1,2}}|{_HAN}{{1,3}})\s*分?|整|钟)?(?!\d)",
+        rf"(?P<half>凌晨|早上|早晨|清晨|上午|中午|下午|傍晚|晚上|夜里)?(?:(?<!\s)\s++)?{_HOUR}\s*[点點时時](?:(?P<q>半|一刻|三刻)|\s*(?P<i>\d{{1,2}}|{_HAN}{{1,3}})\s*分?|整|钟)?(?!\d)",
         r"(?P<half>上午|下午|晚上|早上)?(?<![\d.:])(?P<h>\d{1,2}):(?P<i>\d{2})(?!\d)(?:\s*(?P<half>[ap])\.?\s?m\b\.?)?",
         r"\b(?P<h>\d{1,2})(?:\.(?P<i>\d{2}))?\s*(?P<half>[ap])\.?\s?m\b\.?",
         r"\b(?P<half>noon|midnight|midday)\b",
@@ -111,6 +113,7 @@ _FACTORS = [
     for factor, names in factors.items()
 ]
 _SPACE = " \u00a0\u202f"
+_APART = regex.compile(rf"[{_SPACE}'’]")
 _FIGURES = (
     rf"\d{{1,3}}(?:[{_SPACE},'’]\d{{3}})+(?!\d)(?:\.\d+)?|\d{{1,3}}(?:\.\d{{3}})+,\d+|\d+(?:\.\d+){{2,}}|\d+[.,]\d+|\d+"
 )
@@ -118,7 +121,7 @@ _DENOMINATORS = ORDINALS | {"half": 2, "halve": 2, "quarter": 4}
 _PARTS = "|".join(sorted(_DENOMINATORS, key=len, reverse=True))
 _NUMBER = regex.compile(
     rf"百分之(?P<hundredth>{CHINESE}|\d+(?:\.\d+)?)"
-    rf"|(?P<below>{CHINESE}|\d+)分之(?P<above>{CHINESE}|\d+)"
+    rf"|(?P<below>{CHINESE}|(?<!\d)\d++)分之(?P<above>{CHINESE}|\d+)"
     rf"|(?P<tenths>[一二三四五六七八九]|\d)成(?![立为為员功果分本长])"
     r"|(?P<halved>一半|半数|\bhalf\b)"
     rf"|\b(?P<count>an?|one|two|three|four|five|six|seven|eight|nine)[\s-]+(?P<part>{_PARTS})(?:s\b|\b(?=\s+of\b|\W*$|[,.;]))"
@@ -144,7 +147,7 @@ class ValueReading:
 def read_values(text: str) -> ValueReading:
     """Read the numbers, dates, units and times of a text to values."""
     found = _Found()
-    rest = unicodedata.normalize("NFKC", text.replace("²", "2").replace("³", "3"))
+    rest = normalize("NFKC", text.replace("²", "2").replace("³", "3"))
     rest = found.take(_ROMAN, rest, lambda match: found.count(roman_number(match["roman"]), "", 1)).lower()
     for patterns, read in ((_DATES, found.date), (_TIMES, found.time)):
         for pattern in patterns:
@@ -215,6 +218,9 @@ class _Found:
 
     def number(self, match: regex.Match[str]) -> None:
         """Read a number, a share, or a quantity with the unit behind it."""
+        if len(match.group()) > LONGEST_NUMBER:
+            self._add("", match.group())
+            return
         parts = match.groupdict()
         if (share := _share(parts)) is not None:
             self.values.append(Value("share", share, share))
@@ -288,7 +294,7 @@ def _decimal(figures: str) -> Fraction:
     """Figures with points, commas or spaces: `1,250.5`, `1.250,50`, `1 250 000`."""
     if not figures[0].isdecimal():
         return chinese_number(figures)
-    joined = regex.sub(rf"[{_SPACE}'’]", "", figures)
+    joined = _APART.sub("", figures)
     if regex.fullmatch(r"\d{1,3}(\.\d{3})+,\d+|\d+,(?!\d{3}\b)\d+", joined):
         joined = joined.replace(".", "").replace(",", ".")
     return Fraction(joined.replace(",", ""))

@@ -38,6 +38,10 @@ from memorag_mcp.schemas.answers import note_on
 
 STATES = {"ok": ("ok", "green"), "note": ("note", "yellow"), "problem": ("problem", "bold red")}
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+UNSEEN = re.compile(
+    "[\u00ad\u034f\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
+"""What turns a line round, or is not seen. Joiners that scripts and emoji need (U+200C, U+200D) are let be."""
 
 
 @cache
@@ -222,8 +226,12 @@ def _place(document_id: str, page: int | None, start: int, end: int) -> str:
 
 
 def _text(text: str, style: str = "") -> Text:
-    """Text as it is, less the control characters by which a document could take over the terminal."""
-    return Text(CONTROLS.sub("�", text.replace("\r\n", "\n")), style)
+    """Text as it is, less the control characters by which a document could take over the terminal.
+
+    What would turn a line round, or not be seen, is an escape, `\\u202e`.
+    """
+    plain = CONTROLS.sub("�", text.replace("\r\n", "\n"))
+    return Text(UNSEEN.sub(lambda match: ascii(match.group())[1:-1], plain), style)
 
 
 def _piece(text: str) -> None:

@@ -35,6 +35,9 @@ from memorag_mcp.protocol.sdk_server import ContextServer
 ListeningTransport = Literal["sse", "http"]
 MAX_REQUEST_BYTES = 64 << 20
 SECONDS_TO_END = 8
+METRICS = "metrics"
+"""The name whose tokens are for `/metrics` and nothing else; where it has one, no other token is."""
+NOT_YOURS = PlainTextResponse("This token is not for that.\n", 403)
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -54,8 +57,10 @@ class Owners:
         self._tasks: TaskGroup
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        user = scope.get("user")
-        owner = str(user.display_name) if user else ""
+        owner = _owner_of(scope)
+        if owner == METRICS:
+            await NOT_YOURS(scope, receive, send)
+            return
         if owner not in self._apps:
             with anyio.CancelScope(shield=True):  # a client that leaves must not leave half a server behind
                 async with self._making[owner]:
@@ -82,6 +87,12 @@ class Owners:
             await anyio.sleep_forever()
 
 
+def _owner_of(scope: Scope) -> str:
+    """Whose token a request has; '' where there need be none."""
+    user = scope.get("user")
+    return str(user.display_name) if user else ""
+
+
 def application(
     build: Callable[[str], ContextServer], shared: Runtime, address: ListenAddress, listener: ListeningTransport
 ) -> Starlette:
@@ -95,7 +106,9 @@ def application(
     owners = Owners(build, options, listener)
     metrics = Metrics(shared)
 
-    async def numbers(_: Request) -> Response:
+    async def numbers(request: Request) -> Response:
+        if _owner_of(request.scope) != METRICS and METRICS in dict(tokens.entries()):
+            return NOT_YOURS
         return PlainTextResponse(metrics.text([server.jobs for server in owners.servers.values()]))
 
     inner: ASGIApp = Starlette(routes=[Route("/metrics", numbers), Mount("/", owners)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 from pydantic import Field
@@ -52,7 +53,7 @@ def add_memory_tools(server: ContextServer, engine: MemoRAG, may: ReadLimits) ->
         Until then this returns status "working" and a job_id for memorize_status; `ready` says what can be used. The
         same content again is returned at once. Give a path rather than the text of a file. The other tools take the
         context_id."""
-        path = from_here(path, may)
+        path = await run_work(partial(from_here, path, may))
         call = MemorizeContext(text=text, path=path, title=title, include=include, exclude=exclude, name=name)
         return await server.long_work(ctx, call, wait_seconds)
 
@@ -104,7 +105,7 @@ def add_document_tools(server: ContextServer, engine: MemoRAG, may: ReadLimits) 
         """Add a text, file or folder to a memorized context, which keeps its context_id. What it holds is not read
         again, and a text that it holds already is not added again. A file or page that has changed since it was read
         replaces what was read from there, under the same document_id; its notice says so."""
-        path = from_here(path, may)
+        path = await run_work(partial(from_here, path, may))
         call = AddDocuments(context_id=context_id, text=text, path=path, title=title, include=include, exclude=exclude)
         return await server.long_work(ctx, call, wait_seconds)
 

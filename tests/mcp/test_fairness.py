@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import anyio
 import pytest
@@ -65,3 +66,23 @@ async def test_a_client_with_128_calls_in_flight_delays_another_by_two_turns_at_
     assert engine.answered.index("modest") <= 2
     assert Counter(engine.answered) == {"greedy": QUEUE, "modest": 1}
     assert refused["modest"] == 0
+
+
+async def test_a_path_that_the_disk_does_not_resolve_keeps_nobody_waiting(
+    engine: MemoRAG, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, reached, let = threading.Event(), threading.Event(), list[bool]()
+
+    def resolve(path: Path, _: Sequence[Path]) -> Path:
+        reached.set()
+        let.append(gate.wait(SECONDS))
+        return path
+
+    monkeypatch.setattr("memorag_mcp.inputs.resolve_allowed", resolve)
+    server = build_server(engine, [tmp_path])
+    async with Client(server) as one, Client(server) as other, anyio.create_task_group() as tasks:
+        tasks.start_soon(one.call_tool, "memorize_context", {"path": "slow.txt"})
+        await until(reached.is_set)
+        await ok(other, "list_contexts")
+        gate.set()
+    assert all(let)

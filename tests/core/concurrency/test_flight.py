@@ -6,7 +6,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from memorag_core.concurrency.device_queue import FairQueue, as_client, lend_slot, let_in
-from memorag_core.concurrency.flight import MOST_OVERTAKING, Flight
+from memorag_core.concurrency.flight import MOST_OVERTAKING, SECONDS_A_TURN, Flight
 
 SECONDS = 60.0
 
@@ -62,3 +62,15 @@ def test_while_a_call_lends_its_slot_the_next_one_begins_and_long_work_waits_unt
         long.result(SECONDS)
     assert order == ["one begins", "other begins", "other ends", "one ends", "long work"]
     assert not queue.flight
+
+
+def test_a_call_that_goes_on_for_longer_than_a_turn_keeps_nobody_from_beginning() -> None:
+    now = 0.0
+    flight = Flight(now=lambda: now)
+    flight.begin(1, "long")
+    for thread in range(2, 2 + MOST_OVERTAKING):
+        flight.begin(thread, "short")
+        flight.end(thread)
+    assert not flight.admits("short")
+    now += SECONDS_A_TURN
+    assert flight.admits("short")

@@ -9,8 +9,10 @@ from collections.abc import Iterator
 
 import pytest
 from chat_server import ChatServer, Reply, chat_server
+from waits import SECONDS
 
 from memorag_core.concurrency.cancellation import cancellable
+from memorag_core.concurrency.device_queue import FairQueue, as_client
 from memorag_core.errors import Cancelled, GenerationError, InputError, MissingExtra
 from memorag_core.generation import ApiGenerator
 from memorag_core.models.api.chat import ChatModel
@@ -39,6 +41,26 @@ def test_the_reply_comes_in_pieces_that_joined_are_the_text(api: ChatServer) -> 
     pieces: list[str] = []
     assert generator().generate("When?", 16, pieces.append) == "In May 1963."
     assert pieces == ["In", " May", " 1963."]
+
+
+def test_while_a_server_writes_others_have_the_models(api: ChatServer) -> None:
+    api.replies = [MAY]
+    queue, took = FairQueue(4, 5.0), threading.Event()
+
+    def take() -> None:
+        with as_client("other"), queue.slot():
+            took.set()
+
+    def on_text(_: str) -> None:
+        if took.is_set():
+            return
+        other = threading.Thread(target=take)
+        other.start()
+        other.join(SECONDS)
+
+    with as_client("one"), queue.slot():
+        generator().generate("When?", 16, on_text)
+    assert took.is_set()
 
 
 def test_the_server_is_asked_for_a_stream_of_that_model_with_the_key(api: ChatServer) -> None:

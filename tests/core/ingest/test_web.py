@@ -52,6 +52,17 @@ PRIVATE = [
     "2002:a00:1::1",
     "2001:0:4136:e378:8000:63bf:3fff:fdd2",
     "2001:db8::1",
+    "192.0.0.9",
+    "192.31.196.1",
+    "192.88.99.1",
+    "100::1",
+    "100:0:0:1::1",
+    "2001:1::1",
+    "2001:20::1",
+    "2620:4f:8000::1",
+    "3fff::1",
+    "4000::1",
+    "5f00::1",
 ]
 
 
@@ -241,6 +252,11 @@ def test_a_redirect_to_another_public_host_is_followed_and_resolved_anew(net: Ne
         ("file:///etc/passwd", "only http:// and https:// URLs"),
         ("/loop", "redirects more than 5 times"),
         ("", "redirects more than 5 times"),
+        ("http://[", "redirects to what is no URL"),
+        ("//a..b/", "not a URL that can be fetched"),
+        ("http://a.com:99999999999/", "not a URL that can be fetched"),
+        ("http://xn--" + "a" * 70 + ".com/", "not a URL that can be fetched"),
+        ("http://\u2100.com/", "not a URL|could not|redirects to what is no URL"),
     ],
 )
 def test_a_redirect_is_checked_like_the_first_url(net: Net, location: str, message: str) -> None:
@@ -284,8 +300,11 @@ def test_a_body_above_the_limit_is_not_read_to_its_end(net: Net, announced: bool
     ("answer", "message"),
     [
         ((404, {}, b""), "the server answered 404"),
-        ((200, {"Content-Type": "image/png"}, b"png"), r"of a kind that is not read \(image/png\)"),
-        ((200, {"Content-Type": "text/html", "Content-Encoding": "gzip"}, b"\x1f\x8b"), r"served compressed \(gzip\)"),
+        ((200, {"Content-Type": "image/png"}, b"png"), r"of a kind that is not read \('image/png'\)"),
+        (
+            (200, {"Content-Type": "text/html", "Content-Encoding": "gzip"}, b"\x1f\x8b"),
+            r"served compressed \('gzip'\)",
+        ),
         ((200, {"Content-Type": "text/plain"}, b"  "), "is empty"),
     ],
 )
@@ -293,6 +312,21 @@ def test_what_cannot_be_read_is_told(net: Net, answer: tuple[int, dict[str, str]
     net.site.answers["/"] = answer
     with pytest.raises(InputError, match=message):
         net.read("http://a.com/")
+
+
+@pytest.mark.parametrize(
+    "charset", ["punycode", "idna", "undefined", "unicode_escape", "hex", "rot13", "no-such", "a\tb", "x" * 5000]
+)
+@pytest.mark.parametrize("kind", ["text/plain", "text/html"])
+def test_a_page_of_an_encoding_that_is_none_is_read_as_what_it_looks_like(net: Net, kind: str, charset: str) -> None:
+    net.site.answers["/"] = (200, {"Content-Type": f'{kind}; charset="{charset}"'}, b"Plain-words of a page.")
+    assert net.read("http://a.com/").text == "Plain-words of a page."
+
+
+def test_a_page_that_declares_an_encoding_that_is_none_is_read_too(net: Net) -> None:
+    for charset in ("punycode", "undefined", "hex"):
+        net.site.answers["/"] = html(f"<meta charset={charset}>Caf\u00e9.")
+        assert net.read("http://a.com/").text == "Caf\u00e9."
 
 
 @pytest.fixture

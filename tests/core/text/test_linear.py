@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import re
 import time
+from collections.abc import Sequence
 
 import pytest
 
 from memorag_core.context import section_titles
-from memorag_core.ingest import captions, html, html_tree, pdf
+from memorag_core.ingest import captions, pdf
 from memorag_core.text import tables
 from memorag_core.text.chunking import CHARACTERS_A_TOKEN, sections, split
 from memorag_core.text.ids import slug
+from memorag_core.text.values import read_values
 
 MOST_SECONDS = 0.3
 
@@ -35,31 +36,31 @@ def test_a_name_of_marks_is_cut_before_it_is_normalized() -> None:
     assert time.thread_time() - started < MOST_SECONDS
 
 
-RUN = 200_000
-RUNS = [
-    (section_titles._ASIDE, " "),
-    (section_titles._ASIDE, "(a"),
-    (captions._TIMES, "\n"),
-    (captions._TIMES, "1 "),
-    (captions._VOICE, "<v "),
-    (captions._TAG, "<a"),
-    (captions._TAG, "{\\"),
-    (html._CHARSET, "<meta "),
-    (html_tree._HIDDEN, "text-decoration"),
-    (pdf._BROKEN, "a"),
-]
+@pytest.mark.parametrize(
+    "text",
+    ["9" * 20_000, "九" * 20_000, "9" * 20_000 + ".5 kg", "1/" + "9" * 20_000],
+    ids=["figures", "Chinese", "decimal", "part"],
+)
+def test_a_number_of_any_length_is_read(text: str) -> None:
+    assert read_values(f"It is {text} today.").rest
 
 
-@pytest.mark.parametrize(("pattern", "unit"), RUNS)
-def test_an_expression_reads_a_long_run_in_linear_time(pattern: re.Pattern[str] | re.Pattern[bytes], unit: str) -> None:
-    """What is quadratic takes minutes, and what is linear a hundredth of the bound."""
-    text = unit * (RUN // len(unit)) + "!"
+def test_words_that_a_line_broke_are_mended_in_linear_time() -> None:
+    text = "so well-known and self\ufffe\nmade, a well\ufffe\nknown man of re\ufffe\nading " + "a\ufffe\nb " * 20_000
     started = time.thread_time()
-    if isinstance(pattern.pattern, bytes):
-        assert not list(re.finditer(pattern.pattern, text.encode(), pattern.flags))
-    else:
-        assert not list(re.finditer(pattern.pattern, text, pattern.flags))
+    assert pdf.mend_words(text).startswith("so well-known and self-made, a well-known man of reading ab ab")
     assert time.thread_time() - started < 3 * MOST_SECONDS
+
+
+def test_long_texts_without_breaks_are_cut_without_looking_through_all_of_them() -> None:
+    counted: list[int] = []
+
+    def count(texts: Sequence[str]) -> list[int]:
+        counted.append(max(map(len, texts), default=0))
+        return [len(text) // 2 for text in texts]
+
+    assert len(split("x" * 1_000_000, 100, count)) > 5000
+    assert max(counted) <= 100 * CHARACTERS_A_TOKEN
 
 
 def test_rules_of_tables_and_times_of_captions_are_known_as_before() -> None:

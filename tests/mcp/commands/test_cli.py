@@ -285,6 +285,11 @@ def test_on_a_terminal_the_text_is_shown_once_as_it_is_written(
     assert (result.exit_code, result.stderr) == (1, "error: It broke off.\n")
 
 
+def test_what_turns_a_line_round_or_is_not_seen_is_shown_as_an_escape(capsys: pytest.CaptureFixture[str]) -> None:
+    show.line("pay \u202e001\u202c to a\u200bnn \u2066x\u2069, \U000e0041 क्\u200dष")
+    assert capsys.readouterr().out == "pay \\u202e001\\u202c to a\\u200bnn \\u2066x\\u2069, \\U000e0041 क्\u200dष\n"
+
+
 def test_a_document_cannot_send_control_characters_to_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     show.line("\x1b]0;owned\x07 kept")
     assert capsys.readouterr().out == "�]0;owned� kept\n"

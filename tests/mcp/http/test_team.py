@@ -138,6 +138,18 @@ def test_without_a_token_of_its_own_nobody_comes_in(team: Team, authorization: s
     assert reply.headers["www-authenticate"].startswith("Bearer")
 
 
+def test_numbers_have_a_token_of_their_own_that_is_for_nothing_else(team: Team) -> None:
+    tokens = Tokens(tokens_file(team.settings.store, None))
+    scraper = {"Authorization": f"Bearer {tokens.add('metrics')}"}
+    try:
+        assert httpx.get(f"{team.where}/metrics", headers=scraper).status_code == 200
+        assert httpx.get(f"{team.where}/metrics", headers=team.headers("ann")).status_code == 403
+        assert team.post(headers=scraper).status_code == 403
+    finally:
+        tokens.remove("metrics")
+    assert httpx.get(f"{team.where}/metrics", headers=team.headers("ann")).status_code == 200
+
+
 def test_a_token_is_taken_away_and_given_while_the_server_runs(team: Team) -> None:
     tokens = Tokens(tokens_file(team.settings.store, None))
     fresh = {"Authorization": f"Bearer {tokens.add('carl')}"}
