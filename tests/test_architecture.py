@@ -38,6 +38,7 @@ FLOORS = {
         "protocol",
         "http",
         "tools resources",
+        "page",
         "server",
         "commands",
         "cli",

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from memorag_core.config import DOCUMENTS
 from memorag_core.context.corpus import Context
 from memorag_core.context.manifest import DocumentEntry, Manifest, damage
-from memorag_core.errors import IncompatibleContext
+from memorag_core.errors import IncompatibleContext, InputError
 from memorag_core.text.standing import Standing
 from memorag_core.types import Chunk, ContextInfo, Document, DocumentInfo
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 
 CHUNKS = "chunks.json"
+NAMED = 50
 
 
 def load(folder: Path, manifest: Manifest, components: Components) -> Context:
@@ -72,6 +73,26 @@ def verify_documents(folder: Path, manifest: Manifest) -> tuple[Document, ...]:
     """Verify and read the documents of a folder; nothing else is read."""
     manifest.verify(folder, DOCUMENTS)
     return read_documents(folder, manifest)
+
+
+def verify_document(folder: Path, manifest: Manifest, document_id: str) -> Document:
+    """Verify and read one document of a folder; nothing else is read.
+
+    Raises:
+        InputError: there is none of that id; names those there are.
+    """
+    entry = find_entry(manifest, document_id, folder.name)
+    manifest.verify(folder, entry.file)
+    return read_documents(folder, manifest.model_copy(update={"documents": (entry,)}))[0]
+
+
+def find_entry(manifest: Manifest, document_id: str, context_id: str) -> DocumentEntry:
+    """Return the manifest's entry for a document. Raises as `verify_document`."""
+    for entry in manifest.documents:
+        if entry.id == document_id:
+            return entry
+    names = ", ".join(entry.id for entry in manifest.documents[:NAMED])
+    raise InputError(f"The context '{context_id}' has no document '{document_id[:80]}'; it has: {names}.")
 
 
 def verify_chunks(folder: Path, manifest: Manifest) -> tuple[Chunk, ...]:

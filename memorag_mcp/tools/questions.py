@@ -10,6 +10,8 @@ from pydantic import Field
 from memorag_core.config import MAX_HITS
 from memorag_core.engine import MemoRAG
 from memorag_core.query.query import MAX_QUESTION
+from memorag_mcp.jobs.run import Ctx
+from memorag_mcp.protocol.apps import SHOWN_BY_PAGE
 from memorag_mcp.protocol.sdk_server import ContextServer
 from memorag_mcp.schemas.answers import AnswerResult, ClueResult, CluesResult, EvidenceResult, PassageResult
 from memorag_mcp.tools.fields import READS, ContextField, MoreContexts, QuestionField
@@ -25,7 +27,7 @@ def each(context_id: str, more_contexts: Sequence[str] | None) -> list[str]:
 
 
 def add_question_tools(server: ContextServer, engine: MemoRAG) -> None:
-    @server.tool(title="Recall clues", annotations=READS)
+    @server.tool(title="Recall clues", annotations=READS, meta=SHOWN_BY_PAGE)
     async def recall_clues(
         context_id: ContextField, question: QuestionField, more_contexts: MoreContexts = None
     ) -> CluesResult:
@@ -35,7 +37,7 @@ def add_question_tools(server: ContextServer, engine: MemoRAG) -> None:
         clues = [ClueResult.of(clue) for clue in await server.ask(lambda: engine.recall(asked, question))]
         return CluesResult(context_id=context_id, more_contexts=asked[1:] or None, question=question, clues=clues)
 
-    @server.tool(title="Retrieve evidence", annotations=READS)
+    @server.tool(title="Retrieve evidence", annotations=READS, meta=SHOWN_BY_PAGE)
     async def retrieve_evidence(
         context_id: ContextField,
         question: QuestionField,
@@ -62,8 +64,9 @@ def add_question_tools(server: ContextServer, engine: MemoRAG) -> None:
 
         return await server.ask(work)
 
-    @server.tool(title="Answer a question", annotations=READS)
+    @server.tool(title="Answer a question", annotations=READS, meta=SHOWN_BY_PAGE)
     async def answer(
+        ctx: Ctx,
         context_id: ContextField,
         question: QuestionField,
         more_contexts: MoreContexts = None,
@@ -79,16 +82,20 @@ def add_question_tools(server: ContextServer, engine: MemoRAG) -> None:
         text is written by the server's own model, or is sentences of the documents where that is a small one. `claims`
         tells which quotes bear out each sentence; where `supported` is false, say to the user what `note` says."""
         asked = each(context_id, more_contexts)
-        answered = await server.ask(lambda: engine.answer(asked, question, task, use_memory_answer=use_memory_answer))
+        answered = await server.ask_aloud(
+            ctx, lambda on_text: engine.answer(asked, question, task, on_text, use_memory_answer)
+        )
         return AnswerResult.of(asked, answered)
 
-    @server.tool(title="Summarize a context", annotations=READS)
+    @server.tool(title="Summarize a context", annotations=READS, meta=SHOWN_BY_PAGE)
     async def summarize(
+        ctx: Ctx,
         context_id: ContextField,
         focus: Annotated[str, Field(max_length=MAX_QUESTION, description="A topic to keep to")] = "",
         words: Annotated[int, Field(ge=20, le=2000, description="About how long")] = 80,
     ) -> AnswerResult:
         """Summarize a memorized context, whole or on one topic, with verbatim citations."""
-        return AnswerResult.of(
-            [context_id], await server.ask(lambda: engine.summarize(context_id, focus or None, words))
+        summary = await server.ask_aloud(
+            ctx, lambda on_text: engine.summarize(context_id, focus or None, words, on_text)
         )
+        return AnswerResult.of([context_id], summary)
