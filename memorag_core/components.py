@@ -60,7 +60,7 @@ def open_components(profile: Profile, weights: Weights, templates: Templates) ->
     memory.storage = profile.storage
     retriever = open_retriever(profile, weights)
     attention = open_attention(profile, weights)
-    generator = open_generator(profile, weights)
+    generator = open_generator(profile.generator_model, weights)
     recipe = {
         "memory": {"kind": memory.kind} | memory.identity() | memory.settings(),
         "embedder": {"model": retriever.model_id, "revision": retriever.revision} | retriever.settings(),

@@ -15,7 +15,7 @@ from memorag_core.errors import InputError
 APP = "memorag"
 WORK, OWNERS = ".work", ".owners"
 """What every store holds beside its contexts: work under way, and the stores of the owners over HTTP."""
-MANIFEST, DOCUMENTS = "manifest.json", "documents"
+MANIFEST, DOCUMENTS, ORIGINALS = "manifest.json", "documents", "originals"
 """What every context holds."""
 MAX_LABEL = 10_000
 """The most characters of a title, of where a document comes from, and of its notice."""
@@ -67,9 +67,14 @@ class Profile:
     storage: Storage = "half"
 
     @property
+    def generator_model(self) -> str:
+        """The model that writes; the generator `memory` is the memory model itself."""
+        return self.memory_model if self.generator == "memory" else self.generator
+
+    @property
     def extracts(self) -> bool:
         """Whether the generator is too small to write: its answers and summaries are sentences of the text."""
-        return (self.memory_model if self.generator == "memory" else self.generator) in TOO_SMALL_TO_WRITE
+        return self.generator_model in TOO_SMALL_TO_WRITE
 
 
 REMOTE_MEMORY = "lite-api"

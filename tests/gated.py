@@ -14,7 +14,7 @@ from waits import SECONDS
 from memorag_core import MemoRAG, Settings
 from memorag_core.concurrency.cancellation import poll_until
 from memorag_core.types import ContextInfo, Document, OnProgress, Progress, ignore_progress
-from memorag_mcp.jobs.calls import Call
+from memorag_mcp.jobs.call import Call
 from memorag_mcp.jobs.job import Job, JobRecord
 from memorag_mcp.jobs.manager import Jobs
 

@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from memorag_core.config import DOCUMENTS
 from memorag_core.context.corpus import Context
 from memorag_core.context.manifest import DocumentEntry, Manifest, damage
+from memorag_core.context.originals import find_original, keep_original
 from memorag_core.errors import IncompatibleContext, InputError
 from memorag_core.text.standing import Standing
 from memorag_core.types import Chunk, ContextInfo, Document, DocumentInfo
@@ -111,8 +112,10 @@ def read_documents(folder: Path, manifest: Manifest) -> tuple[Document, ...]:
         texts = [(folder / entry.file).read_bytes().decode() for entry in manifest.documents]
     except (OSError, UnicodeDecodeError) as error:
         raise damage(folder, f"it cannot be read ({error})") from error
-    entries = zip(manifest.documents, texts, strict=True)
-    return tuple(Document(e.id, e.title, text, e.source, e.pages, e.notice) for e, text in entries)
+    return tuple(
+        Document(e.id, e.title, text, e.source, e.pages, e.notice, find_original(folder, manifest, e))
+        for e, text in zip(manifest.documents, texts, strict=True)
+    )
 
 
 def read_chunks(folder: Path, documents: Sequence[Document]) -> tuple[Chunk, ...]:
@@ -146,6 +149,7 @@ def write_texts(folder: Path, documents: Sequence[Document], chunks: Sequence[Ch
                 characters=size,
                 pages=document.pages,
                 notice=document.notice,
+                original=keep_original(folder, document),
             )
         )
     offsets = [[chunk.document_id, chunk.start, chunk.end] for chunk in chunks]

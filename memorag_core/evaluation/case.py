@@ -45,7 +45,7 @@ class Bench:
         """The engine's generator; its tokens are the unit of all budgets."""
         from memorag_core.generation import open_generator
 
-        return open_generator(self.engine.profile, self.engine.weights)
+        return open_generator(self.engine.profile.generator_model, self.engine.weights)
 
     @property
     def reader(self) -> LanguageModel | None:

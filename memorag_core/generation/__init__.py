@@ -1,6 +1,5 @@
 """Generators by name. A new one: a file beside these, and a case in `open_generator`."""
 
-from memorag_core.config import Profile
 from memorag_core.generation.api import ApiGenerator
 from memorag_core.generation.base import Generator
 from memorag_core.generation.local import LocalGenerator
@@ -8,12 +7,9 @@ from memorag_core.models.api.chat import ChatModel
 from memorag_core.models.api.endpoints import is_remote
 from memorag_core.models.weights import Weights
 
-MEMORY = "memory"
 
-
-def open_generator(profile: Profile, weights: Weights) -> Generator:
-    """The generator a profile names: `memory` (the memory model itself), `KIND:MODEL` of an API, or a local model."""
-    name = profile.memory_model if profile.generator == MEMORY else profile.generator
+def open_generator(name: str, weights: Weights) -> Generator:
+    """Open a model to write with: `KIND:MODEL` of an API, or a local one."""
     return ApiGenerator(ChatModel(name)) if is_remote(name) else LocalGenerator(weights.language_model(name))
 
 

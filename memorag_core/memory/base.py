@@ -20,9 +20,8 @@ from memorag_core.models.lm import kv_storage
 from memorag_core.models.lm.attention import KeyValues
 from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.models.weights import Weights
-from memorag_core.text.pages import PARAGRAPH_BREAK
 from memorag_core.text.prompts import BUILT_IN, Prompts, Templates, prompts_for, render_focus
-from memorag_core.types import Document
+from memorag_core.types import PARAGRAPH_BREAK, Document
 
 TENSORS = "memory.safetensors"
 NOTES = "memory.json"

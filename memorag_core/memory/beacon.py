@@ -18,8 +18,7 @@ from memorag_core.models.beacon.model import BeaconModel, BeaconState
 from memorag_core.models.lm.decoding import Greedy
 from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.models.weights import Weights
-from memorag_core.text.pages import PARAGRAPH_BREAK
-from memorag_core.types import Document
+from memorag_core.types import PARAGRAPH_BREAK, Document
 
 
 class BeaconMemory(KeyValueMemory):

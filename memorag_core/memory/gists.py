@@ -9,9 +9,8 @@ from typing import Any
 from memorag_core.concurrency.progress import SILENT, ProgressScope
 from memorag_core.memory.base import M, MemoryModel
 from memorag_core.text.chunking import split
-from memorag_core.text.pages import PARAGRAPH_BREAK
 from memorag_core.text.prompts import Prompts, prompts_for
-from memorag_core.types import Document
+from memorag_core.types import PARAGRAPH_BREAK, Document
 
 ROUNDS = 8
 

@@ -14,7 +14,7 @@ from memorag_core.memory.base import NOTES
 from memorag_core.memory.gists import GistMemory
 from memorag_core.models.api.chat import ChatModel
 from memorag_core.models.weights import Weights
-from memorag_core.text.pages import PARAGRAPH_BREAK
+from memorag_core.types import PARAGRAPH_BREAK
 
 
 @dataclass(frozen=True)

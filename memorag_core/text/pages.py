@@ -5,8 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 
-PARAGRAPH_BREAK = "\n\n"
-"""What stands between texts that are read as one. The keys and values of stored memories depend on it."""
+from memorag_core.types import PARAGRAPH_BREAK
 
 
 def join_pages(texts: Iterable[str]) -> tuple[str, tuple[int, ...]]:

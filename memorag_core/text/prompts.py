@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from memorag_core.text.pages import PARAGRAPH_BREAK
 from memorag_core.text.terms import HAN
+from memorag_core.types import PARAGRAPH_BREAK
 
 Language = Literal["en", "zh"]
 

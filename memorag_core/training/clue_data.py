@@ -12,11 +12,12 @@ from dataclasses import asdict, dataclass
 
 from memorag_core.concurrency.cancellation import raise_if_cancelled
 from memorag_core.evaluation.datasets import EvalSet
-from memorag_core.generation import Generator
 from memorag_core.text.chunking import Span, sentences
 from memorag_core.text.prompts import language_of, prompts_for, render_answer
 from memorag_core.text.terms import terms
 
+Generate = Callable[[str, int], str]
+"""A generator's reply to a prompt, of at most so many tokens."""
 PASSAGE = 1200
 ALIKE = 0.8
 SHORTEST = 4
@@ -75,15 +76,15 @@ def drawn(texts: Iterable[str], sizes: ClueSizes, most: int | None) -> list[str]
 
 
 def from_texts(
-    contexts: Iterable[str], generator: Generator, sizes: ClueSizes, on_context: Callable[[], None]
+    contexts: Iterable[str], generate: Generate, sizes: ClueSizes, on_context: Callable[[], None]
 ) -> Iterator[ClueRecord]:
-    """For each context, questions that the generator asks of passages of it, with clues and answers."""
+    """For each context, questions that a generator asks of passages of it, with clues and answers."""
     for number, context in enumerate(contexts):
         draw = random.Random(f"{sizes.seed} {number}")  # noqa: S311  # no secret
         starts = [draw.randrange(max(1, len(context) - PASSAGE)) for _ in range(sizes.questions)]
         for start in sorted(starts):
             raise_if_cancelled()
-            yield from _ask(context, _whole_sentences(context, start), generator)
+            yield from _ask(context, _whole_sentences(context, start), generate)
         on_context()
 
 
@@ -112,15 +113,15 @@ def in_the_text(said: str, passage: str) -> list[str]:
     return found
 
 
-def _ask(context: str, passage: str, generator: Generator) -> Iterator[ClueRecord]:
-    asked = generator.generate(ASK[language_of(passage)].format(passage=passage), REPLY).strip()
+def _ask(context: str, passage: str, generate: Generate) -> Iterator[ClueRecord]:
+    asked = generate(ASK[language_of(passage)].format(passage=passage), REPLY).strip()
     question = next((line.strip() for line in asked.splitlines() if line.strip().endswith(("?", "？"))), "")
     if len(terms(question)) < SHORTEST:
         return
     prompts = prompts_for(question)
-    clues = in_the_text(generator.generate(f"{passage}\n\n{prompts.spans.format(question=question)}", REPLY), passage)
+    clues = in_the_text(generate(f"{passage}\n\n{prompts.spans.format(question=question)}", REPLY), passage)
     if clues:
-        answer = generator.generate(render_answer(prompts, question, [passage]), REPLY).strip()
+        answer = generate(render_answer(prompts, question, [passage]), REPLY).strip()
         yield from _records(context, question, clues, [answer] if answer else [])
 
 

@@ -13,11 +13,10 @@ import numpy as np
 from memorag_core.errors import InputError
 from memorag_core.ingest import FORMATS, from_path
 from memorag_core.models.lm.language_model import LanguageModel
-from memorag_core.text.pages import PARAGRAPH_BREAK
 from memorag_core.training.rows import Row, TokenIds, cut
-from memorag_core.types import Say
+from memorag_core.types import PARAGRAPH_BREAK, Say
 
-AT_ONCE = 64
+TEXTS_AT_ONCE = 64
 FIELDS = ("context", "instruction", "answer")
 OTHERS = tuple(FORMATS.keys() - {".jsonl"})
 
@@ -89,8 +88,8 @@ def _tokens(lm: LanguageModel, texts: Iterable[str], cache: Path) -> tuple[Token
 def _write_tokens(lm: LanguageModel, texts: Sequence[str], place: Path) -> None:
     end = [lm.tokenizer.eos_token_id]
     parts: list[TokenIds] = []
-    for first in range(0, len(texts), AT_ONCE):
-        parts += [np.array(ids + end, dtype=np.uint32) for ids in lm.encode(texts[first : first + AT_ONCE])]
+    for first in range(0, len(texts), TEXTS_AT_ONCE):
+        parts += [np.array(ids + end, dtype=np.uint32) for ids in lm.encode(texts[first : first + TEXTS_AT_ONCE])]
     place.parent.mkdir(parents=True, exist_ok=True)
     draft = place.with_name(f".{place.name}")
     with draft.open("wb") as file:

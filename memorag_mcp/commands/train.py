@@ -185,7 +185,7 @@ def data_clues(
         with show.progress() as on_progress:
             texts = clue_data.drawn(texts_at(places, settings.max_characters), sizes, contexts)
             advance = ProgressScope(on_progress).stage("contexts", 0.0, 1.0).counter(len(texts))
-            records = list(clue_data.from_texts(texts, _generator(settings), sizes, advance))
+            records = list(clue_data.from_texts(texts, _generator(settings).generate, sizes, advance))
     else:
         sets = [choose(one, split, None) for folder in places for one in read_sets(folder)]
         records = list(clue_data.from_sets(sets, sizes))
@@ -229,7 +229,7 @@ def _generator(settings: Settings) -> Generator:
     from memorag_core.models.profiles import choose_profile
     from memorag_core.models.weights import Weights
 
-    return open_generator(choose_profile(settings), Weights(settings, show.notice))
+    return open_generator(choose_profile(settings).generator_model, Weights(settings, show.notice))
 
 
 def _plan(**chosen: object) -> TrainingPlan:

@@ -19,11 +19,11 @@ from pydantic import BaseModel
 
 from memorag_core.concurrency.cancellation import cancellable
 from memorag_core.errors import Cancelled, InputError, MemoRAGError
-from memorag_mcp.jobs.calls import Call
+from memorag_mcp.jobs.call import Call
 from memorag_mcp.jobs.job import AT_WORK, Asker, Job, JobRecord, end_record, reason_of
 from memorag_mcp.jobs.records import ID_BYTES, Records
 
-AT_ONCE = 64
+JOBS_AT_ONCE = 64
 JOIN_SECONDS = 10.0
 
 C = TypeVar("C", bound=Call)
@@ -67,8 +67,8 @@ class Jobs:
         """
         job = Job(again or self.records.new(call.what), self.records.save if call.recorded else ignore_record)
         with self._guard:
-            if len(self._live) >= AT_ONCE:
-                raise InputError(f"{AT_ONCE} jobs are under way. Wait until one is done, or cancel one.")
+            if len(self._live) >= JOBS_AT_ONCE:
+                raise InputError(f"{JOBS_AT_ONCE} jobs are under way. Wait until one is done, or cancel one.")
             self._live[job.record.id] = job
         job.save()
         if call.recorded and again is None:

@@ -23,7 +23,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from memorag_core.errors import InputError, StoreError
-from memorag_mcp.jobs.calls import Call, KeptCall
+from memorag_mcp.jobs.call import Call, KeptCall
 from memorag_mcp.jobs.job import AT_WORK, JobRecord, end_record
 
 KEPT = 1000

@@ -25,7 +25,7 @@ from memorag_mcp.jobs.manager import Jobs
 
 T = TypeVar("T")
 Ctx = Context[Any, Any]
-AT_ONCE = 64
+THREADS = 64
 REFUSED_AT_ONCE = 16
 SECONDS_TO_A_HANDLE = 20.0
 SECONDS_TO_A_TASK = 0.5
@@ -35,7 +35,7 @@ _task: ContextVar[list[Job] | None] = ContextVar("jobs_to_hand_over_as_tasks", d
 @functools.cache
 def _limiter() -> anyio.CapacityLimiter:
     """Threads for what takes no turn at the models: questions have others, so that they keep no listing waiting."""
-    return anyio.CapacityLimiter(AT_ONCE)
+    return anyio.CapacityLimiter(THREADS)
 
 
 def question_threads(waiting: int) -> anyio.CapacityLimiter:

@@ -31,7 +31,7 @@ from pydantic import ValidationError
 from memorag_core.config import WORK
 from memorag_core.engine import MemoRAG
 from memorag_core.types import OnText
-from memorag_mcp.jobs.calls import Call
+from memorag_mcp.jobs.call import Call
 from memorag_mcp.jobs.job import JobRecord
 from memorag_mcp.jobs.manager import Jobs, OnEnd
 from memorag_mcp.jobs.run import Ctx, cancels_jobs, question_threads, run, run_job, takes_turns_for
@@ -113,6 +113,8 @@ class ContextServer(MCPServer[Any]):
         except ToolError as error:
             raise _plain(error) from error
         if isinstance(result, InputRequiredResult) or result.structured_content is None or result.is_error:
+            return result
+        if any(block.type == "image" for block in result.content):
             return result
         return show(result.structured_content)
 

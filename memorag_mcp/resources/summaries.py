@@ -9,7 +9,7 @@ from typing import ClassVar
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError
 
 from memorag_core.concurrency.lru import LRUCache
-from memorag_mcp.jobs.calls import Call
+from memorag_mcp.jobs.call import Call
 from memorag_mcp.jobs.job import Job, JobRecord
 from memorag_mcp.jobs.run import Ctx, follow, progress_text, run
 from memorag_mcp.protocol.sdk_server import ContextServer

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from memorag_core.ingest import Reading
 from memorag_mcp.inputs import ReadLimits, Selection, documents_of
-from memorag_mcp.jobs.calls import Call
+from memorag_mcp.jobs.call import Call
 
 
 class ReadingCall(Call):

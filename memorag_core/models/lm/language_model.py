@@ -20,8 +20,7 @@ from memorag_core.models.lm.decoding import decode
 from memorag_core.models.lm.fp16_linear import pack
 from memorag_core.models.lm.prefill import PrefillPlan, read
 from memorag_core.models.streaming import StreamedText
-from memorag_core.text.pages import PARAGRAPH_BREAK
-from memorag_core.types import OnStep, OnText
+from memorag_core.types import PARAGRAPH_BREAK, OnStep, OnText
 
 MARK = "\u241e"
 

@@ -31,6 +31,8 @@ export class TextView {
     return first;
   }
 
+  stop() {}
+
   async #read(start, length) {
     const { context_id, document_id } = this.place;
     return this.client.call("read_text", { context_id, document_id, start, length: Math.min(length, 20000) });

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -17,16 +16,24 @@ from typer.testing import CliRunner
 
 from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.evaluation.datasets import EvalSet, Question
-from memorag_core.generation import Generator
 from memorag_core.memory import BeaconMemory
 from memorag_core.models.beacon.decoding import BeaconBatch
 from memorag_core.models.beacon.model import BeaconModel
 from memorag_core.models.lm.language_model import LanguageModel
-from memorag_core.training.clue_data import ClueRecord, ClueSizes, drawn, from_sets, from_texts, in_the_text, stretches
+from memorag_core.training.clue_data import (
+    ClueRecord,
+    ClueSizes,
+    Generate,
+    drawn,
+    from_sets,
+    from_texts,
+    in_the_text,
+    stretches,
+)
 from memorag_core.training.measure import DEPTHS, FULL, NONE, ROUNDS, Measuring, Needle, measure, of_another, plant
 from memorag_core.training.measure import MeasureSizes as Amounts
 from memorag_core.training.report import cells, draw
-from memorag_core.types import OnText, Progress, ignore_text
+from memorag_core.types import Progress
 from memorag_mcp.cli import app
 
 TEXT = (SAMPLES / "harrow-sound.md").read_text(encoding="utf-8")[:3000]
@@ -128,19 +135,10 @@ def test_needles_stand_between_words_at_their_depths() -> None:
     assert text.endswith(needle.format(4))
 
 
-class Scripted(Generator):
-    """Replies in turn."""
-
-    model_id = "scripted"
-
-    def __init__(self, *replies: str) -> None:
-        self.replies = list(replies)
-
-    def generate(self, prompt: str, max_new_tokens: int, on_text: OnText = ignore_text) -> str:
-        return self.replies.pop(0)
-
-    def count(self, texts: Sequence[str]) -> list[int]:
-        return [len(text.split()) for text in texts]
+def scripted(*replies: str) -> Generate:
+    """A generator that says these replies in turn."""
+    left = iter(replies)
+    return lambda prompt, max_new_tokens: next(left)
 
 
 def test_clues_of_labelled_questions_are_their_evidence_in_a_context_that_holds_it() -> None:
@@ -159,14 +157,14 @@ def test_clues_of_labelled_questions_are_their_evidence_in_a_context_that_holds_
 def test_of_a_generator_s_clues_the_text_s_own_sentences_are_kept_and_inventions_dropped() -> None:
     said = "1. Amos kept the gate book every day\n- The mill burned down in the night of the flood\nthe gate book"
     assert in_the_text(said, STORY) == ["Amos kept the gate book every day."]
-    generator = Scripted("Who kept the gate book?", said, "Amos.", "No question here.")
+    generator = scripted("Who kept the gate book?", said, "Amos.", "No question here.")
     told: list[int] = []
     records = list(from_texts([STORY], generator, ClueSizes(questions=2), lambda: told.append(1)))
     assert [record.answer for record in records] == ["Amos kept the gate book every day.", "Amos."]
     assert {record.context for record in records} == {STORY}
     assert told == [1]
     assert (
-        list(from_texts([STORY], Scripted("Who kept the gate book?", "Nobody."), ClueSizes(questions=1), print)) == []
+        list(from_texts([STORY], scripted("Who kept the gate book?", "Nobody."), ClueSizes(questions=1), print)) == []
     )
 
 

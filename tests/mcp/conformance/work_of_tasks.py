@@ -14,7 +14,7 @@ from rounds import filled, form, need
 
 from memorag_core.concurrency.cancellation import poll_until
 from memorag_core.errors import InputError
-from memorag_mcp.jobs.calls import Call
+from memorag_mcp.jobs.call import Call
 from memorag_mcp.jobs.job import Job
 from memorag_mcp.jobs.run import Ctx
 from memorag_mcp.jobs.tasks_extension import IDENTIFIER

@@ -259,7 +259,7 @@ def test_an_unknown_job_is_told_with_what_to_do(tmp_path: Path, job_id: str) -> 
 def test_there_is_a_most_of_jobs_and_their_ids_cannot_be_guessed(
     waiting: Callable[[], Jobs], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("memorag_mcp.jobs.manager.AT_ONCE", 2)
+    monkeypatch.setattr("memorag_mcp.jobs.manager.JOBS_AT_ONCE", 2)
     jobs = waiting()
     ids = {jobs.begin(Wait(), ignore).record.id for _ in range(2)}
     with pytest.raises(InputError, match="2 jobs are under way"):

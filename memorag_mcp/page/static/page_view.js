@@ -1,0 +1,68 @@
+// A document's pages as they look, one below the other; each is fetched when it comes near. The place is lit.
+
+import { el, hiddenText } from "./dom.js";
+
+const PIXELS = 1200;
+const AHEAD = "120% 0px";
+
+export class PageView {
+  constructor(client, body, sizes) {
+    this.client = client;
+    this.body = body;
+    this.sheets = sizes.map(([width, height], index) => this.#sheet(index + 1, width / height));
+    this.lit = null;
+  }
+
+  // Lights the place, which may go on to a second page, and goes there once its image is here.
+  async show(place) {
+    this.place = place;
+    if (!this.sheets[0].isConnected) this.body.replaceChildren(...this.sheets);
+    this.watch?.disconnect();
+    this.sheets.forEach((sheet) => sheet.classList.remove("shown"));
+    const first = place.page ?? 1;
+    const last = Math.min(place.last_page ?? first + 1, first + 1, this.sheets.length);
+    this.sheets[first - 1].scrollIntoView({ block: "start" });
+    for (let page = first; page <= last; page++) await this.#fetch(page);
+    this.body.querySelector(".lit")?.scrollIntoView({ block: "center" });
+    this.watch = new IntersectionObserver((seen) => this.#onSight(seen), { root: this.body, rootMargin: AHEAD });
+    this.sheets.forEach((sheet) => this.watch.observe(sheet));
+  }
+
+  stop() {
+    this.watch?.disconnect();
+  }
+
+  #sheet(page, shape) {
+    const sheet = el("figure", { class: "sheet", "data-page": page, "aria-label": `Page ${page}` });
+    sheet.style.aspectRatio = String(shape);
+    return sheet;
+  }
+
+  #onSight(seen) {
+    for (const { isIntersecting, target } of seen) {
+      if (isIntersecting && !target.classList.contains("shown")) this.#fetch(Number(target.dataset.page)).catch(() => {});
+    }
+  }
+
+  async #fetch(page) {
+    const { context_id, document_id, start, end } = this.place;
+    const sheet = this.sheets[page - 1];
+    sheet.classList.add("shown");
+    try {
+      const shown = await this.client.call("page_image", { context_id, document_id, page, width: PIXELS, start, end });
+      const image = el("img", { alt: "", width: shown.width, height: shown.height, src: `data:${shown.image.mimeType};base64,${shown.image.data}` });
+      await image.decode();
+      sheet.replaceChildren(image, ...shown.boxes.map(litBox), ...(shown.words ? [hiddenText(`Marked: ${shown.words}`)] : []));
+    } catch (error) {
+      sheet.classList.remove("shown");
+      sheet.replaceChildren(el("p", { class: "warning" }, error.message));
+      throw error;
+    }
+  }
+}
+
+function litBox([left, top, width, height]) {
+  const box = el("div", { class: "lit" });
+  Object.assign(box.style, { left: `${left * 100}%`, top: `${top * 100}%`, width: `${width * 100}%`, height: `${height * 100}%` });
+  return box;
+}
