@@ -20,6 +20,7 @@ from memorag_mcp.inputs import ReadLimits
 from memorag_mcp.page.app import offer_page
 from memorag_mcp.page.site import routes_of_page
 from memorag_mcp.page.tools import add_page_tools, add_reading_tools
+from memorag_mcp.page.upload_tools import add_upload_tools
 from memorag_mcp.protocol.sdk_server import ContextServer
 from memorag_mcp.resources.contexts import add_templates
 from memorag_mcp.resources.prompts import add_completion, add_prompts
@@ -63,6 +64,7 @@ def build_server(
     add_question_tools(server, engine)
     add_reading_tools(server, engine)
     add_page_tools(server, engine)
+    add_upload_tools(server, engine)
     add_templates(server, engine)
     add_summaries(server)
     add_prompts(server)

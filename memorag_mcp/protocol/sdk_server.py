@@ -34,8 +34,8 @@ from memorag_core.types import OnText
 from memorag_mcp.jobs.call import Call
 from memorag_mcp.jobs.job import JobRecord
 from memorag_mcp.jobs.manager import Jobs, OnEnd
-from memorag_mcp.jobs.run import Ctx, cancels_jobs, question_threads, run, run_job, takes_turns_for
 from memorag_mcp.jobs.pieces import tell_pieces
+from memorag_mcp.jobs.run import Ctx, cancels_jobs, question_threads, run, run_job, takes_turns_for
 from memorag_mcp.jobs.tasks_extension import Tasks
 from memorag_mcp.protocol.apps import list_for
 from memorag_mcp.protocol.arguments import as_declared

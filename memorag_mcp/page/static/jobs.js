@@ -17,34 +17,26 @@ export class JobList {
     jobs.forEach((job) => this.follow(job));
   }
 
-  // Shows a job, and goes on asking about it until it has ended.
+  // Shows a job, and goes on asking about it until it has ended; gives its end.
   async follow(job) {
     const key = keyOf(job);
     const row = this.rows.get(key) ?? this.#add(key);
-    this.#draw(row, job);
-    if (row.follows || job.status !== "working") return;
+    this.#draw(row, key, job);
+    if (row.follows || job.status !== "working") return job;
     row.follows = true;
     try {
       while (job.status === "working") {
         job = await this.app.client.call("memorize_status", { job_id: key, wait_seconds: SECONDS_A_LOOK });
-        this.#draw(row, { ...job, job_id: key });
+        this.#draw(row, key, job);
       }
     } catch (error) {
       job = { ...job, status: "failed", reason: error.message };
-      this.#draw(row, job);
+      this.#draw(row, key, job);
     }
     row.follows = false;
-    if (job.status === "completed") {
-      this.#remove(key);
-      row.onDone?.(job.context);
-      say(`${job.context.title} is memorized.`);
-      await this.app.library.refresh();
-    }
-  }
-
-  onDone(job, act) {
-    const row = this.rows.get(keyOf(job));
-    if (row) row.onDone = act;
+    if (job.status === "completed") this.#remove(key);
+    await this.app.library.refresh();
+    return job;
   }
 
   #add(key) {
@@ -59,29 +51,26 @@ export class JobList {
     this.rows.delete(key);
   }
 
-  #draw(row, job) {
-    const key = keyOf(job);
+  #draw(row, key, job) {
+    if (job.status === "working") return this.#drawProgress(row, key, job);
+    if (job.status === "completed") return;
+    const resumable = job.status === "interrupted" && job.job_id;
+    const again = button("Resume", () => this.#act("resume_memorize", { job_id: key, wait_seconds: 0 }));
+    const give = button("Give up", () => this.#act("cancel_memorize", { job_id: key }), { class: "quiet" });
     const drop = button("Dismiss", () => this.#remove(key), { class: "quiet" });
-    if (job.status === "working") {
-      const left = job.seconds_left ? ` · about ${duration(job.seconds_left)} left` : "";
-      row.bar ??= el("progress", { max: "1", "aria-label": job.what });
-      row.bar.value = job.progress;
-      row.text ??= el("small");
-      row.text.textContent = `${job.stage} · ${Math.floor(job.progress * 100)} %${left}`;
-      if (!row.bar.isConnected) {
-        row.node.replaceChildren(el("b", {}, job.what), row.bar, row.text, button("Cancel", () => this.#cancel(key)));
-      }
-    } else if (job.status === "interrupted" && job.job_id) {
-      const again = button("Resume", () => this.#act("resume_memorize", { job_id: key, wait_seconds: 0 }));
-      const give = button("Give up", () => this.#act("cancel_memorize", { job_id: key }), { class: "quiet" });
-      row.node.replaceChildren(el("b", {}, job.what), el("small", {}, job.reason ?? "It was interrupted."), again, give);
-    } else if (job.status !== "completed") {
-      row.node.replaceChildren(el("b", {}, job.what), el("small", { class: "warning" }, `${job.status}: ${job.reason}`), drop);
-    }
+    const told = el("small", { class: "warning" }, `${job.status}: ${job.reason ?? ""}`);
+    row.node.replaceChildren(el("b", {}, job.what), told, el("div", { class: "row" }, ...(resumable ? [again, give] : [drop])));
   }
 
-  #cancel(key) {
-    return this.#act("cancel_memorize", { job_id: key });
+  #drawProgress(row, key, job) {
+    row.bar ??= el("progress", { max: "1", "aria-label": job.what });
+    row.text ??= el("small");
+    const left = job.seconds_left ? ` · about ${duration(job.seconds_left)} left` : "";
+    row.bar.value = job.progress;
+    row.text.textContent = `${job.stage} · ${Math.floor(job.progress * 100)} %${left}`;
+    if (row.bar.isConnected) return;
+    const cancel = button("Cancel", () => this.#act("cancel_memorize", { job_id: key }));
+    row.node.replaceChildren(el("b", {}, job.what), row.bar, row.text, cancel);
   }
 
   async #act(tool, args) {

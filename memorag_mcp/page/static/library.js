@@ -1,6 +1,7 @@
 // The pane of contexts: which there are, which are asked, what is under way, what is damaged.
 
 import { button, el, plural, say } from "./dom.js";
+import { DropZone } from "./drop.js";
 import { JobList } from "./jobs.js";
 
 export class Library {
@@ -11,13 +12,23 @@ export class Library {
     this.list = el("ul", { class: "contexts" });
     this.damaged = el("ul", { class: "damaged" });
     this.jobs = new JobList(app);
+    this.drop = new DropZone(app);
     const all = button("All", () => this.choose(this.contexts.map((context) => context.context_id)), { class: "quiet" });
-    pane.append(el("header", {}, el("h2", {}, "Contexts"), all), this.jobs.node, this.list, this.damaged);
+    pane.append(el("header", {}, el("h2", {}, "Contexts"), all), this.jobs.node, this.list, this.damaged, this.drop.node);
   }
 
   // Asks the server anew. What was chosen stays so; where nothing is, the first context is.
   async refresh() {
-    const { contexts, jobs, damaged } = await this.#listAll();
+    this.#show(await this.#listAll());
+  }
+
+  // Shows a list that was asked for elsewhere.
+  showAll(listed) {
+    this.app.show("library");
+    this.#show(listed);
+  }
+
+  #show({ contexts, jobs, damaged }) {
     this.contexts = contexts;
     const there = new Set(contexts.map((context) => context.context_id));
     this.chosen = new Set([...this.chosen].filter((id) => there.has(id)));
@@ -26,7 +37,15 @@ export class Library {
     this.damaged.replaceChildren(
       ...Object.entries(damaged).map(([id, why]) => el("li", {}, el("b", {}, id), " is damaged. ", el("span", {}, why))),
     );
+    this.drop.showContexts(contexts);
     this.#draw();
+  }
+
+  // Follows a job to its end; a context that comes of it is asked from then on.
+  async followJob(job, onEnd) {
+    const end = await this.jobs.follow(job);
+    onEnd(end);
+    if (end.status === "completed") this.choose([end.context.context_id]);
   }
 
   choose(ids) {

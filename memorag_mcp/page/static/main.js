@@ -3,6 +3,7 @@
 import { say } from "./dom.js";
 import { History } from "./history.js";
 import { HttpClient } from "./http_client.js";
+import { HostView } from "./in_host.js";
 import { listenToKeys } from "./keys.js";
 import { Library } from "./library.js";
 import { SourcePane } from "./source.js";
@@ -16,14 +17,24 @@ class App {
     this.talk = new Talk(this, document.querySelector(".talk"));
   }
 
-  async start() {
+  start() {
     for (const tab of document.querySelectorAll(".tabs button")) {
       tab.addEventListener("click", () => this.show(tab.dataset.pane));
     }
     this.show("talk");
     listenToKeys(this);
+  }
+
+  async startAlone() {
+    this.start();
     await this.library.refresh();
     this.talk.remember(new History(this.client));
+  }
+
+  async startIn(host) {
+    this.start();
+    await host.start(this);
+    this.library.refresh().catch((error) => say(error.message)); // what is shown needs none of it
   }
 
   // Which pane a narrow window shows.
@@ -37,9 +48,15 @@ class App {
   // Opens a document at a place; `places` are those to step through, `why` tells what found each of them.
   open(place, places = [place]) {
     this.show("source");
+    this.client.tellModel?.(`The user looks at ${place.title || place.document_id} (${place.document_id}), characters ${place.start} to ${place.end}.`);
     return this.source.open(place, places);
   }
 }
 
-const app = new App(new HttpClient());
-app.start().catch((error) => say(error.message));
+async function begin() {
+  if (window.parent === window) return new App(new HttpClient()).startAlone();
+  const host = new HostView(); // a browser lets nobody else frame the page
+  return new App(host.client).startIn(host);
+}
+
+begin().catch((error) => say(error.message));

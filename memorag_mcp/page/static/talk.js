@@ -51,6 +51,11 @@ export class Talk {
     this.scroll.scrollTop = this.scroll.scrollHeight;
   }
 
+  // Shows what a tool returned elsewhere.
+  showRecord(record) {
+    this.#append(record).drawAll();
+  }
+
   showChosen() {
     const ids = [...this.app.library.chosen];
     const names = ids.map((id) => this.app.library.titleOf(id));

@@ -1,0 +1,144 @@
+"""The page in a real browser: ask, click a number, and the quote is lit where it stands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from browsers import opened, shoot
+from documents import write_pdf
+from pages import address, ask, bare, browser, drop_files, follow_each_number, page_settings
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+__all__ = ["address", "browser", "page_settings"]  # fixtures
+pytestmark = pytest.mark.timeout(300)
+
+
+def test_each_number_of_an_answer_lights_its_quote_in_the_text(browser: Browser, address: str) -> None:
+    with opened(browser, address) as page:
+        ask(page, "When were the gates hung?", "The Mill")
+        pairs = follow_each_number(page, ".document mark")
+        assert pairs
+        assert all(quote == lit for quote, lit in pairs)
+        claims = page.locator(".claim").count()
+        assert page.locator(".claim .sign").count() == claims > 0
+
+
+def test_each_number_lights_the_words_of_its_quote_on_the_image_of_the_pdf_page(browser: Browser, address: str) -> None:
+    with opened(browser, address) as page:
+        ask(page, "How often was the horn sounded on day 3?", "horn")
+        pairs = follow_each_number(page, ".sheet .only-heard")
+        assert pairs
+        assert all(bare(quote) == bare(lit.removeprefix("Marked: ")) for quote, lit in pairs)
+        box = page.locator(".lit").first.bounding_box()
+        assert box is not None
+        assert box["width"] > 50
+        assert box["y"] > 0
+        shoot(page, "pdf-1400")
+
+
+def test_a_docx_is_shown_as_text_with_the_quote_lit(browser: Browser, address: str) -> None:
+    with opened(browser, address) as page:
+        ask(page, "When were the gates hung?", "Report upon the Mill")
+        pairs = follow_each_number(page, ".document mark")
+        assert pairs
+        assert all(quote.split() == lit.split() for quote, lit in pairs)
+
+
+def test_two_contexts_are_asked_at_once_and_each_quote_opens_in_its_own(browser: Browser, address: str) -> None:
+    with opened(browser, address) as page:
+        ask(page, "How often was the horn sounded?", "The Mill", "horn")
+        seen = set()
+        page.locator(".passages").evaluate("node => { node.parentElement.open = true }")
+        for passage in page.locator(".passage").all():
+            passage.click()
+            page.wait_for_selector(".document:not([aria-busy])")
+            seen.add(page.locator(".source .hint").first.inner_text().split(" › ")[0])
+        assert seen == {"mill", "horn"}
+
+
+def test_what_stands_in_a_document_is_never_a_program(browser: Browser, address: str) -> None:
+    with opened(browser, address) as page:
+        ask(page, "What do the pins of Ardmouth weigh?", "<i>Pins</i>")
+        pairs = follow_each_number(page, ".document mark")
+        assert pairs
+        assert all(quote == lit for quote, lit in pairs)
+        assert "<script>window.stolen" in page.locator(".document").inner_text()
+        assert page.evaluate("window.stolen") is None
+        assert page.locator(".document a, .document script, .document img, .talk a").count() == 0
+
+
+def test_the_conversation_survives_a_reload(browser: Browser, address: str) -> None:
+    with opened(browser, address) as page:
+        ask(page, "Who kept the gate book?", "The Mill")
+        before = page.locator(".answer").inner_text()
+        page.reload()
+        page.wait_for_selector(".turn")
+        assert page.locator(".answer").inner_text() == before
+        assert all(quote == lit for quote, lit in follow_each_number(page, ".document mark"))
+
+
+def test_a_search_without_an_answer_shows_passages_and_what_found_them(browser: Browser, address: str) -> None:
+    with opened(browser, address) as page:
+        page.get_by_role("checkbox", name="Search only").check()
+        ask(page, "Where did the inspector come from?", "The Mill")
+        assert page.locator(".answer").inner_text() == ""
+        assert "Found by the question" in page.locator(".passage small").first.inner_text()
+        page.locator(".passage").first.click()
+        page.wait_for_selector(".document mark")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 800, 1400])
+def test_nothing_is_wider_than_the_window(width: int, theme: str, browser: Browser, address: str) -> None:
+    options = {"viewport": {"width": width, "height": 800}, "color_scheme": theme}
+    with opened(browser, address, **options) as page:
+        ask(page, "How often was the horn sounded on day 2?", "horn")
+        shoot(page, f"answer-{width}-{theme}")
+        page.locator(".quotes .number").first.click()
+        page.wait_for_selector(".document .lit")
+        shoot(page, f"source-{width}-{theme}")
+        wide = page.evaluate(
+            "[...document.querySelectorAll('body, body *')].filter(one => !one.closest('.only-heard, .scroll')"
+            " && one.getBoundingClientRect().right > innerWidth + 1).map(one => one.outerHTML.slice(0, 80))"
+        )
+        assert wide == []
+
+
+def test_dropped_files_are_memorized_with_each_ones_fate_and_can_be_asked(
+    browser: Browser, address: str, tmp_path: Path
+) -> None:
+    pdf = write_pdf(
+        tmp_path / "lamp.pdf", ["The lamp of the north pier was lit by Ada Quill at dusk.", "Nobody else had the key."]
+    )
+    (tmp_path / "broken.pdf").write_bytes(b"%PDF-1.7 no more of it")
+    with opened(browser, address) as page:
+        page.wait_for_selector(".contexts input")
+        drop_files(page, [pdf, tmp_path / "broken.pdf"])
+        page.locator(".fates", has_text="is memorized").wait_for()
+        fates = dict(item.split(" ", 1) for item in page.locator(".fates li").all_inner_texts())
+        assert fates["lamp.pdf"] == "is memorized"
+        assert "was not read" in fates["broken.pdf"]
+        assert ".work" not in fates["broken.pdf"]
+        ask(page, "Who lit the lamp of the north pier?", "lamp")
+        assert page.locator(".lit").count() == 0
+        pairs = follow_each_number(page, ".sheet .only-heard")
+        assert all(bare(quote) == bare(lit.removeprefix("Marked: ")) for quote, lit in pairs)
+
+
+def test_memorizing_shows_its_progress_and_stops_when_it_is_cancelled(
+    browser: Browser, address: str, tmp_path: Path
+) -> None:
+    long = tmp_path / "long.txt"
+    long.write_text("\n\n".join(f"Entry {n}: the tide stood at {n % 17} feet at noon." for n in range(40_000)))
+    with opened(browser, address) as page:
+        page.wait_for_selector(".contexts input")
+        drop_files(page, [long])
+        page.locator(".jobs progress").wait_for()
+        shoot(page, "progress-1400")
+        page.locator(".jobs").get_by_role("button", name="Cancel").click()
+        page.locator(".fates", has_text="cancelled").wait_for()
+        assert page.get_by_role("checkbox", name="Ask long").count() == 0
