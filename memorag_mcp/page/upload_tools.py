@@ -20,6 +20,7 @@ from memorag_mcp.schemas.contexts import ContextResult, JobResult
 from memorag_mcp.tools.fields import LONGEST_NAME, LONGEST_PATH, WRITES, NameField, Wait
 
 MOST_BASE64 = 2 << 20
+AddTo = Annotated[str, Field(max_length=LONGEST_NAME, description="The context to add to; else a new one is made")]
 UploadId = Annotated[str, Field(max_length=2 * ID_BYTES, description="From upload_part")]
 
 
@@ -68,9 +69,7 @@ def add_upload_tools(server: ContextServer, engine: MemoRAG) -> None:
         ctx: Ctx,
         upload_id: UploadId,
         name: NameField = "",
-        add_to: Annotated[
-            str, Field(max_length=LONGEST_NAME, description="The context to add to; else a new one")
-        ] = "",
+        add_to: AddTo = "",
         wait_seconds: Wait = None,
     ) -> JobResult:
         """Memorize the files of an upload, or add them to a context."""

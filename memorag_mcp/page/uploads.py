@@ -74,7 +74,7 @@ class Uploads:
         """Read a drop's files as documents, whose sources are the names they came with. Raises as `read_path`."""
         folder = self.folder(upload_id).resolve()
         try:
-            reading = read_path(FolderWalk(folder), limit)
+            reading = read_path(FolderWalk(folder, ["**"], ours=True), limit)
         except InputError as error:
             raise InputError(_without(folder, str(error))) from error
         documents = [replace(one, source=_without(folder, one.source)) for one in reading.documents]

@@ -18,7 +18,7 @@ export class PageView {
     this.place = place;
     if (!this.sheets[0].isConnected) this.body.replaceChildren(...this.sheets);
     this.watch?.disconnect();
-    this.sheets.forEach((sheet) => sheet.classList.remove("shown"));
+    this.body.querySelectorAll(".lit, .only-heard").forEach((mark) => mark.remove()); // of the place before
     const first = place.page ?? 1;
     const last = Math.min(place.last_page ?? first + 1, first + 1, this.sheets.length);
     this.sheets[first - 1].scrollIntoView({ block: "start" });

@@ -62,7 +62,7 @@ def address(page_settings: Settings) -> Iterator[str]:
 
 def ask(page: Page, question: str, *contexts: str) -> None:
     """Ask these contexts, and wait for the answer."""
-    page.wait_for_selector(".contexts input")
+    page.wait_for_selector(".contexts input", state="attached")
     if page.viewport_size and page.viewport_size["width"] < 1080:
         page.get_by_role("button", name="Contexts").click()
     for box in page.locator(".contexts input").all():

@@ -116,7 +116,7 @@ def test_dropped_files_are_memorized_with_each_ones_fate_and_can_be_asked(
     )
     (tmp_path / "broken.pdf").write_bytes(b"%PDF-1.7 no more of it")
     with opened(browser, address) as page:
-        page.wait_for_selector(".contexts input")
+        page.wait_for_selector(".contexts input", state="attached")
         drop_files(page, [pdf, tmp_path / "broken.pdf"])
         page.locator(".fates", has_text="is memorized").wait_for()
         fates = dict(item.split(" ", 1) for item in page.locator(".fates li").all_inner_texts())
@@ -135,7 +135,7 @@ def test_memorizing_shows_its_progress_and_stops_when_it_is_cancelled(
     long = tmp_path / "long.txt"
     long.write_text("\n\n".join(f"Entry {n}: the tide stood at {n % 17} feet at noon." for n in range(40_000)))
     with opened(browser, address) as page:
-        page.wait_for_selector(".contexts input")
+        page.wait_for_selector(".contexts input", state="attached")
         drop_files(page, [long])
         page.locator(".jobs progress").wait_for()
         shoot(page, "progress-1400")
