@@ -20,6 +20,7 @@ from memorag_core.types import ContextInfo, Document, OnProgress, Task
 from memorag_mcp.commands import show, train
 from memorag_mcp.commands.common import INTERRUPTED, app, command, open_engine
 from memorag_mcp.commands.evaluate import evaluate
+from memorag_mcp.commands.open_page import open_page
 from memorag_mcp.commands.token import TOKENS, token
 from memorag_mcp.http.address import PORT, ListenAddress, Transport
 from memorag_mcp.http.tokens import tokens_file
@@ -74,12 +75,19 @@ def serve(
     unload_after: Annotated[float | None, UNLOAD_AFTER] = None,
 ) -> None:
     """Run the MCP server."""
-    gc.disable()  # importing the SDK makes many objects and little garbage: a tenth of the time to the first reply
-    from memorag_mcp.server import run
-
-    gc.enable()
     address = ListenAddress(tokens_file(settings.store, tokens), host, port, allowed_host or [], allowed_origin or [])
-    run(settings, transport, address, allow=allow or _default_allowed(), unload_after=unload_after)
+    _serve(settings, transport, address, allow, unload_after)
+
+
+@command("open")
+def open_in_browser(
+    settings: Settings,
+    port: Annotated[int, typer.Option(help="The port of this machine to serve the page on.")] = PORT,
+    allow: Annotated[list[Path] | None, ALLOW] = None,
+) -> None:
+    """Open the page where answers stand beside their sources, in the browser."""
+    address = ListenAddress(tokens_file(settings.store, None), port=port)
+    open_page(port, lambda: _serve(settings, "http", address, allow))
 
 
 @command("memorize")
@@ -242,6 +250,20 @@ def main() -> None:
 def serve_stdio() -> None:
     """The entry point `memorag-mcp`: `memorag serve`, for clients that start a server by one name."""
     app(["serve", *sys.argv[1:]], prog_name="memorag-mcp")
+
+
+def _serve(
+    settings: Settings,
+    transport: Transport,
+    address: ListenAddress,
+    allow: list[Path] | None,
+    unload_after: float | None = None,
+) -> None:
+    gc.disable()  # importing the SDK makes many objects and little garbage: a tenth of the time to the first reply
+    from memorag_mcp.server import run
+
+    gc.enable()
+    run(settings, transport, address, allow=allow or _default_allowed(), unload_after=unload_after)
 
 
 def _default_allowed() -> list[Path]:

@@ -6,14 +6,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from browsers import opened, shoot
+from browsers import SHOTS, opened, shoot
 from documents import write_pdf
+from mcp_processes import LOOPBACK, served
 from pages import address, ask, bare, browser, drop_files, follow_each_number, page_settings
+
+from memorag_core import Settings
+from memorag_mcp.http.tokens import Tokens
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 __all__ = ["address", "browser", "page_settings"]  # fixtures
+NUMBERS = SHOTS / "numbers.txt"
 pytestmark = pytest.mark.timeout(300)
 
 
@@ -142,3 +147,57 @@ def test_memorizing_shows_its_progress_and_stops_when_it_is_cancelled(
         page.locator(".jobs").get_by_role("button", name="Cancel").click()
         page.locator(".fates", has_text="cancelled").wait_for()
         assert page.get_by_role("checkbox", name="Ask long").count() == 0
+
+
+def test_a_token_is_asked_for_once_and_kept_for_the_tab(
+    browser: Browser, page_settings: Settings, tmp_path: Path
+) -> None:
+    tokens = Tokens(tmp_path / "tokens")
+    token = tokens.add("ann")
+    with (
+        served(page_settings, "http", "--tokens", str(tokens.path)) as port,
+        opened(browser, f"http://{LOOPBACK}:{port}/") as page,
+    ):
+        page.get_by_label("Token").fill("wrong")
+        page.get_by_role("button", name="Go in").click()
+        page.get_by_text("That token does not hold").wait_for()
+        page.get_by_label("Token").fill(token)
+        page.get_by_role("button", name="Go in").click()
+        page.get_by_text("Nothing is memorized yet").wait_for()  # what is there is nobody's, and she has none of hers
+        page.reload()
+        page.get_by_text("Nothing is memorized yet").wait_for()
+        assert page.locator("dialog").count() == 0
+        assert page.evaluate("JSON.stringify(localStorage)") == "{}"
+
+
+def test_the_page_is_light_paints_soon_and_has_no_serious_fault_of_access(browser: Browser, address: str) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    with opened(browser, address, bypass_csp=True) as page:
+        ask(page, "How often was the horn sounded on day 4?", "horn", "The Mill")
+        page.locator(".quotes .number").first.click()
+        page.wait_for_selector(".document:not([aria-busy])")
+        faults = Axe().run(page).response["violations"]
+        serious = [fault for fault in faults if fault["impact"] in {"serious", "critical"}]
+        told = [(fault["id"], [node["html"][:100] for node in fault["nodes"][:2]]) for fault in serious]
+        assert told == []
+        files = page.evaluate(
+            "performance.getEntriesByType('resource').filter(one => one.name.includes('/page/'))"
+            ".reduce((sum, one) => sum + one.decodedBodySize, 0)"
+        )
+        assert 10_000 < files < 300_000
+        paint = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+        NUMBERS.parent.mkdir(exist_ok=True)
+        NUMBERS.write_text(f"page weight {files:,} bytes, first paint after {paint:.0f} ms\n")
+
+
+def test_a_conversation_is_copied_as_markdown_with_quotes_and_places(browser: Browser, address: str) -> None:
+    with opened(browser, address, permissions=["clipboard-read", "clipboard-write"]) as page:
+        ask(page, "How often was the horn sounded on day 1?", "horn")
+        quote = page.locator(".quotes blockquote").first.inner_text()
+        page.get_by_role("button", name="Copy as Markdown").click()
+        page.get_by_text("Copied").wait_for()
+        copied = page.evaluate("navigator.clipboard.readText()")
+        assert copied.startswith("**How often was the horn sounded on day 1?**")
+        assert f"> {quote}" in copied
+        assert "characters" in copied
