@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -10,14 +11,13 @@ import httpx
 import pytest
 from browsers import MILLISECONDS, shoot
 from mcp_processes import META
-from pages import address, browser, page_settings
 
 from memorag_mcp.protocol.apps import EXTENSION_ID, FOR_PAGE_ALONE, PAGE_URI
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, FrameLocator, Page
 
-__all__ = ["address", "browser", "page_settings"]  # fixtures
+pytest_plugins = ["pages"]
 pytestmark = pytest.mark.timeout(300)
 HAS_PAGES: dict[str, Any] = {EXTENSION_ID: {"mimeTypes": ["text/html;profile=mcp-app"]}}
 QUESTION = "When were the gates hung?"
@@ -77,7 +77,7 @@ class AppServer:
             "mcp-name": name,
         }
         answer = httpx.post(self.url, json=message, headers=headers, timeout=60)
-        return answer.json()["result"]
+        return json.loads(answer.text.split("data: ")[-1])["result"]
 
 
 @contextmanager

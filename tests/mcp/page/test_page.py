@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
-from browsers import SHOTS, opened, shoot
+from browsers import opened, shoot
 from documents import write_pdf
 from mcp_processes import LOOPBACK, served
-from pages import address, ask, bare, browser, drop_files, follow_each_number, page_settings
+from pages import ask, bare, drop_files, follow_each_number
 
 from memorag_core import Settings
 from memorag_mcp.http.tokens import Tokens
@@ -17,9 +16,9 @@ from memorag_mcp.http.tokens import Tokens
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-__all__ = ["address", "browser", "page_settings"]  # fixtures
-NUMBERS = SHOTS / "numbers.txt"
+pytest_plugins = ["pages"]
 pytestmark = pytest.mark.timeout(300)
+NUMBERS = SHOTS / "numbers.txt"
 
 
 def test_each_number_of_an_answer_lights_its_quote_in_the_text(browser: Browser, address: str) -> None:
