@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from browsers import opened, shoot
+from browsers import SHOTS, opened, shoot
 from documents import write_pdf
 from mcp_processes import LOOPBACK, served
 from pages import ask, bare, drop_files, follow_each_number
