@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from browsers import SHOTS, opened, shoot
 from documents import write_pdf
+from hands import ask, bare, drop_files, follow_each_number
 from mcp_processes import LOOPBACK, served
-from pages import ask, bare, drop_files, follow_each_number
 
 from memorag_core import Settings
 from memorag_mcp.http.tokens import Tokens
