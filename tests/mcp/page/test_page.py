@@ -158,10 +158,10 @@ def test_a_token_is_asked_for_once_and_kept_for_the_tab(
         served(page_settings, "http", "--tokens", str(tokens.path)) as port,
         opened(browser, f"http://{LOOPBACK}:{port}/") as page,
     ):
-        page.get_by_label("Token").fill("wrong")
+        page.get_by_label("Token", exact=True).fill("wrong")
         page.get_by_role("button", name="Go in").click()
         page.get_by_text("That token does not hold").wait_for()
-        page.get_by_label("Token").fill(token)
+        page.get_by_label("Token", exact=True).fill(token)
         page.get_by_role("button", name="Go in").click()
         page.get_by_text("Nothing is memorized yet").wait_for()  # what is there is nobody's, and she has none of hers
         page.reload()
