@@ -43,8 +43,9 @@ from memorag_core.types import (
 class MemoRAG:
     """Long-document memory over one store. Cheap to make: models load when first needed, contexts when first asked.
 
-    Safe to share between threads; model work is done one piece at a time (`concurrency.device_queue`), and can be
-    cancelled (`concurrency.cancellation`). Engines of several stores can share their models.
+    Safe to share between threads; model work is done one piece at a time (`concurrency.device_queue`), the tokens of
+    all callers together (`models.lm.scheduler`), and can be cancelled (`concurrency.cancellation`). Engines of several
+    stores can share their models.
 
     >>> engine = MemoRAG(Settings.of(profile="tiny"))                                # doctest: +SKIP
     >>> info = engine.memorize([from_text("It rained in Oslo on Monday.")])          # doctest: +SKIP

@@ -4,6 +4,10 @@ Each client has a place in every round, however many calls it makes at once; who
 (start-time fair queueing, Goyal, Vin & Cheng 1996, with every turn of one length). Long work gives way between its
 steps. No call waits for long without being told: it is refused with its position in the queue. Where the queue is full,
 it is the client with the most calls in it whose newest one is refused.
+
+A call may lend its slot while others decode for it (`lend_slot`): it stays in flight, and others use the device. So
+several calls are under way, and their tokens are decoded together. While one is, no other client begins more than a
+few.
 """
 
 from __future__ import annotations
@@ -14,11 +18,11 @@ import time
 from bisect import insort
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 
 from memorag_core.concurrency.cancellation import WAIT, raise_if_cancelled
+from memorag_core.concurrency.flight import AT_FRONT, Flight, QueuePlace
 from memorag_core.errors import Busy
 
 SECONDS_A_SLICE = 1.0
@@ -35,19 +39,6 @@ def as_client(client: str) -> Iterator[None]:
         _client.reset(token)
 
 
-@dataclass(order=True, slots=True)
-class _Place:
-    """A thread's place in the queue."""
-
-    round: int
-    number: int
-    thread: int = field(compare=False)
-    client: str = field(compare=False)
-    patient: bool = field(compare=False)
-    given: threading.Event = field(compare=False, default_factory=threading.Event)
-    refused: bool = field(compare=False, default=False)
-
-
 def ignore_wait(_: int) -> None:
     """Ignore the position in the queue; the default of `on_wait`."""
 
@@ -58,10 +49,11 @@ class FairQueue:
     def __init__(self, most: int, patience: float, slice_seconds: float = SECONDS_A_SLICE) -> None:
         """Take how many calls may wait, how many seconds each does, and how long long work goes on between two."""
         self.most = most
+        self.flight = Flight()
         self._patience = patience
         self._slice = slice_seconds
         self._guard = threading.Lock()
-        self._queue: list[_Place] = []
+        self._queue: list[QueuePlace] = []
         self._holder: int | None = None
         self._nested = 0
         self._round = 0
@@ -72,13 +64,13 @@ class FairQueue:
     @property
     def waiting(self) -> int:
         """The number of calls that wait."""
-        return len(self._queue)
+        return sum(not place.returning for place in list(self._queue))
 
     @property
     def idle_seconds(self) -> float:
         """The seconds since the last slot ended; 0 while somebody has one."""
         with self._guard:
-            return 0.0 if self._holder else time.monotonic() - self._since
+            return 0.0 if self._holder or self.flight else time.monotonic() - self._since
 
     @contextmanager
     def slot(self, patient: bool = False, on_wait: Callable[[int], None] = ignore_wait) -> Iterator[None]:
@@ -99,10 +91,12 @@ class FairQueue:
                 self._nested -= 1
             return
         self._take(patient, on_wait)
+        token = _working_on.set(self)
         try:
             raise_if_cancelled()
             yield
         finally:
+            _working_on.reset(token)
             self._leave()
 
     def yield_slot(self) -> None:
@@ -111,6 +105,49 @@ class FairQueue:
         if mine and self._queue and time.monotonic() - self._since >= self._slice:
             self._leave()
             self._take(patient=True)
+
+    @contextmanager
+    def lend(self) -> Iterator[None]:
+        """Let others have this thread's slot meanwhile; the call stays in flight, and goes on before new ones begin."""
+        if self._holder != threading.get_ident():
+            yield
+            return
+        nested, self._nested = self._nested, 0
+        with self._guard:
+            self._pass_on()
+        try:
+            yield
+        finally:
+            self._return()
+            self._nested = nested
+
+    def let_in(self) -> None:
+        """Lend the slot to the next call that may begin, if one waits, until it lends or leaves it."""
+        if self._holder != threading.get_ident():
+            return
+        nested = self._nested
+        with self._guard:
+            first = self._find_next()
+            if first is None:
+                return
+            mine = self._join_front()
+            self._nested = 0
+            self._give(first)
+        mine.given.wait()
+        self._nested = nested
+
+    def _return(self) -> None:
+        """Take the slot again for a call in flight; nothing interrupts that, as its caller counts on it."""
+        with self._guard:
+            place = self._join_front()
+            if self._holder is None:
+                self._pass_on()
+        place.given.wait()
+
+    def _join_front(self) -> QueuePlace:
+        place = QueuePlace(AT_FRONT, next(self._numbers), threading.get_ident(), _client.get(), True)
+        insort(self._queue, place)
+        return place
 
     def _take(self, patient: bool, on_wait: Callable[[int], None] = ignore_wait) -> None:
         place = self._join(patient)
@@ -128,14 +165,14 @@ class FairQueue:
         if place.refused:
             raise self._full()
 
-    def _join(self, patient: bool) -> _Place:
+    def _join(self, patient: bool) -> QueuePlace:
         """Join the queue; the place is given the slot at once if nobody has it."""
         with self._guard:
             client = _client.get()
             if not patient:
                 self._make_room(client)
             self._rounds[client] = max(self._round, self._rounds.get(client, 0) + 1)
-            place = _Place(self._rounds[client], next(self._numbers), threading.get_ident(), client, patient)
+            place = QueuePlace(self._rounds[client], next(self._numbers), threading.get_ident(), client, patient)
             insort(self._queue, place)
             if self._holder is None:
                 self._pass_on()
@@ -158,7 +195,7 @@ class FairQueue:
     def _full(self) -> Busy:
         return Busy(f"The models are busy: this call would be number {self.most + 1} to wait. {AGAIN}")
 
-    def _remove(self, place: _Place) -> None:
+    def _remove(self, place: QueuePlace) -> None:
         """Take a place out of the queue; the client's later ones move up a round each."""
         free = place.round
         for later in self._queue[self._queue.index(place) + 1 :]:
@@ -169,33 +206,76 @@ class FairQueue:
         self._rounds[place.client] = free - 1
 
     def _leave(self) -> None:
-        """Pass the slot on, if this thread has it."""
+        """Pass the slot on, if this thread has it; its call is in flight no more."""
         with self._guard:
             if self._holder == threading.get_ident():
+                self.flight.end(self._holder)
                 self._pass_on()
 
     def _pass_on(self) -> None:
         self._holder, self._since = None, time.monotonic()
-        if self._queue:
-            first = self._queue.pop(0)
-            self._holder, self._round = first.thread, first.round
-            first.given.set()
-        else:
+        if first := self._find_next():
+            self._give(first)
+        elif not self._queue:
             self._round = 0
             self._rounds.clear()
 
-    def _drop_out(self, place: _Place) -> None:
+    def _give(self, place: QueuePlace) -> None:
+        """Give the slot to a place in the queue."""
+        self._queue.remove(place)
+        self._holder, self._since = place.thread, time.monotonic()
+        if not place.returning:
+            self._round = place.round
+        if not place.patient:
+            self.flight.begin(place.thread, place.client)
+        place.given.set()
+
+    def _find_next(self) -> QueuePlace | None:
+        """The next place that may have the slot now: a call in flight first, then by rounds.
+
+        When it is long work's turn, no call begins before those in flight have ended and the work had its slice.
+        """
+        for place in self._queue:
+            if place.returning or (place.patient and not self.flight):
+                return place
+            if place.patient:
+                return None
+            if self.flight.admits(place.client):
+                return place
+        return None
+
+    def _drop_out(self, place: QueuePlace) -> None:
         with self._guard:
             if place.refused:
                 return
             if place.given.is_set():
+                self.flight.end(place.thread)
                 self._pass_on()
             else:
                 self._remove(place)
+                if self._holder is None:
+                    self._pass_on()
 
-    def _position(self, place: _Place) -> int:
+    def _position(self, place: QueuePlace) -> int:
         with self._guard:
             return self._queue.index(place) + 1 if place in self._queue else 1
+
+
+_working_on: ContextVar[FairQueue | None] = ContextVar("working_on", default=None)
+
+
+@contextmanager
+def lend_slot() -> Iterator[None]:
+    """Lend the slot that this thread holds, if it holds one."""
+    queue = _working_on.get()
+    with queue.lend() if queue else nullcontext():
+        yield
+
+
+def let_in() -> None:
+    """Lend the slot that this thread holds, if it holds one, to the next call that may begin."""
+    if queue := _working_on.get():
+        queue.let_in()
 
 
 AGAIN = "Nothing was done; try again in a few seconds."

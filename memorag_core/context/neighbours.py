@@ -1,41 +1,32 @@
-"""Smooth the score of a passage with the scores of those around it.
+"""Smooth the scores of passages with those of the passages around them, at several scales at once.
 
-A passage seldom says alone what it is about, and evidence may be a long stretch. So its score becomes its own and the
-mean of its neighbours', nearer ones weighing more. Neighbours share a paragraph. In a transcript, where a turn says
-little and a topic goes on for many, all turns around it are neighbours.
+A passage seldom says alone what it is about, and evidence may be one line or a long stretch. So each passage is scored
+alone and as the middle of a stretch, and counts by where it stands out most: scale selection, as for blobs in images
+(Lindeberg, 1998). The scores of each scale are standardized, so that they compare, and the exponentials are summed.
+Neighbours share a paragraph. In a transcript, where a topic goes on for many turns, all turns around are neighbours.
 """
 
 from __future__ import annotations
 
 import re
 from bisect import bisect
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from memorag_core.retrieval.base import Hit
+from memorag_core.retrieval.fusion import standardize
 from memorag_core.text.chunking import is_talk
 from memorag_core.types import Chunk
 
-WRITTEN, SPOKEN = 2 / 3, 1 / 3
-"""The weight of a passage's own score, in prose and in transcripts; its neighbours share the rest (see docs/log.md)."""
-REACH = 4
-"""So many passages to each side can be neighbours."""
+Scores = NDArray[np.float64]
+
+
+REACHES = (0, 12, 24)
+"""How many passages to each side count at each scale, nearer ones more. Fitted leave-one-set-out (docs/log.md)."""
 
 _BREAK = re.compile(r"\n[^\S\n]*\n")
-
-
-@dataclass(frozen=True, slots=True)
-class _Standing:
-    """Where a chunk stands: its section, the numbers of the paragraphs of its beginning and end, and its own weight.
-
-    One that continues a table begins with a row, which says nothing of the rows before it.
-    """
-
-    section: tuple[str, ...]
-    first: int
-    last: int
-    own: float
-    continues_table: bool
 
 
 class NeighbourSmoother:
@@ -43,45 +34,46 @@ class NeighbourSmoother:
 
     def __init__(self, chunks: Sequence[Chunk], texts: Mapping[str, str]) -> None:
         """Take the chunks of some documents in order, and the documents' texts by their ids."""
-        talks = {name for name, text in texts.items() if is_talk(text)}
         breaks = {
-            name: [] if name in talks else [match.start() for match in _BREAK.finditer(text)]
+            name: [] if is_talk(text) else [match.start() for match in _BREAK.finditer(text)]
             for name, text in texts.items()
         }
-        self._standing = [
-            _Standing(
-                chunk.section,
-                bisect(breaks[chunk.document_id], chunk.start),
-                bisect(breaks[chunk.document_id], chunk.end - 1),
-                SPOKEN if chunk.document_id in talks else WRITTEN,
-                bool(chunk.header),
-            )
-            for chunk in chunks
-        ]
+        numbers: dict[tuple[str, ...], int] = {}
+        self._section = np.array([numbers.setdefault(chunk.section, len(numbers)) for chunk in chunks], np.int64)
+        self._first = np.array([bisect(breaks[chunk.document_id], chunk.start) for chunk in chunks], np.int64)
+        self._last = np.array([bisect(breaks[chunk.document_id], chunk.end - 1) for chunk in chunks], np.int64)
+        self._is_row = np.array([bool(chunk.header) for chunk in chunks], np.bool_)
 
     def smooth(self, hits: Sequence[Hit]) -> list[Hit]:
-        """Smooth the scores of hits with their neighbours', best first; a neighbour that is no hit counts as lowest."""
-        scores = {hit.chunk: hit.score for hit in hits}
-        lowest = min(scores.values(), default=0.0)
-        smooth = [Hit(hit.chunk, self._score(hit.chunk, scores, lowest)) for hit in hits]
+        """Smooth the scores of hits with their neighbours', best first; a neighbour that is no hit counts as lowest.
+
+        The scores that are returned compare with each other, and with nothing else.
+        """
+        if not hits:
+            return []
+        found = np.array([hit.chunk for hit in hits])
+        scores = np.full(len(self._section), min(hit.score for hit in hits), np.float64)
+        scores[found] = [hit.score for hit in hits]
+        mixed = np.logaddexp.reduce([standardize(self._blend(scores, reach)[found]) for reach in REACHES])
+        smooth = [Hit(hit.chunk, float(score)) for hit, score in zip(hits, mixed, strict=True)]
         return sorted(smooth, key=lambda hit: (-hit.score, hit.chunk))
 
-    def _score(self, chunk: int, scores: Mapping[int, float], lowest: float) -> float:
-        near = [(1 - distance / (REACH + 1), other) for distance, other in self._near(chunk)]
-        if not near:
-            return scores[chunk]
-        around = sum(weight * scores.get(other, lowest) for weight, other in near) / sum(weight for weight, _ in near)
-        own = self._standing[chunk].own
-        return own * scores[chunk] + (1 - own) * around
+    def _blend(self, scores: Scores, reach: int) -> Scores:
+        """The mean of each score and its neighbours', whose weight falls with distance, to nothing beyond `reach`."""
+        sums, weights = scores.copy(), np.ones_like(scores)
+        for distance in range(1, min(reach, len(scores) - 1) + 1):
+            weight = (1 - distance / (reach + 1)) * self._are_together(distance)
+            sums[:-distance] += weight * scores[distance:]
+            sums[distance:] += weight * scores[:-distance]
+            weights[:-distance] += weight
+            weights[distance:] += weight
+        return np.asarray(sums / weights)
 
-    def _near(self, chunk: int) -> Iterator[tuple[int, int]]:
-        """Yield the neighbours of a chunk with their distances."""
-        for distance in range(1, REACH + 1):
-            for before, after in ((chunk - distance, chunk), (chunk, chunk + distance)):
-                if before >= 0 and after < len(self._standing) and self._together(before, after):
-                    yield distance, before + after - chunk
+    def _are_together(self, distance: int) -> NDArray[np.bool_]:
+        """Whether one paragraph goes on from each chunk to the one at that distance behind it.
 
-    def _together(self, before: int, after: int) -> bool:
-        """Return whether one paragraph goes on from one chunk to the other."""
-        one, other = self._standing[before], self._standing[after]
-        return one.section == other.section and one.last == other.first and not other.continues_table
+        A chunk that continues a table begins with a row, which says nothing of the rows before it.
+        """
+        same_section = self._section[:-distance] == self._section[distance:]
+        goes_on = self._last[:-distance] == self._first[distance:]
+        return np.asarray(same_section & goes_on & ~self._is_row[distance:])

@@ -157,8 +157,8 @@ class KeyValueMemory(MemoryModel[Memory]):
         return {"model": self.lm.model_id, "revision": self.lm.revision, "dtype": self.lm.precision} | stored_as
 
     def ask(self, memory: Memory, instructions: Sequence[str], max_new_tokens: int) -> list[str]:
-        """Reply to the instructions as one batch over the memory, which is read and not changed."""
-        return self.lm.generate(instructions, max_new_tokens, memory.state, repetition_penalty=1.1)
+        """Reply to the instructions together over the memory, which is read and not changed."""
+        return self.lm.ask(instructions, max_new_tokens, memory.state, repetition_penalty=1.1)
 
     def _ids(self, documents: Sequence[Document]) -> list[int]:
         """Tokenize all documents, each alone, so that one that is appended later changes no token before it."""

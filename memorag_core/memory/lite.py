@@ -13,7 +13,7 @@ from memorag_core.config import Profile
 from memorag_core.memory.base import KeyValueMemory, Memory
 from memorag_core.memory.gists import GistMemory
 from memorag_core.models.lm.attention import head_width
-from memorag_core.models.lm.decoding import TOKENS_A_FORWARD
+from memorag_core.models.lm.decode_batch import TOKENS_A_FORWARD
 from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.models.weights import Weights
 from memorag_core.types import ignore_steps

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.retrieval.base import Finder, Hit, Index, Retriever
+from memorag_core.retrieval.fusion import standardize
 
 DEPTH = 1000
 """How many hits of each member are compared at least."""
@@ -98,6 +99,4 @@ def _zscores(ranking: Sequence[Hit], texts: Sequence[int]) -> NDArray[np.float64
     """Scores (texts,) with mean 0 and variance 1; a text that was not found has the lowest, and alike are all 0."""
     scores = {hit.chunk: hit.score for hit in ranking}
     lowest = min(scores.values(), default=0.0)
-    values = np.array([scores.get(text, lowest) for text in texts], dtype=np.float64)
-    spread = float(values.std()) if texts else 0.0
-    return (values - values.mean()) / spread if spread else np.zeros(len(texts))
+    return standardize(np.array([scores.get(text, lowest) for text in texts], dtype=np.float64))

@@ -19,6 +19,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from memorag_core.concurrency.cancellation import cancellable
 from memorag_core.concurrency.device_queue import as_client
+from memorag_core.concurrency.flight import LANES
 from memorag_core.errors import Cancelled, MemoRAGError
 from memorag_mcp.jobs.job import Asker, Job, JobRecord
 from memorag_mcp.jobs.manager import Jobs
@@ -39,11 +40,11 @@ def _limiter() -> anyio.CapacityLimiter:
 
 
 def question_threads(waiting: int) -> anyio.CapacityLimiter:
-    """Threads for questions: one works, as many wait as the queue takes, and in the rest others are refused at once.
+    """Threads for questions: some in flight, as many waiting as the queue takes, and others refused at once.
 
     The queue is where calls wait, as it alone knows whose turn it is; for a thread they only wait a moment.
     """
-    return anyio.CapacityLimiter(1 + waiting + REFUSED_AT_ONCE)
+    return anyio.CapacityLimiter(LANES + 1 + waiting + REFUSED_AT_ONCE)
 
 
 async def run(work: Callable[[], T], threads: anyio.CapacityLimiter | None = None) -> T:

@@ -9,7 +9,7 @@ from conftest import STORY
 from waits import SECONDS, wait_until
 
 from memorag_core import MemoRAG, Progress, Settings, from_text
-from memorag_core.concurrency.device_queue import FairQueue
+from memorag_core.concurrency.device_queue import FairQueue, as_client
 from memorag_core.errors import Busy
 from memorag_core.runtime import Runtime
 
@@ -76,3 +76,20 @@ def test_idle_models_and_contexts_are_dropped_and_loaded_again_on_demand(setting
 def test_the_budget_of_warm_contexts_is_told_in_mebibytes(settings: Settings) -> None:
     shared = Runtime(settings.model_copy(update={"warm_mib": 3}), print)
     assert shared.context_cache.most == 3 << 20
+
+
+def test_many_clients_at_once_get_the_answers_that_each_gets_alone(engine: MemoRAG) -> None:
+    engine.memorize([from_text(STORY, "mill")])
+    questions = [QUESTION, "Who kept the gate book?", "Where did the inspector come from?", "What was sounded?"] * 3
+    alone = [engine.answer("mill", question) for question in questions]
+    engine.shared.recall_cache.clear()
+    pieces: list[list[str]] = [[] for _ in questions]
+
+    def ask(number: int) -> object:
+        with as_client(str(number % 5)):
+            return engine.answer("mill", questions[number], on_text=pieces[number].append)
+
+    with ThreadPoolExecutor(len(questions)) as pool:
+        together = list(pool.map(ask, range(len(questions)), timeout=SECONDS))
+    assert together == alone
+    assert ["".join(said) for said in pieces] == [answer.text for answer in alone]

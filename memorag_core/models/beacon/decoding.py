@@ -18,7 +18,8 @@ from transformers.cache_utils import Cache, DynamicLayer
 from memorag_core.concurrency.cancellation import raise_if_cancelled
 from memorag_core.models.beacon.model import BEACON, BeaconModel, BeaconState
 from memorag_core.models.lm.attention import KeyValues, head_width, lower_right
-from memorag_core.models.lm.decoding import TOKENS_A_FORWARD, Greedy
+from memorag_core.models.lm.decode_batch import TOKENS_A_FORWARD
+from memorag_core.models.lm.decoding import Greedy
 from memorag_core.models.lm.rope import rotate, rotation
 
 PADDING = 0

@@ -100,7 +100,8 @@ def attend(
         attended = sparse(query, key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1))
         return attended.transpose(1, 2).contiguous(), None
     alike = attention_mask is None or attention_mask.numel() == 1
-    if memory is None and (attention_mask is None or not alike):
+    step = query.shape[2] == 1 and not alike
+    if memory is None and (attention_mask is None or not alike) and not step:
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     own = (

@@ -16,9 +16,11 @@ from memorag_core.errors import InputError, ModelUnavailable, require
 from memorag_core.models import hub
 from memorag_core.models.hub import loading
 from memorag_core.models.lm.attention import KeyValues, register
+from memorag_core.models.lm.decode_batch import DecodeRow
 from memorag_core.models.lm.decoding import decode
 from memorag_core.models.lm.fp16_linear import pack
 from memorag_core.models.lm.prefill import PrefillPlan, read
+from memorag_core.models.lm.scheduler import DecodeScheduler
 from memorag_core.models.streaming import StreamedText
 from memorag_core.types import PARAGRAPH_BREAK, OnStep, OnText
 
@@ -35,6 +37,7 @@ class LanguageModel:
         self.revision = revision
         self.chat_head, self.chat_tail = self._split_chat_template()
         self.stop = self._stop_ids()
+        self.scheduler = DecodeScheduler(self.model, self.stop)
 
     @classmethod
     def load(
@@ -75,23 +78,32 @@ class LanguageModel:
         repetition_penalty: float = 1.0,
         on_forward: Callable[[], None] = lambda: None,
     ) -> list[str]:
-        """Reply to every instruction, as one batch; each alone, or continuing `memory` without changing it."""
+        """Reply to every instruction, in a batch of their own; each alone, or over `memory` without changing it."""
         lead = PARAGRAPH_BREAK if memory else self.chat_head
         prompts = self.encode([lead + instruction + self.chat_tail for instruction in instructions])
         replies = decode(self.model, prompts, max_new_tokens, self.stop, memory, repetition_penalty, on_forward)
         return self.texts(replies)
 
+    def ask(
+        self, instructions: Sequence[str], max_new_tokens: int, memory: KeyValues, repetition_penalty: float = 1.0
+    ) -> list[str]:
+        """Reply to every instruction over `memory` as `generate` does, together with what other threads ask for."""
+        prompts = self.encode([PARAGRAPH_BREAK + instruction + self.chat_tail for instruction in instructions])
+        rows = [DecodeRow(prompt, max_new_tokens, repetition_penalty) for prompt in prompts]
+        return self.texts(self.scheduler.decode(rows, memory, lambda _: None))
+
     def write(self, instruction: str, max_new_tokens: int, on_text: OnText, repetition_penalty: float = 1.0) -> str:
-        """Reply to one instruction as `generate` does; `on_text` is given the reply piece by piece."""
+        """Reply to one instruction as `generate` does, together with what other threads ask for.
+
+        `on_text` is given the reply piece by piece.
+        """
         growing = StreamedText(on_text)
-        prompts = self.encode([self.chat_head + instruction + self.chat_tail])
+        [prompt] = self.encode([self.chat_head + instruction + self.chat_tail])
 
         def on_replies(replies: list[list[int]]) -> None:
             growing.reach(self.texts(replies)[0])
 
-        replies = decode(
-            self.model, prompts, max_new_tokens, self.stop, None, repetition_penalty, on_replies=on_replies
-        )
+        replies = self.scheduler.decode([DecodeRow(prompt, max_new_tokens, repetition_penalty)], None, on_replies)
         return growing.end(self.texts(replies)[0])
 
     def remember(self, text: str, on_step: OnStep) -> KeyValues:

@@ -78,7 +78,7 @@ def test_prefilling_in_windows_equals_prefilling_at_once(lm: LanguageModel, monk
 def test_a_long_batch_read_in_windows_equals_one_pass(lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
     prompts = [ids_of(lm, STORY), ids_of(lm, STORY[:80])]
     whole = decode(lm.model, prompts, 12, lm.stop)
-    monkeypatch.setattr("memorag_core.models.lm.decoding.TOKENS_A_FORWARD", 10)
+    monkeypatch.setattr("memorag_core.models.lm.decode_batch.TOKENS_A_FORWARD", 10)
     assert decode(lm.model, prompts, 12, lm.stop) == whole
 
 

@@ -1,0 +1,261 @@
+"""The decode engine: rows that join a running batch, advance by steps of fixed shapes, and leave it when they end.
+
+Each row has a slot of static key-value buffers. Lengths, masks and chosen tokens stay on the device, so that a step
+reads nothing back and can be captured as a CUDA graph; the host looks every few steps at what has ended. Rows may
+continue one memory, of which there is one copy that nobody writes. A prompt that begins as another one in the slots
+is not read twice: what is alike is copied.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from transformers import PreTrainedModel
+
+from memorag_core.models.lm.attention import KeyValues, lower_right
+from memorag_core.models.lm.graphs import StepGraphs
+from memorag_core.models.lm.slots import SlotBuffers
+
+TOKENS_A_FORWARD = 2048
+STEPS_A_LOOK = {"cuda": 8}
+"""Steps between two looks of the host; where device and host are one, it looks after each."""
+CAPACITY_UNIT = 256
+MOST_PADDING = 0.75
+"""Prompts read together are at least this part of the longest among them."""
+SHORTEST_PREFIX = 32
+"""A shorter common beginning of two prompts is read again."""
+
+
+@dataclass(eq=False)
+class DecodeRow:
+    """A prompt and what has been said to it so far."""
+
+    prompt: Sequence[int]
+    max_new_tokens: int
+    repetition_penalty: float = 1.0
+    reply: list[int] = field(default_factory=list)
+    ended: bool = False
+
+    @property
+    def most(self) -> int:
+        """The most entries that it takes."""
+        return len(self.prompt) + self.max_new_tokens
+
+    @property
+    def entries(self) -> int:
+        """The entries that it has: the last token chosen is not read yet."""
+        return len(self.prompt) + len(self.reply) - 1
+
+    def take(self, tokens: Sequence[int], stop: frozenset[int]) -> None:
+        """Take the tokens chosen next, up to one that ends the row."""
+        for token in tokens:
+            self.ended = self.ended or token in stop
+            if self.ended:
+                return
+            self.reply.append(token)
+            self.ended = len(self.reply) == self.max_new_tokens
+
+
+class DecodeBatch:
+    """Rows decoded greedily together over one memory, or over none. For one thread at a time.
+
+    The row `rows[i]` has slot i. Behind these stand the prompts of rows that left, until a slot is needed.
+    """
+
+    def __init__(self, model: PreTrainedModel, stop: frozenset[int], memory: KeyValues | None = None) -> None:
+        """Take a model loaded with the attention of `attention.register()`, and the ids that end a row."""
+        self.model = model
+        self.memory = memory
+        self.rows: list[DecodeRow] = []
+        self._stop = stop
+        self._start = memory.next_position if memory else 0
+        self._looks = STEPS_A_LOOK.get(model.device.type, 1)
+        self._held: list[Sequence[int]] = []
+        self._allocate(0, 0)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all slots."""
+        return self._buffers.nbytes
+
+    @torch.inference_mode()
+    def reserve(self, slots: int, capacity: int) -> None:
+        """Make room for so many rows, of so many entries each."""
+        buffers = self._buffers
+        if slots > buffers.slots:
+            slots = max(slots, 2 * buffers.slots)
+        if slots > buffers.slots or capacity > buffers.capacity:
+            self._allocate(max(slots, buffers.slots), max(buffers.capacity, _round_up(capacity, CAPACITY_UNIT)))
+
+    @torch.inference_mode()
+    def join(self, rows: Sequence[DecodeRow], on_forward: Callable[[], None] = lambda: None) -> None:
+        """Read the prompts of rows in one batch and choose the first token of each.
+
+        `on_forward` is called after every pass through the model; where it raises, the rows have not joined.
+        """
+        first = len(self.rows)
+        self.reserve(first + len(rows), max(row.most for row in rows))
+        known = min(self._claim(first + number, row.prompt) for number, row in enumerate(rows))
+        self._begin(first, rows)
+        self._read(first, rows, known, on_forward)
+        self.rows += rows
+        self._held[first : len(self.rows)] = [row.prompt for row in rows]
+        self.alive[first : len(self.rows)] = 1
+        for row, token in zip(rows, self.last[first : len(self.rows)].tolist(), strict=True):
+            row.take([token], self._stop)
+        self._part()
+
+    @torch.inference_mode()
+    def advance(self) -> None:
+        """Go on by a few steps, give every row its tokens, and part with those that ended."""
+        if not self.rows:
+            return
+        steps = min(self._looks, *(row.max_new_tokens - len(row.reply) for row in self.rows))
+        width = max(row.entries for row in self.rows) + steps
+        self.cursor.zero_()
+        for _ in range(steps):
+            self._graphs.run(len(self.rows), width)
+        for row, tokens in zip(self.rows, self.chosen[: len(self.rows), :steps].tolist(), strict=True):
+            row.take(tokens, self._stop)
+        self._part()
+
+    @torch.inference_mode()
+    def leave(self, row: DecodeRow) -> None:
+        """Part with a row that is not wanted any more."""
+        row.ended = True
+        self._part()
+
+    def step(self, rows: int, width: int, full: bool = False) -> None:
+        """Choose the next token of the first rows, which see the first `width` entries of their slots.
+
+        Nothing is read back from the device. Where rows are `full`, they fill that width, and nothing is masked.
+        """
+        lengths = self.lengths[:rows]
+        shown = None if full else torch.arange(width, device=lengths.device) <= lengths[:, None, None, None]
+        logits = self.model(
+            input_ids=self.last[:rows, None],
+            attention_mask=shown,
+            position_ids=self._start + lengths[:, None],
+            past_key_values=self._buffers.for_step(lengths, width),
+            use_cache=True,
+            logits_to_keep=1,
+            memory=self.memory,
+        ).logits[:, -1]
+        chosen = self._choose(logits, slice(0, rows))
+        self.chosen[:rows].index_copy_(1, self.cursor, chosen[:, None])
+        self.cursor.add_(1)
+        lengths.add_(self.alive[:rows])
+
+    def _choose(self, logits: torch.Tensor, slots: slice) -> torch.Tensor:
+        """The likeliest token of every row; logits of those it has already generated are divided by the penalty."""
+        seen, penalty = self.seen[slots], self.penalties[slots, None]
+        punished = torch.where(logits > 0, logits / penalty, logits * penalty)
+        chosen = torch.where(seen, punished, logits).argmax(-1)
+        seen.scatter_(1, chosen[:, None], True)
+        self.last[slots] = chosen
+        return chosen
+
+    def _read(self, first: int, rows: Sequence[DecodeRow], known: int, on_forward: Callable[[], None]) -> None:
+        """Read prompts, filled up on the right, from the entry `known` on."""
+        device, count = self.model.device, len(rows)
+        longest = max(len(row.prompt) for row in rows)
+        ids = torch.tensor([[*row.prompt, *[0] * (longest - len(row.prompt))] for row in rows], device=device)
+        columns = max(1, TOKENS_A_FORWARD // count)
+        for start in range(known, longest, columns):
+            end = min(longest, start + columns)
+            ending = [number for number, row in enumerate(rows) if start < len(row.prompt) <= end]
+            last = [len(rows[number].prompt) - 1 - start for number in ending]
+            logits = self.model(
+                input_ids=ids[:, start:end],
+                attention_mask=lower_right(device),
+                position_ids=torch.arange(self._start + start, self._start + end, device=device)[None],
+                past_key_values=self._buffers.for_prompts(first, count, start),
+                use_cache=True,
+                logits_to_keep=torch.tensor(last, device=device) if last else 1,
+                memory=self.memory,
+            ).logits
+            for at, number in enumerate(ending):
+                slot = first + number
+                self._choose(logits[number, at][None], slice(slot, slot + 1))
+            on_forward()
+
+    def _begin(self, first: int, rows: Sequence[DecodeRow]) -> None:
+        """Set what the device knows of new rows."""
+        slots = slice(first, first + len(rows))
+        self.lengths[slots] = torch.tensor([len(row.prompt) for row in rows], device=self.model.device)
+        self.penalties[slots] = torch.tensor([row.repetition_penalty for row in rows], device=self.model.device)
+        self.seen[slots] = False
+
+    def _part(self) -> None:
+        """Let rows that ended leave; the last rows move into their slots."""
+        for slot in reversed(range(len(self.rows))):
+            if self.rows[slot].ended:
+                last = len(self.rows) - 1
+                self._swap(slot, last)
+                self.alive[last] = 0
+                self.rows[slot] = self.rows[last]
+                self.rows.pop()
+
+    def _swap(self, slot: int, other: int) -> None:
+        """Exchange two rows, keeping what both hold."""
+        if slot == other:
+            return
+        self._buffers.swap(slot, other, max(self.rows[slot].entries, self.rows[other].entries))
+        for state in (self.last, self.lengths, self.penalties, self.seen, self.alive):
+            state[[slot, other]] = state[[other, slot]]
+        self._held[slot], self._held[other] = self._held[other], self._held[slot]
+
+    def _claim(self, slot: int, prompt: Sequence[int]) -> int:
+        """Bring into a free slot what any slot holds of a prompt's beginning; returns the number of tokens."""
+        shared = [_common(prompt, held) for held in self._held]
+        best = max(range(len(shared)), key=lambda number: (shared[number], number == slot))
+        tokens = min(shared[best], len(prompt) - 1)
+        tokens = tokens if tokens >= SHORTEST_PREFIX else 0
+        if best != slot:
+            self._buffers.copy(best, slot, tokens)
+        self._held[slot] = prompt[:tokens]
+        return tokens
+
+    def _allocate(self, slots: int, capacity: int) -> None:
+        """Have new, larger buffers and states, with what stood in the old ones."""
+        device, vocabulary = self.model.device, self.model.config.vocab_size
+        old = dict(vars(self))
+        self._buffers = SlotBuffers(self.model, slots, capacity)
+        self.last = torch.zeros(slots, dtype=torch.long, device=device)
+        self.lengths = torch.zeros_like(self.last)
+        self.alive = torch.zeros_like(self.last)
+        self.penalties = torch.ones(slots, device=device)
+        self.seen = torch.zeros(slots, vocabulary, dtype=torch.bool, device=device)
+        self.chosen = torch.zeros(slots, self._looks, dtype=torch.long, device=device)
+        self.cursor = torch.zeros(1, dtype=torch.long, device=device)
+        self._graphs = StepGraphs(self.step, slots, capacity, self.model)
+        if "_buffers" in old:
+            self._buffers.take_over(old["_buffers"])
+            for name in ("last", "lengths", "alive", "penalties", "seen"):
+                getattr(self, name)[: len(old[name])] = old[name]
+        self._held += [()] * (slots - len(self._held))
+
+
+def group_alike(rows: Sequence[DecodeRow]) -> list[list[DecodeRow]]:
+    """Group rows whose prompts are read in one batch: of like length, so that little is read of what fills up."""
+    groups: list[list[DecodeRow]] = []
+    for row in sorted(rows, key=lambda row: -len(row.prompt)):
+        longest = len(groups[-1][0].prompt) if groups else 0
+        if longest * MOST_PADDING <= len(row.prompt) and groups:
+            groups[-1].append(row)
+        else:
+            groups.append([row])
+    return groups
+
+
+def _common(one: Sequence[int], other: Sequence[int]) -> int:
+    """How many tokens two prompts have in common at their beginning."""
+    pairs = zip(one, other, strict=False)
+    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
+def _round_up(number: int, unit: int) -> int:
+    return -(-number // unit) * unit

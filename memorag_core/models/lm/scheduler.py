@@ -1,0 +1,160 @@
+"""The scheduler of a language model: requests of all threads are decoded together, each as if it were alone.
+
+A request joins the running batch at a step, and leaves it when it is done; requests over one memory are one batch.
+No thread is kept for it: one of the threads that wait for replies drives the batches, while it holds the device's
+slot, and lends the slot between steps, so that the next call can begin and join. The others lend theirs meanwhile.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextvars import copy_context
+from dataclasses import dataclass, field
+from functools import partial
+
+from transformers import PreTrainedModel
+
+from memorag_core.concurrency.cancellation import WAIT, raise_if_cancelled
+from memorag_core.concurrency.device_queue import lend_slot, let_in
+from memorag_core.models.lm.attention import KeyValues
+from memorag_core.models.lm.decode_batch import DecodeBatch, DecodeRow, group_alike
+from memorag_core.models.lm.graphs import looks_at_length
+
+OnReplies = Callable[[list[list[int]]], None]
+KEPT_BYTES = 1 << 28
+"""Buffers of so many bytes are kept for the next request, with what they hold; larger ones are given back."""
+
+
+@dataclass(eq=False)
+class Request:
+    """Rows that one caller waits for, over one memory or none; `check` raises where that caller was cancelled."""
+
+    rows: list[DecodeRow]
+    memory: KeyValues | None
+    check: Callable[[], None] = field(default_factory=lambda: partial(copy_context().run, raise_if_cancelled))
+    error: BaseException | None = None
+    unwanted: bool = False
+
+    @property
+    def ended(self) -> bool:
+        """Whether there is nothing more to wait for."""
+        return self.error is not None or all(row.ended for row in self.rows)
+
+    @property
+    def replies(self) -> list[list[int]]:
+        """What was said so far."""
+        return [list(row.reply) for row in self.rows]
+
+
+class DecodeScheduler:
+    """Decodes what any number of threads ask for, in shared batches. The device's slot goes with who drives."""
+
+    def __init__(self, model: PreTrainedModel, stop: frozenset[int]) -> None:
+        """Take the model, and the ids that end a row."""
+        self._model, self._stop = model, stop
+        self._changed = threading.Condition()
+        self._arrived: list[Request] = []
+        self._running: list[Request] = []
+        self._driver: Request | None = None
+        self._alone = looks_at_length(model)  # in one batch, a long row would change the others
+        self._batches: dict[int, DecodeBatch] = {}
+
+    def decode(self, rows: list[DecodeRow], memory: KeyValues | None, on_replies: OnReplies) -> list[list[int]]:
+        """Return the new ids of each row, as `decoding.decode` would; `on_replies` hears of them while they grow."""
+        request = Request(rows, memory)
+        with self._changed:
+            self._arrived.append(request)
+        try:
+            while not request.ended:
+                if self._lead(request):
+                    self._drive(request, on_replies)
+                else:
+                    self._follow(request, on_replies)
+        finally:
+            self._withdraw(request)
+        if request.error is not None:
+            raise request.error
+        return request.replies
+
+    def _lead(self, request: Request) -> bool:
+        """Make this request's thread the driver, if there is none."""
+        with self._changed:
+            self._driver = self._driver or request
+            return self._driver is request
+
+    def _drive(self, request: Request, on_replies: OnReplies) -> None:
+        """Step the batches until one's own request has ended; between steps, others begin."""
+        while not request.ended:
+            self._step()
+            raise_if_cancelled()
+            on_replies(request.replies)
+            if not request.ended:
+                let_in()
+
+    def _follow(self, request: Request, on_replies: OnReplies) -> None:
+        """Wait while another thread drives, without the slot; or come back as the driver."""
+        with lend_slot():
+            while not request.ended and not self._lead(request):
+                with self._changed:
+                    self._changed.wait(WAIT)
+                raise_if_cancelled()
+                on_replies(request.replies)
+
+    def _step(self) -> None:
+        """Let the next request join, and go on by a few steps in every batch."""
+        with self._changed:
+            for request in [request for request in self._running if request.unwanted]:
+                self._part(request)
+            joining = self._arrived.pop(0) if self._arrived else None
+        if joining and not joining.unwanted:
+            self._join(joining)
+        for batch in list(self._batches.values()):
+            self._advance(batch)
+        self._batches = {key: batch for key, batch in self._batches.items() if batch.rows or key == 0}
+        with self._changed:
+            self._running = [request for request in self._running if not request.ended]
+            self._changed.notify_all()
+
+    def _join(self, request: Request) -> None:
+        """Read the prompts of a request; what goes wrong there is its own."""
+        key = id(request) if self._alone else id(request.memory) if request.memory else 0
+        self._running.append(request)
+        try:
+            batch = self._batches.get(key) or DecodeBatch(self._model, self._stop, request.memory)
+            self._batches[key] = batch
+            for together in group_alike(request.rows):
+                batch.join(together, request.check)
+        except BaseException as error:
+            request.error = error
+            self._part(request)
+
+    def _advance(self, batch: DecodeBatch) -> None:
+        """Go on by a few steps; where that fails, it fails for all rows of the batch, whose buffers go."""
+        try:
+            batch.advance()
+        except BaseException as error:
+            failed = [request for request in self._running if set(request.rows) & set(batch.rows)]
+            for request in failed:
+                request.error = error
+            self._batches = {key: other for key, other in self._batches.items() if other is not batch}
+
+    def _part(self, request: Request) -> None:
+        """Take the rows of a request out of its batch."""
+        self._running = [other for other in self._running if other is not request]
+        for batch in self._batches.values():
+            for row in [row for row in batch.rows if row in request.rows]:
+                batch.leave(row)
+
+    def _withdraw(self, request: Request) -> None:
+        """Leave; the driver lets another thread drive, and gives back what nobody needs."""
+        with self._changed:
+            request.unwanted = True
+            self._arrived = [other for other in self._arrived if other is not request]
+            if self._driver is request:
+                self._part(request)
+                self._driver = None
+                if not self._running and not self._arrived:
+                    kept = self._batches.items()
+                    self._batches = {key: batch for key, batch in kept if key == 0 and batch.nbytes <= KEPT_BYTES}
+            self._changed.notify_all()

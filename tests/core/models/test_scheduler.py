@@ -1,0 +1,114 @@
+"""Requests of many threads are decoded together, and each thread gets what it gets alone."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import STORY
+
+from memorag_core.concurrency.cancellation import cancellable
+from memorag_core.concurrency.device_queue import FairQueue, as_client
+from memorag_core.errors import Cancelled
+from memorag_core.models.lm.attention import KeyValues
+from memorag_core.models.lm.decode_batch import DecodeBatch, DecodeRow
+from memorag_core.models.lm.decoding import decode
+from memorag_core.models.lm.language_model import LanguageModel
+from memorag_core.models.lm.scheduler import DecodeScheduler
+
+SECONDS = 60.0
+CALLS = 24
+
+
+@pytest.fixture(scope="module")
+def lm(tiny_models: Path) -> LanguageModel:
+    return LanguageModel.load(tiny_models / "lm", "cpu")
+
+
+@pytest.fixture(scope="module")
+def memories(lm: LanguageModel) -> list[KeyValues | None]:
+    return [None, lm.remember(STORY, lambda done, total: None), lm.remember(STORY[:90], lambda done, total: None)]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_each_client_gets_the_ids_it_gets_alone(lm: LanguageModel, memories: list[KeyValues | None], seed: int) -> None:
+    [ids] = lm.encode([STORY])
+    queue, scheduler = FairQueue(CALLS, SECONDS), DecodeScheduler(lm.model, lm.stop)
+    before = [tensor.clone() for memory in memories if memory for tensor in (*memory.keys, *memory.values)]
+
+    def call(number: int) -> None:
+        """Ask for one to three rows over one of the memories; some are cancelled on the way."""
+        draw = random.Random(1000 * seed + number)
+        memory, most, flag = draw.choice(memories), draw.randint(1, 16), threading.Event()
+        cancelled_at = draw.choice([None, None, None, draw.randint(0, 8)])
+        starts = [draw.randint(0, len(ids) - 10) for _ in range(draw.randint(1, 3))]
+        prompts = [ids[start : start + draw.randint(1, 50)] for start in starts]
+
+        def hear(replies: list[list[int]]) -> None:
+            if cancelled_at is not None and len(replies[0]) >= cancelled_at:
+                flag.set()
+
+        rows = [DecodeRow(prompt, most, 1.1) for prompt in prompts]
+        with as_client(str(number % 5)), cancellable(flag):
+            try:
+                with queue.slot() if draw.random() < 0.9 else queue.slot(patient=True):
+                    found = scheduler.decode(rows, memory, hear)
+            except Cancelled:
+                assert flag.is_set()
+                return
+        with queue.slot(patient=True):
+            assert found == [decode(lm.model, [prompt], most, lm.stop, memory, 1.1)[0] for prompt in prompts]
+
+    with ThreadPoolExecutor(CALLS) as pool:
+        for future in [pool.submit(call, number) for number in range(CALLS)]:
+            future.result(SECONDS)
+    after = [tensor for memory in memories if memory for tensor in (*memory.keys, *memory.values)]
+    assert all(torch.equal(*pair) for pair in zip(before, after, strict=True))
+    assert (bool(queue.flight), queue.waiting) == (False, 0)
+
+
+def test_calls_that_wait_join_the_running_batch(lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    queue, scheduler, most = FairQueue(8, SECONDS), DecodeScheduler(lm.model, frozenset()), [0]
+    advance = DecodeBatch.advance
+    waits = threading.Event()
+
+    def count(batch: DecodeBatch) -> None:
+        most[0] = max(most[0], len(batch.rows))
+        advance(batch)
+
+    monkeypatch.setattr(DecodeBatch, "advance", count)
+
+    def call() -> None:
+        with queue.slot():
+            waits.wait(SECONDS)
+            scheduler.decode([DecodeRow([5, 6, 7], 32)], None, lambda _: None)
+
+    with ThreadPoolExecutor(4) as pool:
+        futures = [pool.submit(call) for _ in range(4)]
+        until(lambda: queue.waiting == 3)
+        waits.set()
+        for future in futures:
+            future.result(SECONDS)
+    assert most[0] == 4
+
+
+def test_a_request_that_fails_fails_alone(lm: LanguageModel) -> None:
+    scheduler = DecodeScheduler(lm.model, frozenset())
+    with pytest.raises(IndexError):
+        scheduler.decode([DecodeRow([10**6], 4)], None, lambda _: None)
+    assert len(scheduler.decode([DecodeRow([5, 6], 4)], None, lambda _: None)[0]) == 4
+
+
+def until(reached: Callable[[], bool]) -> None:
+    """Wait, for a bounded time, until something has happened."""
+    waits = threading.Event()
+    for _ in range(int(SECONDS * 100)):
+        if reached():
+            return
+        waits.wait(0.01)
+    raise AssertionError("What the test waits for did not happen.")
