@@ -68,6 +68,12 @@ export class Talk {
     await this.#run(record, (turn, options) => turn.summarize(options));
   }
 
+  // Asks a question that was suggested, of the contexts that it is about.
+  askOf(question, contexts) {
+    this.app.library.choose(contexts);
+    return this.#run({ question, contexts }, (turn, options) => turn.ask(options));
+  }
+
   #onKey(event) {
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing) this.#submit(event);
   }

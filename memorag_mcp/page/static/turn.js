@@ -4,6 +4,7 @@ import { drawAnswer } from "./answer.js";
 import { button, el, plural, say } from "./dom.js";
 import { drawClues, drawPassages } from "./evidence.js";
 import { answerAsMarkdown } from "./markdown.js";
+import { drawSuggestions, suggest } from "./suggestions.js";
 
 export class Turn {
   constructor(app, record, onRemove) {
@@ -40,7 +41,10 @@ export class Turn {
   }
 
   async summarize({ signal }) {
-    await this.#write("summarize", { context_id: this.record.contexts[0] }, signal);
+    const [context_id] = this.record.contexts;
+    await this.#write("summarize", { context_id }, signal);
+    this.drawAll();
+    this.record.next = await suggest(this.app.client, context_id);
     this.drawAll();
   }
 
@@ -76,10 +80,14 @@ export class Turn {
   }
 
   #drawSteps() {
-    const { clues, passages, answer } = this.record;
-    this.steps.replaceChildren(
-      ...[clues && drawClues(this.app, this.record), passages && drawPassages(this.app, this.record, !answer)].filter(Boolean),
-    );
+    const { clues, passages, answer, next } = this.record;
+    const ask = (question) => this.app.talk.askOf(question, this.record.contexts);
+    const parts = [
+      clues && drawClues(this.app, this.record),
+      passages && drawPassages(this.app, this.record, !answer),
+      next?.length && drawSuggestions(next, ask),
+    ];
+    this.steps.replaceChildren(...parts.filter(Boolean));
   }
 
   async #copy() {

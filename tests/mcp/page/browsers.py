@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 CHROMIUM = os.environ.get("MEMORAG_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 SHOTS = Path(__file__).resolve().parents[3] / "screenshots"
-MILLISECONDS = 30_000
+MILLISECONDS = 60_000
 
 
 @contextmanager

@@ -201,3 +201,14 @@ def test_a_conversation_is_copied_as_markdown_with_quotes_and_places(browser: Br
         assert copied.startswith("**How often was the horn sounded on day 1?**")
         assert f"> {quote}" in copied
         assert "characters" in copied
+
+
+def test_a_context_is_summarized_and_a_suggested_question_is_asked(browser: Browser, address: str) -> None:
+    with opened(browser, address) as page:
+        page.locator(".contexts summary", has_text="Report upon the Mill").click()
+        page.get_by_role("button", name="Summarize").locator("visible=true").click()
+        page.locator(".next button").first.wait_for()
+        question = page.locator(".next button").first.inner_text()
+        page.locator(".next button").first.click()
+        page.locator(".turn").nth(1).locator(".tools button").last.wait_for()
+        assert page.locator(".turn h2").nth(1).inner_text() == question
