@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from memorag_core.types import OnText, ignore_text
+from memorag_core.types import OnText
 from memorag_mcp.jobs.run import Ctx
 
 
@@ -14,11 +14,8 @@ from memorag_mcp.jobs.run import Ctx
 async def tell_pieces(ctx: Ctx) -> AsyncIterator[OnText]:
     """Give a function for the working thread that hears pieces; at the end all have been sent to who asked for them.
 
-    Progress counts characters. What was written while the last message was under way goes into one.
+    The SDK tells nobody else. Progress counts characters. What was written while the last message was under way goes into one.
     """
-    if (ctx.request_context.meta or {}).get("progress_token") is None:
-        yield ignore_text
-        return
     loop, written = asyncio.get_running_loop(), asyncio.Queue[str | None]()
 
     async def send() -> None:
