@@ -2,14 +2,14 @@
 
 import { button, el } from "./dom.js";
 
-const MOST = 3;
+const SUGGESTED = 3;
 const ABOUT = "What is this text about?";
 
 export async function suggest(client, context_id) {
   const { clues, passages } = await client.call("retrieve_evidence", { context_id, question: ABOUT });
   const recalled = clues.filter((clue) => clue.kind === "question").map((clue) => clue.text);
   const sections = passages.flatMap((passage) => passage.headings.slice(-1)).map((heading) => `What is said under “${heading}”?`);
-  return [...new Set([...recalled, ...sections])].slice(0, MOST);
+  return [...new Set([...recalled, ...sections])].slice(0, SUGGESTED);
 }
 
 export function drawSuggestions(questions, ask) {
