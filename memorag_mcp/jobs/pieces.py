@@ -14,7 +14,8 @@ from memorag_mcp.jobs.run import Ctx
 async def tell_pieces(ctx: Ctx) -> AsyncIterator[OnText]:
     """Give a function for the working thread that hears pieces; at the end all have been sent to who asked for them.
 
-    The SDK tells nobody else. Progress counts characters. What was written while the last message was under way goes into one.
+    The SDK tells nobody else. Progress counts characters. What was written while the last message was under way goes
+    into one.
     """
     loop, written = asyncio.get_running_loop(), asyncio.Queue[str | None]()
 

@@ -10,7 +10,8 @@ export class PageView {
     this.client = client;
     this.body = body;
     this.sheets = sizes.map(([width, height], index) => this.#sheet(index + 1, width / height));
-    this.lit = null;
+    this.wanted = new Set();
+    this.fetching = false;
   }
 
   // Lights the place, which may go on to a second page, and goes there once its image is here.
@@ -38,10 +39,21 @@ export class PageView {
     return sheet;
   }
 
-  #onSight(seen) {
+  // Pages that were only passed on the way are not fetched: one at a time, the latest that came in sight first.
+  async #onSight(seen) {
     for (const { isIntersecting, target } of seen) {
-      if (isIntersecting && !target.classList.contains("shown")) this.#fetch(Number(target.dataset.page)).catch(() => {});
+      const page = Number(target.dataset.page);
+      this.wanted.delete(page);
+      if (isIntersecting && !target.classList.contains("shown")) this.wanted.add(page);
     }
+    if (this.fetching) return;
+    this.fetching = true;
+    while (this.wanted.size) {
+      const page = [...this.wanted].at(-1);
+      this.wanted.delete(page);
+      await this.#fetch(page).catch(() => {}); // the sheet tells
+    }
+    this.fetching = false;
   }
 
   async #fetch(page) {
