@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from memorag_core.errors import InputError
+from memorag_core.text.standing import CHUNKING
 
 if TYPE_CHECKING:
     from memorag_core.config import Profile
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
     from memorag_core.retrieval.attention import AttentionIndexer
     from memorag_core.retrieval.cross_encoder import CrossEncoder
     from memorag_core.text.prompts import Templates
-
-
-CHUNKING = "paths"
 
 
 @dataclass(frozen=True)

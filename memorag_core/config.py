@@ -170,8 +170,8 @@ class Settings(BaseModel):
     """Everything a user can choose. An unknown option or a value out of range is an `InputError`.
 
     `memory_model`, `embedder`, `reranker` and `generator` override the profile's: an id on the hub or a folder. The
-    generator `memory` is the memory model itself. Memory model and generator may be behind an API: `openai:MODEL`, or
-    another kind of `models.api.endpoints`.
+    generator `memory` is the memory model itself. Memory model, embedder and generator may be behind an API:
+    `openai:MODEL`, or another kind of `models.api.endpoints`.
     `memory` as a kind, `heads`, `beacon_ratio`, `compression`, `prefill` and `storage` override the profile's too;
     `weights` holds for every language model.
     """

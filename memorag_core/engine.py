@@ -6,22 +6,18 @@ question and clues retrieve evidence from the raw text; a generator answers from
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from functools import partial
 
-from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.config import MAX_EVIDENCE_TOKENS, MAX_HITS, Profile, Settings
 from memorag_core.context.corpus import Context
 from memorag_core.context.edits import append_documents, remove_document
-from memorag_core.context.encode import encode, key_of
-from memorag_core.context.files import info_of, load, verify_chunks, verify_document, verify_documents
-from memorag_core.context.manifest import Manifest
+from memorag_core.context.files import info_of, verify_chunks, verify_document, verify_documents
 from memorag_core.context.store import ContextStore
 from memorag_core.context.survey import survey
-from memorag_core.errors import UnknownContext
 from memorag_core.ingest import check_size
+from memorag_core.memorizer import Memorizer
 from memorag_core.query.query import MAX_WORDS, Query, check_question, check_range, split_ids
 from memorag_core.runtime import Runtime
 from memorag_core.types import (
@@ -31,11 +27,13 @@ from memorag_core.types import (
     ContextInfo,
     Document,
     OnProgress,
+    OnReady,
     OnText,
     Passage,
     Survey,
     Task,
     ignore_progress,
+    ignore_ready,
     ignore_text,
 )
 
@@ -64,55 +62,74 @@ class MemoRAG:
         self.store = ContextStore(self.settings.store)
         self.shared = shared or Runtime(self.settings, say)
         self.weights = self.shared.weights
+        self._memorizer = Memorizer(self.store, self.shared, self.settings.max_characters)
 
     def memorize(
         self,
         documents: Sequence[Document],
         name: str | None = None,
         on_progress: OnProgress = ignore_progress,
+        on_ready: OnReady = ignore_ready,
     ) -> ContextInfo:
         """Read documents into a stored context; a context of the same texts and models is returned at once.
+
+        The context can be searched and answered from as soon as it is indexed; its memory is made behind questions.
+        What was interrupted goes on at the last finished batch.
 
         Args:
             documents: in the order to remember them; see `ingest` for files and folders.
             name: the id wanted; without it one is made from the title.
             on_progress: hears of every step, in this thread; may raise `Cancelled`.
+            on_ready: hears once the context can be searched, in this thread.
 
         Raises:
             InputError: nothing to read, too much, or a name that is taken (`ContextExists`).
             StoreError: the store cannot be written; nothing is kept of a failed attempt.
             ModelUnavailable: weights that cannot be had.
         """
-        check_size(documents, self.settings.max_characters)
-        progress = self._begin_progress(on_progress)
-        with self.shared.device_queue.slot(patient=True, on_wait=progress.tell_position):
-            key = key_of(documents, self.shared.components.recipe)
-        with self.store.writing(key) as draft:  # another process may hold this for minutes; questions go on
-            if (stored := self._find_stored(key, name)) is not None:
-                return stored
-            manifest = self._encode(documents, draft, progress)
-            context_id = self.store.publish(draft, manifest, name)
-        return self.info(context_id)
+        return self._memorizer.memorize(documents, name, on_progress, on_ready)
 
     def add(
-        self, context_id: str, documents: Sequence[Document], on_progress: OnProgress = ignore_progress
+        self,
+        context_id: str,
+        documents: Sequence[Document],
+        on_progress: OnProgress = ignore_progress,
+        on_ready: OnReady = ignore_ready,
     ) -> ContextInfo:
         """Add documents behind those of a context, which keeps its id; what it holds is not read again.
 
         A text that it holds already is not added again (`cached` where none was new), so adding may be tried again.
         What was read from the same place before is replaced under its id, and told in the document's notice.
-        Questions under way end with the texts they began with; a copy under another name stays as it is.
+        Questions under way end with the texts they began with; a copy under another name stays as it is. As in
+        `memorize`, the memory follows: until it is made, the context is searched with the new texts and has none.
 
         Raises:
             InputError: nothing to add, too much together, or no such context (`UnknownContext`).
             StoreError: the context cannot be read or written; it stays what it was.
         """
         check_size(documents, self.settings.max_characters)
-        return self._change(context_id, lambda held: append_documents(held, documents), on_progress)
+        change = partial(append_documents, added=documents)
+        return self._memorizer.change(context_id, change, on_progress, on_ready)
 
-    def remove(self, context_id: str, document_id: str, on_progress: OnProgress = ignore_progress) -> ContextInfo:
+    def remove(
+        self,
+        context_id: str,
+        document_id: str,
+        on_progress: OnProgress = ignore_progress,
+        on_ready: OnReady = ignore_ready,
+    ) -> ContextInfo:
         """Remove a document from a context; only what stands behind it is read again. Raises what `add` raises."""
-        return self._change(context_id, lambda held: remove_document(held, document_id, context_id), on_progress)
+        change = partial(remove_document, document_id=document_id, context_id=context_id)
+        return self._memorizer.change(context_id, change, on_progress, on_ready)
+
+    def complete(self, context_id: str, on_progress: OnProgress = ignore_progress) -> ContextInfo:
+        """Make the memory of a context that has none yet, or wait while others make it; return at once if it is there.
+
+        Raises:
+            UnknownContext: there is none of that id, or it was forgotten meanwhile.
+            StoreError: it cannot be read or written; it stays what it was.
+        """
+        return self._memorizer.complete(context_id, on_progress)
 
     def recall(self, context_id: str | Sequence[str], question: str) -> tuple[Clue, ...]:
         """Clues from memory, cleaned and checked against the text: spans of it, and questions to look up.
@@ -217,13 +234,7 @@ class MemoRAG:
             UnknownContext: there is none of that id.
             DamagedContext, IncompatibleContext: what is wrong and what to do.
         """
-        with self.shared.device_queue.slot():
-            manifest = self.store.manifest(context_id)
-            context = self.shared.context_cache.get((self.store.root, context_id))
-            if context is None or context.manifest != manifest:
-                context = self.store.reading(context_id, self._load)
-                self.shared.context_cache.put((self.store.root, context_id), context)
-            return context
+        return self._memorizer.context(context_id)
 
     @property
     def profile(self) -> Profile:
@@ -236,63 +247,3 @@ class MemoRAG:
         with shared.device_queue.slot():
             contexts = tuple(map(self.context, ids))
             yield Query(contexts, shared.components, self.profile, self.settings, shared.recall_cache, on_text)
-
-    def _encode(
-        self, documents: Sequence[Document], draft: Path, progress: ProgressScope, before: Context | None = None
-    ) -> Manifest:
-        """Encode, one at a time; between the steps, questions that wait are answered."""
-        with (
-            self.shared.encode_queue.slot(patient=True, on_wait=progress.tell_position),
-            self.shared.device_queue.slot(patient=True, on_wait=progress.tell_position),
-        ):
-            return encode(documents, self.shared.components, draft, progress, before)
-
-    def _begin_progress(self, on_progress: OnProgress) -> ProgressScope:
-        """Tell that the models are being loaded; after every later step, those who wait for them have their turn."""
-        progress = ProgressScope(on_progress, self.shared.device_queue.yield_slot)
-        progress.stage("loading models", 0.0, 0.0).step(0, 1)
-        return progress
-
-    def _change(
-        self,
-        context_id: str,
-        change: Callable[[tuple[Document, ...]], tuple[Document, ...]],
-        on_progress: OnProgress,
-    ) -> ContextInfo:
-        """A context with other documents; `change` may raise, which is before a model is loaded."""
-        progress = self._begin_progress(on_progress)
-        with self.store.changing(context_id):
-            held = self.documents(context_id)
-            documents = change(held)
-            check_size(documents, self.settings.max_characters)
-            if documents == held:
-                return info_of(context_id, self.store.manifest(context_id), cached=True)
-            with self.shared.device_queue.slot(patient=True, on_wait=progress.tell_position):
-                before = self.context(context_id)
-            documents = change(before.documents)  # it may have been forgotten and memorized anew
-            with self.store.writing(key_of(documents, before.manifest.recipe)) as draft:
-                manifest = self._encode(documents, draft, progress, before)
-                self.store.replace(context_id, draft, manifest, before.manifest)
-        return self.info(context_id)
-
-    def _load(self, folder: Path, manifest: Manifest) -> Context:
-        components = self.shared.components
-        started = time.monotonic()
-        context = load(folder, manifest, components)
-        seconds = time.monotonic() - started
-        self.shared.say(f"loaded {context.id} in {seconds:.3f} s; encoding it took {manifest.encode_seconds:.1f} s")
-        return context
-
-    def _find_stored(self, key: str, name: str | None) -> ContextInfo | None:
-        """The stored context of that key, under the name wanted."""
-        holder = self.store.check_name(name, key) if name else None
-        try:
-            if holder is None:
-                found = self.store.find(key)
-                if not found:
-                    return None
-                holder = self.store.copy(found[0], name, key) if name else found[0]
-            manifest = self.store.manifest(holder)
-            return info_of(holder, manifest, cached=True) if manifest.key == key else None
-        except UnknownContext:
-            return None  # forgotten or changed meanwhile: encode it again

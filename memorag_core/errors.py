@@ -3,7 +3,8 @@
 MemoRAGError
 ├── InputError              what the caller gave cannot be used: empty, binary, too large, out of range
 │   ├── UnknownContext      no context of that id is in the store
-│   └── ContextExists       the name is taken by a context with other contents
+│   ├── ContextExists       the name is taken by a context with other contents
+│   └── MemoryNotReady      the context can be searched, but its memory is not made yet
 ├── StoreError              the store on disk cannot do what was asked
 │   ├── DamagedContext      a file is missing or is not what the manifest says it is
 │   ├── IncompatibleContext written by another format version, or by other models than those in use
@@ -11,10 +12,12 @@ MemoRAGError
 ├── ModelUnavailable        weights that cannot be found, fetched or loaded
 │   └── MissingExtra        an optional package is needed; the message names the extra to install
 ├── GenerationError         a generator gave no answer (an API refused, timed out, or broke off)
+├── EmbeddingError          an embedder behind an API gave no vectors, or others than before
 └── Busy                    too many wait for the models; tells the position in the queue
 
-Cancelled                   the caller stopped the work; nothing was kept. It stands apart, so that nobody who handles
-                            what went wrong takes it for that
+Cancelled                   the caller stopped the work; nothing was kept of what was not done. It stands apart, so
+│                           that nobody who handles what went wrong takes it for that
+└── Interrupted             the process ends: what is done of the work is kept, and it goes on when it is begun again
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ from types import ModuleType
 
 
 class MemoRAGError(Exception):
-    """Base of all errors below but `Cancelled`."""
+    """Base of all errors below but `Cancelled` and `Interrupted`."""
 
 
 class InputError(MemoRAGError):
@@ -37,6 +40,10 @@ class UnknownContext(InputError):
 
 class ContextExists(InputError):
     """The name is taken by a context with other contents."""
+
+
+class MemoryNotReady(InputError):
+    """The context can be searched; what was asked needs its memory, which is not made yet."""
 
 
 class StoreError(MemoRAGError):
@@ -67,12 +74,20 @@ class GenerationError(MemoRAGError):
     """A generator gave no answer."""
 
 
+class EmbeddingError(MemoRAGError):
+    """An embedder behind an API gave no vectors that can be used."""
+
+
 class Busy(MemoRAGError):
     """Too many wait for the models; nothing was done."""
 
 
 class Cancelled(Exception):  # nothing went wrong
     """The caller stopped the work; nothing was kept."""
+
+
+class Interrupted(Cancelled):
+    """The work was stopped to go on later; what is done of it is kept."""
 
 
 def require(module: str, extra: str) -> ModuleType:

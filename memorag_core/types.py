@@ -11,6 +11,8 @@ from typing import Literal
 
 ClueKind = Literal["span", "question", "attended", "answer"]
 Task = Literal["memorag", "qa", "summarize"]
+Ready = Literal["evidence", "memory"]
+"""What of a context is there: texts and their index; or the memory too."""
 Support = Literal["borne out", "words found", "not found"]
 BETWEEN_HEADINGS = " > "
 PARAGRAPH_BREAK = "\n\n"
@@ -51,6 +53,7 @@ class Chunk:
     """A piece of a document: `text == document.text[start:end]`, to the letter; `title` is of the section it is in.
 
     `above` are the headings over that one, outermost first; `header` is the header row of the table it continues.
+    `under_path` is false in contexts of an earlier time, whose chunks were indexed under their own title alone.
     """
 
     document_id: str
@@ -61,6 +64,7 @@ class Chunk:
     above: tuple[str, ...] = ()
     document_title: str = ""
     header: str = ""
+    under_path: bool = True
 
     @property
     def place(self) -> Place:
@@ -69,10 +73,15 @@ class Chunk:
 
     @property
     def indexed(self) -> str:
-        """What is searched, judged and shown to the generator: the text, under those of its headings not in it."""
-        path = dict.fromkeys((self.document_title, *self.headings))
+        """What is searched, judged and shown to the generator: the text under its heading lines."""
+        return "\n".join(filter(None, (self.heading_lines, self.text)))
+
+    @property
+    def heading_lines(self) -> str:
+        """Those of its headings that do not stand in its text, and its table's header."""
+        path = dict.fromkeys((self.document_title, *self.headings) if self.under_path else (self.title,))
         line = BETWEEN_HEADINGS.join(part for part in path if part and part not in self.text)
-        return "\n".join(filter(None, (line, self.header, self.text)))
+        return "\n".join(filter(None, (line, self.header if self.under_path else "")))
 
     @property
     def headings(self) -> tuple[str, ...]:
@@ -167,6 +176,7 @@ class Answer:
     `supported` says whether the evidence bears out all of its claims; None where there was none to check against.
     `answerable` is how likely the text answers the question at all, 0 to 1, on one scale for all questions; None where
     none was asked of it. `extracted` says that the text is sentences of the documents, not a generator's.
+    `without_memory`: the memory of a context that was asked was not made yet.
     """
 
     text: str
@@ -178,6 +188,7 @@ class Answer:
     claims: tuple[Claim, ...] = ()
     answerable: float | None = None
     extracted: bool = False
+    without_memory: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +208,8 @@ class ContextInfo:
     """A stored context as a list shows it. `created` is ISO 8601 in UTC; `bytes` is its size on disk.
 
     `models` maps a role (memory, embedder) to a model id. `encode_seconds` is what memorizing took, with every change
-    of its documents since. `cached` is true where memorizing, or adding, found it all already there.
+    of its documents since. `ready` says whether its memory is made. `cached` is true where memorizing, or adding,
+    found it all already there.
     """
 
     id: str
@@ -209,6 +221,7 @@ class ContextInfo:
     memory_tokens: int
     bytes: int
     encode_seconds: float
+    ready: Ready = "memory"
     cached: bool = False
 
 
@@ -233,6 +246,9 @@ class Progress:
 OnProgress = Callable[[Progress], None]
 """Called between steps, from the working thread. Raise `Cancelled` from it to stop the work."""
 
+OnReady = Callable[[ContextInfo], None]
+"""Called once a context can be searched, before its memory is made, from the working thread."""
+
 OnStep = Callable[[int, int], None]
 """Called by one stage with (done, total), in units of its own. May raise to stop."""
 
@@ -246,6 +262,10 @@ OnText = Callable[[str], None]
 
 def ignore_progress(_: Progress) -> None:
     """The `OnProgress` of a caller that does not want to know."""
+
+
+def ignore_ready(_: ContextInfo) -> None:
+    """The `OnReady` of a caller that waits for the memory."""
 
 
 def ignore_text(_: str) -> None:

@@ -17,10 +17,12 @@ import typer
 from memorag_core.config import MAX_EVIDENCE_TOKENS, Settings
 from memorag_core.engine import MemoRAG
 from memorag_core.types import ContextInfo, Document, OnProgress, Task
+from memorag_mcp.attach.choice import default_allowed
 from memorag_mcp.commands import show, train
 from memorag_mcp.commands.common import INTERRUPTED, app, command, open_engine
 from memorag_mcp.commands.evaluate import evaluate
 from memorag_mcp.commands.open_page import open_page
+from memorag_mcp.commands.options import Exclude, Include
 from memorag_mcp.commands.token import TOKENS, token
 from memorag_mcp.http.address import PORT, ListenAddress, Transport
 from memorag_mcp.http.tokens import tokens_file
@@ -43,14 +45,6 @@ ALLOW = typer.Option(
     envvar="MEMORAG_ALLOW",
     help="A folder to memorize files from, repeatable. Default: the current folder, unless it is / or your home.",
 )
-Include = Annotated[
-    list[str] | None,
-    typer.Option(metavar="PATTERN", help="Of a folder, the files that match, such as '*.pdf'; repeatable."),
-]
-Exclude = Annotated[
-    list[str] | None,
-    typer.Option(metavar="PATTERN", help="Of a folder, the files and folders to leave out; repeatable."),
-]
 ALLOWED_HOST = typer.Option(
     metavar="HOST",
     envvar="MEMORAG_ALLOWED_HOST",
@@ -60,6 +54,15 @@ ALLOWED_ORIGIN = typer.Option(metavar="ORIGIN", help="An Origin header to accept
 UNLOAD_AFTER = typer.Option(
     metavar="SECONDS", min=0.1, help="Unload the models once nobody used them for so long. Default: never."
 )
+
+LINGER = typer.Option(
+    metavar="SECONDS",
+    min=0.0,
+    envvar="MEMORAG_LINGER",
+    help="How long the server of memorag-mcp lives once no host is attached and no work is under way.",
+)
+ALONE = typer.Option("--alone", envvar="MEMORAG_ALONE", help="Of memorag-mcp: share no server with other hosts.")
+HOSTS = typer.Option(hidden=True, help="The file that tells hosts where this server is; memorag-mcp names it.")
 
 
 @command("serve")
@@ -73,10 +76,13 @@ def serve(
     allowed_origin: Annotated[list[str] | None, ALLOWED_ORIGIN] = None,
     tokens: Annotated[Path | None, TOKENS] = None,
     unload_after: Annotated[float | None, UNLOAD_AFTER] = None,
+    linger: Annotated[float, LINGER] = 60.0,
+    alone: Annotated[bool, ALONE] = False,
+    hosts: Annotated[Path | None, HOSTS] = None,
 ) -> None:
     """Run the MCP server."""
     address = ListenAddress(tokens_file(settings.store, tokens), host, port, allowed_host or [], allowed_origin or [])
-    _serve(settings, transport, address, allow, unload_after)
+    _serve(settings, transport, address, allow, unload_after, hosts, linger)
 
 
 @command("open")
@@ -144,8 +150,11 @@ def ask(
 @command("clues")
 def clues(settings: Settings, context: Contexts, question: QuestionArgument, as_json: AsJson = False) -> None:
     """Show what memory recalls for a question."""
-    recalled = open_engine(settings).recall(context.split(","), question)
+    engine, asked = open_engine(settings), context.split(",")
+    recalled = engine.recall(asked, question)
     show.as_json(recalled) if as_json else show.clues(recalled)
+    if not recalled and any(engine.info(one).ready == "evidence" for one in asked):
+        show.notice(show.WITHOUT_MEMORY)
 
 
 @command("evidence")
@@ -248,7 +257,7 @@ def main() -> None:
 
 
 def serve_stdio() -> None:
-    """The entry point `memorag-mcp`: `memorag serve`, for clients that start a server by one name."""
+    """Run `memorag serve` with the arguments given, for hosts that start a server by one name."""
     app(["serve", *sys.argv[1:]], prog_name="memorag-mcp")
 
 
@@ -258,18 +267,16 @@ def _serve(
     address: ListenAddress,
     allow: list[Path] | None,
     unload_after: float | None = None,
+    hosts: Path | None = None,
+    linger: float = 60.0,
 ) -> None:
     gc.disable()  # importing the SDK makes many objects and little garbage: a tenth of the time to the first reply
+    from memorag_mcp.attach.hosts import Hosts
     from memorag_mcp.server import run
 
     gc.enable()
-    run(settings, transport, address, allow=allow or _default_allowed(), unload_after=unload_after)
-
-
-def _default_allowed() -> list[Path]:
-    """The current folder; but desktop clients start servers in / or the home folder, which nobody meant to open."""
-    here = Path.cwd()
-    return [] if here in {Path(here.anchor), Path.home()} else [here]
+    folders = allow or [Path(folder) for folder in default_allowed()]
+    run(settings, Hosts(hosts, linger) if hosts else transport, address, allow=folders, unload_after=unload_after)
 
 
 def _encode(settings: Settings, paths: Sequence[str], work: Encode, as_json: bool, chosen: Selection = ALL) -> None:
@@ -279,7 +286,7 @@ def _encode(settings: Settings, paths: Sequence[str], work: Encode, as_json: boo
         with show.progress() as on_progress:
             info = work(open_engine(settings), reading.documents, on_progress)
     except KeyboardInterrupt:
-        show.notice("stopped; nothing was kept")
+        show.notice("stopped; the same command goes on from here")
         raise typer.Exit(INTERRUPTED) from None
     for name, why in reading.left_out.items():
         show.notice(f"not read: {name}: {why}")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -65,12 +67,48 @@ def _at(place: str, settings: Settings, chosen: Selection) -> Reading:
 
 
 @dataclass(frozen=True)
+class Host:
+    """One of several hosts of a server: the folder it is in, and the folders that it lets be read."""
+
+    folder: Path
+    allow: Sequence[Path]
+
+
+_host: ContextVar[Host | None] = ContextVar("host", default=None)
+
+
+@contextmanager
+def serving(host: Host) -> Iterator[None]:
+    """What is asked for inside, and in threads and tasks that inherit from here, this host asks for."""
+    token = _host.set(host)
+    try:
+        yield
+    finally:
+        _host.reset(token)
+
+
+@dataclass(frozen=True)
 class ReadLimits:
-    """What tools may read: files below `allow` but not below `private`, within the limits of the settings."""
+    """What tools may read: files below `allow` but not below `private`, within the limits of the settings.
+
+    `own` are the folders of a server that has no hosts with folders of their own.
+    """
 
     settings: Settings
-    allow: Sequence[Path]
+    own: Sequence[Path]
     private: Sequence[Path] = ()
+
+    @property
+    def allow(self) -> Sequence[Path]:
+        """The folders that may be read for who asks now."""
+        host = _host.get()
+        return host.allow if host else self.own
+
+    @property
+    def here(self) -> Path:
+        """The current folder of who asks now."""
+        host = _host.get()
+        return host.folder if host else Path.cwd()
 
 
 def from_here(path: str, may: ReadLimits) -> str:
@@ -81,7 +119,7 @@ def from_here(path: str, may: ReadLimits) -> str:
     """
     if not path or (is_url(sent := _unquote(path)) and not sent.lower().startswith(FILE)):
         return _unquote(path)
-    folders = (Path.cwd(), *may.allow)
+    folders = (may.here, *may.allow)
     here, *others = (_absolute(way, folder) for way in _ways_to_write(path) for folder in folders)
     return next((place for place in (here, *others) if _is_there(place, may.allow)), here)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,6 +22,7 @@ class Reply:
     cut: bool = False
     hangs: bool = False
     raw: bytes = b""
+    content: str = "text/event-stream"
 
     def events(self) -> Iterator[bytes]:
         """The body, event by event."""
@@ -46,11 +47,12 @@ def _event(delta: dict[str, str], finish: str | None) -> bytes:
 
 
 class ChatServer(ThreadingHTTPServer):
-    """Gives its replies in turn, and keeps what it was asked."""
+    """Gives its replies in turn, then what `answer` makes of each request, and keeps what it was asked."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.replies: list[Reply] = []
+        self.answer: Callable[[dict[str, Any]], Reply] | None = None
         self.requests: list[dict[str, Any]] = []
         self.released = threading.Event()
 
@@ -72,9 +74,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.requests.append(
             body | {"path": self.path, "headers": {name.lower(): value for name, value in self.headers.items()}}
         )
-        reply = self.server.replies.pop(0)
+        answer = self.server.answer
+        reply = answer(body) if answer and not self.server.replies else self.server.replies.pop(0)
         self.send_response(reply.status)
-        self.send_header("Content-Type", "text/event-stream" if reply.status == 200 else "application/json")
+        self.send_header("Content-Type", reply.content if reply.status == 200 else "application/json")
         self.send_header("Transfer-Encoding", "chunked")
         for name, value in reply.headers.items():
             self.send_header(name, value)

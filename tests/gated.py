@@ -13,7 +13,7 @@ from waits import SECONDS
 
 from memorag_core import MemoRAG, Settings
 from memorag_core.concurrency.cancellation import poll_until
-from memorag_core.types import ContextInfo, Document, OnProgress, Progress, ignore_progress
+from memorag_core.types import ContextInfo, Document, OnProgress, OnReady, Progress, ignore_progress, ignore_ready
 from memorag_mcp.jobs.call import Call
 from memorag_mcp.jobs.job import Job, JobRecord
 from memorag_mcp.jobs.manager import Jobs
@@ -28,14 +28,18 @@ class Gated(MemoRAG):
         self.error: Exception | None = None
 
     def memorize(
-        self, documents: Sequence[Document], name: str | None = None, on_progress: OnProgress = ignore_progress
+        self,
+        documents: Sequence[Document],
+        name: str | None = None,
+        on_progress: OnProgress = ignore_progress,
+        on_ready: OnReady = ignore_ready,
     ) -> ContextInfo:
         on_progress(Progress("encoding", 1, 3, 1 / 3))
         self.reached.set()
         poll_until(self.gate.wait)
         if self.error:
             raise self.error
-        return super().memorize(documents, name, on_progress)
+        return super().memorize(documents, name, on_progress, on_ready)
 
 
 async def reached(event: Event) -> None:

@@ -15,8 +15,8 @@ from memorag_core.models.lm.language_model import LanguageModel
 
 
 @contextmanager
-def llama_server(model: Path, key: str = "", window: int = 2048) -> Iterator[str]:
-    """The address of a server of the model, to put into `OPENAI_BASE_URL`."""
+def llama_server(model: Path, key: str = "", window: int = 2048, embeds: bool = False) -> Iterator[str]:
+    """The address of a server of the model, to put into `OPENAI_BASE_URL`; it writes, or embeds by the mean."""
     params = xllamacpp.CommonParams()
     params.model.path = str(model)
     params.n_ctx = window
@@ -25,6 +25,9 @@ def llama_server(model: Path, key: str = "", window: int = 2048) -> Iterator[str
     params.warmup = False
     params.port = 0
     params.api_keys = [key] if key else []
+    params.embedding = embeds
+    if embeds:
+        params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
     server = xllamacpp.Server(params)
     yield f"{server.listening_address}/v1"
     del server  # stops it

@@ -19,6 +19,7 @@ from mcp.client.sse import sse_client
 
 from memorag_core import Settings
 from memorag_mcp.commands.options import engine_flags
+from memorag_mcp.jobs.job import JobRecord
 
 Era = Literal["auto", "legacy"]
 LOOPBACK = "127.0.0.1"
@@ -128,6 +129,16 @@ async def ok(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
     if content.get("status") == "working" and "wait_seconds" not in arguments:
         return await ok(client, "memorize_status", job_id=content["job_id"])
     return content
+
+
+def jobs_folder(settings: Settings) -> Path:
+    """Where the store keeps records of jobs."""
+    return settings.store / ".work" / "jobs"
+
+
+def recorded(settings: Settings, job_id: str) -> JobRecord:
+    """What is on disk of a job."""
+    return JobRecord.model_validate_json((jobs_folder(settings) / f"{job_id}.json").read_bytes())
 
 
 async def whole_answer(client: Client, context_id: str, question: str, text: str) -> dict[str, Any]:

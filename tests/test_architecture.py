@@ -27,7 +27,7 @@ FLOORS = {
         "components",
         "context",
         "runtime",
-        "query",
+        "query memorizer",
         "engine",
         "evaluation",
         "training",
@@ -36,12 +36,13 @@ FLOORS = {
         "inputs jobs",
         "schemas",
         "protocol",
-        "http",
+        "http attach",
         "tools resources",
         "page",
         "server",
         "commands",
         "cli",
+        "__main__",
     ],
 }
 """From the ground up. A room imports rooms on lower floors, and its own files; rooms on one floor are strangers."""

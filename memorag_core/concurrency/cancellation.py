@@ -9,11 +9,18 @@ from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from typing import TypeVar
 
-from memorag_core.errors import Cancelled
+from memorag_core.errors import Cancelled, Interrupted
 
 WAIT = 0.2
 
 T = TypeVar("T")
+
+
+class StopFlag(threading.Event):
+    """Set to stop work: for good or, if it is to go on `later`, so that what is done of it is kept."""
+
+    later = False
+
 
 _flag: ContextVar[threading.Event | None] = ContextVar("stop_flag", default=None)
 
@@ -32,6 +39,8 @@ def raise_if_cancelled() -> None:
     """Raise `Cancelled` if the work at hand was cancelled."""
     flag = _flag.get()
     if flag is not None and flag.is_set():
+        if isinstance(flag, StopFlag) and flag.later:
+            raise Interrupted("The work was stopped; it goes on where it was when it is begun again.")
         raise Cancelled("The work was stopped; nothing of it was kept.")
 
 

@@ -2,8 +2,9 @@
 
 Each client has a place in every round, however many calls it makes at once; whoever is new joins the round that is on
 (start-time fair queueing, Goyal, Vin & Cheng 1996, with every turn of one length). Long work gives way between its
-steps. No call waits for long without being told: it is refused with its position in the queue. Where the queue is full,
-it is the client with the most calls in it whose newest one is refused.
+steps; what is done in the background does so at every step, and has its turn when nobody else waits. No call waits for
+long without being told: it is refused with its position in the queue. Where the queue is full, it is the client with
+the most calls in it whose newest one is refused.
 
 A call may lend its slot while others decode for it (`lend_slot`): it stays in flight, and others use the device. So
 several calls are under way, and their tokens are decoded together. While one is, no other client begins more than a
@@ -26,6 +27,8 @@ from memorag_core.concurrency.flight import AT_FRONT, Flight, QueuePlace
 from memorag_core.errors import Busy
 
 SECONDS_A_SLICE = 1.0
+IN_BACKGROUND = " in the background"
+"""What a client does there has rounds of its own, so that its questions do not pay for it."""
 _client: ContextVar[str] = ContextVar("client", default="")
 
 
@@ -55,6 +58,7 @@ class FairQueue:
         self._guard = threading.Lock()
         self._queue: list[QueuePlace] = []
         self._holder: int | None = None
+        self._in_background = False
         self._nested = 0
         self._round = 0
         self._rounds: dict[str, int] = {}
@@ -73,12 +77,15 @@ class FairQueue:
             return 0.0 if self._holder or self.flight else time.monotonic() - self._since
 
     @contextmanager
-    def slot(self, patient: bool = False, on_wait: Callable[[int], None] = ignore_wait) -> Iterator[None]:
+    def slot(
+        self, patient: bool = False, on_wait: Callable[[int], None] = ignore_wait, background: bool = False
+    ) -> Iterator[None]:
         """Hold the slot for this thread; while it waits, it can be cancelled.
 
         Args:
             patient: wait as long as it takes, however many do.
             on_wait: hears now and then of the position in the queue, from 1; may raise to stop.
+            background: let everybody else go first, also between two steps.
 
         Raises:
             Busy: too many wait already, or the turn did not come in time.
@@ -90,7 +97,7 @@ class FairQueue:
             finally:
                 self._nested -= 1
             return
-        self._take(patient, on_wait)
+        self._take(patient or background, on_wait, background)
         token = _working_on.set(self)
         try:
             raise_if_cancelled()
@@ -102,9 +109,12 @@ class FairQueue:
     def yield_slot(self) -> None:
         """Let those who wait go first, if the slice of time is over; long work calls this between two steps."""
         mine = self._holder == threading.get_ident() and not self._nested
-        if mine and self._queue and time.monotonic() - self._since >= self._slice:
+        if not mine or not self._queue:
+            return
+        background = self._in_background
+        if background or time.monotonic() - self._since >= self._slice:
             self._leave()
-            self._take(patient=True)
+            self._take(patient=True, background=background)
 
     @contextmanager
     def lend(self) -> Iterator[None]:
@@ -145,12 +155,12 @@ class FairQueue:
         place.given.wait()
 
     def _join_front(self) -> QueuePlace:
-        place = QueuePlace(AT_FRONT, next(self._numbers), threading.get_ident(), _client.get(), True)
+        place = QueuePlace(False, AT_FRONT, next(self._numbers), threading.get_ident(), _client.get(), True)
         insort(self._queue, place)
         return place
 
-    def _take(self, patient: bool, on_wait: Callable[[int], None] = ignore_wait) -> None:
-        place = self._join(patient)
+    def _take(self, patient: bool, on_wait: Callable[[int], None] = ignore_wait, background: bool = False) -> None:
+        place = self._join(patient, background)
         until = float("inf") if patient else time.monotonic() + self._patience
         try:
             while not place.given.wait(WAIT):
@@ -165,14 +175,15 @@ class FairQueue:
         if place.refused:
             raise self._full()
 
-    def _join(self, patient: bool) -> QueuePlace:
+    def _join(self, patient: bool, background: bool) -> QueuePlace:
         """Join the queue; the place is given the slot at once if nobody has it."""
         with self._guard:
-            client = _client.get()
+            client = _client.get() + (IN_BACKGROUND if background else "")
             if not patient:
                 self._make_room(client)
             self._rounds[client] = max(self._round, self._rounds.get(client, 0) + 1)
-            place = QueuePlace(self._rounds[client], next(self._numbers), threading.get_ident(), client, patient)
+            number, thread = next(self._numbers), threading.get_ident()
+            place = QueuePlace(background, self._rounds[client], number, thread, client, patient)
             insort(self._queue, place)
             if self._holder is None:
                 self._pass_on()
@@ -224,7 +235,8 @@ class FairQueue:
         """Give the slot to a place in the queue."""
         self._queue.remove(place)
         self._holder, self._since = place.thread, time.monotonic()
-        if not place.returning:
+        self._in_background = place.background
+        if not place.returning and not place.background:
             self._round = place.round
         if not place.patient:
             self.flight.begin(place.thread, place.client)

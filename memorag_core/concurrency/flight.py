@@ -16,8 +16,9 @@ AT_FRONT = -1
 
 @dataclass(order=True, slots=True)
 class QueuePlace:
-    """A thread's place in the queue."""
+    """A thread's place in the queue; one in the `background` is behind all others."""
 
+    background: bool
     round: int
     number: int
     thread: int = field(compare=False)

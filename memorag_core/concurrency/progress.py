@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from memorag_core.concurrency.cancellation import raise_if_cancelled
+from memorag_core.concurrency.journal import NO_JOURNAL, Journal
 from memorag_core.types import OnProgress, Progress, ignore_progress
 
 
@@ -18,7 +19,7 @@ class ProgressScope:
     """The share of a job that a piece of work is: from `start` to `end`, or of that, one `number` of equal `parts`.
 
     `report` hears of every step, then `pause` may let others work. Both are called in the working thread, and may raise
-    to stop.
+    to stop. `journal` keeps what is finished, for work that is stopped in the middle and begun again.
 
     >>> first, second = ProgressScope(print).stage("indexing", 0.2, 0.4).split(2)
     >>> second.step(1, 2)
@@ -32,6 +33,7 @@ class ProgressScope:
     end: float = 1.0
     number: int = 0
     parts: int = 1
+    journal: Journal = NO_JOURNAL
 
     def stage(self, name: str, start: float, end: float) -> ProgressScope:
         """The scope of a stage of the job, which is these shares of it."""
@@ -40,6 +42,10 @@ class ProgressScope:
     def split(self, parts: int) -> list[ProgressScope]:
         """The scopes of pieces of work of about the same size, done one after the other."""
         return [replace(self, number=self.number * parts + n, parts=self.parts * parts) for n in range(parts)]
+
+    def silent(self) -> ProgressScope:
+        """The scope of steps that are too small to be told; others may work between them."""
+        return replace(self, report=ignore_progress)
 
     def step(self, done: int, total: int) -> None:
         """Tell that `done` of `total` are done, in any unit.

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from memorag_core.context.neighbours import NeighbourSmoother
 from memorag_core.context.section_titles import SectionTitles
 from memorag_core.text.ids import qualify
 from memorag_core.text.source_text import SourceText
@@ -19,6 +18,7 @@ from memorag_core.types import Chunk, Document, Place
 if TYPE_CHECKING:
     from memorag_core.components import Components
     from memorag_core.context.manifest import Manifest
+    from memorag_core.context.neighbours import NeighbourSmoother
     from memorag_core.memory import MemoryState
     from memorag_core.retrieval import Index
     from memorag_core.retrieval.attention import AttentionIndex
@@ -61,6 +61,8 @@ class Corpus:
     @cached_property
     def surroundings(self) -> NeighbourSmoother:
         """The smoother of scores, which knows which chunks stand near each other."""
+        from memorag_core.context.neighbours import NeighbourSmoother  # it needs numpy
+
         return NeighbourSmoother(self.chunks, {document.id: document.text for document in self.documents})
 
     def chunk_at(self, place: Place) -> int | None:
@@ -80,12 +82,15 @@ class Corpus:
 
 @dataclass(frozen=True)
 class Context(Corpus):
-    """Everything a question is asked of. Read only: any number of questions may use one at once."""
+    """Everything a question is asked of. Read only: any number of questions may use one at once.
+
+    `memory`, and `attention` with it, is None until it is made.
+    """
 
     index: Index
     id: str
     manifest: Manifest
-    memory: MemoryState
+    memory: MemoryState | None
 
 
 def merge(contexts: Sequence[Context], components: Components) -> Corpus:
@@ -97,10 +102,17 @@ def merge(contexts: Sequence[Context], components: Components) -> Corpus:
     if len(contexts) == 1:
         return contexts[0]
     sizes = [len(context.chunks) for context in contexts]
-    attention = [context.attention for context in contexts if context.attention]
     return Corpus(
         tuple(replace(document, id=qualify(c.id, document.id)) for c in contexts for document in c.documents),
         tuple(replace(chunk, document_id=qualify(c.id, chunk.document_id)) for c in contexts for chunk in c.chunks),
         components.retriever.merge([context.index for context in contexts], sizes),
-        components.attention.merge(attention) if components.attention else None,
+        _merge_attention(contexts, components),
     )
+
+
+def _merge_attention(contexts: Sequence[Context], components: Components) -> AttentionIndex | None:
+    """Merge the keys of all contexts; the chunks of one whose memory is not made yet have none."""
+    if not components.attention or not any(context.attention for context in contexts):
+        return None
+    blank = components.attention.blank
+    return components.attention.merge([context.attention or blank(len(context.chunks)) for context in contexts])

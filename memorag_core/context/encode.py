@@ -1,11 +1,11 @@
-"""Encode documents as a context: chunk them, index the chunks, memorize the texts."""
+"""Encode documents as a context: chunk and index them, so that they can be searched; then memorize the texts."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,15 +15,17 @@ from memorag_core.context.corpus import Context
 from memorag_core.context.files import write_texts
 from memorag_core.context.manifest import Manifest
 from memorag_core.text.chunking import Count, passages
-from memorag_core.text.standing import Standing
+from memorag_core.text.standing import CHUNKING, Standing
 from memorag_core.types import Chunk, Document
 
 if TYPE_CHECKING:
     from memorag_core.components import Components
-    from memorag_core.retrieval.base import Indexer, S, Stored
+    from memorag_core.retrieval.base import Indexer, S
 
 LOADED_SHARE = 0.02
-INDEX_SHARE = 0.35
+EVIDENCE_SHARE = 0.1
+ATTENTION_SHARE = 0.35
+"""Where of the whole work the models are loaded, the context can be searched, and its attention keys are there."""
 
 
 def key_of(documents: Sequence[Document], recipe: dict[str, Any]) -> str:
@@ -32,54 +34,67 @@ def key_of(documents: Sequence[Document], recipe: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps([texts, recipe], sort_keys=True).encode()).hexdigest()
 
 
-def encode(
+def index(
     documents: Sequence[Document],
     components: Components,
     folder: Path,
     progress: ProgressScope,
     before: Context | None = None,
 ) -> Manifest:
-    """Chunk, index and memorize documents into an empty folder; returns its manifest, files not yet listed.
+    """Chunk and index documents into an empty folder; returns the manifest of a context that can be searched.
 
     Args:
-        before: what the context was until now; chunks, vectors and memory of what it shares with `documents` are kept.
+        before: what the context was until now; chunks and vectors of what it shares with `documents` are kept.
     """
     started = time.monotonic()
+    recipe = before.manifest.recipe if before else components.recipe
     chunks = _chunks(documents, components, before)
     entries = write_texts(folder, documents, chunks)
-    indexing = progress.stage("indexing", LOADED_SHARE, INDEX_SHARE)
-    memorizing = progress.stage("memorizing", INDEX_SHARE, 1.0)
-    for index in _indexes(components, [chunk.indexed for chunk in chunks], before, indexing):
-        index.save(folder)
-    if before is None:
-        memory = components.memory.memorize(documents, memorizing)
-    else:
-        memory = components.memory.update(before.memory, before.documents, documents, memorizing)
-        memorizing.step(1, 1)
-    components.memory.save(memory, folder)
+    indexing = progress.stage("indexing", LOADED_SHARE, EVIDENCE_SHARE)
+    old, new = _texts(before), [chunk.indexed for chunk in chunks]
+    _index(components.retriever, before.index if before else None, old, new, indexing).save(folder)
     seconds = time.monotonic() - started + (before.manifest.encode_seconds if before else 0.0)
     return Manifest(
-        key=key_of(documents, components.recipe),
+        key=key_of(documents, recipe),
         title=documents[0].title,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        recipe=components.recipe,
+        recipe=recipe,
         documents=entries,
         chunks=len(chunks),
-        memory_tokens=memory.tokens,
+        memory_tokens=0,
         encode_seconds=round(seconds, 3),
+        ready="evidence",
         files={},
     )
 
 
-def _indexes(
-    components: Components, new: Sequence[str], before: Context | None, progress: ProgressScope
-) -> Iterator[Stored]:
-    """Make the retriever's index, then that of attention if there is one; what was read before is not read again."""
-    old = [chunk.indexed for chunk in before.chunks] if before else []
-    parts = progress.split(2 if components.attention else 1)
-    yield _index(components.retriever, before.index if before else None, old, new, parts[0])
+def remember(
+    context: Context, components: Components, folder: Path, progress: ProgressScope, before: Context | None = None
+) -> Manifest:
+    """Add attention keys and memory to a folder that has the files of a context; returns the manifest of the whole.
+
+    Args:
+        before: what the context was when it last had a memory; of what it shares with `context`, nothing is read again.
+    """
+    started = time.monotonic()
+    attending = progress.stage("memorizing", EVIDENCE_SHARE, ATTENTION_SHARE)
+    memorizing = progress.stage("memorizing", ATTENTION_SHARE, 1.0)
     if components.attention:
-        yield _index(components.attention, before.attention if before else None, old, new, parts[-1])
+        known = before.attention if before else None
+        _index(components.attention, known, _texts(before), _texts(context), attending).save(folder)
+    if before is None or before.memory is None:
+        memory = components.memory.memorize(context.documents, memorizing)
+    else:
+        memory = components.memory.update(before.memory, before.documents, context.documents, memorizing)
+        memorizing.step(1, 1)
+    components.memory.save(memory, folder)
+    seconds = context.manifest.encode_seconds + time.monotonic() - started
+    change = {"ready": "memory", "memory_tokens": memory.tokens, "encode_seconds": round(seconds, 3)}
+    return context.manifest.model_copy(update=change)
+
+
+def _texts(context: Context | None) -> list[str]:
+    return [chunk.indexed for chunk in context.chunks] if context else []
 
 
 def _index(indexer: Indexer[S], known: S | None, old: Sequence[str], new: Sequence[str], progress: ProgressScope) -> S:
@@ -88,6 +103,7 @@ def _index(indexer: Indexer[S], known: S | None, old: Sequence[str], new: Sequen
 
 def _chunks(documents: Sequence[Document], components: Components, before: Context | None) -> list[Chunk]:
     """Cut all documents into chunks, in order; the chunks of a document that was there before are kept."""
+    under_path = before is None or before.manifest.recipe.get("chunking") == CHUNKING
     known: dict[Document, list[Chunk]] = {}
     by_id = {document.id: document for document in before.documents} if before else {}
     for chunk in before.chunks if before else ():
@@ -95,13 +111,14 @@ def _chunks(documents: Sequence[Document], components: Components, before: Conte
     return [
         chunk
         for document in documents
-        for chunk in known.get(document) or cut(document, components.chunk_tokens, components.retriever.count)
+        for chunk in known.get(document)
+        or cut(document, components.chunk_tokens, components.retriever.count, under_path)
     ]
 
 
-def cut(document: Document, limit: int, count: Count) -> list[Chunk]:
+def cut(document: Document, limit: int, count: Count, under_path: bool = True) -> list[Chunk]:
     """Cut a document into chunks: passages of at most `limit` tokens, none of which crosses a heading."""
-    standing = Standing.of(document)
+    standing = Standing.of(document, under_path)
     spans = passages(document.text, limit, count, document.pages)
     return [standing.chunk(span.start, span.end) for span in spans]
 

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
 
+from memorag_core.concurrency.progress import SILENT
 from memorag_core.config import DOCUMENTS
 from memorag_core.context.corpus import Context
 from memorag_core.context.manifest import DocumentEntry, Manifest, damage
 from memorag_core.context.originals import find_original, keep_original
 from memorag_core.errors import IncompatibleContext, InputError
-from memorag_core.text.standing import Standing
+from memorag_core.text.standing import CHUNKING, Standing
 from memorag_core.types import Chunk, ContextInfo, Document, DocumentInfo
 
 if TYPE_CHECKING:
@@ -33,17 +34,38 @@ def load(folder: Path, manifest: Manifest, components: Components) -> Context:
         IncompatibleContext: it was memorized with other models or settings.
     """
     manifest.verify(folder)
-    if manifest.recipe != json.loads(json.dumps(components.recipe)):
+    if _essentials(manifest.recipe) != _essentials(components.recipe):
         raise IncompatibleContext(_mismatch(folder.name, manifest.recipe, components.recipe))
+    whole = manifest.ready == "memory"
     try:
         documents = read_documents(folder, manifest)
-        chunks = read_chunks(folder, documents)
+        chunks = read_chunks(folder, manifest, documents)
         index = components.retriever.load(folder)
-        attention = components.attention.load(folder) if components.attention else None
-        memory = components.memory.load(folder)
+        attention = components.attention.load(folder) if whole and components.attention else None
+        memory = components.memory.load(folder) if whole else None
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise damage(folder, f"it cannot be read ({error})") from error
+    if manifest.recipe["embedder"] != as_stored(components.recipe)["embedder"]:
+        texts = [chunk.indexed for chunk in chunks]
+        index = components.retriever.update(index, texts, texts, SILENT)  # keeps the vectors
     return Context(documents, chunks, index, attention, folder.name, manifest, memory)
+
+
+def as_stored(recipe: dict[str, Any]) -> dict[str, Any]:
+    """Return a recipe as it is read back from a manifest: lists for tuples."""
+    stored: dict[str, Any] = json.loads(json.dumps(recipe))
+    return stored
+
+
+def _essentials(recipe: dict[str, Any]) -> dict[str, Any]:
+    """Return what of a recipe must be as it is in use. How it was chunked need not: each context has its own chunks;
+    nor with which version of the index of words, which is made again in a blink.
+    """
+    stored = as_stored(recipe)
+    embedder = {name: value for name, value in stored["embedder"].items() if name != "with"}
+    others = [other.get("model") for other in stored["embedder"].get("with", ())]
+    rest = {name: value for name, value in stored.items() if name != "chunking"}
+    return rest | {"embedder": embedder | {"with": others}}
 
 
 def info_of(context_id: str, manifest: Manifest, cached: bool = False) -> ContextInfo:
@@ -60,6 +82,7 @@ def info_of(context_id: str, manifest: Manifest, cached: bool = False) -> Contex
         memory_tokens=manifest.memory_tokens,
         bytes=sum(entry.bytes for entry in manifest.files.values()),
         encode_seconds=manifest.encode_seconds,
+        ready=manifest.ready,
         cached=cached,
     )
 
@@ -99,7 +122,7 @@ def find_entry(manifest: Manifest, document_id: str, context_id: str) -> Documen
 def verify_chunks(folder: Path, manifest: Manifest) -> tuple[Chunk, ...]:
     """Verify and read the chunks of a folder; nothing else is read but its documents."""
     manifest.verify(folder, CHUNKS)
-    return read_chunks(folder, verify_documents(folder, manifest))
+    return read_chunks(folder, manifest, verify_documents(folder, manifest))
 
 
 def read_documents(folder: Path, manifest: Manifest) -> tuple[Document, ...]:
@@ -118,13 +141,14 @@ def read_documents(folder: Path, manifest: Manifest) -> tuple[Document, ...]:
     )
 
 
-def read_chunks(folder: Path, documents: Sequence[Document]) -> tuple[Chunk, ...]:
+def read_chunks(folder: Path, manifest: Manifest, documents: Sequence[Document]) -> tuple[Chunk, ...]:
     """Read the chunks of a context whose files are verified, cut from its documents.
 
     Raises:
         DamagedContext: their offsets cannot be read.
     """
-    by_id = {document.id: Standing.of(document) for document in documents}
+    under_path = manifest.recipe.get("chunking") == CHUNKING
+    by_id = {document.id: Standing.of(document, under_path) for document in documents}
     try:
         offsets = json.loads((folder / CHUNKS).read_text(encoding="utf-8"))
         return tuple(by_id[name].chunk(start, end) for name, start, end in offsets)

@@ -21,6 +21,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, 
 from memorag_core.config import DOCUMENTS, MANIFEST, MAX_LABEL, ORIGINALS
 from memorag_core.errors import DamagedContext, IncompatibleContext, MemoRAGError, UnknownContext
 from memorag_core.ingest.plain_file import NoPlainFile, read_plain_file
+from memorag_core.types import Ready
 
 FORMAT_VERSION = 1
 MAX_MANIFEST = 64 << 20
@@ -83,7 +84,10 @@ class FileEntry(BaseModel):
 
 
 class Manifest(BaseModel):
-    """`key` is the digest of the texts and of `recipe`, all that decides the encoding: equal keys, equal contexts."""
+    """`key` is the digest of the texts and of `recipe`, all that decides the encoding: equal keys, equal contexts.
+
+    Until its memory is made, a context is ready for `evidence`: no memory and no attention keys are among its files.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -96,6 +100,7 @@ class Manifest(BaseModel):
     chunks: Amount
     memory_tokens: Amount
     encode_seconds: Annotated[FiniteFloat, Field(ge=0)]
+    ready: Ready = "memory"
     files: dict[FileName, FileEntry]
     seal: str = ""
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memorag_core.retrieval.base import Hit
-from memorag_core.retrieval.fusion import standardize
+from memorag_core.retrieval.standard_scores import standardize
 from memorag_core.text.chunking import is_talk
 from memorag_core.types import Chunk
 
@@ -32,8 +32,9 @@ _BREAK = re.compile(r"\n[^\S\n]*\n")
 class NeighbourSmoother:
     """A smoother of scores, which knows by their numbers which chunks stand near each other."""
 
-    def __init__(self, chunks: Sequence[Chunk], texts: Mapping[str, str]) -> None:
-        """Take the chunks of some documents in order, and the documents' texts by their ids."""
+    def __init__(self, chunks: Sequence[Chunk], texts: Mapping[str, str], reaches: Sequence[int] = REACHES) -> None:
+        """Take the chunks of some documents in order, the documents' texts by their ids, and the scales."""
+        self._reaches = reaches
         breaks = {
             name: [] if is_talk(text) else [match.start() for match in _BREAK.finditer(text)]
             for name, text in texts.items()
@@ -54,7 +55,7 @@ class NeighbourSmoother:
         found = np.array([hit.chunk for hit in hits])
         scores = np.full(len(self._section), min(hit.score for hit in hits), np.float64)
         scores[found] = [hit.score for hit in hits]
-        mixed = np.logaddexp.reduce([standardize(self._blend(scores, reach)[found]) for reach in REACHES])
+        mixed = np.logaddexp.reduce([standardize(self._blend(scores, reach)[found]) for reach in self._reaches])
         smooth = [Hit(hit.chunk, float(score)) for hit, score in zip(hits, mixed, strict=True)]
         return sorted(smooth, key=lambda hit: (-hit.score, hit.chunk))
 

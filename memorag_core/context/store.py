@@ -2,7 +2,7 @@
 
     STORE/
       ID/                    a context: manifest.json, documents/, and the files of its memory and its index
-      .work/KEY/             a context being written by the holder of KEY's lock; whoever gets the lock next clears it
+      .work/KEY/             work on a context of that key by the holder of KEY's lock (`work.py`)
       .work/KEY.lock         held while the context of that key is memorized
       .work/of=ID.lock       held while documents are added to a context or removed from it
       .work/aside=ID/        what a context was before such a change, for the moment between two renames
@@ -16,28 +16,26 @@ is empty, and is deleted where it is not. A reader that finds a gap, or half of 
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
 from filelock import FileLock, Timeout
-from safetensors import SafetensorError
 
 from memorag_core.concurrency.cancellation import poll_until
 from memorag_core.config import DOCUMENTS, MANIFEST, WORK
 from memorag_core.context.atomic_files import flush, link_tree, recover, replace_folder, seal
+from memorag_core.context.disk_errors import translate_errors
 from memorag_core.context.manifest import Manifest
-from memorag_core.errors import ContextExists, DamagedContext, MemoRAGError, StoreError, StoreFull, UnknownContext
+from memorag_core.context.work import WorkFolder
+from memorag_core.errors import ContextExists, DamagedContext, MemoRAGError, UnknownContext
 from memorag_core.text.ids import slug, slug_or, unique
 
 ASIDE = "aside="
 LEFTOVERS = ("copy-*", "forgotten-*")
-NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-LITTLE = 1 << 20
 
 T = TypeVar("T")
 
@@ -80,7 +78,7 @@ class ContextStore:
         except (UnknownContext, DamagedContext):
             if not (self.root / WORK).is_dir() or not os.access(self.root / WORK, os.W_OK):
                 raise  # nobody can be replacing anything
-        with self._translate_errors(), self._naming():
+        with translate_errors(self.root), self._naming():
             return self._read(context_id, read)
 
     def find(self, key: str) -> list[str]:
@@ -97,53 +95,55 @@ class ContextStore:
         return found
 
     @contextmanager
-    def writing(self, key: str) -> Iterator[Path]:
-        """An empty folder to write the context of `key` into, while no other process does. Gone afterwards.
+    def writing(self, key: str) -> Iterator[WorkFolder]:
+        """A folder to write the context of `key` in, while no other process does.
 
         Raises:
             StoreFull: the device ran out of space; nothing is left of the attempt.
             StoreError: the store cannot be written.
         """
-        with self._translate_errors(), self._lock(key):
-            draft = self.root / WORK / key
-            shutil.rmtree(draft, ignore_errors=True)
-            draft.mkdir()
-            try:
-                yield draft
-            finally:
-                shutil.rmtree(draft, ignore_errors=True)
+        work = WorkFolder(self.root / WORK / key)
+        with translate_errors(self.root), self._lock(key), work.open():
+            yield work
 
-    def publish(self, draft: Path, manifest: Manifest, name: str | None) -> str:
+    def publish(self, work: WorkFolder, manifest: Manifest, name: str | None) -> str:
         """Seal a written folder (checksums, manifest, flush to disk) and move it into place; returns its id.
 
         Raises:
             ContextExists: `name` was taken meanwhile by other contents.
         """
-        seal(draft, manifest)
+        seal(work.draft, manifest)
         with self._naming():
             context_id = self._free_id(name, manifest.title)
-            os.replace(draft, self.root / context_id)
+            os.replace(work.draft, self.root / context_id)
             flush(self.root)
+        work.publish()
         return context_id
 
     @contextmanager
     def changing(self, context_id: str) -> Iterator[None]:
         """Hold a context while its documents change, so that every change starts from what the one before it left."""
         self.manifest(context_id)
-        with self._translate_errors(), self._lock(f"of={context_id}"):
+        with translate_errors(self.root), self._lock(f"of={context_id}"):
             yield
 
-    def replace(self, context_id: str, draft: Path, manifest: Manifest, before: Manifest) -> None:
-        """Seal a written folder and put it in the place of a context that is still as `before` says.
+    def replace(self, context_id: str, work: WorkFolder, manifest: Manifest, before: Manifest) -> bool:
+        """Seal a written folder and put it in the place of a context; whether it had the documents of `before` still.
 
         Raises:
             UnknownContext: it was forgotten meanwhile.
         """
-        seal(draft, manifest)
+        seal(work.draft, manifest)
         with self._naming():
-            if self._read(context_id, lambda folder, stored: stored) != before:
-                raise UnknownContext(f"The context '{context_id}' was forgotten while it was being changed.")
-            replace_folder(self.root / context_id, draft, self._aside(context_id))
+            stored = self._read(context_id, lambda folder, stored: stored)
+            if (stored.key, stored.documents) != (before.key, before.documents):
+                return False
+            if manifest.ready == "evidence":
+                work.follow(self.root / context_id, stored)
+            replace_folder(self.root / context_id, work.draft, self._aside(context_id))
+        if manifest.ready == "evidence":
+            work.publish()
+        return True
 
     def copy(self, context_id: str, name: str, key: str) -> str:
         """Give the context of that key a second name; its files are shared by hard links where the disk can.
@@ -152,7 +152,7 @@ class ContextStore:
             UnknownContext: it was forgotten or changed meanwhile.
         """
         draft = self.root / WORK / f"copy-{os.getpid()}-{slug(name)}"
-        with self._translate_errors(), self._naming():
+        with translate_errors(self.root), self._naming():
             shutil.rmtree(draft, ignore_errors=True)
             source = self.folder(context_id)
             if Manifest.read(source).key != key:
@@ -172,9 +172,13 @@ class ContextStore:
             UnknownContext: there is none of that id.
             StoreError: the files could not be removed.
         """
-        with self._translate_errors(), self._naming():
+        with translate_errors(self.root), self._naming():
             grave = self.root / WORK / f"forgotten-{os.getpid()}-{context_id}"
             os.replace(self.folder(context_id), grave)
+            with suppress(MemoRAGError, OSError):
+                key = Manifest.read(grave).key
+                with FileLock(self.root / WORK / f"{key}.lock", timeout=0):
+                    WorkFolder(self.root / WORK / key).clear()
             shutil.rmtree(grave)
 
     def sweep(self) -> None:
@@ -185,10 +189,9 @@ class ContextStore:
             try:
                 with FileLock(lock, timeout=0):
                     if key == "store":
-                        self._bring_back()
-                    for pattern in LEFTOVERS if key == "store" else (key,):
-                        for leftover in work.glob(pattern):
-                            shutil.rmtree(leftover, ignore_errors=True)
+                        self._clear_leftovers()
+                    else:
+                        WorkFolder(work / key).sweep()
             except OSError:
                 continue  # its writer is alive (Timeout), or the store may only be read
 
@@ -220,6 +223,12 @@ class ContextStore:
         """Mend what a killed writer left between two renames. Under the store's lock."""
         for context_id in self._set_aside():
             recover(self._aside(context_id), self.root / context_id)
+
+    def _clear_leftovers(self) -> None:
+        self._bring_back()
+        for pattern in LEFTOVERS:
+            for leftover in (self.root / WORK).glob(pattern):
+                shutil.rmtree(leftover, ignore_errors=True)
 
     def _names(self) -> set[str]:
         return set(os.listdir(self.root)) if self.root.is_dir() else set()  # noqa: PTH208  # ten times as fast
@@ -265,29 +274,6 @@ class ContextStore:
             f"The name '{context_id}' belongs to a context with other contents. Choose another name, or forget "
             f"'{context_id}' first."
         )
-
-    def _is_full(self, error: Exception) -> bool:
-        """Tell a full disk by the error's number; safetensors reports the same failure as text alone."""
-        if isinstance(error, OSError):
-            return error.errno in NO_SPACE
-        numbers = [f"os error {number})" for number in NO_SPACE]
-        return any(number in str(error) for number in numbers) or shutil.disk_usage(self.root).free < LITTLE
-
-    @contextmanager
-    def _translate_errors(self) -> Iterator[None]:
-        """Raise failures of the operating system as errors that say what to do."""
-        try:
-            yield
-        except (OSError, SafetensorError) as error:
-            if self._is_full(error):
-                raise StoreFull(
-                    f"No space is left for the store in {self.root}; nothing was kept. Free some space, forget a "
-                    "context, or choose another folder with --store or MEMORAG_STORE."
-                ) from error
-            raise StoreError(
-                f"The store in {self.root} cannot be used ({error}). Check its permissions, or choose another folder "
-                "with --store or MEMORAG_STORE."
-            ) from error
 
 
 def _acquire(lock: FileLock, seconds: float) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 
 MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -30,11 +31,21 @@ BROWSERS = {
 ALIASES = {"windows-874": "cp874", "x-sjis": "cp932", "x-gbk": "gb18030", "x-mac-roman": "mac_roman"}
 ALIASES |= {"macintosh": "mac_roman", "x-mac-cyrillic": "mac_cyrillic", "ks_c_5601-1987": "cp949", "dos-874": "cp874"}
 MIN_WIDE = 0.9
-OTHERS = ["cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "koi8_r"]
-OTHERS += ["gb18030", "big5", "cp932", "euc_jp", "cp949"]
-"""The encodings worth guessing: what people's files are in. Rare ones would only win by accident."""
 WESTERN = "cp1252"
+GUESSED = ["cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "iso8859-2"]
+GUESSED += ["iso8859-5", "iso8859-7", "iso8859-8", "iso8859-15", "koi8-r", "koi8-u", "cp874"]
+GUESSED += ["cp437", "cp850", "cp852", "cp866", "mac-roman", "mac-cyrillic", "mac-latin2"]
+GUESSED += ["gb18030", "big5hkscs", "cp932", "euc_jis_2004", "cp949"]
+"""The encodings worth guessing: what people's files are in. Rare ones would only win by accident."""
 SAMPLE = 1 << 18
+
+_WESTERN = re.compile("[\0-\x7f\xa0àâäæçèéêëíîïñòóôöœùúûüßåøáÀÂÄÆÇÈÉÊËÍÑÒÓÔÖŒÙÚÜÅØÁ’‘“”–—…«»°§€£·×¿¡±²³½¼¾]*")
+_UNWESTERN = re.compile(  # what stands there in words of other languages, read so
+    r"[^\W\d_a-zA-Z]{3}|[^\W\d_][«¿¡±¼½¾£]|[»±¼½¾£][^\W\d_]|(?<![\dm])[²³]|\A[^?]*¿[^?]*\Z"
+)
+_ALPHABET = "\u0370-\u03ff\u0400-\u052f\u0590-\u06ff\u0e00-\u0e7f"
+_IMPROBABLE = re.compile(f"[\x80-\x9f]|[a-zA-Z][{_ALPHABET}]|[{_ALPHABET}][a-zA-Z]")
+"""Controls, and words in two alphabets."""
 
 
 def marked_encoding(data: bytes) -> str | None:
@@ -85,17 +96,22 @@ def _is_wide(data: bytes, name: str, width: int) -> bool:
 def guess_encoding(data: bytes) -> str | None:
     """The encoding that bytes which are not UTF-8 look like, and can be decoded by; None where there is none.
 
-    Western European where nothing speaks against it: it is by far the most common, and short texts fit several.
+    A text with letters and marks of Western Europe alone is Western; of others, the language decides.
     """
-    from charset_normalizer import from_bytes
+    from chardet import detect_all
 
     sample = data if len(data) <= SAMPLE else data[: data.rfind(b"\n", 0, SAMPLE) + 1 or SAMPLE]
-    matches = from_bytes(sample, cp_isolation=OTHERS)
-    if (best := matches.best()) is None:
-        return None
-    equals = [match for match in matches if (match.chaos, match.coherence) == (best.chaos, best.coherence)]
-    names = [best.encoding, *(name for match in equals for name in match.could_be_from_charset)]
-    return next((name for name in sorted(names, key=lambda name: name != WESTERN) if _decodes(data, name)), None)
+    if _is_plainly_western(sample) and _decodes(data, WESTERN):
+        return WESTERN
+    found = detect_all(sample, ignore_threshold=True, include_encodings=GUESSED)
+    names = (codecs.lookup(one["encoding"]).name for one in found if one["encoding"])
+    fitting = [name for name in names if _decodes(data, name)]
+    return min(fitting, key=lambda name: bool(_IMPROBABLE.search(sample.decode(name, errors="ignore"))), default=None)
+
+
+def _is_plainly_western(data: bytes) -> bool:
+    text = data.decode(WESTERN, errors="replace")
+    return bool(_WESTERN.fullmatch(text)) and not _UNWESTERN.search(text)
 
 
 def _decodes(data: bytes, encoding: str) -> bool:

@@ -5,7 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from memorag_core.errors import InputError
-from memorag_core.ingest import captions, docx, epub, html, mail, notebook, pdf, plain, pptx, tables
+from memorag_core.ingest import (
+    bundle,
+    captions,
+    docx,
+    epub,
+    html,
+    mail,
+    notebook,
+    odt,
+    pdf,
+    plain,
+    pptx,
+    rtf,
+    sheets,
+    tables,
+)
 from memorag_core.ingest.extract import BYTES_A_CHARACTER, MAX_FILE, Reader, too_large
 
 OFFICE = "application/vnd.openxmlformats-officedocument"
@@ -44,12 +59,22 @@ CAPTIONS = Format(captions.read, ("text/vtt", "application/x-subrip"))
 TABLE = Format(tables.read, ("text/csv", "text/tab-separated-values"))
 JSON = Format(plain.read, ("application/json", "application/jsonl", "application/x-ndjson"), is_plain=True)
 HTML = Format(html.read, ("text/html", "application/xhtml+xml"))
+SHEET = Format(
+    sheets.read,
+    (f"{OFFICE}.spreadsheetml.sheet", "application/vnd.oasis.opendocument.spreadsheet", "application/vnd.ms-excel"),
+)
+OPEN = Format(odt.read, ("application/vnd.oasis.opendocument.text", "application/vnd.oasis.opendocument.presentation"))
+SOURCES = [".rst", ".org", ".adoc", ".asciidoc", ".tex", ".log", ".yaml", ".yml", ".toml", ".ini", ".cfg", ".xml"]
+SOURCES += [".py", ".pyi", ".js", ".mjs", ".jsx", ".ts", ".tsx", ".java", ".kt", ".scala", ".c", ".h", ".cc", ".cpp"]
+SOURCES += [".hpp", ".cs", ".go", ".rs", ".rb", ".php", ".swift", ".pl", ".lua", ".r", ".jl", ".hs", ".ml", ".sql"]
+SOURCES += [".sh", ".bat", ".ps1", ".clj", ".ex", ".erl", ".dart", ".css", ".scss", ".proto", ".graphql", ".tf"]
+"""What people and programs write as plain text."""
 FORMATS = {
+    **dict.fromkeys(SOURCES, PLAIN),
     ".txt": PLAIN,
     ".text": PLAIN,
     ".md": PLAIN,
     ".markdown": PLAIN,
-    ".rst": PLAIN,
     ".json": JSON,
     ".jsonl": JSON,
     ".csv": TABLE,
@@ -64,9 +89,19 @@ FORMATS = {
     ".pdf": Format(pdf.read, ("application/pdf",), has_looks=True),
     ".docx": Format(docx.read, (f"{OFFICE}.wordprocessingml.document",)),
     ".pptx": Format(pptx.read, (f"{OFFICE}.presentationml.presentation",)),
+    ".xlsx": SHEET,
+    ".xlsm": SHEET,
+    ".xlsb": SHEET,
+    ".xls": SHEET,
+    ".ods": SHEET,
+    ".odt": OPEN,
+    ".odp": OPEN,
+    ".rtf": Format(rtf.read, ("application/rtf", "text/rtf")),
     ".epub": Format(epub.read, ("application/epub+zip",)),
 }
-KINDS = ", ".join(sorted(FORMATS))
+ZIP = ("application/zip", "application/x-zip-compressed")
+FORMATS[".zip"] = Format(bundle.reader_of({end: kind.read for end, kind in FORMATS.items()}), ZIP)
+KINDS = f"{', '.join(sorted(FORMATS.keys() - set(SOURCES)))}, and what is written as plain text, as .rst, .tex or .py"
 
 
 def format_of(suffix: str) -> Format:

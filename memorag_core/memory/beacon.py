@@ -13,6 +13,7 @@ from typing import Any, Self
 from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.config import Profile
 from memorag_core.memory.base import KeyValueMemory, Memory
+from memorag_core.memory.state_journal import StateJournal
 from memorag_core.models.beacon.decoding import decode_after, read
 from memorag_core.models.beacon.model import BeaconModel, BeaconState
 from memorag_core.models.lm.decoding import Greedy
@@ -41,7 +42,7 @@ class BeaconMemory(KeyValueMemory):
         return {"ratio": layout.ratio, "window": layout.window, "sink": layout.sink}
 
     def memorize(self, documents: Sequence[Document], progress: ProgressScope) -> Memory:
-        return _memory(read(self.beacons, self._ids(documents), progress.step))
+        return self._read(self._ids(documents), progress)
 
     def update(
         self, memory: Memory, old: Sequence[Document], new: Sequence[Document], progress: ProgressScope
@@ -50,7 +51,16 @@ class BeaconMemory(KeyValueMemory):
         before, ids = self._ids(old), self._ids(new)
         same = next((at for at, pair in enumerate(zip(before, ids, strict=False)) if pair[0] != pair[1]), None)
         kept = self._crop(_state(memory), min(len(before), len(ids)) if same is None else same)
-        return _memory(read(self.beacons, ids[kept.read :], progress.step, kept))
+        return self._read(ids, progress, kept)
+
+    def _read(self, ids: list[int], progress: ProgressScope, after: BeaconState | None = None) -> Memory:
+        """The memory of all of `ids`, behind what was read of them; what is finished is kept in the journal."""
+        kept, layout = StateJournal(progress.journal, ids, self.beacons.model.device), self.beacons.layout
+        begun = after.read if after else 0
+        further = kept.resume(layout.started(begun), layout.folded(begun), after.key_values if after else None)
+        behind = BeaconState(further.state, further.read) if further else after
+        rest = ids[behind.read :] if behind else ids
+        return _memory(read(self.beacons, rest, progress.step, behind, kept.keep))
 
     def ask(self, memory: Memory, instructions: Sequence[str], max_new_tokens: int) -> list[str]:
         prompts = self.lm.encode([PARAGRAPH_BREAK + instruction + self.lm.chat_tail for instruction in instructions])

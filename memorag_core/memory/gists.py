@@ -6,13 +6,19 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from memorag_core.concurrency.progress import SILENT, ProgressScope
+from memorag_core.concurrency.journal import Form
+from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.memory.base import M, MemoryModel
 from memorag_core.text.chunking import split
 from memorag_core.text.prompts import Prompts, prompts_for
 from memorag_core.types import PARAGRAPH_BREAK, Document
 
 ROUNDS = 8
+
+
+def gist_of(tokens: int) -> Form[str]:
+    """How gists of at most so many tokens are kept while others are written."""
+    return Form(f"gist of {tokens}", str.encode, bytes.decode)
 
 
 class GistMemory(MemoryModel[M]):
@@ -62,7 +68,7 @@ class GistMemory(MemoryModel[M]):
         texts = [document.text[start:end] for document, start, end in parts]
         missing = [text for text in dict.fromkeys(texts) if text not in known]
         gists = {**known, **dict(zip(missing, self._condense(missing, prompts, self.gist, progress), strict=True))}
-        kept = self._within_budget([gists[text] for text in texts], prompts)
+        kept = self._within_budget([gists[text] for text in texts], prompts, progress.silent())
         notes = [
             {"document": document.id, "start": start, "end": end, "gist": gists[text]}
             for (document, start, end), text in zip(parts, texts, strict=True)
@@ -84,7 +90,7 @@ class GistMemory(MemoryModel[M]):
             gists[number] = reply
         return gists
 
-    def _within_budget(self, gists: list[str], prompts: Prompts) -> str:
+    def _within_budget(self, gists: list[str], prompts: Prompts, progress: ProgressScope) -> str:
         """The gists as one text; condensed together, round after round, while they exceed the budget."""
         joined = PARAGRAPH_BREAK.join(gists)
         for _ in range(ROUNDS):
@@ -93,6 +99,6 @@ class GistMemory(MemoryModel[M]):
                 return joined
             groups = [joined[start:end] for start, end in split(joined, self.chunk, self._count)]
             gist = min(self.chunk // 2, max(self.gist, self.chunk * self.budget // total))
-            joined = PARAGRAPH_BREAK.join(self._condense(groups, prompts, gist, SILENT))
+            joined = PARAGRAPH_BREAK.join(self._condense(groups, prompts, gist, progress))
         start, end = split(joined, self.budget, self._count)[0]
         return joined[start:end]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Self
 
 import psutil
@@ -11,7 +12,7 @@ import torch
 from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.config import Profile
 from memorag_core.memory.base import KeyValueMemory, Memory
-from memorag_core.memory.gists import GistMemory
+from memorag_core.memory.gists import GistMemory, gist_of
 from memorag_core.models.lm.attention import head_width
 from memorag_core.models.lm.decode_batch import TOKENS_A_FORWARD
 from memorag_core.models.lm.language_model import LanguageModel
@@ -44,11 +45,15 @@ class LiteMemory(GistMemory[Memory], KeyValueMemory):
         """A batch at a time; every pass through the model is a step."""
         batch = self._batch_size()
         batches = [requests[start : start + batch] for start in range(0, len(requests), batch)]
-        passes = gist + self.chunk * batch // TOKENS_A_FORWARD
         replies: list[str] = []
         for part, together in zip(progress.split(len(batches) + 1), batches, strict=False):  # the last one: remembering
-            replies += self.lm.generate(together, gist, repetition_penalty=1.1, on_forward=part.counter(passes))
+            write = partial(self._write_gists, gist=gist, progress=part)
+            replies += progress.journal.finish(gist_of(gist), together, write)
         return replies
+
+    def _write_gists(self, requests: Sequence[str], gist: int, progress: ProgressScope) -> list[str]:
+        passes = gist + self.chunk * len(requests) // TOKENS_A_FORWARD
+        return self.lm.generate(requests, gist, repetition_penalty=1.1, on_forward=progress.counter(passes))
 
     def _remember_text(self, text: str, notes: dict[str, Any]) -> Memory:
         return Memory(self.lm.remember(text, ignore_steps), notes)

@@ -11,7 +11,7 @@ from typing import Any, Self
 from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.config import REMOTE_MEMORY, Profile
 from memorag_core.memory.base import NOTES
-from memorag_core.memory.gists import GistMemory
+from memorag_core.memory.gists import GistMemory, gist_of
 from memorag_core.models.api.chat import ChatModel
 from memorag_core.models.weights import Weights
 from memorag_core.types import PARAGRAPH_BREAK
@@ -58,11 +58,14 @@ class LiteApiMemory(GistMemory[TextMemory]):
         return self.chat.count(texts)
 
     def _replies(self, requests: Sequence[str], gist: int, progress: ProgressScope) -> list[str]:
-        replies = []
+        replies: list[str] = []
         for number, request in enumerate(requests):
             progress.step(number, len(requests) + 1)
-            replies.append(self.chat.generate(request, gist))
+            replies += progress.journal.finish(gist_of(gist), [request], lambda asked: self._write(asked, gist))
         return replies
+
+    def _write(self, requests: Sequence[str], gist: int) -> list[str]:
+        return [self.chat.generate(request, gist) for request in requests]
 
     def _remember_text(self, text: str, notes: dict[str, Any]) -> TextMemory:
         [tokens] = self.chat.count([text])

@@ -15,6 +15,7 @@ from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.config import Prefill, Profile
 from memorag_core.errors import InputError
 from memorag_core.memory.base import KeyValueMemory, Memory
+from memorag_core.memory.state_journal import StateJournal
 from memorag_core.models.lm.kv_compression import Scorer, expected_attention
 from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.models.lm.minference import sparse_attention
@@ -121,5 +122,8 @@ class LongMemory(KeyValueMemory):
     def _memory(
         self, ids: Sequence[int], how: PrefillPlan, progress: ProgressScope, after: PrefillState | None = None
     ) -> Memory:
-        state = read(self.lm.model, ids, progress.step, how, after)
+        kept = StateJournal(progress.journal, ids, self.lm.model.device)
+        begun = how.finished(after.read if after else 0)
+        further = kept.resume(begun, how.entries(begun), after.state if after else None)
+        state = read(self.lm.model, ids, progress.step, how, further or after, kept.keep)
         return Memory(state, {"read": len(ids), "ratio": how.ratio})

@@ -50,7 +50,7 @@ class ShownPassage:
         """A chunk of a document, cut into that document's sentences."""
         spans = whole_sentences(document, chunk.start, chunk.end)
         cut = tuple((max(start, chunk.start) - chunk.start, min(end, chunk.end) - chunk.start) for start, end in spans)
-        return cls(chunk.text, chunk.indexed.removesuffix(chunk.text).strip(), cut)
+        return cls(chunk.text, chunk.heading_lines, cut)
 
     @cached_property
     def windows(self) -> list[SentenceRow]:

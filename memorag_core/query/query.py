@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from memorag_core.context.corpus import Corpus, merge
-from memorag_core.errors import InputError
+from memorag_core.errors import InputError, MemoryNotReady
 from memorag_core.query.answerable import UNLIKELY, likelihood
 from memorag_core.query.budget import fit_budget
 from memorag_core.query.citations import cite, link_claims, quote_place
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from memorag_core.concurrency.lru import LRUCache
     from memorag_core.config import Profile, Settings
     from memorag_core.context.corpus import Context
+    from memorag_core.memory import MemoryState
     from memorag_core.runtime import Recalled
 
 MAX_QUESTION = 2000
@@ -51,6 +52,11 @@ class Query:
     recall_cache: LRUCache[Recalled, tuple[Clue, ...]]
     on_text: OnText = ignore_text
 
+    @property
+    def without_memory(self) -> bool:
+        """Whether the memory of a context is not made yet."""
+        return any(context.memory is None for context in self.contexts)
+
     @cached_property
     def corpus(self) -> Corpus:
         """Merge the contexts into the one corpus that is searched."""
@@ -67,8 +73,8 @@ class Query:
 
     def _generate_clues(self, question: str) -> tuple[Clue, ...]:
         clues: tuple[Clue, ...] = ()
-        for context in self.contexts:
-            spans, questions = self.components.memory.recall(context.memory, question)
+        for memory in self._memories():
+            spans, questions = self.components.memory.recall(memory, question)
             clues = merge_clues(
                 clues, clean_recall({"span": spans, "question": questions}, question, self.corpus.texts)
             )
@@ -103,8 +109,8 @@ class Query:
 
     def _guess_answers(self, question: str) -> Iterator[Clue]:
         """Ask each memory for its own answer, as a clue to search with."""
-        for context in self.contexts:
-            guess = self.components.memory.answer(context.memory, question, self.profile.answer)
+        for memory in self._memories():
+            guess = self.components.memory.answer(memory, question, self.profile.answer)
             yield from clean_recall({"answer": guess}, question, self.corpus.texts)
 
     def _answer_from_memory(self, question: str) -> Answer:
@@ -112,6 +118,11 @@ class Query:
         if len(self.contexts) > 1:
             raise InputError("Memory alone answers for one context: name one, or let evidence be looked for in all.")
         [context] = self.contexts
+        if context.memory is None:
+            raise MemoryNotReady(
+                f"The memory of '{context.id}' is not made yet, so it cannot be asked from memory. Ask for an answer "
+                "from evidence (memorag), or wait for its memory."
+            )
         text = self.components.memory.answer(context.memory, question, self.profile.answer)
         self.on_text(text)
         return Answer(text, "qa")
@@ -120,7 +131,7 @@ class Query:
         """Recall key points from memory, retrieve evidence for each, and write one text about them."""
         [context] = self.contexts
         prompts = prompts_for(context.chunks[0].text, self.components.templates)
-        points = self.components.memory.key_points(context.memory, prompts, focus)
+        points = "".join(self.components.memory.key_points(memory, prompts, focus) for memory in self._memories())
         clues = clean_recall({"span": points}, focus or "", context.texts)
         topics = [*filter(None, [focus]), *(clue.text for clue in clues)] or [context.manifest.title]
         wanted = SummaryRequest(prompts, focus, words, self.settings.evidence_tokens)
@@ -133,6 +144,10 @@ class Query:
         texts = map_reduce([chunk.text for chunk in self._order_chunks(evidence)], wanted, self.components.generator)
         prompt = wanted.render(texts)
         return self._write(prompt, "summarize", words * TOKENS_A_WORD, focus or "", (clues, evidence))
+
+    def _memories(self) -> list[MemoryState]:
+        """The memories of the contexts, of those that have one."""
+        return [context.memory for context in self.contexts if context.memory is not None]
 
     def _order_chunks(self, passages: Sequence[Passage]) -> list[Chunk]:
         """Return the chunks of passages, in the order of the documents."""
@@ -188,8 +203,9 @@ class Query:
         """Add whether all claims are borne out, and how likely the text answers the question."""
         assert all(self.corpus.texts.at(citation.place) == citation.quote for citation in answer.citations)
         supported = bool(answer.claims) and all(claim.support == "borne out" for claim in answer.claims)
+        answer = replace(answer, supported=supported, without_memory=self.without_memory)
         if answer.task == "summarize":
-            return replace(answer, supported=supported)
+            return answer
         bags = [frozenset(stems(passage.chunk.indexed)) for passage in answer.evidence]
         answerable = likelihood(question, bags, self.corpus.spread, len(self.corpus.chunks))
         return replace(answer, supported=supported and answerable >= UNLIKELY, answerable=answerable)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from memorag_core.config import Profile
 from memorag_core.errors import InputError
+from memorag_core.models.api.endpoints import is_remote
 from memorag_core.models.weights import Weights
 from memorag_core.retrieval.base import Index, Retriever
 
@@ -28,9 +29,13 @@ def open_retriever(profile: Profile, weights: Weights) -> Retriever[Any]:
 
 
 def _dense(profile: Profile, weights: Weights) -> Retriever[Any]:
+    from memorag_core.models.api.embeddings import EmbeddingModel
     from memorag_core.retrieval.dense import DenseRetriever
+    from memorag_core.retrieval.dense_api import ApiRetriever
 
     name = profile.embedder
+    if is_remote(name):
+        return ApiRetriever(EmbeddingModel(name), weights.device)
     return DenseRetriever(weights.source(name), weights.device, name, weights.revision(name))
 
 
@@ -38,6 +43,8 @@ def _bge_m3(profile: Profile, weights: Weights) -> Retriever[Any]:
     from memorag_core.retrieval.bge_m3 import BgeM3Retriever
 
     name = profile.embedder
+    if is_remote(name):
+        raise InputError(f"The retriever bge-m3 reads a model's weights; with {name}, choose hybrid or dense.")
     return BgeM3Retriever(weights.source(name), weights.device, name, weights.revision(name))
 
 

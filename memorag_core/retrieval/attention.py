@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, load_file, save, save_file
 
 from memorag_core.concurrency.cancellation import raise_if_cancelled
+from memorag_core.concurrency.journal import Form
 from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.config import Head
 from memorag_core.errors import InputError
@@ -79,6 +80,11 @@ class AttentionIndexer(Indexer["AttentionIndex"]):
         """Merge the keys of all texts; a question's attention is shared among all of them."""
         return self._make_index([keys for index in indexes for keys in index.split()])
 
+    def blank(self, texts: int) -> AttentionIndex:
+        """Make an index of texts that are not read: nothing in them is attended to."""
+        index = self._make_index([])
+        return AttentionIndex(self, index.keys, torch.zeros(texts, dtype=torch.int32))
+
     def settings(self) -> dict[str, Any]:
         return {"heads": [list(head) for head in self.heads]}
 
@@ -88,10 +94,13 @@ class AttentionIndexer(Indexer["AttentionIndex"]):
         rows: dict[int, Keys] = {}
         for batch in _batches(ids):
             raise_if_cancelled()
-            keys = head_keys(self.lm, [ids[number] for number in batch], self.groups)
-            rows |= zip(batch, map(quantize, keys), strict=True)
+            made = progress.journal.finish(KEPT, [texts[number] for number in batch], self._read_batch)
+            rows |= zip(batch, made, strict=True)
             progress.step(len(rows), len(texts))
         return [rows[number] for number in range(len(texts))]
+
+    def _read_batch(self, texts: Sequence[str]) -> list[Keys]:
+        return [quantize(keys) for keys in head_keys(self.lm, self.lm.encode(texts), self.groups)]
 
     def _make_index(self, rows: Sequence[Keys]) -> AttentionIndex:
         width = len(self.groups), head_width(self.lm.model.config)
@@ -106,6 +115,18 @@ class Keys:
 
     keys: torch.Tensor
     scales: torch.Tensor
+
+
+def _pack(keys: Keys) -> bytes:
+    return save({"keys": keys.keys, "scales": keys.scales})
+
+
+def _unpack(kept: bytes) -> Keys:
+    tensors = load(kept)
+    return Keys(tensors["keys"], tensors["scales"])
+
+
+KEPT = Form("attention keys", _pack, _unpack)
 
 
 def quantize(keys: torch.Tensor) -> Keys:

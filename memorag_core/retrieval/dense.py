@@ -1,18 +1,20 @@
-"""Dense retrieval: any sentence-transformers model, and faiss."""
+"""Dense retrieval: unit vectors of any sentence-transformers model, or of another encoder, and faiss."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from memorag_core.concurrency.cancellation import raise_if_cancelled
+from memorag_core.concurrency.journal import Form
 from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.errors import require
 from memorag_core.models import hub
@@ -23,9 +25,11 @@ from memorag_core.retrieval.vectors import VectorIndex, Vectors
 from memorag_core.retrieval.windows import count_tokens, windows
 
 VECTORS = "vectors.safetensors"
-BATCH = 16
 TINIEST = 1e-30
-DOCUMENT = ("document", "passage", "corpus")
+ROW: Form[NDArray[Any]] = Form("vector", lambda row: row.tobytes(), lambda kept: np.frombuffer(kept, np.float32))
+Kind = Literal["query", "document"]
+NAMES: dict[Kind, tuple[str, ...]] = {"query": ("query",), "document": ("document", "passage", "corpus")}
+"""What models call the instructions before a text of each kind."""
 PUBLISHED_PROMPTS = (
     (r"bge-(small|base|large)-en", {"query": "Represent this sentence for searching relevant passages: "}),
     (r"bge-(small|base|large)-zh", {"query": "为这个句子生成表示以用于检索相关文章："}),
@@ -34,33 +38,34 @@ PUBLISHED_PROMPTS = (
 """By model id: instructions that stand in the models' cards, not in their configurations."""
 
 
-class DenseRetriever(Retriever["DenseIndex"]):
+class VectorRetriever(Retriever["DenseIndex"]):
     """Texts and queries as unit vectors of one encoder; the score is their cosine."""
 
-    def __init__(self, source: str | Path, device: str, model_id: str | None = None, revision: str = "") -> None:
-        """Load an encoder from a folder or a hub id.
+    batch = 16
+    """How many texts are encoded at once."""
 
-        Raises:
-            ModelUnavailable: where neither has it.
-            MissingExtra: faiss is not installed.
-        """
-        require("faiss", "cpu")
-        from sentence_transformers import SentenceTransformer
-
-        with loading(source):
-            self.encoder = SentenceTransformer(str(source), device=device)
+    def __init__(self, model_id: str, revision: str, device: str, prompts: Mapping[str, str | None]) -> None:
+        """Take the encoder's name, where vectors are searched, and the instructions that it wants before texts."""
+        self.model_id = model_id
+        self.revision = revision
         self.device = device
-        self.model_id = model_id or str(source)
-        self.revision = revision or hub.commit(str(source))
-        if not any(self.encoder.prompts.values()):
-            self.encoder.prompts |= _find_prompts(self.model_id)
+        self.prompts = prompts
+
+    @abstractmethod
+    def encode(self, texts: Sequence[str], kind: Kind) -> Vectors:
+        """Unit vectors (texts, dimension), float32, of texts that fit, each with the instruction of its kind."""
+
+    @abstractmethod
+    def room(self, kind: Kind) -> int:
+        """The tokens of text that fit beside the instruction and special tokens."""
 
     @property
     def max_tokens(self) -> int:
-        return self._room(self._prompt(*DOCUMENT))
+        return self.room("document")
 
-    def count(self, texts: Sequence[str]) -> list[int]:
-        return count_tokens(self.encoder.tokenizer, texts)
+    def prompt(self, kind: Kind) -> str:
+        """What stands before a text of this kind."""
+        return next((self.prompts[name] for name in NAMES[kind] if name in self.prompts), None) or ""
 
     def index(self, texts: Sequence[str], progress: ProgressScope) -> DenseIndex:
         return self._make_index(self._rows(texts, progress))
@@ -77,55 +82,80 @@ class DenseRetriever(Retriever["DenseIndex"]):
         return MergedDense(self, [index.nearest for index in indexes], sizes)
 
     def settings(self) -> dict[str, Any]:
-        prompt = self._prompt(*DOCUMENT)
+        prompt = self.prompt("document")
         return {"prompt": prompt} if prompt else {}
 
     def encode_queries(self, queries: Sequence[str]) -> Vectors:
         """Unit vectors (queries, dimension), float32; of a query beyond the model's limit, the mean of its parts."""
-        room = self._room(self._prompt("query"))
+        room = self.room("query")
         parts = [windows(query, room, self.count) for query in queries]
-        vectors = _encode(self.encoder.encode_query, [text for part in parts for text in part])
+        vectors = self.encode([text for part in parts for text in part], "query")
         borders = np.cumsum([0, *map(len, parts)])
         means = np.stack([vectors[start:end].mean(0) for start, end in pairwise(borders)])
         return np.asarray(means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), TINIEST), np.float32)
 
     def _rows(self, texts: Sequence[str], progress: ProgressScope) -> list[NDArray[Any]]:
-        """The unit vector of each text, float32."""
-        rows: list[NDArray[Any]] = []
-        for start in range(0, len(texts), BATCH):
+        """The unit vector of each text, float32; those of like length are encoded together."""
+        order = sorted(range(len(texts)), key=lambda number: len(texts[number]))
+        rows: dict[int, NDArray[Any]] = {}
+        for start in range(0, len(texts), self.batch):
             raise_if_cancelled()
-            rows += list(_encode(self.encoder.encode_document, texts[start : start + BATCH]))
+            batch = order[start : start + self.batch]
+            made = progress.journal.finish(ROW, [texts[number] for number in batch], self._encode_batch)
+            rows |= zip(batch, made, strict=True)
             progress.step(len(rows), len(texts))
-        return rows
+        return [rows[number] for number in range(len(texts))]
+
+    def _encode_batch(self, texts: Sequence[str]) -> list[NDArray[Any]]:
+        return list(np.asarray(self.encode(texts, "document"), np.float32))
 
     def _make_index(self, rows: Sequence[NDArray[Any]]) -> DenseIndex:
         vectors = np.stack(rows) if rows else np.zeros((0, 1))
         return DenseIndex(self, VectorIndex(np.asarray(vectors, np.float32), self.device))
 
-    def _prompt(self, *kinds: str) -> str:
-        """What the encoder puts before a text of the first of these kinds that it knows."""
-        prompts = self.encoder.prompts
-        return next((prompts[kind] for kind in kinds if kind in prompts), None) or ""
 
-    def _room(self, prompt: str) -> int:
-        """Tokens of text that fit beside the special tokens and a prompt."""
+class DenseRetriever(VectorRetriever):
+    """Vectors of a sentence-transformers model."""
+
+    def __init__(self, source: str | Path, device: str, model_id: str | None = None, revision: str = "") -> None:
+        """Load an encoder from a folder or a hub id.
+
+        Raises:
+            ModelUnavailable: where neither has it.
+            MissingExtra: faiss is not installed.
+        """
+        require("faiss", "cpu")
+        from sentence_transformers import SentenceTransformer
+
+        with loading(source):
+            self.encoder = SentenceTransformer(str(source), device=device)
+        name = model_id or str(source)
+        if not any(self.encoder.prompts.values()):
+            self.encoder.prompts |= find_prompts(name)
+        super().__init__(name, revision or hub.commit(str(source)), device, self.encoder.prompts)
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        return count_tokens(self.encoder.tokenizer, texts)
+
+    def encode(self, texts: Sequence[str], kind: Kind) -> Vectors:
+        encode: Any = self.encoder.encode_query if kind == "query" else self.encoder.encode_document
+        vectors = encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
+        return np.asarray(vectors, dtype=np.float32)
+
+    def room(self, kind: Kind) -> int:
         special: int = self.encoder.tokenizer.num_special_tokens_to_add()
-        return int(self.encoder.max_seq_length or 512) - special - self.count([prompt])[0]
+        return int(self.encoder.max_seq_length or 512) - special - self.count([self.prompt(kind)])[0]
 
 
-def _encode(encode: Any, texts: Sequence[str]) -> Vectors:
-    vectors = encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
-    return np.asarray(vectors, dtype=np.float32)
-
-
-def _find_prompts(model_id: str) -> dict[str, str]:
+def find_prompts(model_id: str) -> dict[str, str]:
+    """The instructions that the cards of some models tell, by the model's name."""
     return next((prompts for pattern, prompts in PUBLISHED_PROMPTS if re.search(pattern, model_id)), {})
 
 
 class DenseIndex(Index):
     """Vectors of the texts, and the encoder of queries."""
 
-    def __init__(self, retriever: DenseRetriever, nearest: VectorIndex) -> None:
+    def __init__(self, retriever: VectorRetriever, nearest: VectorIndex) -> None:
         self.retriever = retriever
         self.nearest = nearest
 
@@ -139,7 +169,7 @@ class DenseIndex(Index):
 class MergedDense(Finder):
     """The vectors of several indexes; a query is encoded once."""
 
-    def __init__(self, retriever: DenseRetriever, parts: Sequence[VectorIndex], sizes: Sequence[int]) -> None:
+    def __init__(self, retriever: VectorRetriever, parts: Sequence[VectorIndex], sizes: Sequence[int]) -> None:
         self.retriever = retriever
         self.parts = parts
         self.sizes = sizes

@@ -7,9 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-import numpy as np
-from numpy.typing import NDArray
-
 from memorag_core.retrieval.base import Hit
 
 RRF_K = 10
@@ -21,12 +18,6 @@ def merge_by_score(rankings: Sequence[Sequence[Hit]], sizes: Sequence[int], k: i
     firsts = [0, *accumulate(sizes)][:-1]
     hits = [Hit(first + hit.chunk, hit.score) for first, hits in zip(firsts, rankings, strict=True) for hit in hits]
     return sorted(hits, key=lambda hit: (-hit.score, hit.chunk))[:k]
-
-
-def standardize(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Scores with mean 0 and variance 1; those that are all alike are 0."""
-    spread = float(scores.std()) if len(scores) else 0.0
-    return (scores - scores.mean()) / spread if spread else np.zeros_like(scores)
 
 
 @dataclass(frozen=True, slots=True)

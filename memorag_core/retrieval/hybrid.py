@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.retrieval.base import Finder, Hit, Index, Retriever
-from memorag_core.retrieval.fusion import standardize
+from memorag_core.retrieval.standard_scores import standardize
 
 DEPTH = 1000
 """How many hits of each member are compared at least."""

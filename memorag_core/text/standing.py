@@ -10,6 +10,9 @@ from memorag_core.text.chunking import Section, sections
 from memorag_core.text.tables import Table, find_tables, header_at
 from memorag_core.types import Chunk, Document
 
+CHUNKING = "paths"
+"""How contexts are chunked and indexed now; those of an earlier time, chunked in another way, keep their chunks."""
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -18,11 +21,12 @@ class Standing:
     document: Document
     sections: list[Section]
     tables: list[Table]
+    under_path: bool = True
 
     @classmethod
-    def of(cls, document: Document) -> Self:
-        """Read where things stand in a document."""
-        return cls(document, sections(document.text), find_tables(document.text))
+    def of(cls, document: Document, under_path: bool = True) -> Self:
+        """Read where things stand in a document; `under_path` as in `Chunk`."""
+        return cls(document, sections(document.text), find_tables(document.text), under_path)
 
     def chunk(self, start: int, end: int) -> Chunk:
         """The passage `text[start:end]`, which knows where it stands."""
@@ -36,4 +40,5 @@ class Standing:
             section.above,
             self.document.title,
             header_at(self.tables, start),
+            self.under_path,
         )

@@ -79,7 +79,7 @@ async def _memorize(client: Client, console: Console, sample: Path) -> str:
         async def on_progress(progress: float, total: float | None, message: str | None) -> None:
             bar.update(task, completed=progress, total=total, description=message or "memorizing")
 
-        memorized = await _call(client, "memorize_context", {"path": str(sample)}, on_progress)
+        memorized = await _call(client, "memorize_context", {"path": str(sample), "wait_seconds": 3600}, on_progress)
         context = memorized["context"]
         bar.update(task, completed=1.0)
     how = "already memorized" if context["cached"] else "memorized now"

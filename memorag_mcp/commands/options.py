@@ -31,7 +31,7 @@ ENGINE_OPTIONS = [
     _engine_option("models_dir", Path, "FOLDER", "The folder that holds the embedded models.", "MEMORAG_MODELS"),
     _engine_option("memory", str, "KIND", "The kind of memory: lite, lite-api, beacon, long, or none (index only)."),
     _engine_option("memory_model", str, "MODEL", "The memory model: a hub id, a folder, or openai:MODEL."),
-    _engine_option("embedder", str, "MODEL", "The embedder: a hub id or a folder."),
+    _engine_option("embedder", str, "MODEL", "The embedder: a hub id, a folder, or openai:MODEL."),
     _engine_option("retriever", str, "KIND", "How texts are found: hybrid (dense and BM25), dense, bge-m3, bm25."),
     _engine_option("reranker", str, "MODEL", "A cross-encoder to read the best hits again: a hub id or a folder."),
     _engine_option("hits", int, "N", "How many passages each query brings before they are fused."),
@@ -72,3 +72,13 @@ def _value(value: object) -> list[str]:
     if isinstance(value, Path):
         return [str(value.absolute())]
     return [] if value is True else [str(value)]
+
+
+Include = Annotated[
+    list[str] | None,
+    typer.Option(metavar="PATTERN", help="Of a folder, the files that match, such as '*.pdf'; repeatable."),
+]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option(metavar="PATTERN", help="Of a folder, the files and folders to leave out; repeatable."),
+]

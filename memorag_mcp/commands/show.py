@@ -86,6 +86,9 @@ def progress() -> Iterator[OnProgress]:
         yield on_progress
 
 
+WITHOUT_MEMORY = "A memory is not made yet; this was found without it. The command memorag memorize goes on with it."
+
+
 def memorized(info: ContextInfo) -> None:
     """What became of the documents, and how to go on."""
     what = (
@@ -116,6 +119,8 @@ def answer(ask: Callable[[OnText], Answer], in_json: bool) -> None:
     if note := note_on(result):
         out.print()
         line(f"Note: {note}")
+    if result.without_memory:
+        notice(WITHOUT_MEMORY)
     for claim in result.claims if len(result.claims) > 1 else ():
         quotes = ", ".join(f"[{number + 1}]" for number in claim.quotes)
         line(f"{claim.support}{f' by {quotes}' if quotes else ''}: {claim.text}")
@@ -154,7 +159,8 @@ def contexts(infos: Sequence[ContextInfo], damaged: Mapping[str, str], store: Pa
         table.add_column(column, justify="right", no_wrap=True)
     for info in infos:
         numbers = (f"{len(info.documents)}", f"{_characters(info):,}", _size(info.bytes))
-        table.add_row(_text(info.id), _text(info.title), *numbers, info.created[:10])
+        memorized_on = info.created[:10] if info.ready == "memory" else "indexed only"
+        table.add_row(_text(info.id), _text(info.title), *numbers, memorized_on)
     if infos or not damaged:
         _print_or(table, f"There is no context in {store} yet. Make one: memorag memorize FILE")
     for context_id, problem in damaged.items():

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from memorag_core.concurrency.cancellation import poll_until, raise_if_cancelled
+from memorag_core.concurrency.cancellation import StopFlag, poll_until, raise_if_cancelled
 from memorag_core.types import Progress
 
 Status = Literal["working", "input_required", "completed", "failed", "cancelled", "interrupted"]
@@ -29,7 +29,7 @@ def now() -> str:
 class JobRecord(BaseModel):
     """What is known of a job, as it is kept on disk. `fraction` only ever grows; times are ISO 8601 in UTC.
 
-    `resumable`: its call is kept too.
+    `resumable`: its call is kept too. `published`: how far it was when a part of its `result` could be used already.
     """
 
     id: str
@@ -45,7 +45,12 @@ class JobRecord(BaseModel):
     reason: str | None = None
     broken: bool = False
     resumable: bool = False
+    published: float | None = None
     result: dict[str, Any] | None = None
+
+
+def ignore_record(_: JobRecord) -> None:
+    """For jobs that are not recorded, or of which nobody is to hear."""
 
 
 def end_record(record: JobRecord, status: Status) -> JobRecord:
@@ -57,9 +62,35 @@ def end_record(record: JobRecord, status: Status) -> JobRecord:
 def reason_of(record: JobRecord, status: Status) -> str:
     """Why a job ended that was cancelled or interrupted, and how to begin it again."""
     if status == "cancelled":
-        return "It was cancelled; nothing of it was kept."
+        left = (
+            "the context can be asked, and has no memory" if record.published is not None else "nothing of it was kept"
+        )
+        return f"It was cancelled; {left}."
     again = f"Call resume_memorize with job_id '{record.id}'." if record.resumable else "Call the tool again."
-    return f"The server ended before it was done; no context came of it. {again}"
+    left = (
+        "the context can be asked, and has no memory yet" if record.published is not None else "no context came of it"
+    )
+    return f"The server ended before it was done; {left}. {again}"
+
+
+def has_ended(record: JobRecord) -> bool:
+    """Whether a job has ended, in whatever way."""
+    return record.status not in AT_WORK
+
+
+def is_usable(record: JobRecord) -> bool:
+    """Whether a part of the result can be used, or the job has ended."""
+    return record.published is not None or has_ended(record)
+
+
+def time_left_text(record: JobRecord) -> str:
+    """How long a job may take yet, for people, behind a comma; empty where that cannot be told."""
+    return f", about {_duration(record.seconds_left)} left" if record.seconds_left else ""
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 @dataclass(eq=False, slots=True)
@@ -83,27 +114,29 @@ class Job:
 
     def __init__(self, record: JobRecord, save: Callable[[JobRecord], None]) -> None:
         self.record = record
-        self.flag = threading.Event()
+        self.flag = StopFlag()
         self.asker: Asker | None = None
         self.told = False
+        self.on_publish: Callable[[JobRecord], None] = ignore_record
         self.stopped_as: Status = "cancelled"
         self.questions: dict[str, Any] = {}
         self._answers: dict[str, Any] = {}
         self._answered = threading.Event()
         self._save = save
         self._watchers: list[Callable[[], None]] = []
-        self._reported_at = self._saved_at = 0.0
+        self._reported_at = self._saved_at = self._heard = 0.0
         self._began: tuple[float, float] | None = None
 
     @property
     def done(self) -> bool:
         """Whether it has ended, in whatever way."""
-        return self.record.status not in AT_WORK
+        return has_ended(self.record)
 
     def report(self, progress: Progress) -> None:
         """An `OnProgress` of the engine: takes note, now and then, and stops the work where that was asked."""
         raise_if_cancelled()
         at = time.monotonic()
+        self._heard = progress.fraction
         due = at - self._reported_at >= SECONDS_BETWEEN_REPORTS or progress.fraction >= 1
         if not due or progress.fraction < self.record.fraction:
             return
@@ -112,6 +145,13 @@ class Job:
         if at - self._saved_at >= SECONDS_BETWEEN_SAVES:
             self._saved_at = at
             self._save(self.record)
+
+    def publish(self, result: BaseModel) -> None:
+        """Take note of a result that can be used while the work on it goes on."""
+        self.note(result=result.model_dump(mode="json"), published=self._heard)
+        self._began = None  # what follows goes at a pace of its own
+        self.save()
+        self.on_publish(self.record)
 
     def save(self) -> None:
         """Have what is known of it now recorded."""
@@ -137,6 +177,7 @@ class Job:
     def stop(self, how: Status) -> None:
         """Make the work stop at its next step, to be told as `how`."""
         self.stopped_as = how
+        self.flag.later = how == "interrupted"
         self.flag.set()
 
     def end(self, status: Status, **facts: Any) -> None:

@@ -20,7 +20,7 @@ from pydantic import BaseModel
 from memorag_core.concurrency.cancellation import cancellable
 from memorag_core.errors import Cancelled, InputError, MemoRAGError
 from memorag_mcp.jobs.call import Call
-from memorag_mcp.jobs.job import AT_WORK, Asker, Job, JobRecord, end_record, reason_of
+from memorag_mcp.jobs.job import AT_WORK, Asker, Job, JobRecord, end_record, ignore_record, reason_of
 from memorag_mcp.jobs.records import ID_BYTES, Records
 
 JOBS_AT_ONCE = 64
@@ -57,7 +57,8 @@ class Jobs:
         return enter
 
     def begin(self, call: Call, on_end: OnEnd, again: JobRecord | None = None) -> Job:
-        """Do a call in a thread of its own, with the caller's context variables; `on_end` is called there last.
+        """Do a call in a thread of its own, with the caller's context variables; `on_end` is called there last, and
+        when a part of the result can be used.
 
         A recorded call is kept until it is done, so that it can be resumed; `again` is the record of one that is.
         Files are written and locked here, so an event loop has this done in a thread.
@@ -66,6 +67,7 @@ class Jobs:
             InputError: too many jobs are under way.
         """
         job = Job(again or self.records.new(call.what), self.records.save if call.recorded else ignore_record)
+        job.on_publish = on_end
         with self._guard:
             if len(self._live) >= JOBS_AT_ONCE:
                 raise InputError(f"{JOBS_AT_ONCE} jobs are under way. Wait until one is done, or cancel one.")
@@ -82,7 +84,7 @@ class Jobs:
         return job
 
     def resume(self, job_id: str, on_end: OnEnd) -> Job:
-        """Begin an interrupted job again, from its start, under its id. Of several servers at once, one does.
+        """Begin an interrupted job again, under its id. Of several servers at once, one does.
 
         Raises:
             UnknownJob: there is none of that id.
@@ -209,7 +211,3 @@ class Jobs:
             self.records.drop_call(job.record.id)
         with self._guard:
             del self._live[job.record.id], self._threads[job.record.id]
-
-
-def ignore_record(_: JobRecord) -> None:
-    """For jobs that are not recorded."""

@@ -46,7 +46,7 @@ class Records:
         return JobRecord(id=secrets.token_hex(ID_BYTES), server=self.server, pid=os.getpid(), what=what)
 
     def again(self, record: JobRecord) -> JobRecord:
-        """A record of an interrupted job that this server does again, from its start."""
+        """A record of an interrupted job that this server does again."""
         facts = record.model_dump(include={"id", "what", "created"})
         return JobRecord(**facts, server=self.server, pid=os.getpid(), resumable=True)
 

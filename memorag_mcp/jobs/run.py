@@ -6,8 +6,9 @@ import asyncio
 import functools
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import anyio
@@ -21,7 +22,7 @@ from memorag_core.concurrency.cancellation import cancellable
 from memorag_core.concurrency.device_queue import as_client
 from memorag_core.concurrency.flight import LANES
 from memorag_core.errors import Cancelled, MemoRAGError
-from memorag_mcp.jobs.job import Asker, Job, JobRecord
+from memorag_mcp.jobs.job import Asker, Job, JobRecord, has_ended, is_usable, time_left_text
 from memorag_mcp.jobs.manager import Jobs
 
 T = TypeVar("T")
@@ -30,7 +31,29 @@ THREADS = 64
 REFUSED_AT_ONCE = 16
 SECONDS_TO_A_HANDLE = 20.0
 SECONDS_TO_A_TASK = 0.5
+SECONDS_FOR_THE_REST = 5.0
+"""So short is the memory of a small text in the making that it is waited for; that of a long one is not."""
 _task: ContextVar[list[Job] | None] = ContextVar("jobs_to_hand_over_as_tasks", default=None)
+
+
+@dataclass(slots=True)
+class Wire:
+    """A connection that may end while requests on it wait, which takes none of them back."""
+
+    ended: bool = False
+
+
+_wire: ContextVar[Wire | None] = ContextVar("wire_of_requests", default=None)
+
+
+@contextmanager
+def over(wire: Wire) -> Iterator[None]:
+    """Requests that come inside come over this connection."""
+    token = _wire.set(wire)
+    try:
+        yield
+    finally:
+        _wire.reset(token)
 
 
 @functools.cache
@@ -76,8 +99,9 @@ def _as_tool_errors() -> Iterator[None]:
 async def run_job(jobs: Jobs, ctx: Ctx, begin: Callable[[], Job], wait_seconds: float | None = None) -> JobRecord:
     """Do long work as a job: its end where that comes soon, else its state so far, to be asked about by its id.
 
-    A client with Tasks gets a task; one that asked for progress waits as long as it likes; all others get the state
-    after twenty seconds. `wait_seconds` overrides. A cancel of the request stops the job, a lost connection does not.
+    A client with Tasks gets a task. Others get the state soon after a part of the result can be used; before that, one
+    that asked for progress waits as long as it likes, all others twenty seconds. `wait_seconds` overrides. A cancel of
+    the request stops the job, a lost connection does not.
 
     Raises:
         ToolError: it failed while the client waited.
@@ -90,9 +114,11 @@ async def run_job(jobs: Jobs, ctx: Ctx, begin: Callable[[], Job], wait_seconds: 
     if asker.cancelled:
         job.stop("cancelled")
     try:
-        await follow(job, ctx, _patience(ctx, wait_seconds))
+        at_liberty = wait_seconds is None and _task.get() is None
+        await follow(job, ctx, _patience(ctx, wait_seconds), SECONDS_FOR_THE_REST if at_liberty else None)
     except anyio.get_cancelled_exc_class():
-        if request.protocol_version in MODERN_PROTOCOL_VERSIONS:
+        wire = _wire.get()
+        if request.protocol_version in MODERN_PROTOCOL_VERSIONS and not (wire and wire.ended):
             job.stop("cancelled")  # dropping a request is how these clients cancel; older ones tell `cancels_jobs`
         raise
     job.asker = None
@@ -106,29 +132,36 @@ async def run_job(jobs: Jobs, ctx: Ctx, begin: Callable[[], Job], wait_seconds: 
     return job.record
 
 
-async def follow(job: Job, ctx: Ctx, seconds: float | None) -> None:
-    """Wait for a job's end, at most `seconds`; its progress goes to a client that asked for it."""
+async def follow(job: Job, ctx: Ctx, seconds: float | None, seconds_for_the_rest: float | None = None) -> None:
+    """Wait for a job's end, at most `seconds`; its progress goes to a client that asked for it.
+
+    With `seconds_for_the_rest`, wait no longer than that once a part of the result can be used.
+    """
     loop, changed, reported = asyncio.get_running_loop(), asyncio.Event(), 0.0
 
     def wake() -> None:
         loop.call_soon_threadsafe(changed.set)
 
-    with job.watch(wake), anyio.move_on_after(seconds):
-        while True:
-            record = job.record
-            if record.fraction > reported:
-                reported = record.fraction
-                await ctx.report_progress(reported, 1.0, progress_text(record))
-            if record is job.record and job.done:
+    stages: list[tuple[float | None, Callable[[JobRecord], bool]]] = [(seconds, has_ended)]
+    if seconds_for_the_rest is not None:
+        stages = [(seconds, is_usable), (seconds_for_the_rest, has_ended)]
+    with job.watch(wake):
+        for limit, enough in stages:
+            with anyio.move_on_after(limit):
+                while not enough(record := job.record) or record.fraction > reported:
+                    if record.fraction > reported:
+                        reported = record.fraction
+                        await ctx.report_progress(reported, 1.0, progress_text(record))
+                    if record is job.record and not enough(record):
+                        await changed.wait()
+                        changed.clear()
+            if not enough(job.record):
                 return
-            await changed.wait()
-            changed.clear()
 
 
 def progress_text(record: JobRecord) -> str:
     """For people: the stage, how much is done, and how long it may take yet."""
-    left = f", about {_duration(record.seconds_left)} left" if record.seconds_left else ""
-    return f"{record.stage}: {record.fraction:.0%}{left}"
+    return f"{record.stage}: {record.fraction:.0%}{time_left_text(record)}"
 
 
 @contextmanager
@@ -154,10 +187,14 @@ def cancels_jobs(jobs: Jobs) -> ServerMiddleware[Any]:
 
 
 def takes_turns_for(owner: str) -> ServerMiddleware[Any]:
-    """Middleware: a call takes its turns at the models for its owner; where all have the same, for its connection."""
+    """Middleware: a call takes its turns at the models for its owner; where all have the same, for its connection.
+
+    Where the call does not tell its connection, who serves that has said whose turns are taken.
+    """
 
     async def middleware(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
-        with as_client(owner or _connection(ctx)):
+        client = owner or _connection(ctx)
+        with as_client(client) if client else nullcontext():
             return await call_next(ctx)
 
     return middleware
@@ -177,8 +214,3 @@ def _patience(ctx: Ctx, wait_seconds: float | None) -> float | None:
         return wait_seconds
     asked_for_progress = (ctx.request_context.meta or {}).get("progress_token") is not None
     return None if asked_for_progress else SECONDS_TO_A_HANDLE
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

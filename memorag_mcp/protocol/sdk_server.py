@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from mcp import MCPError
 from mcp.server import MCPServer
 from mcp.server.caching import CacheHint
-from mcp.server.context import ServerRequestContext
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.extension import Extension
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import (
@@ -39,7 +39,7 @@ from memorag_mcp.jobs.run import Ctx, cancels_jobs, question_threads, run, run_j
 from memorag_mcp.jobs.tasks_extension import Tasks
 from memorag_mcp.protocol.apps import list_for
 from memorag_mcp.protocol.arguments import as_declared
-from memorag_mcp.protocol.stdio import serve_stdio
+from memorag_mcp.protocol.stdio import serve_lines, serve_stdio
 from memorag_mcp.protocol.subscriptions import Changes
 from memorag_mcp.protocol.tool_schemas import list_shortly, unwrap
 from memorag_mcp.schemas.contexts import JobResult, context_of
@@ -56,15 +56,26 @@ CHANGING = CacheHint(ttl_ms=0, scope="private")
 class ContextServer(MCPServer[Any]):
     """An MCP server whose list of resources is what the store holds at that moment, and whose long work is jobs."""
 
-    def __init__(self, engine: MemoRAG, owner: str = "", more: Sequence[Extension] = (), **options: Any) -> None:
-        """Take the engine, who owns all that is in its store, if anybody does, extensions, and the SDK's options."""
+    def __init__(
+        self,
+        engine: MemoRAG,
+        owner: str = "",
+        for_host: Callable[[], str] = lambda: "",
+        more: Sequence[Extension] = (),
+        **options: Any,
+    ) -> None:
+        """Take the engine, who owns all that is in its store, if anybody does, more extensions, and the SDK's options.
+
+        `for_host` is what the instructions tell the host that is served besides.
+        """
         self.engine = engine
+        self._for_host = for_host
         self.jobs = Jobs(engine.store.root / WORK / "jobs")
         self.changes = Changes()
         self._question_threads = question_threads(engine.shared.device_queue.most)
         super().__init__(
             extensions=[Tasks(self.jobs, result_of), *more],
-            middleware=[self.changes.middleware, cancels_jobs(self.jobs), takes_turns_for(owner)],
+            middleware=[self._instruct, self.changes.middleware, cancels_jobs(self.jobs), takes_turns_for(owner)],
             subscriptions=self.changes.bus,
             cache_hints={
                 "tools/list": OF_THIS_CLIENT,
@@ -134,6 +145,18 @@ class ContextServer(MCPServer[Any]):
     async def run_stdio_async(self) -> None:
         """Serve one client over standard input and output."""
         await serve_stdio(self._lowlevel_server, self.jobs.close)
+
+    async def run_lines_async(self, lines: Any) -> None:
+        """Serve one client over lines, read from and written to as files are."""
+        await serve_lines(self._lowlevel_server, lines, lines)
+
+    async def _instruct(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        """Tell a host in the instructions what holds for it alone."""
+        result = await call_next(ctx)
+        if ctx.method not in {"initialize", "server/discover"}:
+            return result
+        assert isinstance(result, dict)
+        return {**result, "instructions": f"{result['instructions']}{self._for_host()}"}
 
     async def _resources_page(
         self, ctx: ServerRequestContext[Any, Any], params: PaginatedRequestParams

@@ -31,7 +31,7 @@ async def serve_stdio(server: Server[Any], close: Callable[[], object]) -> None:
     async with anyio.create_task_group() as tasks:
         if sys.platform != "win32":  # where an event loop hears no signals
             await tasks.start(_end_on_interrupt, close)
-        await _serve(server)
+        await serve_lines(server)
         tasks.cancel_scope.cancel()
 
 
@@ -46,8 +46,9 @@ async def _end_on_interrupt(close: Callable[[], object], *, task_status: TaskSta
                 os._exit(INTERRUPTED)
 
 
-async def _serve(server: Server[Any]) -> None:
-    async with stdio_server() as (read, write):
+async def serve_lines(server: Server[Any], stdin: Any = None, stdout: Any = None) -> None:
+    """Serve one client over lines that are read from one file and written to another; by default the standard ones."""
+    async with stdio_server(stdin, stdout) as (read, write), read, write:
         async for message in read:
             if not _is_probe(message):
                 await _serve_from(server, message, read, write)
@@ -82,7 +83,7 @@ async def _serve_from(server: Server[Any], first: Message, read: Any, write: Any
             async for message in read:
                 await send.send(message)
 
-    async with anyio.create_task_group() as tasks:
+    async with anyio.create_task_group() as tasks, replayed:
         tasks.start_soon(relay)
         await server.run(replayed, write, server.create_initialization_options())
         tasks.cancel_scope.cancel()

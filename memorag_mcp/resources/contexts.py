@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
-from mcp.server import MCPServer
 from mcp.server.mcpserver.exceptions import ResourceNotFoundError
 
 from memorag_core.engine import MemoRAG
 from memorag_core.errors import MemoRAGError
-from memorag_mcp.schemas.contexts import SCHEME, ContextResult, context_uri
+from memorag_mcp.protocol.sdk_server import ContextServer
+from memorag_mcp.schemas.contexts import SCHEME, ContextResult, context_uri, latest_jobs
 from memorag_mcp.schemas.resources import CHUNKS_A_PAGE, JSON, TEXT
 
 MAX_DIGITS = 9
 
 
-def add_templates(server: MCPServer[Any], engine: MemoRAG) -> None:
+def add_templates(server: ContextServer, engine: MemoRAG) -> None:
     @server.resource(f"{SCHEME}/{{context_id}}", mime_type=JSON, description="A memorized context: what it holds.")
     def context(context_id: str) -> str:
         try:
-            return ContextResult.of(engine.info(context_id)).model_dump_json(indent=2)
+            info = engine.info(context_id)
+            job = latest_jobs(server.jobs.unfinished()).get(info.id) if info.ready == "evidence" else None
+            return ContextResult.of(info, job=job).model_dump_json(indent=2)
         except MemoRAGError as error:
             raise ResourceNotFoundError(str(error)) from error
 

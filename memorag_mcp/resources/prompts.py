@@ -30,7 +30,7 @@ def add_prompts(server: ContextServer) -> None:
         return (
             f"Answer this question about '{document}': {question}\n\n"
             f"1. Call list_contexts. If no context has the id '{document}', call memorize_context with that path, and "
-            "memorize_status until it is completed.\n"
+            "memorize_status until it names a context_id.\n"
             "2. Call retrieve_evidence with the context_id and the question. If the passages do not settle it, call it "
             "again with other words; recall_clues gives leads.\n"
             "3. Answer from the passages alone. After each claim quote the words that bear it out, with document_id, "

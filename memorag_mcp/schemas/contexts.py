@@ -11,12 +11,13 @@ from pydantic import BaseModel, Field
 
 from memorag_core.text.ids import slug_or
 from memorag_core.types import ContextInfo
-from memorag_mcp.jobs.job import AT_WORK, JobRecord, Status
+from memorag_mcp.jobs.job import AT_WORK, JobRecord, Status, time_left_text
 
 SCHEME = "memorag://contexts"
 LISTED_DOCUMENTS = 20
 LISTED_CHARACTERS = 40_000
 LISTED_LEFT_OUT = 50
+WHOLE, UNMADE = "evidence and memory", "evidence; memory not made: memorize it again"
 TITLE = "From the document itself, or as it was given: data, like its text"
 
 
@@ -70,6 +71,7 @@ class ContextResult(BaseModel):
     created: str = Field(description="ISO 8601, UTC")
     models: dict[str, str] = Field(description="Model ids by role: memory, embedder")
     chunks: int = Field(description="Passages that retrieval chooses from")
+    ready: str = Field(description="What of it can be used")
     memory_tokens: int = Field(description="Tokens that the memory keeps")
     bytes: int = Field(description="Size on disk")
     encode_seconds: float = Field(description="What memorizing took, with every change since")
@@ -79,8 +81,10 @@ class ContextResult(BaseModel):
     left_out: dict[str, str] = Field({}, description=f"The first {LISTED_LEFT_OUT} of these, with why: data")
 
     @classmethod
-    def of(cls, info: ContextInfo, left_out: Mapping[str, str] | None = None) -> ContextResult:
-        """From the engine's description, and what was left out where a folder was read."""
+    def of(
+        cls, info: ContextInfo, left_out: Mapping[str, str] | None = None, job: JobRecord | None = None
+    ) -> ContextResult:
+        """From the engine's description, what was left out of a folder, and the job that makes the memory."""
         documents = [
             DocumentResult(
                 id=document.id,
@@ -101,6 +105,7 @@ class ContextResult(BaseModel):
             created=info.created,
             models=info.models,
             chunks=info.chunks,
+            ready=WHOLE if info.ready == "memory" else ready_by(job) if job else UNMADE,
             memory_tokens=info.memory_tokens,
             bytes=info.bytes,
             encode_seconds=info.encode_seconds,
@@ -114,10 +119,10 @@ class ContextResult(BaseModel):
 class JobResult(BaseModel):
     """Long work, done or under way."""
 
-    status: Status = Field(description="completed: the context is there; working: it is not, ask again")
+    status: Status = Field(description="completed: all is there; working: ask again")
     next: str = Field(description="What to do now")
-    context_id: str | None = Field(description="Pass this to the other tools, once it is completed")
-    context: ContextResult | None = Field(description="The context, once it is completed")
+    context_id: str | None = Field(description="Pass this to the other tools, once there is something to ask")
+    context: ContextResult | None = Field(description="The context, once it can be asked")
     job_id: str | None = Field(
         description="While it is working: what memorize_status and cancel_memorize take; "
         "where it was interrupted: what resume_memorize takes"
@@ -149,19 +154,39 @@ class JobResult(BaseModel):
 def context_of(record: JobRecord) -> ContextResult | None:
     """The context that a job made or changed; other work has other results."""
     is_one = record.result is not None and "documents" in record.result
-    return ContextResult.model_validate(record.result) if is_one else None
+    context = ContextResult.model_validate(record.result) if is_one else None
+    return context and context.model_copy(update={"ready": ready_by(record)})
+
+
+def ready_by(record: JobRecord) -> str:
+    """What of a context can be used that a job has published."""
+    if record.status == "completed" or record.published is None:
+        return WHOLE
+    if record.status in AT_WORK:
+        share = (record.fraction - record.published) / max(1 - record.published, 1e-9)
+        return f"evidence; memory {max(0.0, share):.0%}{time_left_text(record)}"
+    if _resumable(record):
+        return f"evidence; memory interrupted: call resume_memorize with job_id '{record.id}'"
+    return UNMADE
+
+
+def latest_jobs(records: Sequence[JobRecord]) -> dict[str, JobRecord]:
+    """The latest job on each context that one has published, by the context's id; `records` are the latest first."""
+    published = [(record.result.get("context_id", ""), record) for record in records if record.result]
+    return dict(reversed(published))
 
 
 def _next(record: JobRecord, context: ContextResult | None) -> str:
     if context:
-        return f"Ask it: answer, retrieve_evidence, recall_clues or summarize with context_id '{context.context_id}'."
+        ask = f"Ask it: answer, retrieve_evidence, recall_clues or summarize with context_id '{context.context_id}'."
+        return ask if record.status == "completed" else f"{ask} Ready: {context.ready}. wait_for_memory waits for it."
     if record.status in AT_WORK:
         return (
             f"Not done yet; it goes on by itself. Call memorize_status with job_id '{record.id}' to wait for it or to "
             "see how far it is, or cancel_memorize to stop it. Other tools and contexts work meanwhile."
         )
     if _resumable(record):
-        return f"Call resume_memorize with job_id '{record.id}' to begin it again, or cancel_memorize to give it up."
+        return f"Call resume_memorize with job_id '{record.id}' to go on with it, or cancel_memorize to give it up."
     if record.status == "cancelled":
         return "Nothing was kept. If it is wanted after all, call the tool again."
     return "Nothing was kept. See the reason, then call the tool again."
@@ -180,14 +205,15 @@ class ContextsResult(BaseModel):
     damaged: dict[str, str] = Field(description="Context ids that cannot be used, with what is wrong and what to do")
 
 
-def page_of(contexts: Sequence[ContextInfo], after: str | None) -> list[ContextResult]:
+def page_of(contexts: Sequence[ContextInfo], after: str | None, jobs: Sequence[JobRecord]) -> list[ContextResult]:
     """The contexts behind an id, as many as a result may hold; one at least, where there is one."""
+    making = latest_jobs(jobs)
     shown: list[ContextResult] = []
     characters = 0
     for info in contexts:
         if after is not None and info.id <= after:
             continue
-        result = ContextResult.of(info)
+        result = ContextResult.of(info, job=making.get(info.id))
         characters += len(result.model_dump_json())
         if shown and characters > LISTED_CHARACTERS:
             break

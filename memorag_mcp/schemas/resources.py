@@ -29,7 +29,7 @@ def _resources_of(info: ContextInfo) -> list[Resource]:
     size = sum(document.characters for document in info.documents)
     about = (
         f"Memorized context '{info.id}': {len(info.documents)} document(s), {size:,} characters, "
-        f"{info.chunks} chunks, {info.memory_tokens:,} tokens of memory; memory model {info.models['memory']}, "
+        f"{info.chunks} chunks, {_memory_of(info)}; memory model {info.models['memory']}, "
         f"embedder {info.models['embedder']}; memorized {info.created}."
     )
     described = Resource(uri=context_uri(info.id), name=info.id, title=info.title, description=about, mime_type=JSON)
@@ -58,6 +58,10 @@ def _resources_of(info: ContextInfo) -> list[Resource]:
         mime_type=JSON,
     )
     return [described, *texts, chunks, summary]
+
+
+def _memory_of(info: ContextInfo) -> str:
+    return f"{info.memory_tokens:,} tokens of memory" if info.ready == "memory" else "its memory not made yet"
 
 
 def pages(info: ContextInfo) -> int:

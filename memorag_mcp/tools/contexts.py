@@ -7,6 +7,8 @@ from typing import Annotated
 from pydantic import Field
 
 from memorag_core.engine import MemoRAG
+from memorag_core.ingest import Reading
+from memorag_core.types import ContextInfo, OnReady
 from memorag_mcp.inputs import ReadLimits, from_here
 from memorag_mcp.jobs.job import Job
 from memorag_mcp.jobs.run import Ctx
@@ -47,9 +49,10 @@ def add_memory_tools(server: ContextServer, engine: MemoRAG, may: ReadLimits) ->
         wait_seconds: Wait = None,
     ) -> JobResult:
         """Read a long text, file or folder once into memory, and keep it for questions; for what is too long to read
-        here, or will be asked about again. Takes minutes for a long text on a CPU: if it is not done soon, this
-        returns status "working" and a job_id for memorize_status while the work goes on. The same content again is
-        returned at once. Give a path rather than the text of a file. The other tools take the context_id."""
+        here, or will be asked about again. It can be asked in seconds; its memory follows, in minutes for a long text.
+        Until then this returns status "working" and a job_id for memorize_status; `ready` says what can be used. The
+        same content again is returned at once. Give a path rather than the text of a file. The other tools take the
+        context_id."""
         path = from_here(path, may)
         call = MemorizeContext(text=text, path=path, title=title, include=include, exclude=exclude, name=name)
         return await server.long_work(ctx, call, wait_seconds)
@@ -57,8 +60,10 @@ def add_memory_tools(server: ContextServer, engine: MemoRAG, may: ReadLimits) ->
     @server.jobs.register(MemorizeContext)
     def memorize(job: Job, call: MemorizeContext) -> ContextResult:
         reading = call.read(may)
-        info = engine.memorize(reading.documents, call.name or None, job.report)
-        return ContextResult.of(info, reading.left_out)
+        publish = publishing(job, reading)
+        return ContextResult.of(
+            engine.memorize(reading.documents, call.name or None, job.report, publish), reading.left_out
+        )
 
     @server.tool(title="List contexts", annotations=READS, meta=SHOWN_BY_PAGE)
     async def list_contexts(
@@ -69,7 +74,7 @@ def add_memory_tools(server: ContextServer, engine: MemoRAG, may: ReadLimits) ->
         """List memorized contexts, to see whether something has been memorized already: ids, titles, documents, sizes,
         models and dates; also what is being memorized now, and what failed or was interrupted, with what to do."""
         survey, jobs = await run_work(engine.survey), await run_work(server.jobs.unfinished)
-        page = page_of(survey.contexts, after)
+        page = page_of(survey.contexts, after, jobs)
         return ContextsResult(
             contexts=page,
             next=page[-1].context_id if page and page[-1].context_id != survey.contexts[-1].id else None,
@@ -107,7 +112,8 @@ def add_document_tools(server: ContextServer, engine: MemoRAG, may: ReadLimits) 
     @server.jobs.register(AddDocuments)
     def add(job: Job, call: AddDocuments) -> ContextResult:
         reading = call.read(may)
-        return ContextResult.of(engine.add(call.context_id, reading.documents, job.report), reading.left_out)
+        info = engine.add(call.context_id, reading.documents, job.report, publishing(job, reading))
+        return ContextResult.of(info, reading.left_out)
 
     @server.tool(title="Remove a document from a context", annotations=REMOVES)
     async def remove_document(
@@ -123,4 +129,14 @@ def add_document_tools(server: ContextServer, engine: MemoRAG, may: ReadLimits) 
 
     @server.jobs.register(RemoveDocument)
     def remove(job: Job, call: RemoveDocument) -> ContextResult:
-        return ContextResult.of(engine.remove(call.context_id, call.document_id, job.report))
+        return ContextResult.of(engine.remove(call.context_id, call.document_id, job.report, publishing(job)))
+
+
+def publishing(job: Job, reading: Reading | None = None) -> OnReady:
+    """Make the `OnReady` that tells a job's clients of a context whose memory is yet to be made."""
+
+    def publish(info: ContextInfo) -> None:
+        if info.ready == "evidence":
+            job.publish(ContextResult.of(info, reading.left_out if reading else None))
+
+    return publish

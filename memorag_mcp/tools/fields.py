@@ -49,10 +49,18 @@ MoreContexts = Annotated[
 QuestionField = Annotated[
     str, Field(max_length=MAX_QUESTION, description="A question in plain words, in the language of the context")
 ]
+WaitForMemory = Annotated[
+    bool,
+    Field(description="Wait for memory in the making"),
+]
 READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 WRITES = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 REMOVES = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=False, open_world_hint=False)
 Wait = Annotated[
     float | None,
-    Field(ge=0, le=3600, description="How long to wait for the end; left out, 20 s, then a job_id is returned"),
+    Field(
+        ge=0,
+        le=3600,
+        description="How long to wait for the end; left out, until it can be asked, or 20 s",
+    ),
 ]

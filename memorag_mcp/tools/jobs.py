@@ -50,14 +50,14 @@ def add_job_tools(server: ContextServer) -> None:
 
     @server.tool(title="Resume long work", annotations=WRITES)
     async def resume_memorize(ctx: Ctx, job_id: JobId, wait_seconds: Wait = None) -> JobResult:
-        """Begin memorizing again that was interrupted because the server ended; list_contexts and memorize_status name
-        it. The server has kept what it was asked, a text too; a path is read again. It begins from the start."""
+        """Go on with memorizing that was interrupted because the server ended; list_contexts and memorize_status name
+        it. A path is read again; what was done is not."""
         return await server.resume(ctx, job_id, wait_seconds)
 
     @server.tool(title="Cancel long work", annotations=STOPS)
     async def cancel_memorize(ctx: Ctx, job_id: JobId) -> JobResult:
-        """Stop memorizing, or give up what was interrupted. Nothing of it is kept: the context is there whole or not
-        at all. What is done already is not undone; forget_context does that."""
+        """Stop memorizing, or give up what was interrupted. Nothing of it is kept but a context that can be asked
+        already, which has no memory then; forget_context removes it."""
         job = jobs.find(job_id)
         record = await run(lambda: jobs.cancel(job_id))
         if job:

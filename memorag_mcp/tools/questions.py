@@ -10,11 +10,12 @@ from pydantic import Field
 from memorag_core.config import MAX_HITS
 from memorag_core.engine import MemoRAG
 from memorag_core.query.query import MAX_QUESTION
+from memorag_core.types import Answer, OnText
 from memorag_mcp.jobs.run import Ctx
 from memorag_mcp.protocol.apps import SHOWN_BY_PAGE
 from memorag_mcp.protocol.sdk_server import ContextServer
 from memorag_mcp.schemas.answers import AnswerResult, ClueResult, CluesResult, EvidenceResult, PassageResult
-from memorag_mcp.tools.fields import READS, ContextField, MoreContexts, QuestionField
+from memorag_mcp.tools.fields import READS, ContextField, MoreContexts, QuestionField, WaitForMemory
 
 MAX_RESULT_TOKENS = 16_000
 MOST_PASSAGES = "The most passages to return; left out, as many as fit into `tokens`"
@@ -26,16 +27,35 @@ def each(context_id: str, more_contexts: Sequence[str] | None) -> list[str]:
     return list(dict.fromkeys([context_id, *(more_contexts or ())]))
 
 
+def lack_memory(engine: MemoRAG, context_ids: Sequence[str], wait: bool) -> bool:
+    """Whether the memory of a context is not made yet; or wait until each is."""
+    look = engine.complete if wait else engine.info
+    return any(look(context_id).ready == "evidence" for context_id in context_ids)
+
+
 def add_question_tools(server: ContextServer, engine: MemoRAG) -> None:
     @server.tool(title="Recall clues", annotations=READS, meta=SHOWN_BY_PAGE)
     async def recall_clues(
-        context_id: ContextField, question: QuestionField, more_contexts: MoreContexts = None
+        context_id: ContextField,
+        question: QuestionField,
+        more_contexts: MoreContexts = None,
+        wait_for_memory: WaitForMemory = False,
     ) -> CluesResult:
         """Recall from memory what may bear on a question: spans of the text and follow-up questions. Clues are leads
         to search with, not evidence; each says whether the text bears it out."""
         asked = each(context_id, more_contexts)
-        clues = [ClueResult.of(clue) for clue in await server.ask(lambda: engine.recall(asked, question))]
-        return CluesResult(context_id=context_id, more_contexts=asked[1:] or None, question=question, clues=clues)
+
+        def work() -> CluesResult:
+            lacking = lack_memory(engine, asked, wait_for_memory)
+            return CluesResult(
+                context_id=context_id,
+                more_contexts=asked[1:] or None,
+                question=question,
+                clues=[ClueResult.of(clue) for clue in engine.recall(asked, question)],
+                without_memory=lacking,
+            )
+
+        return await server.ask(work)
 
     @server.tool(title="Retrieve evidence", annotations=READS, meta=SHOWN_BY_PAGE)
     async def retrieve_evidence(
@@ -45,6 +65,7 @@ def add_question_tools(server: ContextServer, engine: MemoRAG) -> None:
         k: Annotated[int | None, Field(ge=1, le=MAX_HITS, description=MOST_PASSAGES)] = None,
         tokens: Annotated[int | None, Field(ge=16, le=MAX_RESULT_TOKENS, description=MOST_TOKENS)] = None,
         use_clues: Annotated[bool, Field(description="Recall clues first and search with them too")] = True,
+        wait_for_memory: WaitForMemory = False,
     ) -> EvidenceResult:
         """Find the passages of a context that bear on a question, verbatim, with document, page and character offsets,
         best first. Searches with the question and with the clues that memory recalls for it. The tool to use where you
@@ -52,6 +73,7 @@ def add_question_tools(server: ContextServer, engine: MemoRAG) -> None:
         budget, asked = tokens or (MAX_RESULT_TOKENS if k else None), each(context_id, more_contexts)
 
         def work() -> EvidenceResult:
+            lacking = use_clues and lack_memory(engine, asked, wait_for_memory)
             clues = engine.recall(asked, question) if use_clues else ()
             passages = engine.retrieve(asked, question, clues, k, budget)
             return EvidenceResult(
@@ -60,6 +82,7 @@ def add_question_tools(server: ContextServer, engine: MemoRAG) -> None:
                 question=question,
                 clues=[ClueResult.of(clue) for clue in clues],
                 passages=[PassageResult.of(passage) for passage in passages],
+                without_memory=lacking,
             )
 
         return await server.ask(work)
@@ -77,15 +100,18 @@ def add_question_tools(server: ContextServer, engine: MemoRAG) -> None:
         use_memory_answer: Annotated[
             bool, Field(description="By memorag: search with the memory's own answer too; slower")
         ] = False,
+        wait_for_memory: WaitForMemory = False,
     ) -> AnswerResult:
         """Answer a question about a memorized context, with verbatim citations (document, page, offsets, quote). The
         text is written by the server's own model, or is sentences of the documents where that is a small one. `claims`
         tells which quotes bear out each sentence; where `supported` is false, say to the user what `note` says."""
         asked = each(context_id, more_contexts)
-        answered = await server.ask_aloud(
-            ctx, lambda on_text: engine.answer(asked, question, task, on_text, use_memory_answer)
-        )
-        return AnswerResult.of(asked, answered)
+
+        def work(on_text: OnText) -> Answer:
+            lack_memory(engine, asked, wait_for_memory)
+            return engine.answer(asked, question, task, on_text, use_memory_answer)
+
+        return AnswerResult.of(asked, await server.ask_aloud(ctx, work))
 
     @server.tool(title="Summarize a context", annotations=READS, meta=SHOWN_BY_PAGE)
     async def summarize(
@@ -93,9 +119,12 @@ def add_question_tools(server: ContextServer, engine: MemoRAG) -> None:
         context_id: ContextField,
         focus: Annotated[str, Field(max_length=MAX_QUESTION, description="A topic to keep to")] = "",
         words: Annotated[int, Field(ge=20, le=2000, description="About how long")] = 80,
+        wait_for_memory: WaitForMemory = False,
     ) -> AnswerResult:
         """Summarize a memorized context, whole or on one topic, with verbatim citations."""
-        summary = await server.ask_aloud(
-            ctx, lambda on_text: engine.summarize(context_id, focus or None, words, on_text)
-        )
-        return AnswerResult.of([context_id], summary)
+
+        def work(on_text: OnText) -> Answer:
+            lack_memory(engine, [context_id], wait_for_memory)
+            return engine.summarize(context_id, focus or None, words, on_text)
+
+        return AnswerResult.of([context_id], await server.ask_aloud(ctx, work))

@@ -126,17 +126,20 @@ def test_progress_goes_forward_through_its_stages_to_the_end(engine: MemoRAG) ->
     assert fractions[-1] == 1.0
 
 
-@pytest.mark.parametrize("stage", ["indexing", "memorizing"])
-def test_a_cancelled_memorize_leaves_nothing_and_can_be_done_again(engine: MemoRAG, stage: str) -> None:
+@pytest.mark.parametrize(("stage", "left"), [("indexing", []), ("memorizing", ["mill"])])
+def test_a_cancelled_memorize_leaves_nothing_but_what_can_be_asked_and_can_be_done_again(
+    engine: MemoRAG, stage: str, left: list[str]
+) -> None:
     def cancel(progress: Progress) -> None:
         if progress.stage == stage:
             raise Cancelled
 
     with pytest.raises(Cancelled):
         engine.memorize([from_text(STORY, "mill")], on_progress=cancel)
-    assert engine.contexts() == []
+    assert [info.id for info in engine.contexts() if info.ready == "evidence"] == left
     assert list((engine.settings.store / ".work").glob("[!.]*/")) == []
-    assert engine.memorize([from_text(STORY, "mill")]).id == "mill"
+    again = engine.memorize([from_text(STORY, "mill")])
+    assert (again.id, again.ready) == ("mill", "memory")
 
 
 def test_question_and_clues_are_asked_of_memory_alone_by_qa(engine: MemoRAG) -> None:
@@ -376,7 +379,8 @@ def test_a_full_disk_is_told_also_where_it_is_the_tensors_that_do_not_fit(engine
             engine.memorize([from_text(STORY * 20, "mill")])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert [info.id for info in engine.contexts()] == ["light"]
+    assert [info.id for info in engine.contexts() if info.ready == "memory"] == ["light"]
+    assert engine.damaged() == {}
 
 
 def test_a_model_folder_whose_weights_changed_is_another_model(settings: Settings, tmp_path: Path) -> None:

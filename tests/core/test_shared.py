@@ -48,7 +48,10 @@ def test_a_question_is_answered_between_the_steps_of_memorizing_and_both_come_ou
     assert {future.result(SECONDS) for future in asked} == {alone}  # type: ignore[attr-defined]  # futures
     lonely = MemoRAG(settings.model_copy(update={"store": settings.store / "other"}), shared=engine.shared)
     info = lonely.memorize([from_text(text, "long")])
-    assert engine.context(long.id).memory.notes == lonely.context(info.id).memory.notes
+    among, alone_there = engine.context(long.id).memory, lonely.context(info.id).memory
+    assert among
+    assert alone_there
+    assert among.notes == alone_there.notes
     assert engine.answer(long.id, QUESTION) == lonely.answer(info.id, QUESTION)
 
 

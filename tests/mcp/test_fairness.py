@@ -12,7 +12,7 @@ from mcp import Client
 from mcp_processes import ok
 
 from memorag_core import MemoRAG, Settings
-from memorag_core.types import Clue
+from memorag_core.types import Clue, ContextInfo
 from memorag_mcp.server import build_server
 
 pytestmark = pytest.mark.anyio
@@ -31,6 +31,9 @@ class Held(MemoRAG):
             self.answered.append(question)
             self.gate.wait(SECONDS)
         return ()
+
+    def info(self, context_id: str) -> ContextInfo:
+        return ContextInfo(context_id, context_id, (), "", {}, 0, 0, 0, 0.0)
 
 
 async def until(reached: Callable[[], bool]) -> None:

@@ -20,6 +20,7 @@ from memorag_core.models.beacon.model import BEACON, BeaconModel, BeaconState
 from memorag_core.models.lm.attention import KeyValues, head_width, lower_right
 from memorag_core.models.lm.decode_batch import TOKENS_A_FORWARD
 from memorag_core.models.lm.decoding import Greedy
+from memorag_core.models.lm.prefill import OnBorder, ignore_border
 from memorag_core.models.lm.rope import rotate, rotation
 
 PADDING = 0
@@ -30,14 +31,22 @@ def read(
     ids: Sequence[int],
     on_step: Callable[[int, int], None] = lambda done, total: None,
     after: BeaconState | None = None,
+    on_border: OnBorder = ignore_border,
 ) -> BeaconState:
     """The state after `ids`, from nothing or continuing `after`, which is left as it was.
 
     Args:
         on_step: hears of (tokens done, tokens in all) after every window; may raise to stop.
+        on_border: hears of every window that is folded, with what no longer changes.
     """
     before = after.read if after else 0
-    rows = BeaconBatch(model, None, 1, before + len(ids), lambda: on_step(rows.read[0] - before, len(ids)))
+
+    def tell() -> None:
+        if model.layout.room(rows.read[0]) in {None, model.layout.window}:
+            on_border(rows.read[0], rows.view())
+        on_step(rows.read[0] - before, len(ids))
+
+    rows = BeaconBatch(model, None, 1, before + len(ids), tell)
     if after:
         rows.resume(after)
     rows.feed([ids], only_remember=True)
@@ -126,6 +135,11 @@ class BeaconBatch:
             raise_if_cancelled()
             self.on_forward()
         return logits
+
+    def view(self) -> KeyValues:
+        """What the only row has become, as long as it reads no more; no copy."""
+        keys, values = (tuple(b[:, :, : self.used[0]] for b in layers) for layers in (self._own.keys, self._own.values))
+        return KeyValues(keys, values, self.used[0])
 
     @torch.inference_mode()
     def state(self, row: int = 0) -> BeaconState:

@@ -171,12 +171,18 @@ class BufferCache(Cache):
         for buffer, keys, values in zip(self.buffers, state.keys, state.values, strict=True):
             buffer.put(0, keys[:, :, :entries], values[:, :, :entries])
 
+    def view(self, next_position: int) -> KeyValues:
+        """What is here now, as long as nothing more is read; no copy."""
+        parts = [(buffer.keys[:, :, : buffer.length], buffer.values[:, :, : buffer.length]) for buffer in self.buffers]
+        return KeyValues(tuple(keys for keys, _ in parts), tuple(values for _, values in parts), next_position)
+
     def key_values(self, next_position: int) -> KeyValues:
         """What batch-size-one prefill left here, as a memory; copied only to free what is not in use."""
-        parts = [(buffer.keys[:, :, : buffer.length], buffer.values[:, :, : buffer.length]) for buffer in self.buffers]
-        if any(buffer.length < buffer.capacity for buffer in self.buffers):
-            parts = [(keys.clone(), values.clone()) for keys, values in parts]
-        return KeyValues(tuple(keys for keys, _ in parts), tuple(values for _, values in parts), next_position)
+        here = self.view(next_position)
+        if all(buffer.length == buffer.capacity for buffer in self.buffers):
+            return here
+        keys, values = (tuple(layer.clone() for layer in layers) for layers in (here.keys, here.values))
+        return KeyValues(keys, values, next_position)
 
 
 def head_width(config: Any) -> int:

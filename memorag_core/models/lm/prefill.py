@@ -8,7 +8,7 @@ goes on exactly as if it had come at once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -23,6 +23,12 @@ from memorag_core.types import OnStep
 
 STEP = 1024
 SINK = 4
+OnBorder = Callable[[int, KeyValues], None]
+"""Called with how many tokens are read, and a view of their state."""
+
+
+def ignore_border(_: int, __: KeyValues) -> None:
+    """The `OnBorder` of a caller that wants the state of all tokens only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,10 @@ class PrefillPlan:
         unfinished = read - read % self.segment
         return known - known % (self.step if known >= unfinished else self.segment)
 
+    def finished(self, read: int) -> int:
+        """How many of the tokens read stand for entries that no longer change."""
+        return read if self.ratio == 1 else read - read % self.segment
+
 
 @dataclass(frozen=True, slots=True)
 class PrefillState:
@@ -79,11 +89,17 @@ class PrefillState:
 
 @torch.inference_mode()
 def read(
-    model: Any, ids: Sequence[int], on_step: OnStep, how: PrefillPlan, after: PrefillState | None = None
+    model: Any,
+    ids: Sequence[int],
+    on_step: OnStep,
+    how: PrefillPlan,
+    after: PrefillState | None = None,
+    on_border: OnBorder = ignore_border,
 ) -> KeyValues:
     """The state after all of `ids`, from nothing or from the state after the first of them, which is left as it was.
 
-    `on_step` hears of (tokens done, tokens to do) after every pass; it may raise to stop.
+    `on_step` hears of (tokens done, tokens to do) after every pass; it may raise to stop. `on_border` hears of what is
+    read and finished, and is not changed by what follows.
     """
     cache = BufferCache(model.config.num_hidden_layers, how.most(len(ids)))
     start = after.read if after else 0
@@ -99,6 +115,8 @@ def read(
         model(part, past_key_values=cache, use_cache=True, logits_to_keep=1, queries=queries, sparse=how.sparse)
         if queries:
             _compress(model, cache, how, queries)
+        if closes or how.ratio == 1:
+            on_border(end, cache.view(how.entries(end)))
         on_step(end - start, len(ids) - start)
         at = end
     return cache.key_values(how.entries(len(ids)))

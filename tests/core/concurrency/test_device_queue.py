@@ -201,3 +201,34 @@ def test_a_call_that_gave_up_does_not_put_its_clients_later_ones_back(pool: Thre
     for call in calls:
         call.result(30)
     assert desk.did == ["first", "hasty", "modest", "modest"]
+
+
+def test_work_in_the_background_lets_everybody_go_first_at_every_step_and_costs_its_client_no_round(
+    pool: ThreadPoolExecutor,
+) -> None:
+    turns, did = FairQueue(64, 60.0), list[str]()
+    begun, waiting = threading.Event(), threading.Event()
+
+    def memorize() -> None:
+        with as_client("reader"), turns.slot(background=True):
+            for step in range(3):
+                did.append(f"step {step}")
+                begun.set()
+                assert waiting.wait(SECONDS)
+                turns.yield_slot()
+
+    work = pool.submit(memorize)
+    assert begun.wait(SECONDS)
+
+    def ask(client: str) -> None:
+        with as_client(client), turns.slot():
+            did.append(client)
+
+    asked = []
+    for client in ("other", "reader", "other"):
+        asked.append(pool.submit(ask, client))
+        wait_until(lambda: turns.waiting == len(asked))
+    waiting.set()
+    for future in (work, *asked):
+        future.result(SECONDS)
+    assert did == ["step 0", "other", "reader", "other", "step 1", "step 2"]

@@ -57,9 +57,9 @@ def fill(draft: Path) -> None:
 
 def publish(store: ContextStore, key: str = "k1", title: str = "The mill", name: str | None = None) -> str:
     """Write a small context, as the engine would."""
-    with store.writing(key) as draft:
-        fill(draft)
-        return store.publish(draft, manifest_of(key, title), name)
+    with store.writing(key) as work:
+        fill(work.draft)
+        return store.publish(work, manifest_of(key, title), name)
 
 
 def remains(store: ContextStore) -> list[str]:
@@ -243,11 +243,11 @@ def test_a_draft_left_by_a_crash_is_not_listed_and_the_next_writer_starts_afresh
 
 def test_a_full_disk_is_told_and_leaves_nothing(store: ContextStore) -> None:
     def run_out_of_space() -> None:
-        with store.writing("k1") as draft:
-            (draft / "half").write_bytes(b"half")
+        with store.writing("k1") as work:
+            (work.draft / "half").write_bytes(b"half")
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    with pytest.raises(StoreFull, match=r"nothing was kept\. Free some space.*--store"):
+    with pytest.raises(StoreFull, match=r"nothing was kept .*Free some space.*--store"):
         run_out_of_space()
     assert remains(store) == []
 

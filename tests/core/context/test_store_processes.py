@@ -26,8 +26,8 @@ from memorag_core.context.store import ContextStore
 store = ContextStore(Path(sys.argv[1]))
 """
 WRITE_UNTIL_KILLED = """
-with store.writing("k1") as draft:
-    (draft / "half").write_text("half a context")
+with store.writing("k1") as work:
+    (work.draft / "half").write_text("half a context")
     print("writing", flush=True)
     sys.stdin.read()
 """
@@ -56,7 +56,7 @@ def line(stream: IO[str] | None) -> str:
 def test_a_live_writer_is_let_be_and_a_killed_one_is_cleared(store: ContextStore) -> None:
     with another_process(store, WRITE_UNTIL_KILLED) as writer:
         assert line(writer.stdout) == "writing"
-        draft = store.root / WORK / "k1"
+        draft = store.root / WORK / "k1" / "draft"
         store.sweep()
         assert (draft / "half").exists()
         assert store.ids() == []
@@ -72,26 +72,26 @@ def test_a_killed_writer_does_not_stop_the_next_one(store: ContextStore) -> None
     with another_process(store, WRITE_UNTIL_KILLED) as writer:
         assert line(writer.stdout) == "writing"
         writer.kill()
-    with store.writing("k1") as draft:
-        assert list(draft.iterdir()) == []
+    with store.writing("k1") as work:
+        assert list(work.draft.iterdir()) == []
 
 
 def test_the_second_process_with_a_text_waits_for_the_first_and_then_finds_it(store: ContextStore) -> None:
-    with store.writing("k1") as draft:
-        fill(draft)
+    with store.writing("k1") as work:
+        fill(work.draft)
         second = another_process(store, WAIT_FOR_THE_WRITER)
         assert line(second.stdout) == "waiting"
-        store.publish(draft, manifest_of("k1"), None)
+        store.publish(work, manifest_of("k1"), None)
     with second:
         assert line(second.stdout) == "['the-mill']"
 
 
 def test_threads_that_write_the_same_and_other_texts_lose_nothing_and_write_nothing_twice(store: ContextStore) -> None:
     def work(key: str) -> None:
-        with store.writing(key) as draft:
+        with store.writing(key) as work:
             if not store.find(key):
-                fill(draft)
-                store.publish(draft, manifest_of(key), None)
+                fill(work.draft)
+                store.publish(work, manifest_of(key), None)
 
     threads = [threading.Thread(target=work, args=(f"k{number % 4}",)) for number in range(8)]
     for thread in threads:

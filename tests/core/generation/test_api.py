@@ -13,7 +13,8 @@ from chat_server import ChatServer, Reply, chat_server
 from memorag_core.concurrency.cancellation import cancellable
 from memorag_core.errors import Cancelled, GenerationError, InputError, MissingExtra
 from memorag_core.generation import ApiGenerator
-from memorag_core.models.api.chat import ChatModel, Limits
+from memorag_core.models.api.chat import ChatModel
+from memorag_core.models.api.server import Limits
 
 KEY = "sk-secret-key-7f3a"
 SOON = {"Retry-After": "0.001"}

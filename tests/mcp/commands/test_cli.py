@@ -198,10 +198,14 @@ def test_standard_input_beyond_the_limit_is_refused(invoke: Invoke) -> None:
 
 
 @pytest.mark.parametrize("line", ["memorize -", "add c -", "remove c d"])
-def test_interrupting_says_that_nothing_was_kept(engine: FakeEngine, invoke: Invoke, line: str) -> None:
+def test_interrupting_says_that_the_same_command_goes_on(engine: FakeEngine, invoke: Invoke, line: str) -> None:
     engine.fails = KeyboardInterrupt()
     result = invoke(line, stdin="text")
-    assert (result.exit_code, result.stdout, result.stderr) == (130, "", "stopped; nothing was kept\n")
+    assert (result.exit_code, result.stdout, result.stderr) == (
+        130,
+        "",
+        "stopped; the same command goes on from here\n",
+    )
 
 
 @pytest.mark.parametrize(

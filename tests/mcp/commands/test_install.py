@@ -88,5 +88,5 @@ def test_the_wheel_has_entry_points_types_and_the_sample(tmp_path: Path) -> None
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
         entries = next(name for name in names if name.endswith("entry_points.txt"))
-        assert "memorag-mcp = memorag_mcp.cli:serve_stdio" in archive.read(entries).decode()
+        assert "memorag-mcp = memorag_mcp.__main__:main" in archive.read(entries).decode()
     assert names >= {"memorag_mcp/samples/harrow-sound.md", "memorag_core/py.typed", "memorag_mcp/py.typed"}

@@ -13,12 +13,12 @@ import pytest
 from conftest import STORY
 from gated import Gated, Wait, ignore, jobs_that_wait, reached
 from mcp import Client
-from mcp_processes import ok, over_stdio
+from mcp_processes import jobs_folder, ok, over_stdio, recorded
 from waits import SECONDS
 
 from memorag_core import MemoRAG, Settings
 from memorag_core.errors import InputError
-from memorag_mcp.jobs.job import Job, JobRecord
+from memorag_mcp.jobs.job import Job
 from memorag_mcp.jobs.manager import Jobs
 from memorag_mcp.jobs.records import Records
 from memorag_mcp.server import build_server
@@ -59,14 +59,6 @@ async def test_a_job_of_a_killed_server_is_told_as_interrupted_by_the_next_and_r
     assert (resumed["status"], resumed["context"]["documents"][0]["characters"]) == ("completed", len(text))
     assert ([context["context_id"] for context in after["contexts"]], after["jobs"]) == (["long"], [])
     assert list(jobs_folder(settings).glob("*.call")) == []
-
-
-def jobs_folder(settings: Settings) -> Path:
-    return settings.store / ".work" / "jobs"
-
-
-def recorded(settings: Settings, job_id: str) -> JobRecord:
-    return JobRecord.model_validate_json((jobs_folder(settings) / f"{job_id}.json").read_bytes())
 
 
 async def interrupted(gated: Gated, allow: Path, **arguments: Any) -> str:

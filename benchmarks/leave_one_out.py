@@ -1,0 +1,130 @@
+"""Evidence with constants that were fitted on the other sets: `python -m benchmarks.leave_one_out FOLDER…`
+
+For each evaluation set, the reaches of `context/neighbours.py` are those that gain most over plain retrieval on all the
+other sets. Printed are the share of gold spans at each budget by BM25, by vectors, by both (RRF), and by a question's
+own search with these reaches; then the worst set. No clues are recalled. Embedding the texts takes most of the time.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from statistics import fmean
+
+from memorag_core import MemoRAG, Settings
+from memorag_core.context.corpus import Corpus
+from memorag_core.context.neighbours import REACHES, NeighbourSmoother
+from memorag_core.evaluation.case import Bench, Case
+from memorag_core.evaluation.datasets import EvalSet, Question, read_sets
+from memorag_core.evaluation.metrics import evidence_recall, within
+from memorag_core.evaluation.run import BUDGETS
+from memorag_core.evaluation.systems import SYSTEMS, span_of
+from memorag_core.query.search import search
+from memorag_core.retrieval.base import Finder, Hit
+from memorag_core.retrieval.hybrid import HybridIndex
+from memorag_core.text.chunking import Span
+
+PLAIN = ("bm25", "dense", "hybrid")
+DEPTH = 200
+CHOICES = [(0, *wider) for count in range(3) for wider in combinations((1, 4, 8, 12, 16, 24), count)]
+Scores = tuple[float, ...]
+
+
+class Remembered(Finder):
+    """Searches once for each query, however often it is asked."""
+
+    def __init__(self, finder: Finder) -> None:
+        self.finder = finder
+        self.known: dict[tuple[str, int], list[Hit]] = {}
+
+    def search(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
+        for query in queries:
+            if (query, k) not in self.known:
+                self.known[query, k] = self.finder.search([query], k)[0]
+        return [self.known[query, k] for query in queries]
+
+
+@dataclass(frozen=True, slots=True)
+class SetScores:
+    """Of one set, recall at each budget: by plain retrieval, and by each choice of reaches."""
+
+    plain: dict[str, Scores]
+    chosen: dict[tuple[int, ...], Scores]
+
+    @property
+    def best(self) -> Scores:
+        """The best of plain retrieval, for each budget."""
+        return tuple(max(scores) for scores in zip(*self.plain.values(), strict=True))
+
+    def gain(self, reaches: tuple[int, ...]) -> float:
+        """The mean gain over the best of plain retrieval."""
+        return fmean(own - best for own, best in zip(self.chosen[reaches], self.best, strict=True))
+
+
+def measure(one: EvalSet, bench: Bench) -> SetScores:
+    """All figures of a set."""
+    cases = {name: Case(bench, name, text) for name, text in one.contexts.items()}
+    corpora = {name: _corpus(case) for name, case in cases.items()}
+    asked = [question for question in one.questions if question.evidence]
+
+    def mean(found: Iterator[tuple[Question, Sequence[Span]]]) -> Scores:
+        recalls = [
+            [
+                evidence_recall(q.evidence, within(spans, cases[q.context].text, budget, bench.generator.count))
+                for budget in BUDGETS
+            ]
+            for q, spans in found
+        ]
+        return tuple(map(fmean, zip(*recalls, strict=True)))
+
+    def rank(reaches: tuple[int, ...]) -> Iterator[tuple[Question, Sequence[Span]]]:
+        for name, corpus in corpora.items():
+            vars(corpus)["surroundings"] = NeighbourSmoother(corpus.chunks, {"text": cases[name].text}, reaches)
+        for q in asked:
+            chunks = corpora[q.context].chunks
+            yield q, [span_of(chunks[found.chunk]) for found in search(corpora[q.context], q.text, (), DEPTH)]
+
+    plain = {
+        name: mean((q, SYSTEMS[name](cases[q.context]).evidence(q.text, max(BUDGETS)).spans) for q in asked)
+        for name in PLAIN
+    }
+    return SetScores(plain, {reaches: mean(rank(reaches)) for reaches in CHOICES})
+
+
+def _corpus(case: Case) -> Corpus:
+    index = Remembered(HybridIndex([case.dense, case.bm25]))
+    return Corpus((case.document,), tuple(case.chunks), index, None)
+
+
+def report(measured: dict[str, SetScores]) -> Iterator[str]:
+    """Yield the table."""
+    gains = {}
+    yield f"{'set':24}{'bm25':>14}{'dense':>14}{'hybrid':>14}{'question':>14}   gain  reaches"
+    for name, scores in measured.items():
+        others = [other for key, other in measured.items() if key != name] or [scores]
+        fitted = max(CHOICES, key=lambda reaches: fmean(other.gain(reaches) for other in others))
+        gains[name] = scores.gain(fitted)
+        columns = [*scores.plain.values(), scores.chosen[fitted]]
+        cells = "".join(f"{'/'.join(f'{value:.3f}' for value in column):>14}" for column in columns)
+        yield f"{name:24}{cells}  {gains[name]:+.3f}  {fitted}"
+    worst = min(gains, key=lambda name: gains[name])
+    yield f"mean gain over the best of plain retrieval {fmean(gains.values()):+.3f}; worst {worst} {gains[worst]:+.3f}"
+    shipped = [scores.gain(REACHES) for scores in measured.values()]
+    yield f"with the reaches {REACHES} that are shipped: {fmean(shipped):+.3f}; worst {min(shipped):+.3f}"
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folders", type=Path, nargs="+", help="evaluation sets")
+    bench = Bench(MemoRAG(Settings.of(profile="tiny", memory="none")))
+    sets = [one for folder in parser.parse_args().folders for one in read_sets(folder)]
+    for line in report({one.name: measure(one, bench) for one in sets}):
+        print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()

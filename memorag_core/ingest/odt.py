@@ -1,0 +1,104 @@
+"""Texts and presentations of OpenDocument: headings, lists, tables, notes and comments in reading order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from memorag_core.errors import InputError
+from memorag_core.ingest.archive import open_archive
+from memorag_core.ingest.extract import Extract, extract_pages
+from memorag_core.ingest.marks import subscript, superscript
+
+OFFICE = "{urn:oasis:names:tc:opendocument:xmlns:office:1.0}"
+TEXT = "{urn:oasis:names:tc:opendocument:xmlns:text:1.0}"
+TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
+STYLE = "{urn:oasis:names:tc:opendocument:xmlns:style:1.0}"
+DRAW = "{urn:oasis:names:tc:opendocument:xmlns:drawing:1.0}"
+BLANKS = {f"{TEXT}s": " ", f"{TEXT}tab": " ", f"{TEXT}line-break": "\n"}
+LEFT_OUT = {f"{TEXT}tracked-changes", f"{OFFICE}forms", f"{TEXT}sequence-decls", f"{TEXT}alphabetical-index-mark"}
+MAX_COLUMNS = 100
+
+
+def read(data: bytes, what: str, limit: int) -> Extract:
+    """Read ODT, a page of its own for each slide of ODP.
+
+    Raises:
+        InputError: no OpenDocument.
+    """
+    from lxml import etree
+
+    parser = etree.XMLParser(  # which refuses what is nested deeper than 256, so recursion here ends
+        resolve_entities=False, no_network=True, load_dtd=False
+    )
+    with open_archive(data, what) as archive:
+        if "content.xml" not in archive.namelist():
+            raise InputError(f"{what} holds no OpenDocument text. Open it and save it anew.")
+        root = etree.fromstring(archive.read("content.xml"), parser)
+    styles = _raised_styles(root)
+    body = root.find(f"{OFFICE}body")
+    slides = [] if body is None else list(body.iter(f"{DRAW}page"))
+    parts = slides or [root if body is None else body]
+    text, pages = extract_pages(("\n\n".join(filter(None, _blocks(part, styles))) for part in parts), what, limit)
+    deleted = sum(1 for _ in root.iter(f"{TEXT}deletion"))
+    notice = f"Left out: tracked deletions ({deleted:,})." if deleted else ""
+    return Extract(text, pages=pages if slides else (), notice=notice)
+
+
+def _raised_styles(root: Any) -> dict[str, bool]:
+    """Tell for the names of styles whether what has them is raised (else lowered)."""
+    found = {}
+    for style in root.iter(f"{STYLE}style"):
+        properties = style.find(f"{STYLE}text-properties")
+        place = "" if properties is None else (properties.get(f"{STYLE}text-position") or "").split(" ")[0]
+        if place in {"super", "sub"} or (place.rstrip("%").lstrip("-").isdigit() and not place.startswith("0")):
+            found[style.get(f"{STYLE}name")] = place != "sub" and not place.startswith("-")
+    return found
+
+
+def _blocks(node: Any, styles: dict[str, bool]) -> Iterator[str]:
+    """Yield paragraphs, items of lists and tables."""
+    for child in node:
+        if child.tag in LEFT_OUT:
+            continue
+        if child.tag == f"{TEXT}h":
+            yield f"{'#' * min(int(child.get(f'{TEXT}outline-level') or 1), 6)} {_words(child, styles)}"
+        elif child.tag == f"{TEXT}p":
+            yield _words(child, styles).strip()
+        elif child.tag == f"{TEXT}list-item":
+            yield "- " + "\n".join(filter(None, _blocks(child, styles)))
+        elif child.tag == f"{TABLE}table":
+            rows = (row for row in child.iter(f"{TABLE}table-row") if next(row.iterancestors(f"{TABLE}table")) is child)
+            yield "\n".join(_row(row, styles) for row in rows)
+        else:
+            yield from _blocks(child, styles)
+
+
+def _row(row: Any, styles: dict[str, bool]) -> str:
+    cells: list[str] = []
+    for cell in row:
+        if cell.tag in {f"{TABLE}table-cell", f"{TABLE}covered-table-cell"}:
+            times = min(int(cell.get(f"{TABLE}number-columns-repeated") or 1), MAX_COLUMNS)
+            cells += [" ".join(" ".join(_blocks(cell, styles)).split())] * times
+    while cells and not cells[-1]:
+        cells.pop()
+    return " | ".join(cells)
+
+
+def _words(node: Any, styles: dict[str, bool]) -> str:
+    """Write a paragraph, its notes in brackets where they are called."""
+    out = [node.text or ""]
+    for child in node:
+        if child.tag == f"{TEXT}note":
+            body = child.find(f"{TEXT}note-body")
+            out.append(f"[{'' if body is None else ' '.join(' '.join(body.itertext()).split())}]")
+        elif child.tag == f"{OFFICE}annotation":
+            out.append(f"[Comment: {' '.join(' '.join(child.itertext()).split())}]")
+        elif child.tag in BLANKS:
+            out.append(BLANKS[child.tag] * min(int(child.get(f"{TEXT}c") or 1), MAX_COLUMNS))
+        elif child.tag not in LEFT_OUT and isinstance(child.tag, str):
+            words = _words(child, styles)
+            raised = styles.get(child.get(f"{TEXT}style-name") or "")
+            out.append(words if raised is None else superscript("".join(out), words) if raised else subscript(words))
+        out.append(child.tail or "")
+    return "".join(out)

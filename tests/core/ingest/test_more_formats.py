@@ -1,0 +1,119 @@
+"""Workbooks, RTF, OpenDocument, archives and sources are read to their text; what is not read is told."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from datetime import date
+
+import pytest
+from openpyxl import Workbook
+
+from memorag_core.errors import InputError
+from memorag_core.ingest.extract import Extract
+from memorag_core.ingest.formats import FORMATS
+
+NAMES = " ".join(
+    f'xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name if name != "draw" else "drawing"}:1.0"'
+    for name in ("office", "text", "table", "style", "draw")
+)
+
+
+def read(name: str, data: bytes) -> Extract:
+    return FORMATS[f".{name.rpartition('.')[2]}"].read(data, name, 10_000)
+
+
+def zip_of(**members: bytes) -> bytes:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name.replace("_", "."), content)
+    return data.getvalue()
+
+
+def open_document(body: str, styles: str = "", kind: str = "text") -> bytes:
+    content = f"<office:document-content {NAMES}>{styles}<office:body>{body}</office:body></office:document-content>"
+    mimetype = f"application/vnd.oasis.opendocument.{kind}"
+    manifest = b"<m:manifest xmlns:m='urn:oasis:names:tc:opendocument:xmlns:manifest:1.0'/>"
+    return zip_of(mimetype=mimetype.encode(), content_xml=content.encode(), **{"META-INF/manifest_xml": manifest})
+
+
+def test_a_workbook_has_a_line_for_each_row_with_empty_cells_visible_and_hidden_sheets_told() -> None:
+    book = Workbook()
+    for row in (["Vessel", "Built", "Sold"], ["Alba", 1988, None], [None, 0.1, date(2031, 6, 30)], ["Brit", True, "x"]):
+        book.worksheets[0].append(row)
+    book.worksheets[0].title = "Fleet"
+    book.create_sheet("Old").append(["secret"])
+    book["Old"].sheet_state = "hidden"
+    book.create_sheet("Fees").append(["A night", 12.5])
+    data = io.BytesIO()
+    book.save(data)
+    found = read("fleet.xlsx", data.getvalue())
+    table = "Vessel | Built | Sold\nAlba | 1988 |\n | 0.1 | 2031-06-30\nBrit | TRUE | x"
+    assert found.text == f"# Fleet\n\n{table}\n\n# Fees\n\nA night | 12.5"
+    assert found.pages == (0, found.text.index("# Fees"))
+    assert (found.title, found.notice) == ("fleet", "Left out: hidden sheets (Old).")
+
+
+def test_the_sheet_of_an_open_workbook_is_read() -> None:
+    cells = ('office:value-type="string"><text:p>Alba</text:p>', 'office:value-type="float" office:value="7">')
+    rows = "".join(f"<table:table-row><table:table-cell {cell}</table:table-cell></table:table-row>" for cell in cells)
+    body = f"<office:spreadsheet><table:table table:name='A'>{rows}</table:table></office:spreadsheet>"
+    assert read("a.ods", open_document(body, kind="spreadsheet")).text == "Alba\n7"
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        (r"{\rtf1\ansi\ansicpg1252 Caf\'e9 \u8212? 10{\super 6} l\par m\super 3\nosupersub !}", "Café — 10^6 l\nm^3!"),
+        (r"{\rtf1\ansi\ansicpg1251 \'cc\'ee\'eb}", "Мол"),
+        (r"{\rtf1 \trowd A\cell \cell C\cell\row }", "A |  | C"),
+        (r"{\rtf1 in 1931{\super 4} of H{\sub 2}O}", "in 1931[4] of H_2O"),
+    ],
+)
+def test_rtf_is_read_in_its_code_page_with_its_marks_and_tables(source: str, text: str) -> None:
+    assert read("a.rtf", source.encode("ascii")).text == text
+
+
+def test_an_open_text_is_read_in_order_and_its_deletions_told() -> None:
+    raised = '<style:style style:name="T1"><style:text-properties style:text-position="super 58%"/></style:style>'
+    body = (
+        "<office:text><text:tracked-changes><text:changed-region><text:deletion><text:p>gone</text:p></text:deletion>"
+        '</text:changed-region></text:tracked-changes><text:h text:outline-level="2">Mill</text:h><text:p>It holds 10'
+        '<text:span text:style-name="T1">6</text:span> l<text:note><text:note-body><text:p>So he says.</text:p>'
+        "</text:note-body></text:note>.</text:p><text:list><text:list-item><text:p>Horn</text:p></text:list-item>"
+        "</text:list><table:table><table:table-row><table:table-cell/>"
+        '<table:table-cell table:number-columns-repeated="2">'
+        "<text:p>x</text:p></table:table-cell></table:table-row></table:table></office:text>"
+    )
+    found = read("a.odt", open_document(body, f"<office:automatic-styles>{raised}</office:automatic-styles>"))
+    assert found.text == "## Mill\n\nIt holds 10^6 l[So he says.].\n\n- Horn\n\n | x | x"
+    assert found.notice == "Left out: tracked deletions (1)."
+
+
+def test_each_slide_of_an_open_presentation_is_a_page() -> None:
+    slides = "".join(f"<draw:page><text:p>Slide {n}</text:p></draw:page>" for n in (1, 2))
+    assert read("a.odp", open_document(f"<office:presentation>{slides}</office:presentation>")).pages == (0, 9)
+
+
+def test_an_archive_is_its_documents_and_one_that_is_broken_or_of_no_kind_is_told() -> None:
+    found = read("all.zip", zip_of(b_md=b"Two.", a_csv=b"A,B\n1,2\n", c_pdf=b"junk", d_exe=b"x", inner_zip=b"PK"))
+    assert found.text == "# a.csv\n\nA | B\n1 | 2\n\n# b.md\n\nTwo."
+    assert found.notice.startswith("Not read: c.pdf is damaged")
+    assert found.notice.endswith(
+        "Not read: d.exe (no format that is read). Not read: inner.zip (no format that is read)."
+    )
+
+
+@pytest.mark.parametrize("kind", ["xlsx", "ods", "odt", "zip"])
+def test_an_archive_that_unpacks_to_far_more_than_it_is_is_refused(kind: str) -> None:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("content.xml", bytes(64 << 20))
+    with pytest.raises(InputError, match="made to do harm"):
+        read(f"a.{kind}", data.getvalue())
+
+
+@pytest.mark.parametrize("name", ["a.tex", "a.org", "a.adoc", "a.rst", "a.py"])
+def test_what_is_written_as_plain_text_is_read_as_it_is(name: str) -> None:
+    assert read(name, b"x = 10**6  # a b").text == "x = 10**6  # a b"

@@ -1,0 +1,120 @@
+"""PDF pages are read as people read them: columns, tables, notes and what repeats on each page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import count
+
+import pytest
+from fpdf import FPDF
+
+from memorag_core.ingest.extract import Extract
+from memorag_core.ingest.pdf import read
+
+LEFT = ["The northern mole was begun in", "1871 under the engineer Haakon", "Brekke, and it took nine years."]
+RIGHT = ["The southern mole came later,", "in 1902, under Sofie Lind, the", "first woman to lead such works."]
+FLOWED = f"{' '.join(LEFT)}\n{' '.join(RIGHT)}"
+Piece = tuple[float, float, float, str]
+"""From the left and the top in millimetres, the size in points, the words."""
+
+
+def pdf_of(*pages: Sequence[Piece], grid: tuple[Sequence[float], Sequence[float]] = ((), ())) -> Extract:
+    """Draw each piece where it is said, with a ruled grid on each page, and read it."""
+    pdf = FPDF()
+    pdf.set_font("Helvetica")
+    for pieces in pages:
+        pdf.add_page()
+        for left, top, size, words in pieces:
+            pdf.set_font_size(size)
+            pdf.text(left, top, words)
+        columns, rows = grid
+        for column in columns:
+            pdf.line(column, rows[0], column, rows[-1])
+        for row in rows:
+            pdf.line(columns[0], row, columns[-1], row)
+    return read(bytes(pdf.output()), "a.pdf", 1_000_000)
+
+
+def column(left: float, lines: Sequence[str], top: float = 30) -> Iterator[Piece]:
+    return ((left, y, 11, line) for y, line in zip(count(top, 5), lines, strict=False))
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [piece for row in zip(column(20, LEFT), column(110, RIGHT), strict=True) for piece in row],
+        [*column(20, LEFT), *column(110, RIGHT)],
+        [*column(20, LEFT), *column(110, RIGHT, top=32.5)],
+        [*column(110, RIGHT), *column(20, LEFT)],
+    ],
+    ids=["by rows", "by columns", "lines not level", "right first"],
+)
+def test_columns_are_read_one_after_the_other_however_they_were_drawn(pieces: list[Piece]) -> None:
+    assert pdf_of(pieces).text == FLOWED
+
+
+def test_lines_across_the_page_stand_before_and_behind_its_columns() -> None:
+    title, end = "A history of the moles of the harbour, in two parts, for the members of the board of 1931", "End."
+    pieces = [(20, 20, 11, title), *column(20, LEFT), *column(110, RIGHT), (20, 60, 11, end)]
+    assert pdf_of(pieces).text == f"{title}\n{FLOWED}\n{end}"
+
+
+@pytest.mark.parametrize(
+    ("pieces", "text"),
+    [
+        ([(20, 20, 12, "built in 1931"), (43, 18.5, 7, "4"), (47, 20, 12, "and")], "built in 1931[4] and"),
+        ([(20, 20, 12, "holds 25 m"), (42, 18.5, 7, "3"), (46, 20, 12, "of it")], "holds 25 m^3 of it"),
+        ([(20, 20, 12, "so H"), (28.8, 21.2, 7, "2"), (30.2, 20, 12, "O is wet")], "so H_2O is wet"),
+    ],
+)
+def test_what_is_raised_or_lowered_is_written_so(pieces: list[Piece], text: str) -> None:
+    assert pdf_of(pieces).text == text
+
+
+COLUMNS, ROWS = (20.0, 50.0, 75.0, 110.0), (20.0, 30.0, 40.0, 50.0)
+CELLS = [
+    (22, 26, 11, "Vessel"),
+    (52, 26, 11, "Built"),
+    (77, 26, 11, "Owner"),
+    (22, 36, 11, "Alba"),
+    (77, 36, 11, "Lund"),
+]
+
+
+@pytest.mark.parametrize(
+    ("more", "row"),
+    [
+        ([(22, 46, 11, "Brit"), (52, 46, 11, "1994")], "Brit | 1994 |"),
+        ([(52, 46, 11, "1994"), (77, 46, 11, "sold")], " | 1994 | sold"),
+        (
+            [(22, 46, 11, "Cato"), (77, 44, 9, "laid up since"), (77, 48, 9, "the fire")],
+            "Cato |  | laid up since the fire",
+        ),
+    ],
+)
+def test_a_ruled_table_is_a_line_for_each_row_with_empty_cells_visible(more: list[Piece], row: str) -> None:
+    pieces = [(20, 15, 11, "Fleet"), *CELLS, *more, (20, 58, 11, "All unladen.")]
+    text = pdf_of(pieces, grid=(COLUMNS, ROWS)).text
+    assert text == f"Fleet\n\nVessel | Built | Owner\nAlba |  | Lund\n{row}\n\nAll unladen."
+
+
+def test_a_table_without_lines_is_read_by_its_gaps() -> None:
+    pieces = [
+        *CELLS,
+        (22, 46, 11, "Brit"),
+        (52, 46, 11, "1994"),
+        (20, 70, 11, "All draughts are unladen and in metres."),
+    ]
+    assert pdf_of(pieces).text.splitlines()[:3] == ["Vessel | Built | Owner", "Alba |  | Lund", "Brit | 1994 |"]
+
+
+def test_heads_feet_and_numbers_of_pages_are_read_once_and_told() -> None:
+    words = ["Alder is high.", "Birch is low.", "Elm is broad.", "Gorse is thin.", "Hazel is young."]
+    pages = [
+        [(20, 15, 9, "Annals"), (20, 40, 11, line), (20, 45, 11, f"Step {number}"), (90, 285, 9, f"Page {number} of 5")]
+        for number, line in enumerate(words, 1)
+    ]
+    found = pdf_of(*pages)
+    inner = [part for number, line in enumerate(words[1:], 2) for part in (line, f"Step {number}")]
+    assert found.text.split() == " ".join(["Annals", words[0], "Step 1", "Page 1 of 5", *inner]).split()
+    assert found.notice == "Read once: heads and feet of pages, which repeat on most (8 lines)."
