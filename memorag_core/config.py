@@ -15,7 +15,7 @@ from memorag_core.errors import InputError
 APP = "memorag"
 WORK, OWNERS = ".work", ".owners"
 """What every store holds beside its contexts: work under way, and the stores of the owners over HTTP."""
-MANIFEST, DOCUMENTS = "manifest.json", "documents"
+MANIFEST, DOCUMENTS, ORIGINALS = "manifest.json", "documents", "originals"
 """What every context holds."""
 MAX_LABEL = 10_000
 """The most characters of a title, of where a document comes from, and of its notice."""

@@ -13,7 +13,7 @@ from functools import partial
 from memorag_core.config import MAX_EVIDENCE_TOKENS, MAX_HITS, Profile, Settings
 from memorag_core.context.corpus import Context
 from memorag_core.context.edits import append_documents, remove_document
-from memorag_core.context.files import info_of, verify_chunks, verify_documents
+from memorag_core.context.files import info_of, verify_chunks, verify_document, verify_documents
 from memorag_core.context.store import ContextStore
 from memorag_core.context.survey import survey
 from memorag_core.ingest import check_size
@@ -214,6 +214,14 @@ class MemoRAG:
     def documents(self, context_id: str) -> tuple[Document, ...]:
         """The texts of a context, verified, without loading any model."""
         return self.store.reading(context_id, verify_documents)
+
+    def document(self, context_id: str, document_id: str) -> Document:
+        """One text of a context, verified, without loading any model or any other text.
+
+        Raises:
+            InputError: the context has no document of that id.
+        """
+        return self.store.reading(context_id, lambda folder, manifest: verify_document(folder, manifest, document_id))
 
     def chunks(self, context_id: str) -> tuple[Chunk, ...]:
         """The retrieval chunks of a context, without loading any model."""

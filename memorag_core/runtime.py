@@ -11,8 +11,9 @@ from pathlib import Path
 from memorag_core.components import Components, open_components
 from memorag_core.concurrency.device_queue import FairQueue
 from memorag_core.concurrency.lru import LRUCache
-from memorag_core.config import Profile, Settings
+from memorag_core.config import ORIGINALS, Profile, Settings
 from memorag_core.context.corpus import Context
+from memorag_core.ingest.viewer import PageViewer
 from memorag_core.models.profiles import choose_profile
 from memorag_core.models.weights import Weights
 from memorag_core.text.templates import read_templates
@@ -40,6 +41,7 @@ class Runtime:
         self.encode_queue = FairQueue(settings.queue, settings.patience)
         self.context_cache: LRUCache[tuple[Path, str], Context] = LRUCache(settings.warm_mib * MIB, size_of)
         self.recall_cache: LRUCache[Recalled, tuple[Clue, ...]] = LRUCache(KEPT_RECALLS)
+        self.viewer = PageViewer()
         self._templates = read_templates(settings.prompts)
         self._components: Components | None = None
 
@@ -77,5 +79,6 @@ class Runtime:
 
 def size_of(context: Context) -> int:
     """About the bytes that a context takes: numbers twice as wide as on disk, and texts with their chunks and terms."""
-    on_disk = sum(entry.bytes for entry in context.manifest.files.values())
+    files = context.manifest.files.items()
+    on_disk = sum(entry.bytes for name, entry in files if not name.startswith(f"{ORIGINALS}/"))
     return 2 * on_disk + BYTES_A_CHARACTER * sum(len(document.text) for document in context.documents)

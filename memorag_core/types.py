@@ -6,7 +6,7 @@ Offsets are Python string indices into `Document.text`, half open: `text[start:e
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 ClueKind = Literal["span", "question", "attended", "answer"]
@@ -20,11 +20,23 @@ PARAGRAPH_BREAK = "\n\n"
 
 
 @dataclass(frozen=True, slots=True)
+class Original:
+    """The file that a document was read from, where its pages can be shown: its path, and the SHA-256 of what was read.
+
+    `kept` says that it lies in a store, where nobody changes it.
+    """
+
+    path: str
+    sha256: str
+    kept: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     """One text to remember. `id` is unique in its context; `source` is where it came from, for people.
 
     `pages` are the offsets at which its pages (slides, chapters) begin, where it has any; `notice` is what who reads
-    it should know, such as an encoding that was guessed.
+    it should know, such as an encoding that was guessed; `original` is what its pages look like, no part of its text.
     """
 
     id: str
@@ -33,6 +45,7 @@ class Document:
     source: str = ""
     pages: tuple[int, ...] = ()
     notice: str = ""
+    original: Original | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

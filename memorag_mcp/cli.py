@@ -21,6 +21,8 @@ from memorag_mcp.attach.choice import default_allowed
 from memorag_mcp.commands import show, train
 from memorag_mcp.commands.common import INTERRUPTED, app, command, open_engine
 from memorag_mcp.commands.evaluate import evaluate
+from memorag_mcp.commands.open_page import open_page
+from memorag_mcp.commands.options import Exclude, Include
 from memorag_mcp.commands.token import TOKENS, token
 from memorag_mcp.http.address import PORT, ListenAddress, Transport
 from memorag_mcp.http.tokens import tokens_file
@@ -43,14 +45,6 @@ ALLOW = typer.Option(
     envvar="MEMORAG_ALLOW",
     help="A folder to memorize files from, repeatable. Default: the current folder, unless it is / or your home.",
 )
-Include = Annotated[
-    list[str] | None,
-    typer.Option(metavar="PATTERN", help="Of a folder, the files that match, such as '*.pdf'; repeatable."),
-]
-Exclude = Annotated[
-    list[str] | None,
-    typer.Option(metavar="PATTERN", help="Of a folder, the files and folders to leave out; repeatable."),
-]
 ALLOWED_HOST = typer.Option(
     metavar="HOST",
     envvar="MEMORAG_ALLOWED_HOST",
@@ -87,14 +81,19 @@ def serve(
     hosts: Annotated[Path | None, HOSTS] = None,
 ) -> None:
     """Run the MCP server."""
-    gc.disable()  # importing the SDK makes many objects and little garbage: a tenth of the time to the first reply
-    from memorag_mcp.attach.hosts import Hosts
-    from memorag_mcp.server import run
-
-    gc.enable()
     address = ListenAddress(tokens_file(settings.store, tokens), host, port, allowed_host or [], allowed_origin or [])
-    folders = allow or [Path(folder) for folder in default_allowed()]
-    run(settings, Hosts(hosts, linger) if hosts else transport, address, allow=folders, unload_after=unload_after)
+    _serve(settings, transport, address, allow, unload_after, hosts, linger)
+
+
+@command("open")
+def open_in_browser(
+    settings: Settings,
+    port: Annotated[int, typer.Option(help="The port of this machine to serve the page on.")] = PORT,
+    allow: Annotated[list[Path] | None, ALLOW] = None,
+) -> None:
+    """Open the page where answers stand beside their sources, in the browser."""
+    address = ListenAddress(tokens_file(settings.store, None), port=port)
+    open_page(port, lambda: _serve(settings, "http", address, allow))
 
 
 @command("memorize")
@@ -260,6 +259,24 @@ def main() -> None:
 def serve_stdio() -> None:
     """Run `memorag serve` with the arguments given, for hosts that start a server by one name."""
     app(["serve", *sys.argv[1:]], prog_name="memorag-mcp")
+
+
+def _serve(
+    settings: Settings,
+    transport: Transport,
+    address: ListenAddress,
+    allow: list[Path] | None,
+    unload_after: float | None = None,
+    hosts: Path | None = None,
+    linger: float = 60.0,
+) -> None:
+    gc.disable()  # importing the SDK makes many objects and little garbage: a tenth of the time to the first reply
+    from memorag_mcp.attach.hosts import Hosts
+    from memorag_mcp.server import run
+
+    gc.enable()
+    folders = allow or [Path(folder) for folder in default_allowed()]
+    run(settings, Hosts(hosts, linger) if hosts else transport, address, allow=folders, unload_after=unload_after)
 
 
 def _encode(settings: Settings, paths: Sequence[str], work: Encode, as_json: bool, chosen: Selection = ALL) -> None:

@@ -19,6 +19,10 @@ from memorag_mcp.http.address import ListenAddress, Transport
 from memorag_mcp.http.app import application, listen
 from memorag_mcp.http.tokens import Tokens, owner_folder
 from memorag_mcp.inputs import ReadLimits
+from memorag_mcp.page.app import offer_page
+from memorag_mcp.page.site import routes_of_page
+from memorag_mcp.page.tools import add_page_tools, add_reading_tools
+from memorag_mcp.page.upload_tools import add_upload_tools
 from memorag_mcp.protocol.sdk_server import ContextServer
 from memorag_mcp.resources.contexts import add_templates
 from memorag_mcp.resources.prompts import add_completion, add_prompts
@@ -50,6 +54,7 @@ def build_server(
         engine,
         owner,
         lambda: _where(may.allow),
+        [offer_page()],
         name="memorag",
         title="MemoRAG",
         instructions=INSTRUCTIONS,
@@ -61,6 +66,9 @@ def build_server(
     add_document_tools(server, engine, may)
     add_job_tools(server)
     add_question_tools(server, engine)
+    add_reading_tools(server, engine)
+    add_page_tools(server, engine)
+    add_upload_tools(server, engine)
     add_templates(server, engine)
     add_summaries(server)
     add_prompts(server)
@@ -112,7 +120,7 @@ def run(
             server.jobs.close()
     else:
         address.check_free()
-        app = application(build, shared, address, transport)
+        app = application(build, shared, address, transport, routes_of_page() if transport == "http" else ())
         anyio.run(_serve_and_unload, lambda: listen(app, address), shared, unload_after)
 
 

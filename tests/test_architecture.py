@@ -38,6 +38,7 @@ FLOORS = {
         "protocol",
         "http attach",
         "tools resources",
+        "page",
         "server",
         "commands",
         "cli",

@@ -13,7 +13,8 @@ from memorag_core.concurrency.progress import SILENT
 from memorag_core.config import DOCUMENTS
 from memorag_core.context.corpus import Context
 from memorag_core.context.manifest import DocumentEntry, Manifest, damage
-from memorag_core.errors import IncompatibleContext
+from memorag_core.context.originals import find_original, keep_original
+from memorag_core.errors import IncompatibleContext, InputError
 from memorag_core.text.standing import CHUNKING, Standing
 from memorag_core.types import Chunk, ContextInfo, Document, DocumentInfo
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 
 CHUNKS = "chunks.json"
+NAMED = 50
 
 
 def load(folder: Path, manifest: Manifest, components: Components) -> Context:
@@ -97,6 +99,26 @@ def verify_documents(folder: Path, manifest: Manifest) -> tuple[Document, ...]:
     return read_documents(folder, manifest)
 
 
+def verify_document(folder: Path, manifest: Manifest, document_id: str) -> Document:
+    """Verify and read one document of a folder; nothing else is read.
+
+    Raises:
+        InputError: there is none of that id; names those there are.
+    """
+    entry = find_entry(manifest, document_id, folder.name)
+    manifest.verify(folder, entry.file)
+    return read_documents(folder, manifest.model_copy(update={"documents": (entry,)}))[0]
+
+
+def find_entry(manifest: Manifest, document_id: str, context_id: str) -> DocumentEntry:
+    """Return the manifest's entry for a document. Raises as `verify_document`."""
+    for entry in manifest.documents:
+        if entry.id == document_id:
+            return entry
+    names = ", ".join(entry.id for entry in manifest.documents[:NAMED])
+    raise InputError(f"The context '{context_id}' has no document '{document_id[:80]}'; it has: {names}.")
+
+
 def verify_chunks(folder: Path, manifest: Manifest) -> tuple[Chunk, ...]:
     """Verify and read the chunks of a folder; nothing else is read but its documents."""
     manifest.verify(folder, CHUNKS)
@@ -113,8 +135,10 @@ def read_documents(folder: Path, manifest: Manifest) -> tuple[Document, ...]:
         texts = [(folder / entry.file).read_bytes().decode() for entry in manifest.documents]
     except (OSError, UnicodeDecodeError) as error:
         raise damage(folder, f"it cannot be read ({error})") from error
-    entries = zip(manifest.documents, texts, strict=True)
-    return tuple(Document(e.id, e.title, text, e.source, e.pages, e.notice) for e, text in entries)
+    return tuple(
+        Document(e.id, e.title, text, e.source, e.pages, e.notice, find_original(folder, manifest, e))
+        for e, text in zip(manifest.documents, texts, strict=True)
+    )
 
 
 def read_chunks(folder: Path, manifest: Manifest, documents: Sequence[Document]) -> tuple[Chunk, ...]:
@@ -149,6 +173,7 @@ def write_texts(folder: Path, documents: Sequence[Document], chunks: Sequence[Ch
                 characters=size,
                 pages=document.pages,
                 notice=document.notice,
+                original=keep_original(folder, document),
             )
         )
     offsets = [[chunk.document_id, chunk.start, chunk.end] for chunk in chunks]

@@ -18,7 +18,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, field_validator
 
-from memorag_core.config import DOCUMENTS, MANIFEST, MAX_LABEL
+from memorag_core.config import DOCUMENTS, MANIFEST, MAX_LABEL, ORIGINALS
 from memorag_core.errors import DamagedContext, IncompatibleContext, MemoRAGError, UnknownContext
 from memorag_core.ingest.plain_file import NoPlainFile, read_plain_file
 from memorag_core.types import Ready
@@ -57,7 +57,10 @@ Label = Annotated[str, Field(max_length=MAX_LABEL)]
 
 
 class DocumentEntry(BaseModel):
-    """A document of the context; its text is in `file`, UTF-8, byte for byte. `pages` as in `Document`."""
+    """A document of the context; its text is in `file`, UTF-8, byte for byte. `pages` as in `Document`.
+
+    `original` is the file it was read from, where that shows how its pages look; a context of before has none.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -68,6 +71,7 @@ class DocumentEntry(BaseModel):
     characters: Amount
     pages: Annotated[tuple[int, ...], AfterValidator(_check_pages)] = ()
     notice: Label = ""
+    original: FileName | None = None
 
 
 class FileEntry(BaseModel):
@@ -133,6 +137,9 @@ class Manifest(BaseModel):
         for document in manifest.documents:
             if document.file not in manifest.files or not document.file.startswith(f"{DOCUMENTS}/"):
                 raise damage(folder, f"the text {show(document.file)} is not listed among its files")
+            kept = document.original
+            if kept is not None and (kept not in manifest.files or not kept.startswith(f"{ORIGINALS}/")):
+                raise damage(folder, f"the file {show(kept)} is not listed among its files")
         return manifest
 
     def check_sizes(self, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import tempfile
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ from memorag_core.ingest.plain import read as read_plain
 from memorag_core.ingest.plain_file import read_plain_file
 from memorag_core.ingest.sandbox import SandboxedReader
 from memorag_core.text.ids import slug_or, unique
-from memorag_core.types import Document
+from memorag_core.types import Document, Original
 
 if TYPE_CHECKING:
     from memorag_core.ingest.web import Web
@@ -105,7 +106,9 @@ def printable(name: str) -> str:
 
 def _read_file(file: Path, real: Path, limit: int, apart: SandboxedReader) -> Document:
     name = printable(str(file))
-    return _name_document(_extract(real, file.suffix, name, limit, apart), printable(file.stem), name)
+    extract = _extract(real, file.suffix, name, limit, apart)
+    document = _name_document(extract, printable(file.stem), name)
+    return replace(document, original=Original(str(real), extract.sha256)) if extract.sha256 else document
 
 
 def from_url(url: str, limit: int, allowed: bool, web: Web | None = None) -> Document:
@@ -176,7 +179,8 @@ def _extract(real: Path, suffix: str, what: str, limit: int, apart: SandboxedRea
     except OSError as error:
         raise InputError(f"{what} cannot be read ({error.strerror or error}). Check its permissions.") from error
     kind.check_bytes(len(data), what, limit)
-    return kind.read(data, what, limit) if kind.is_plain else apart.read(data, suffix, what, limit)
+    extract = kind.read(data, what, limit) if kind.is_plain else apart.read(data, suffix, what, limit)
+    return replace(extract, sha256=hashlib.sha256(data).hexdigest()) if kind.has_looks else extract
 
 
 def _name_document(extract: Extract, name: str, source: str) -> Document:

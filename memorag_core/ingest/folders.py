@@ -35,13 +35,15 @@ ANY_DEPTH = "**"
 class FolderWalk:
     """The files of a folder and below it, and what was passed over on the way: paths from the folder on, with why.
 
-    What `include` or `exclude` say is what was asked for, and no word is lost about it.
+    What `include` or `exclude` say is what was asked for, and no word is lost about it. `ours` says that this program
+    put the files there, in its own store, to be read; `root` is a real path then.
     """
 
     root: Path
     include: Sequence[str] = ()
     exclude: Sequence[str] = ()
     left_out: dict[str, str] = field(default_factory=dict)
+    ours: bool = False
 
     def files(self) -> Iterator[Path]:
         """Each file, in no order."""

@@ -28,11 +28,15 @@ OFFICE = "application/vnd.openxmlformats-officedocument"
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A kind of file. `media_types` are those under which the web serves it; plain text is read in this process."""
+    """A kind of file. `media_types` are those under which the web serves it; plain text is read in this process.
+
+    `has_looks`: its pages can be shown as they look, by `page_view.py`.
+    """
 
     read: Reader
     media_types: tuple[str, ...]
     is_plain: bool = False
+    has_looks: bool = False
 
     def most_bytes(self, limit: int) -> int:
         """The most bytes that a file with a text of `limit` characters can have."""
@@ -82,7 +86,7 @@ FORMATS = {
     ".html": HTML,
     ".htm": HTML,
     ".xhtml": HTML,
-    ".pdf": Format(pdf.read, ("application/pdf",)),
+    ".pdf": Format(pdf.read, ("application/pdf",), has_looks=True),
     ".docx": Format(docx.read, (f"{OFFICE}.wordprocessingml.document",)),
     ".pptx": Format(pptx.read, (f"{OFFICE}.presentationml.presentation",)),
     ".xlsx": SHEET,

@@ -62,7 +62,7 @@ def list_files(walk: FolderWalk, private: Sequence[Path] = ()) -> list[FoundFile
         raise InputError("The path holds a NUL character; give the plain path of a file or folder.")
     for pattern in (*walk.include, *walk.exclude):
         check_pattern(pattern)
-    gate = PrivateGate(private)
+    gate = PrivateGate(private, path if walk.ours else None)
     try:
         real = path.resolve()
         is_kept, exists = gate.keeps(real), path.exists()

@@ -23,7 +23,9 @@ class PrivateGate:
     other file in a store's folder is its user's, such as the samples of a checkout. What is known of a folder is kept.
     """
 
-    def __init__(self, private: Sequence[Path] = ()) -> None:
+    def __init__(self, private: Sequence[Path] = (), opened: Path | None = None) -> None:
+        """Take what is private, and a folder that is not, although it may lie in a store."""
+        self._opened = opened
         self._private = [path.expanduser().resolve() for path in private]
         self._identities = {_identity(path) for path in self._private} - {None}
         self._kept: dict[Path, bool] = {}
@@ -32,6 +34,8 @@ class PrivateGate:
 
     def keeps(self, real: Path) -> bool:
         """Whether a resolved path is private; it need not exist."""
+        if self._opened is not None and real.is_relative_to(self._opened):
+            return False
         kept = False
         for entry in reversed([real, *real.parents]):
             if entry not in self._kept:

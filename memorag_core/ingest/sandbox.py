@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import IO, Any
@@ -23,9 +23,15 @@ from memorag_core.concurrency.cancellation import poll_until
 from memorag_core.errors import InputError
 from memorag_core.ingest.extract import Extract
 from memorag_core.ingest.formats import format_of
+from memorag_core.ingest.page_view import measure_pages, show_page
 
 MAX_SECONDS = 300.0
 MAX_MEMORY = 2 << 30
+TASKS: dict[str, Callable[[bytes, str, dict[str, Any]], dict[str, Any]]] = {
+    "read": lambda data, what, options: asdict(format_of(options["suffix"]).read(data, what, options["limit"])),
+    "show": lambda data, _, options: show_page(data, **options),
+    "measure": lambda data, _, options: measure_pages(data),
+}
 
 
 @dataclass
@@ -56,6 +62,10 @@ class SandboxedReader:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the process, if there is one; the next file starts another."""
         if self._reader is not None:
             self._reader.end()
             self._reader = None
@@ -66,12 +76,17 @@ class SandboxedReader:
         Raises:
             InputError: it cannot be read, or took more time or memory than a sound file does.
         """
+        answer = self.ask("read", data, what, suffix=suffix, limit=limit)
+        return Extract(**answer | {"pages": tuple(answer["pages"])})
+
+    def ask(self, task: str, data: bytes, what: str, **options: Any) -> dict[str, Any]:
+        """What one of the `TASKS` finds in a file. Raises what `read` raises."""
         self._reader = self._reader or _start()
-        request = {"size": len(data), "suffix": suffix, "what": what, "limit": limit}
+        request = {"task": task, "size": len(data), "what": what, "options": options}
         answer = self._answer(self._reader, [json.dumps(request).encode() + b"\n", data], what)
         if "error" in answer:
             raise InputError(answer["error"])
-        return Extract(**answer | {"pages": tuple(answer["pages"])})
+        return answer
 
     def _answer(self, reader: _Process, request: Sequence[bytes], what: str) -> dict[str, Any]:
         said: list[bytes | None] = []
@@ -117,13 +132,13 @@ def answer_requests() -> None:
         answers.flush()
 
 
-def _answer_request(data: bytes, suffix: str, what: str, limit: int) -> dict[str, Any]:
+def _answer_request(data: bytes, task: str, what: str, options: dict[str, Any]) -> dict[str, Any]:
     try:
-        return asdict(format_of(suffix).read(data, what, limit))
+        return TASKS[task](data, what, options)
     except InputError as error:
         return {"error": str(error)}
     except Exception as error:  # whatever its library makes of a damaged file
-        kind, why = suffix.lstrip(".").upper(), str(error)[:200] or type(error).__name__
+        kind, why = options.get("suffix", ".pdf").lstrip(".").upper(), str(error)[:200] or type(error).__name__
         return {"error": f"{what} cannot be read as {kind} ({why}). It may be damaged: open it and save it anew."}
 
 

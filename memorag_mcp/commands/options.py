@@ -72,3 +72,13 @@ def _value(value: object) -> list[str]:
     if isinstance(value, Path):
         return [str(value.absolute())]
     return [] if value is True else [str(value)]
+
+
+Include = Annotated[
+    list[str] | None,
+    typer.Option(metavar="PATTERN", help="Of a folder, the files that match, such as '*.pdf'; repeatable."),
+]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option(metavar="PATTERN", help="Of a folder, the files and folders to leave out; repeatable."),
+]

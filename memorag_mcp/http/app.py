@@ -1,7 +1,7 @@
 """Serving over HTTP and SSE: who may come in, a server for each owner, health and metrics, a graceful end.
 
     request → Host and Origin → bearer token → bounds of JSON → the owner's own server
-              (not /healthz)    (where there are tokens)
+              (not /healthz)    (where there are tokens; not for the files of the page)
 
 Owners share the models and the queue for them, nothing else: each has a store, jobs, sessions and subscriptions of its
 own, so no id of another one's leads anywhere.
@@ -10,7 +10,7 @@ own, so no id of another one's leads anywhere.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Literal
 
@@ -21,7 +21,7 @@ from mcp.server.transport_security import TransportSecurityMiddleware, Transport
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from memorag_core.runtime import Runtime
@@ -94,9 +94,13 @@ def _owner_of(scope: Scope) -> str:
 
 
 def application(
-    build: Callable[[str], ContextServer], shared: Runtime, address: ListenAddress, listener: ListeningTransport
+    build: Callable[[str], ContextServer],
+    shared: Runtime,
+    address: ListenAddress,
+    listener: ListeningTransport,
+    public: Sequence[BaseRoute] = (),
 ) -> Starlette:
-    """All that listens, as an ASGI application.
+    """All that listens, as an ASGI application; the `public` routes need no token.
 
     Raises:
         InputError: see `ListenAddress.require_tokens`.
@@ -113,7 +117,8 @@ def application(
 
     inner: ASGIApp = Starlette(routes=[Route("/metrics", numbers), Mount("/", owners)])
     gate = Gate(bound_json(inner), tokens, always=not address.is_loopback)
-    guarded = metrics.count_answers(_check(gate, TransportSecurityMiddleware(security)))
+    checked = Starlette(routes=[*public, Mount("/", gate)])
+    guarded = metrics.count_answers(_check(checked, TransportSecurityMiddleware(security)))
 
     @asynccontextmanager
     async def run(app: Starlette) -> AsyncIterator[None]:

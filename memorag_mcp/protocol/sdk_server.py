@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -12,12 +12,14 @@ from mcp import MCPError
 from mcp.server import MCPServer
 from mcp.server.caching import CacheHint
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp.server.extension import Extension
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import (
     INVALID_PARAMS,
     CallToolResult,
     InputRequiredResult,
     ListResourcesResult,
+    ListToolsResult,
     PaginatedRequestParams,
     Prompt,
     Resource,
@@ -28,11 +30,14 @@ from pydantic import ValidationError
 
 from memorag_core.config import WORK
 from memorag_core.engine import MemoRAG
+from memorag_core.types import OnText
 from memorag_mcp.jobs.call import Call
 from memorag_mcp.jobs.job import JobRecord
 from memorag_mcp.jobs.manager import Jobs, OnEnd
+from memorag_mcp.jobs.pieces import tell_pieces
 from memorag_mcp.jobs.run import Ctx, cancels_jobs, question_threads, run, run_job, takes_turns_for
 from memorag_mcp.jobs.tasks_extension import Tasks
+from memorag_mcp.protocol.apps import list_for
 from memorag_mcp.protocol.arguments import as_declared
 from memorag_mcp.protocol.stdio import serve_lines, serve_stdio
 from memorag_mcp.protocol.subscriptions import Changes
@@ -44,6 +49,7 @@ from memorag_mcp.schemas.text import links, outline, shorten
 T = TypeVar("T")
 RESOURCES_A_PAGE = 100
 UNCHANGING = CacheHint(ttl_ms=3_600_000, scope="public")
+OF_THIS_CLIENT = CacheHint(ttl_ms=3_600_000, scope="private")
 CHANGING = CacheHint(ttl_ms=0, scope="private")
 
 
@@ -51,9 +57,14 @@ class ContextServer(MCPServer[Any]):
     """An MCP server whose list of resources is what the store holds at that moment, and whose long work is jobs."""
 
     def __init__(
-        self, engine: MemoRAG, owner: str = "", for_host: Callable[[], str] = lambda: "", **options: Any
+        self,
+        engine: MemoRAG,
+        owner: str = "",
+        for_host: Callable[[], str] = lambda: "",
+        more: Sequence[Extension] = (),
+        **options: Any,
     ) -> None:
-        """Take the engine, who owns all that is in its store, if anybody does, and the SDK's options.
+        """Take the engine, who owns all that is in its store, if anybody does, more extensions, and the SDK's options.
 
         `for_host` is what the instructions tell the host that is served besides.
         """
@@ -63,11 +74,11 @@ class ContextServer(MCPServer[Any]):
         self.changes = Changes()
         self._question_threads = question_threads(engine.shared.device_queue.most)
         super().__init__(
-            extensions=[Tasks(self.jobs, result_of)],
+            extensions=[Tasks(self.jobs, result_of), *more],
             middleware=[self._instruct, self.changes.middleware, cancels_jobs(self.jobs), takes_turns_for(owner)],
             subscriptions=self.changes.bus,
             cache_hints={
-                "tools/list": UNCHANGING,
+                "tools/list": OF_THIS_CLIENT,
                 "prompts/list": UNCHANGING,
                 "resources/templates/list": UNCHANGING,
                 "resources/list": CHANGING,
@@ -77,10 +88,16 @@ class ContextServer(MCPServer[Any]):
         )
         # the SDK's own handler knows no pages; its documentation names this object for what MCPServer lacks
         self._lowlevel_server.add_request_handler("resources/list", PaginatedRequestParams, self._resources_page)
+        self._lowlevel_server.add_request_handler("tools/list", PaginatedRequestParams, self._tools_for_client)
 
     async def ask(self, work: Callable[[], T]) -> T:
         """Do work that takes its turn at the models, in a thread. Raises what `run` raises."""
         return await run(work, self._question_threads)
+
+    async def ask_aloud(self, ctx: Ctx, work: Callable[[OnText], T]) -> T:
+        """Do work that writes a text, as `ask` does; its pieces go to a client that asked for progress, as messages."""
+        async with tell_pieces(ctx) as on_text:
+            return await self.ask(lambda: work(on_text))
 
     async def long_work(self, ctx: Ctx, call: Call, wait_seconds: float | None = None) -> JobResult:
         """Do work that makes or changes a context: every such tool is this one call.
@@ -108,6 +125,8 @@ class ContextServer(MCPServer[Any]):
             raise _plain(error) from error
         if isinstance(result, InputRequiredResult) or result.structured_content is None or result.is_error:
             return result
+        if any(block.type == "image" for block in result.content):
+            return result
         return show(result.structured_content)
 
     async def list_tools(self) -> list[Tool]:
@@ -120,8 +139,8 @@ class ContextServer(MCPServer[Any]):
         return [one.model_copy(update={"description": unwrap(one.description)}) for one in prompts]
 
     async def list_resources(self) -> list[Resource]:
-        """Every context, its documents, its chunks and its summary; those of the SDK's own kind first."""
-        return [*await super().list_resources(), *list_resources_of(await run(self.engine.contexts))]
+        """Every context, its documents, its chunks and its summary; the page is found by the tools that it shows."""
+        return list_resources_of(await run(self.engine.contexts))
 
     async def run_stdio_async(self) -> None:
         """Serve one client over standard input and output."""
@@ -148,6 +167,11 @@ class ContextServer(MCPServer[Any]):
         page = resources[first : first + RESOURCES_A_PAGE]
         more = first + RESOURCES_A_PAGE < len(resources)
         return ListResourcesResult(resources=page, next_cursor=_cursor(page[-1].uri) if more else None)
+
+    async def _tools_for_client(
+        self, ctx: ServerRequestContext[Any, Any], params: PaginatedRequestParams
+    ) -> ListToolsResult:
+        return ListToolsResult(tools=list_for(await self.list_tools(), ctx))
 
     def _notify_on_end(self) -> OnEnd:
         tell = self.changes.teller()

@@ -14,6 +14,7 @@ from memorag_mcp.inputs import ReadLimits, from_here
 from memorag_mcp.jobs.job import Job
 from memorag_mcp.jobs.run import Ctx
 from memorag_mcp.jobs.run import run as run_work
+from memorag_mcp.protocol.apps import SHOWN_BY_PAGE
 from memorag_mcp.protocol.sdk_server import ContextServer
 from memorag_mcp.schemas.contexts import ContextResult, ContextsResult, ForgottenResult, JobResult, context_uri, page_of
 from memorag_mcp.tools.calls import AddDocuments, MemorizeContext, RemoveDocument
@@ -65,7 +66,7 @@ def add_memory_tools(server: ContextServer, engine: MemoRAG, may: ReadLimits) ->
             engine.memorize(reading.documents, call.name or None, job.report, publish), reading.left_out
         )
 
-    @server.tool(title="List contexts", annotations=READS)
+    @server.tool(title="List contexts", annotations=READS, meta=SHOWN_BY_PAGE)
     async def list_contexts(
         after: Annotated[
             str, Field(max_length=LONGEST_NAME, description="The `next` of the page before, where there was one")

@@ -10,7 +10,9 @@ from pydantic import Field
 from memorag_core.config import MAX_HITS
 from memorag_core.engine import MemoRAG
 from memorag_core.query.query import MAX_QUESTION
-from memorag_core.types import Answer
+from memorag_core.types import Answer, OnText
+from memorag_mcp.jobs.run import Ctx
+from memorag_mcp.protocol.apps import SHOWN_BY_PAGE
 from memorag_mcp.protocol.sdk_server import ContextServer
 from memorag_mcp.schemas.answers import AnswerResult, ClueResult, CluesResult, EvidenceResult, PassageResult
 from memorag_mcp.tools.fields import READS, ContextField, MoreContexts, QuestionField, WaitForMemory
@@ -32,7 +34,7 @@ def lack_memory(engine: MemoRAG, context_ids: Sequence[str], wait: bool) -> bool
 
 
 def add_question_tools(server: ContextServer, engine: MemoRAG) -> None:
-    @server.tool(title="Recall clues", annotations=READS)
+    @server.tool(title="Recall clues", annotations=READS, meta=SHOWN_BY_PAGE)
     async def recall_clues(
         context_id: ContextField,
         question: QuestionField,
@@ -55,7 +57,7 @@ def add_question_tools(server: ContextServer, engine: MemoRAG) -> None:
 
         return await server.ask(work)
 
-    @server.tool(title="Retrieve evidence", annotations=READS)
+    @server.tool(title="Retrieve evidence", annotations=READS, meta=SHOWN_BY_PAGE)
     async def retrieve_evidence(
         context_id: ContextField,
         question: QuestionField,
@@ -85,8 +87,9 @@ def add_question_tools(server: ContextServer, engine: MemoRAG) -> None:
 
         return await server.ask(work)
 
-    @server.tool(title="Answer a question", annotations=READS)
+    @server.tool(title="Answer a question", annotations=READS, meta=SHOWN_BY_PAGE)
     async def answer(
+        ctx: Ctx,
         context_id: ContextField,
         question: QuestionField,
         more_contexts: MoreContexts = None,
@@ -104,14 +107,15 @@ def add_question_tools(server: ContextServer, engine: MemoRAG) -> None:
         tells which quotes bear out each sentence; where `supported` is false, say to the user what `note` says."""
         asked = each(context_id, more_contexts)
 
-        def work() -> Answer:
+        def work(on_text: OnText) -> Answer:
             lack_memory(engine, asked, wait_for_memory)
-            return engine.answer(asked, question, task, use_memory_answer=use_memory_answer)
+            return engine.answer(asked, question, task, on_text, use_memory_answer)
 
-        return AnswerResult.of(asked, await server.ask(work))
+        return AnswerResult.of(asked, await server.ask_aloud(ctx, work))
 
-    @server.tool(title="Summarize a context", annotations=READS)
+    @server.tool(title="Summarize a context", annotations=READS, meta=SHOWN_BY_PAGE)
     async def summarize(
+        ctx: Ctx,
         context_id: ContextField,
         focus: Annotated[str, Field(max_length=MAX_QUESTION, description="A topic to keep to")] = "",
         words: Annotated[int, Field(ge=20, le=2000, description="About how long")] = 80,
@@ -119,8 +123,8 @@ def add_question_tools(server: ContextServer, engine: MemoRAG) -> None:
     ) -> AnswerResult:
         """Summarize a memorized context, whole or on one topic, with verbatim citations."""
 
-        def work() -> Answer:
+        def work(on_text: OnText) -> Answer:
             lack_memory(engine, [context_id], wait_for_memory)
-            return engine.summarize(context_id, focus or None, words)
+            return engine.summarize(context_id, focus or None, words, on_text)
 
-        return AnswerResult.of([context_id], await server.ask(work))
+        return AnswerResult.of([context_id], await server.ask_aloud(ctx, work))

@@ -39,7 +39,7 @@ def test_a_client_may_probe_and_stay_with_the_new_protocol(settings: Settings) -
         again = ask(3, "server/discover", {"_meta": META})
         refused = ask(4, "initialize", HELLO)
     assert {tool["name"] for tool in tools["result"]["tools"]} == TOOLS
-    assert (tools["result"]["ttlMs"], tools["result"]["cacheScope"]) == (3_600_000, "public")
+    assert (tools["result"]["ttlMs"], tools["result"]["cacheScope"]) == (3_600_000, "private")
     assert again["result"]["capabilities"]["resources"] == {"subscribe": True, "listChanged": True}
     assert "error" in refused
 
