@@ -13,7 +13,6 @@ from memorag_core.concurrency.device_queue import FairQueue
 from memorag_core.concurrency.lru import LRUCache
 from memorag_core.config import ORIGINALS, Profile, Settings
 from memorag_core.context.corpus import Context
-from memorag_core.ingest.viewer import PageViewer
 from memorag_core.models.profiles import choose_profile
 from memorag_core.models.weights import Weights
 from memorag_core.text.templates import read_templates
@@ -41,7 +40,6 @@ class Runtime:
         self.encode_queue = FairQueue(settings.queue, settings.patience)
         self.context_cache: LRUCache[tuple[Path, str], Context] = LRUCache(settings.warm_mib * MIB, size_of)
         self.recall_cache: LRUCache[Recalled, tuple[Clue, ...]] = LRUCache(KEPT_RECALLS)
-        self.viewer = PageViewer()
         self._templates = read_templates(settings.prompts)
         self._components: Components | None = None
 

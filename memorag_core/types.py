@@ -256,6 +256,8 @@ OnStep = Callable[[int, int], None]
 Say = Callable[[str], None]
 """Hears one line about what goes on, such as a download."""
 
+Generate = Callable[[str, int], str]
+"""A generator's reply to a prompt, of at most so many tokens."""
 OnText = Callable[[str], None]
 """Called with the pieces of a text as it is written, from the working thread. May raise to stop."""
 

@@ -27,7 +27,7 @@ FLOORS = {
         "components",
         "context",
         "runtime",
-        "query memorizer",
+        "query",
         "engine",
         "evaluation",
         "training",

@@ -134,14 +134,16 @@ class Query:
         points = "".join(self.components.memory.key_points(memory, prompts, focus) for memory in self._memories())
         clues = clean_recall({"span": points}, focus or "", context.texts)
         topics = [*filter(None, [focus]), *(clue.text for clue in clues)] or [context.manifest.title]
+        generator = self.components.generator
         wanted = SummaryRequest(prompts, focus, words, self.settings.evidence_tokens)
         tokens = wanted.room * wanted.parts(sum(len(document.text) for document in context.documents))
         found = [self.retrieve(topic, (), tokens=tokens) for topic in topics]
-        evidence = interleave(found, tokens, self.components.generator)
+        evidence = interleave(found, tokens, generator.count)
         if self.profile.extracts:
             kept = extract_summary(focus or "", evidence, words, self.corpus.texts)
             return self._extract(kept, "summarize", "", (clues, evidence))
-        texts = map_reduce([chunk.text for chunk in self._order_chunks(evidence)], wanted, self.components.generator)
+        parts = [chunk.text for chunk in self._order_chunks(evidence)]
+        texts = map_reduce(parts, wanted, generator.count, generator.generate)
         prompt = wanted.render(texts)
         return self._write(prompt, "summarize", words * TOKENS_A_WORD, focus or "", (clues, evidence))
 

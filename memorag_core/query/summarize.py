@@ -6,14 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, zip_longest
 from math import ceil
-from typing import TYPE_CHECKING
 
 from memorag_core.query.budget import fit_budget
+from memorag_core.text.chunking import Count
 from memorag_core.text.prompts import Prompts, render_summary
-from memorag_core.types import Chunk, Passage
-
-if TYPE_CHECKING:
-    from memorag_core.generation import Generator
+from memorag_core.types import Chunk, Generate, Passage
 
 TOKENS_A_WORD = 2
 EVIDENCE_A_WORD = 4
@@ -40,23 +37,23 @@ class SummaryRequest:
         return render_summary(self.prompts, texts, self.focus, words or self.words)
 
 
-def interleave(found: Sequence[Sequence[Passage]], tokens: int, generator: Generator) -> tuple[Passage, ...]:
+def interleave(found: Sequence[Sequence[Passage]], tokens: int, count: Count) -> tuple[Passage, ...]:
     """Take the best passage of every list, then every second, and so on: each once, while they fit; one at least."""
     firsts: dict[Chunk, Passage] = {}
     for passage in filter(None, chain.from_iterable(zip_longest(*found))):
         firsts.setdefault(passage.chunk, passage)
     passages = list(firsts.values())
-    fitting = fit_budget([passage.chunk.text for passage in passages], tokens, generator.count)
+    fitting = fit_budget([passage.chunk.text for passage in passages], tokens, count)
     return tuple(passages[number] for number in fitting)
 
 
-def map_reduce(texts: Sequence[str], wanted: SummaryRequest, generator: Generator) -> list[str]:
-    """Return texts that fit the generator's room: those given, or summaries of groups of them, in their order."""
-    while len(texts) > 1 and sum(counts := generator.count(texts)) > wanted.room:
+def map_reduce(texts: Sequence[str], wanted: SummaryRequest, count: Count, generate: Generate) -> list[str]:
+    """Return texts that fit the room of what generates: those given, or summaries of groups of them, in their order."""
+    while len(texts) > 1 and sum(counts := count(texts)) > wanted.room:
         groups = list(_groups(texts, counts, wanted.room))
         words = max(1, wanted.room // (2 * TOKENS_A_WORD))
         texts = [
-            generator.generate(wanted.render(group, words), words * TOKENS_A_WORD) if len(group) > 1 else group[0]
+            generate(wanted.render(group, words), words * TOKENS_A_WORD) if len(group) > 1 else group[0]
             for group in groups
         ]
     return list(texts)

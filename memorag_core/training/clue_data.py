@@ -15,9 +15,8 @@ from memorag_core.evaluation.datasets import EvalSet
 from memorag_core.text.chunking import Span, sentences
 from memorag_core.text.prompts import language_of, prompts_for, render_answer
 from memorag_core.text.terms import terms
+from memorag_core.types import Generate
 
-Generate = Callable[[str, int], str]
-"""A generator's reply to a prompt, of at most so many tokens."""
 PASSAGE = 1200
 ALIKE = 0.8
 SHORTEST = 4

@@ -13,15 +13,15 @@ import typer
 
 from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.config import Settings
+from memorag_core.engine import MemoRAG
 from memorag_core.errors import InputError, require
 from memorag_core.evaluation.datasets import Split
-from memorag_core.types import OnProgress, Progress
+from memorag_core.types import Generate, OnProgress, Progress
 from memorag_mcp.commands import show
 from memorag_mcp.commands.common import INTERRUPTED
 from memorag_mcp.commands.evaluate import write
 
 if TYPE_CHECKING:
-    from memorag_core.generation import Generator
     from memorag_core.training.loop import Step
     from memorag_core.training.plan import TrainingPlan
     from memorag_core.training.run import TrainingTask
@@ -185,7 +185,7 @@ def data_clues(
         with show.progress() as on_progress:
             texts = clue_data.drawn(texts_at(places, settings.max_characters), sizes, contexts)
             advance = ProgressScope(on_progress).stage("contexts", 0.0, 1.0).counter(len(texts))
-            records = list(clue_data.from_texts(texts, _generator(settings).generate, sizes, advance))
+            records = list(clue_data.from_texts(texts, _generator(settings), sizes, advance))
     else:
         sets = [choose(one, split, None) for folder in places for one in read_sets(folder)]
         records = list(clue_data.from_sets(sets, sizes))
@@ -224,12 +224,10 @@ def numbers(given: str) -> tuple[int, ...]:
         raise InputError(f"{given} is no list of numbers. Write them like this: 4,8.") from None
 
 
-def _generator(settings: Settings) -> Generator:
-    from memorag_core.generation import open_generator
-    from memorag_core.models.profiles import choose_profile
-    from memorag_core.models.weights import Weights
+def _generator(settings: Settings) -> Generate:
+    from memorag_core.evaluation.case import Bench
 
-    return open_generator(choose_profile(settings).generator_model, Weights(settings, show.notice))
+    return Bench(MemoRAG(settings, show.notice)).generator.generate
 
 
 def _plan(**chosen: object) -> TrainingPlan:

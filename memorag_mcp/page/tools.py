@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from memorag_core.context.looks import measure_pages, show_page
 from memorag_core.engine import MemoRAG
+from memorag_core.ingest.viewer import PageViewer
 from memorag_core.types import Place
 from memorag_mcp.jobs.run import run
 from memorag_mcp.protocol.apps import FOR_PAGE_ALONE
@@ -44,7 +45,7 @@ class PageSizes(BaseModel):
 
 def add_page_tools(server: ContextServer, engine: MemoRAG) -> None:
     """page_sizes and page_image."""
-    viewer = engine.shared.viewer
+    viewer = PageViewer()
 
     @server.tool(title="Measure the pages of a document", annotations=READS, meta=FOR_PAGE_ALONE)
     async def page_sizes(context_id: ContextField, document_id: DocumentField) -> PageSizes:

@@ -15,6 +15,7 @@ from memorag_core.context.manifest import digest
 from memorag_core.errors import DamagedContext, InputError
 from memorag_core.ingest import from_path, from_text
 from memorag_core.ingest.page_view import letters_of
+from memorag_core.ingest.viewer import PageViewer
 from memorag_core.types import Document, Place
 
 PAGES = ["The mill stands at the head of the pond. Its gates were hung in May 1963.", "The horn was sounded every day."]
@@ -29,21 +30,22 @@ def stored(engine: MemoRAG, tmp_path: Path) -> Document:
     return engine.document("mill", "mill")
 
 
-def words_lit(engine: MemoRAG, document: Document, quote: str) -> str:
+def words_lit(viewer: PageViewer, document: Document, quote: str) -> str:
     start = document.text.index(quote)
     page = sum(begin <= start for begin in document.pages)
     place = Place(document.id, start, start + len(quote))
-    shown = show_page(document, engine.shared.viewer, page, 400, place)
+    shown = show_page(document, viewer, page, 400, place)
     assert shown.image[8:12] == b"WEBP"
     assert all(0 <= side <= 1 for box in shown.boxes for side in box)
     return shown.words
 
 
 @pytest.mark.parametrize("quote", ["Its gates were hung in May 1963.", "The horn was sounded every day."])
-def test_the_words_in_the_boxes_are_those_of_the_place(quote: str, engine: MemoRAG, stored: Document) -> None:
-    assert words_lit(engine, stored, quote).split() == quote.split()
-    assert len(measure_pages(stored, engine.shared.viewer)) == 2
-    engine.shared.viewer.close()
+def test_the_words_in_the_boxes_are_those_of_the_place(quote: str, stored: Document) -> None:
+    viewer = PageViewer()
+    assert words_lit(viewer, stored, quote).split() == quote.split()
+    assert len(measure_pages(stored, viewer)) == 2
+    viewer.close()
 
 
 def test_an_original_stays_while_documents_are_added_and_goes_with_its_document(
@@ -56,7 +58,7 @@ def test_an_original_stays_while_documents_are_added_and_goes_with_its_document(
     engine.remove("mill", "mill")
     assert not (engine.store.root / "mill" / ORIGINALS).exists()
     with pytest.raises(InputError, match="read its text"):
-        show_page(engine.document("mill", "note"), engine.shared.viewer, 1, 400, Place("note", 0, 3))
+        show_page(engine.document("mill", "note"), PageViewer(), 1, 400, Place("note", 0, 3))
 
 
 def test_a_file_that_changed_since_it_was_read_is_not_kept(engine: MemoRAG, tmp_path: Path) -> None:

@@ -23,7 +23,6 @@ from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.training.clue_data import (
     ClueRecord,
     ClueSizes,
-    Generate,
     drawn,
     from_sets,
     from_texts,
@@ -33,7 +32,7 @@ from memorag_core.training.clue_data import (
 from memorag_core.training.measure import DEPTHS, FULL, NONE, ROUNDS, Measuring, Needle, measure, of_another, plant
 from memorag_core.training.measure import MeasureSizes as Amounts
 from memorag_core.training.report import cells, draw
-from memorag_core.types import Progress
+from memorag_core.types import Generate, Progress
 from memorag_mcp.cli import app
 
 TEXT = (SAMPLES / "harrow-sound.md").read_text(encoding="utf-8")[:3000]

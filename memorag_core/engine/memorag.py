@@ -16,8 +16,8 @@ from memorag_core.context.edits import append_documents, remove_document
 from memorag_core.context.files import info_of, verify_chunks, verify_document, verify_documents
 from memorag_core.context.store import ContextStore
 from memorag_core.context.survey import survey
+from memorag_core.engine.memorizer import Memorizer
 from memorag_core.ingest import check_size
-from memorag_core.memorizer import Memorizer
 from memorag_core.query.query import MAX_WORDS, Query, check_question, check_range, split_ids
 from memorag_core.runtime import Runtime
 from memorag_core.types import (
