@@ -23,7 +23,7 @@ from memorag_mcp.server import build_server
 
 pytestmark = pytest.mark.anyio
 QUESTION = "When were the gates hung?"
-MOST_TOLD = 13_000  # characters of all tools that a model reads, without what they return: some 3,000 tokens in every conversation
+MOST_TOLD = 13_000  # characters of all tools that a model reads, without what they return: 3,000 tokens a conversation
 
 
 @pytest.fixture
