@@ -37,8 +37,9 @@ def attach_host(choice: Choice) -> None:
 
 def serve_hosts() -> None:
     """Be the server: of whoever asks us for it no child, so that it lives on when that one and its children end."""
-    if hasattr(os, "fork") and os.fork():
-        os._exit(0)
+    from memorag_core.concurrency.processes import leave_parent
+
+    leave_parent()
     from memorag_mcp.cli import app
 
     app(["serve", "--hosts", *sys.argv[1:]], prog_name="memorag-mcp")

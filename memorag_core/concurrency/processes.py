@@ -73,6 +73,33 @@ def start(launch: Launch) -> subprocess.Popen[bytes]:
     )
 
 
+def start_apart(launch: Launch, log: int) -> subprocess.Popen[bytes]:
+    """Start a process that lives on when we end; it says one thing on its output, and its errors go into a log."""
+    return subprocess.Popen(
+        launch.command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        cwd=launch.folder,
+        env=launch.environment,
+        start_new_session=True,
+        creationflags=_flags_apart(),
+    )
+
+
+def leave_parent() -> None:
+    """Go on as no child of whoever started us, where the system knows such a thing."""
+    if hasattr(os, "fork") and os.fork():
+        os._exit(0)
+
+
+def _flags_apart() -> int:
+    """Windows' flags for a process without our console."""
+    if sys.platform == "win32":
+        return subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP
+    return 0
+
+
 def _launch(arguments: Sequence[str], folder: Path, environment: dict[str, str]) -> Launch:
     return Launch(sys.executable, [*ISOLATED, *arguments], environment, folder)
 

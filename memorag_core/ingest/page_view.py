@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import base64
 import io
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from typing import Any
+
+from memorag_core.text.normal import normalize
 
 MOST_PIXELS = 2400
 LEAST_SPLIT = 12
@@ -75,10 +76,7 @@ def find_boxes(sheet: Any, text: str, start: int, end: int) -> tuple[list[list[f
 def letters_of(text: str) -> Letters:
     """Letters and figures of a text, in one form: ligatures as their letters, wide forms as narrow ones."""
     found: list[tuple[str, int]] = [
-        (letter, place)
-        for place, char in enumerate(text)
-        for letter in unicodedata.normalize("NFKC", char)
-        if letter.isalnum()
+        (letter, place) for place, char in enumerate(text) for letter in normalize("NFKC", char) if letter.isalnum()
     ]
     return Letters("".join(letter for letter, _ in found), tuple(place for _, place in found))
 

@@ -20,7 +20,7 @@ BREAK = "\ufffe\x02\xad"
 WIDE = 1.25
 WITHIN = 40
 
-_LINE = re.compile(rf"[^\r\n{BREAK}]*[^\s{BREAK}][^\r\n{BREAK}]*[{BREAK}]?|[{BREAK}]")
+_LINE = re.compile(rf"(?<![^\S\r\n])[^\S\r\n]*+[^\s{BREAK}][^\r\n{BREAK}]*+[{BREAK}]?|[{BREAK}]")
 _INNER = re.compile(r"[^\W\d]\d+[^\W\d]")
 _WORD = re.compile(rf"[^\s{BREAK}]+[{BREAK}]?|[{BREAK}]")
 

@@ -12,7 +12,7 @@ BEGIN = b"{\\rtf"
 
 _PICTURE = re.compile(r"\\pict\b")
 _MARK = re.compile(r"\\(super|sub)(?![a-z])((?:\\[a-z]+-?\d*)*) ?([^\\{}]+)")
-_MARKED = re.compile("(.{0,4})([\ue000\ue001])([^\ue002]*)\ue002")
+_MARKED = re.compile("(.{0,4})([\ue000\ue001])([^\ue000-\ue002]*)\ue002")
 _OPEN = {"super": 0xE000 - 0x10000, "sub": 0xE001 - 0x10000}
 _CLOSE = 0xE002 - 0x10000
 _CELL_END = re.compile(r"\|[^\S\n]*$", re.MULTILINE)

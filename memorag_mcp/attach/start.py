@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
-import sys
 import threading
 from contextlib import suppress
 from dataclasses import replace
@@ -97,7 +95,7 @@ def connect(address: Address, hello: greeting.Hello) -> Connection:
 
 def _start(choice: Choice, files: ServerFiles) -> None:
     """Start the server, apart from us: it lives on when we end. Return once it listens."""
-    from memorag_core.concurrency.processes import launch_ours
+    from memorag_core.concurrency.processes import launch_ours, start_apart
 
     launch = launch_ours("memorag_mcp.__main__", "serve_hosts", [str(files.file), *choice.arguments], secrets=True)
     environment = {name: choice.environment[name] for name in launch.environment if name in choice.environment}
@@ -105,16 +103,7 @@ def _start(choice: Choice, files: ServerFiles) -> None:
     log = files.open_log()
     before = os.fstat(log).st_size
     try:
-        process = subprocess.Popen(
-            launch.command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            cwd=launch.folder,
-            env=launch.environment,
-            start_new_session=True,
-            creationflags=_apart(),
-        )
+        process = start_apart(launch, log)
     finally:
         os.close(log)
     assert process.stdout is not None
@@ -124,13 +113,6 @@ def _start(choice: Choice, files: ServerFiles) -> None:
     process.stdout.close()
     if os.name == "posix":
         process.wait()  # it has left a child, the server, and ended
-
-
-def _apart() -> int:
-    """Windows' flags for a process without our console."""
-    if sys.platform == "win32":
-        return subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP
-    return 0
 
 
 def _first_line(pipe: IO[bytes]) -> bytes:

@@ -23,7 +23,7 @@ _IMPORT = re.compile(r'^import \{[^}]*\} from "\./([\w.]+)";\n', re.M)
 _EXPORT = re.compile(r"^export (?=(?:async )?function|const|class|let)", re.M)
 _STYLES = re.compile(r'<link rel="stylesheet" href="page/([\w.]+)">')
 _SCRIPT = re.compile(r'<script type="module" src="page/[\w.]+"></script>')
-_ICON = re.compile(r'<link rel="icon"[^>]*>\n')
+_ICON = re.compile(r'<link rel="icon"[^<>]*>\n')
 
 
 @functools.cache

@@ -85,9 +85,13 @@ def test_models_are_asked_in_the_users_own_words(
     own = {name: f"MINE {getattr(ENGLISH, name)}" for name in NAMES}
     settings = tiny_settings(tiny_models, tmp_path).model_copy(update={"prompts": write(tmp_path / "own", **own)})
     asked: list[str] = []
-    ask, write_one = LanguageModel.generate, LocalGenerator.generate
+    generate, ask, write_one = LanguageModel.generate, LanguageModel.ask, LocalGenerator.generate
 
     def spied(self: LanguageModel, instructions: list[str], *args: object, **more: object) -> list[str]:
+        asked.extend(instructions)
+        return generate(self, instructions, *args, **more)  # type: ignore[arg-type]  # passed on as they are
+
+    def spied_asking(self: LanguageModel, instructions: list[str], *args: object, **more: object) -> list[str]:
         asked.extend(instructions)
         return ask(self, instructions, *args, **more)  # type: ignore[arg-type]  # passed on as they are
 
@@ -96,6 +100,7 @@ def test_models_are_asked_in_the_users_own_words(
         return write_one(self, prompt, most, on_text)
 
     monkeypatch.setattr(LanguageModel, "generate", spied)
+    monkeypatch.setattr(LanguageModel, "ask", spied_asking)
     monkeypatch.setattr(LocalGenerator, "generate", spied_writing)
     engine = MemoRAG(settings)
     info = engine.memorize([from_text(STORY * 4, "mill")])

@@ -20,6 +20,7 @@ from memorag_core import MemoRAG
 from memorag_core.config import PROFILES
 from memorag_mcp.cli import app
 from memorag_mcp.commands import demo
+from memorag_mcp.protocol.apps import FOR_PAGE_ALONE
 from memorag_mcp.server import build_server
 
 CLIENTS = (ROOT / "docs" / "clients.md").read_text(encoding="utf-8")
@@ -67,7 +68,7 @@ def test_versions_and_names_agree() -> None:
 
 @pytest.mark.anyio
 async def test_the_bundle_names_the_tools_that_there_are(engine: MemoRAG) -> None:
-    tools = await build_server(engine).list_tools()
+    tools = [tool for tool in await build_server(engine).list_tools() if tool.meta != FOR_PAGE_ALONE]
     assert [tool["name"] for tool in MANIFEST["tools"]] == [tool.name for tool in tools]
 
 

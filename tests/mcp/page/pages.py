@@ -44,9 +44,9 @@ def page_settings(tiny_models: Path, tmp_path_factory: pytest.TempPathFactory, s
     return settings
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium."""
+    """Chromium. No longer than a module: while its driver runs in this thread, no other event loop can."""
     with running_browser() as browser:
         yield browser
 
