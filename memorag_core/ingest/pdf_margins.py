@@ -11,9 +11,7 @@ MOST = 0.5
 AT_EDGE = 2
 CELLS = " | "
 
-_PAGE_NUMBER = re.compile(
-    r"\W*+(?:page|seite|p[áa]gina|pg?\.?|s\.)?\s*\d+(?:\s*(?:/|of|von|de|di)\s*\d+)?\W*", re.I
-)
+_PAGE_NUMBER = re.compile(r"\W*+(?:page|seite|p[áa]gina|pg?\.?|s\.)?\s*\d+(?:\s*(?:/|of|von|de|di)\s*\d+)?\W*", re.I)
 
 
 def keep_once(texts: Sequence[str]) -> tuple[list[str], int]:
