@@ -26,8 +26,11 @@ from memorag_mcp.server import build_server
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]  # each text is tried again where others held it up
 SIZE = 400_000
-MOST = [0.2, 1.0, 2.0]
-"""Seconds that the interpreter is held, until a listing, and until a cancel is heard."""
+MOST = [1.0, 5.0, 10.0]
+"""Seconds that the interpreter is held, until a listing, and until a cancel is heard.
+
+Five times what is wanted (docs/security.md), as other tests work beside these; what they guard against took 17 s.
+"""
 TRIES = 4
 PIECES = random.Random(0)
 THAI = [chr(code) for code in range(0x0E01, 0x0E2F)]

@@ -65,13 +65,14 @@ async def test_older_clients_are_told_of_every_change_and_of_updates_they_subscr
         await ok(working, "memorize_context", text=STORY, name="mill")
         await ok(working, "memorize_context", text=f"{STORY} More.", name="other")
         await ok(working, "forget_context", context_id="mill")
-        with anyio.fail_after(SECONDS):
-            while len(heard) < 5:
+        updated = "notifications/resources/updated memorag://contexts/mill"
+        changed = "notifications/resources/list_changed"
+        with anyio.fail_after(SECONDS):  # a context changes when it can be asked, and again when its memory is made
+            while heard.count(changed) < 3 or heard.count(updated) < 2:
                 await anyio.lowlevel.checkpoint()
     assert (promised.subscribe, promised.list_changed) == (True, True)
-    updated = "notifications/resources/updated memorag://contexts/mill"
-    changed = "notifications/resources/list_changed"
-    assert heard == [changed, updated, changed, changed, updated]
+    assert set(heard) == {changed, updated}
+    assert heard[:2] == [changed, updated]
 
 
 async def test_clients_of_2026_listen_to_the_same_changes(engine: MemoRAG) -> None:
