@@ -17,13 +17,12 @@ from mcp_processes import LOOPBACK, TOOLS, command, served
 from referees import installed, node
 
 from memorag_core import Settings
-from memorag_mcp.commands.options import engine_flags
 
 pytestmark = pytest.mark.slow
 HERE = Path(__file__).parent
 PYTHON = ["mcp>=1.30,<2"]
 TYPESCRIPT = ["@modelcontextprotocol/sdk@1.32.2", "@modelcontextprotocol/client@2.4.0"]
-TRANSPORTS = ["stdio", "attached", "http", "sse"]
+TRANSPORTS = ["stdio", "http", "sse"]
 
 
 @contextmanager
@@ -33,19 +32,8 @@ def target(settings: Settings, transport: str) -> Iterator[str]:
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         yield json.dumps({"command": sys.executable, "args": command(settings), "env": environment})
         return
-    if transport == "attached":
-        found = {"XDG_STATE_HOME": str(settings.store.parent), "MEMORAG_LINGER": "0.1"}
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), **found}
-        arguments = ["-m", "memorag_mcp", *engine_flags(settings)]
-        yield json.dumps({"command": sys.executable, "args": arguments, "env": environment})
-        return
     with served(settings, transport) as port:
         yield f"http://{LOOPBACK}:{port}/{'sse' if transport == 'sse' else 'mcp'}"
-
-
-def said_as(transport: str) -> str:
-    """What a client calls it: to clients, attaching is stdio."""
-    return "stdio" if transport == "attached" else transport
 
 
 def judge(said: str, modern: bool) -> None:
@@ -64,7 +52,7 @@ def judge(said: str, modern: bool) -> None:
 def test_a_python_client_before_2_does_the_whole_job(settings: Settings, transport: str) -> None:
     python = str(installed("python-v1", PYTHON) / "python")
     with target(settings, transport) as where:
-        program = [python, str(HERE / "client_v1.py"), said_as(transport), where, STORY]
+        program = [python, str(HERE / "client_v1.py"), transport, where, STORY]
         run = subprocess.run(program, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr[-5000:]
     judge(run.stdout, modern=False)
@@ -74,5 +62,5 @@ def test_a_python_client_before_2_does_the_whole_job(settings: Settings, transpo
 @pytest.mark.parametrize(("version", "mode"), [("v1", "legacy"), ("v2", "legacy"), ("v2", "auto")])
 def test_a_typescript_client_does_the_whole_job(settings: Settings, version: str, mode: str, transport: str) -> None:
     with target(settings, transport) as where:
-        said = node(TYPESCRIPT, HERE / "client.mjs", version, mode, said_as(transport), where, STORY)
+        said = node(TYPESCRIPT, HERE / "client.mjs", version, mode, transport, where, STORY)
     judge(said, modern=mode == "auto")
