@@ -19,6 +19,7 @@ import torch
 from memorag_core.config import Settings
 from memorag_core.models.lm.fp16_linear import unpack
 from memorag_core.models.weights import Weights
+from memorag_core.training.loop import losses
 
 SIZE = {"cuda": 8192, "cpu": 1024}
 SKIPPED = 3
@@ -56,12 +57,11 @@ def main() -> None:
     lm = Weights(Settings.of(device="cpu"), print).language_model(str(chosen.run / "checkpoint"))
     unpack(lm.model)  # packed weights are no parameters
     weights = sum(parameter.numel() for parameter in lm.model.parameters())
-    lines = (chosen.run / "losses.jsonl").read_text(encoding="utf-8").splitlines()
-    steps = [(step["tokens"], step["seconds"]) for step in map(json.loads, lines)]
+    steps = list(losses(chosen.run))
     pairs = list(itertools.pairwise(steps))[SKIPPED:]
     if not pairs:
         raise SystemExit(f"The first {SKIPPED + 1} steps say nothing of a run's speed, and {chosen.run} has no more.")
-    speed = median((after[0] - before[0]) / (after[1] - before[1]) for before, after in pairs)
+    speed = median((after.tokens - before.tokens) / (after.seconds - before.seconds) for before, after in pairs)
     entries = 1 + sum(1 / ratio for ratio in plan["ratios"]) / len(plan["ratios"])
     needed = speed * entries * weights * (6 if plan["recompute"] else 4)
     rate = matrix_rate(chosen.device)
