@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import sys
 import unicodedata
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
+from memorag_core.concurrency.variables import set_within
 from memorag_core.config import Settings
 from memorag_core.errors import InputError
 from memorag_core.ingest import (
@@ -77,14 +78,9 @@ class Host:
 _host: ContextVar[Host | None] = ContextVar("host", default=None)
 
 
-@contextmanager
-def serving(host: Host) -> Iterator[None]:
+def serving(host: Host) -> AbstractContextManager[None]:
     """What is asked for inside, and in threads and tasks that inherit from here, this host asks for."""
-    token = _host.set(host)
-    try:
-        yield
-    finally:
-        _host.reset(token)
+    return set_within(_host, host)
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, wait
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from contextvars import ContextVar, copy_context
 from typing import TypeVar
 
+from memorag_core.concurrency.variables import set_within
 from memorag_core.errors import Cancelled, Interrupted
 
 WAIT = 0.2
@@ -25,14 +26,9 @@ class StopFlag(threading.Event):
 _flag: ContextVar[threading.Event | None] = ContextVar("stop_flag", default=None)
 
 
-@contextmanager
-def cancellable(flag: threading.Event) -> Iterator[None]:
+def cancellable(flag: threading.Event) -> AbstractContextManager[None]:
     """Stop the work inside once `flag` is set, in this thread or in one that inherits its context variables."""
-    token = _flag.set(flag)
-    try:
-        yield
-    finally:
-        _flag.reset(token)
+    return set_within(_flag, flag)
 
 
 def raise_if_cancelled() -> None:

@@ -19,11 +19,12 @@ import time
 from bisect import insort
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 
 from memorag_core.concurrency.cancellation import WAIT, raise_if_cancelled
 from memorag_core.concurrency.flight import AT_FRONT, Flight, QueuePlace
+from memorag_core.concurrency.variables import set_within
 from memorag_core.errors import Busy
 
 SECONDS_A_SLICE = 1.0
@@ -32,14 +33,9 @@ IN_BACKGROUND = " in the background"
 _client: ContextVar[str] = ContextVar("client", default="")
 
 
-@contextmanager
-def as_client(client: str) -> Iterator[None]:
+def as_client(client: str) -> AbstractContextManager[None]:
     """Count slots taken inside as this client's, in this thread or in one that inherits its context variables."""
-    token = _client.set(client)
-    try:
-        yield
-    finally:
-        _client.reset(token)
+    return set_within(_client, client)
 
 
 def ignore_wait(_: int) -> None:
@@ -98,12 +94,11 @@ class FairQueue:
                 self._nested -= 1
             return
         self._take(patient or background, on_wait, background)
-        token = _working_on.set(self)
         try:
-            raise_if_cancelled()
-            yield
+            with set_within(_working_on, self):
+                raise_if_cancelled()
+                yield
         finally:
-            _working_on.reset(token)
             self._leave()
 
     def yield_slot(self) -> None:

@@ -40,10 +40,17 @@ class NeighbourSmoother:
             for name, text in texts.items()
         }
         numbers: dict[tuple[str, ...], int] = {}
-        self._section = np.array([numbers.setdefault(chunk.section, len(numbers)) for chunk in chunks], np.int64)
-        self._first = np.array([bisect(breaks[chunk.document_id], chunk.start) for chunk in chunks], np.int64)
-        self._last = np.array([bisect(breaks[chunk.document_id], chunk.end - 1) for chunk in chunks], np.int64)
-        self._is_row = np.array([bool(chunk.header) for chunk in chunks], np.bool_)
+        section = np.array([numbers.setdefault(chunk.section, len(numbers)) for chunk in chunks], np.int64)
+        first = np.array([bisect(breaks[chunk.document_id], chunk.start) for chunk in chunks], np.int64)
+        last = np.array([bisect(breaks[chunk.document_id], chunk.end - 1) for chunk in chunks], np.int64)
+        is_row = np.array([bool(chunk.header) for chunk in chunks], np.bool_)
+        self._size = len(chunks)
+        self._together = [
+            # a chunk that continues a table begins with a row, which says nothing of the rows before it
+            (section[:-distance] == section[distance:]) & (last[:-distance] == first[distance:]) & ~is_row[distance:]
+            for distance in range(1, min(max(reaches), len(chunks) - 1) + 1)
+        ]
+        """For each distance from 1, whether one paragraph goes on from each chunk to the one so far behind it."""
 
     def smooth(self, hits: Sequence[Hit]) -> list[Hit]:
         """Smooth the scores of hits with their neighbours', best first; a neighbour that is no hit counts as lowest.
@@ -53,7 +60,7 @@ class NeighbourSmoother:
         if not hits:
             return []
         found = np.array([hit.chunk for hit in hits])
-        scores = np.full(len(self._section), min(hit.score for hit in hits), np.float64)
+        scores = np.full(self._size, min(hit.score for hit in hits), np.float64)
         scores[found] = [hit.score for hit in hits]
         mixed = np.logaddexp.reduce([standardize(self._blend(scores, reach)[found]) for reach in self._reaches])
         smooth = [Hit(hit.chunk, float(score)) for hit, score in zip(hits, mixed, strict=True)]
@@ -62,19 +69,10 @@ class NeighbourSmoother:
     def _blend(self, scores: Scores, reach: int) -> Scores:
         """The mean of each score and its neighbours', whose weight falls with distance, to nothing beyond `reach`."""
         sums, weights = scores.copy(), np.ones_like(scores)
-        for distance in range(1, min(reach, len(scores) - 1) + 1):
-            weight = (1 - distance / (reach + 1)) * self._are_together(distance)
+        for distance, together in enumerate(self._together[:reach], start=1):
+            weight = (1 - distance / (reach + 1)) * together
             sums[:-distance] += weight * scores[distance:]
             sums[distance:] += weight * scores[:-distance]
             weights[:-distance] += weight
             weights[distance:] += weight
         return np.asarray(sums / weights)
-
-    def _are_together(self, distance: int) -> NDArray[np.bool_]:
-        """Whether one paragraph goes on from each chunk to the one at that distance behind it.
-
-        A chunk that continues a table begins with a row, which says nothing of the rows before it.
-        """
-        same_section = self._section[:-distance] == self._section[distance:]
-        goes_on = self._last[:-distance] == self._first[distance:]
-        return np.asarray(same_section & goes_on & ~self._is_row[distance:])

@@ -60,14 +60,15 @@ def extract_answer(
     seen = [clue.place for clue in clues if clue.place]
 
     heads = [frozenset(stems(passage.chunk.heading_lines)) for passage in passages]
-    around = [heads[number] | frozenset(stems(passage.chunk.text)) for number, passage in enumerate(passages)]
 
     def share(bag: frozenset[str]) -> float:
         return sum(weight for word, weight in weights.items() if word in bag) / total
 
+    around = [share(head | frozenset(stems(one.chunk.text))) for head, one in zip(heads, passages, strict=True)]
+
     def score(at: int) -> float:
         number, place, text = found[at]
-        held = share(bags[at]) + HEADED * share(bags[at] | heads[number]) + TOGETHER * share(around[number])
+        held = share(bags[at]) + HEADED * share(bags[at] | heads[number]) + TOGETHER * around[number]
         attended = any(place.overlaps(other) for other in seen)
         return held + RANKED / (1 + number) + KIND * _is_of_kind(question, text) + ATTENDED * attended
 

@@ -8,9 +8,9 @@ is no limit; a question is read once, and nothing is decoded.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -91,16 +91,17 @@ class AttentionIndexer(Indexer["AttentionIndex"]):
     def _read_keys(self, texts: Sequence[str], progress: ProgressScope) -> list[Keys]:
         """The keys of each text, those of like length read together."""
         ids = self.lm.encode(texts) if texts else []
+        read = partial(self._read_batch, ids=dict(zip(texts, ids, strict=True)))
         rows: dict[int, Keys] = {}
         for batch in _batches(ids):
             raise_if_cancelled()
-            made = progress.journal.finish(KEPT, [texts[number] for number in batch], self._read_batch)
+            made = progress.journal.finish(KEPT, [texts[number] for number in batch], read)
             rows |= zip(batch, made, strict=True)
             progress.step(len(rows), len(texts))
         return [rows[number] for number in range(len(texts))]
 
-    def _read_batch(self, texts: Sequence[str]) -> list[Keys]:
-        return [quantize(keys) for keys in head_keys(self.lm, self.lm.encode(texts), self.groups)]
+    def _read_batch(self, texts: Sequence[str], ids: Mapping[str, list[int]]) -> list[Keys]:
+        return [quantize(keys) for keys in head_keys(self.lm, [ids[text] for text in texts], self.groups)]
 
     def _make_index(self, rows: Sequence[Keys]) -> AttentionIndex:
         width = len(self.groups), head_width(self.lm.model.config)

@@ -6,7 +6,7 @@ import asyncio
 import functools
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -21,6 +21,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from memorag_core.concurrency.cancellation import cancellable
 from memorag_core.concurrency.device_queue import as_client
 from memorag_core.concurrency.flight import LANES
+from memorag_core.concurrency.variables import set_within
 from memorag_core.errors import Cancelled, MemoRAGError
 from memorag_mcp.jobs.job import Asker, Job, JobRecord, has_ended, is_usable, time_left_text
 from memorag_mcp.jobs.manager import Jobs
@@ -46,14 +47,9 @@ class Wire:
 _wire: ContextVar[Wire | None] = ContextVar("wire_of_requests", default=None)
 
 
-@contextmanager
-def over(wire: Wire) -> Iterator[None]:
+def over(wire: Wire) -> AbstractContextManager[None]:
     """Requests that come inside come over this connection."""
-    token = _wire.set(wire)
-    try:
-        yield
-    finally:
-        _wire.reset(token)
+    return set_within(_wire, wire)
 
 
 @functools.cache
@@ -168,11 +164,8 @@ def progress_text(record: JobRecord) -> str:
 def as_tasks() -> Iterator[list[Job]]:
     """Jobs begun inside are handed over to a client that has Tasks; those not done at its end are in the list."""
     jobs: list[Job] = []
-    token = _task.set(jobs)
-    try:
+    with set_within(_task, jobs):
         yield jobs
-    finally:
-        _task.reset(token)
 
 
 def cancels_jobs(jobs: Jobs) -> ServerMiddleware[Any]:
