@@ -67,7 +67,7 @@ async def test_a_text_made_to_hold_the_server_up_keeps_nobody_waiting_and_is_sto
 
 
 async def _hold_up_often(engine: MemoRAG, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    """Try some times, of which the best counts, as a busy machine lets others go first: what holds up does so always."""
+    """Try some times, of which the best counts, as a busy machine lets others go first."""
     engine.memorize([from_text(STORY, "Mill")])  # so that models are loaded
     cutting, best = threading.Event(), [math.inf] * len(MOST)
     monkeypatch.setattr(encode, "cut", partial(_signal, cutting, encode.cut))
