@@ -26,7 +26,7 @@ from memorag_core.retrieval.fusion import Found
 from memorag_core.text.pages import page_of
 from memorag_core.text.prompts import prompts_for, render_answer
 from memorag_core.text.terms import stems
-from memorag_core.types import Answer, Chunk, Clue, OnText, Passage, Task, ignore_text
+from memorag_core.types import Answer, Chunk, Clue, OnText, Passage, Recalled, Task, ignore_text
 
 if TYPE_CHECKING:
     from memorag_core.components import Components
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from memorag_core.config import Profile, Settings
     from memorag_core.context.corpus import Context
     from memorag_core.memory import MemoryState
-    from memorag_core.runtime import Recalled
 
 MAX_QUESTION = 2000
 MAX_WORDS = 2000
