@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 pytest_plugins = ["pages"]
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.slow
 NUMBERS = SHOTS / "numbers.txt"
 
 
