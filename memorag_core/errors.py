@@ -23,7 +23,22 @@ Cancelled                   the caller stopped the work; nothing was kept of wha
 from __future__ import annotations
 
 import importlib
+import re
 from types import ModuleType
+
+_PLAIN = re.compile(r"(?=.*[./\\])[\w./\\:=~+-]{1,200}", re.ASCII)
+LONGEST_NAME = 200
+
+
+def quote_name(name: object) -> str:
+    """Return what somebody else wrote, for a message: in quotes unless it is a plain path, and cut.
+
+    So nobody takes it for our words, and what turns a line or is not seen is an escape. Of a long one the end stays.
+    """
+    text = str(name)
+    if _PLAIN.fullmatch(text):
+        return text
+    return repr(text if len(text) <= LONGEST_NAME else f"…{text[-LONGEST_NAME:]}")
 
 
 class MemoRAGError(Exception):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from memorag_core.errors import InputError
+from memorag_core.errors import InputError, quote_name
 from memorag_core.text.ids import unique
 from memorag_core.types import Document
 
@@ -45,11 +45,13 @@ def remove_document(held: Sequence[Document], document_id: str, context_id: str)
     """
     kept = tuple(document for document in held if document.id != document_id)
     if len(kept) == len(held):
-        names = ", ".join(document.id for document in held)
-        raise InputError(f"The context '{context_id}' has no document '{document_id}'; it has: {names}.")
+        names = ", ".join(quote_name(document.id) for document in held)
+        raise InputError(
+            f"The context {quote_name(context_id)} has no document {quote_name(document_id)}; it has: {names}."
+        )
     if not kept:
         raise InputError(
-            f"'{document_id}' is the only document of the context '{context_id}', and a context without any is none. "
-            f"Forget '{context_id}' instead (memorag forget {context_id})."
+            f"{quote_name(document_id)} is the only document of the context {quote_name(context_id)}, and a context "
+            f"without any is none. Forget the context instead (memorag forget {quote_name(context_id)})."
         )
     return kept

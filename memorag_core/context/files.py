@@ -14,7 +14,7 @@ from memorag_core.config import DOCUMENTS
 from memorag_core.context.corpus import Context
 from memorag_core.context.manifest import DocumentEntry, Manifest, damage
 from memorag_core.context.originals import find_original, keep_original
-from memorag_core.errors import IncompatibleContext, InputError
+from memorag_core.errors import IncompatibleContext, InputError, quote_name
 from memorag_core.text.standing import CHUNKING, Standing
 from memorag_core.types import Chunk, ContextInfo, Document, DocumentInfo
 
@@ -44,7 +44,7 @@ def load(folder: Path, manifest: Manifest, components: Components) -> Context:
         attention = components.attention.load(folder) if whole and components.attention else None
         memory = components.memory.load(folder) if whole else None
     except (OSError, ValueError, KeyError, SafetensorError) as error:
-        raise damage(folder, f"it cannot be read ({error})") from error
+        raise damage(folder, f"it cannot be read ({quote_name(error)})") from error
     if manifest.recipe["embedder"] != as_stored(components.recipe)["embedder"]:
         texts = [chunk.indexed for chunk in chunks]
         index = components.retriever.update(index, texts, texts, SILENT)  # keeps the vectors
@@ -115,8 +115,10 @@ def find_entry(manifest: Manifest, document_id: str, context_id: str) -> Documen
     for entry in manifest.documents:
         if entry.id == document_id:
             return entry
-    names = ", ".join(entry.id for entry in manifest.documents[:NAMED])
-    raise InputError(f"The context '{context_id}' has no document '{document_id[:80]}'; it has: {names}.")
+    names = ", ".join(quote_name(entry.id) for entry in manifest.documents[:NAMED])
+    raise InputError(
+        f"The context {quote_name(context_id)} has no document {quote_name(document_id)}; it has: {names}."
+    )
 
 
 def verify_chunks(folder: Path, manifest: Manifest) -> tuple[Chunk, ...]:
@@ -134,7 +136,7 @@ def read_documents(folder: Path, manifest: Manifest) -> tuple[Document, ...]:
     try:
         texts = [(folder / entry.file).read_bytes().decode() for entry in manifest.documents]
     except (OSError, UnicodeDecodeError) as error:
-        raise damage(folder, f"it cannot be read ({error})") from error
+        raise damage(folder, f"it cannot be read ({quote_name(error)})") from error
     return tuple(
         Document(e.id, e.title, text, e.source, e.pages, e.notice, find_original(folder, manifest, e))
         for e, text in zip(manifest.documents, texts, strict=True)
@@ -153,7 +155,7 @@ def read_chunks(folder: Path, manifest: Manifest, documents: Sequence[Document])
         offsets = json.loads((folder / CHUNKS).read_text(encoding="utf-8"))
         return tuple(by_id[name].chunk(start, end) for name, start, end in offsets)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise damage(folder, f"it cannot be read ({error})") from error
+        raise damage(folder, f"it cannot be read ({quote_name(error)})") from error
 
 
 def write_texts(folder: Path, documents: Sequence[Document], chunks: Sequence[Chunk]) -> tuple[DocumentEntry, ...]:

@@ -19,7 +19,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, field_validator
 
 from memorag_core.config import DOCUMENTS, MANIFEST, MAX_LABEL, ORIGINALS
-from memorag_core.errors import DamagedContext, IncompatibleContext, MemoRAGError, UnknownContext
+from memorag_core.errors import DamagedContext, IncompatibleContext, MemoRAGError, UnknownContext, quote_name
 from memorag_core.ingest.plain_file import NoPlainFile, read_plain_file
 from memorag_core.types import Ready
 
@@ -30,7 +30,6 @@ ROLES = ("memory", "embedder")
 
 _SHA256 = r"^[0-9a-f]{64}$"
 _UNFIT = re.compile(r"[\x00-\x1f\x7f\\]")
-_PLAIN = re.compile(r"[\w./=+-]{1,120}")
 
 
 def _check_name(name: str) -> str:
@@ -130,16 +129,16 @@ class Manifest(BaseModel):
             manifest = cls.model_validate(record)
         except ValidationError as error:
             first = error.errors()[0]
-            what = ".".join(map(show, first["loc"][:3]))
-            raise damage(folder, f"{MANIFEST} is not valid ({what}: {first['msg'][:200]})") from error
+            what = quote_name(".".join(map(str, first["loc"][:3])))
+            raise damage(folder, f"{MANIFEST} is not valid ({what}: {quote_name(first['msg'])})") from error
         if manifest.seal != digest(record):
             raise damage(folder, f"{MANIFEST} does not match its own checksum")
         for document in manifest.documents:
             if document.file not in manifest.files or not document.file.startswith(f"{DOCUMENTS}/"):
-                raise damage(folder, f"the text {show(document.file)} is not listed among its files")
+                raise damage(folder, f"the text {quote_name(document.file)} is not listed among its files")
             kept = document.original
             if kept is not None and (kept not in manifest.files or not kept.startswith(f"{ORIGINALS}/")):
-                raise damage(folder, f"the file {show(kept)} is not listed among its files")
+                raise damage(folder, f"the file {quote_name(kept)} is not listed among its files")
         return manifest
 
     def check_sizes(self, folder: Path) -> None:
@@ -151,13 +150,13 @@ class Manifest(BaseModel):
         sizes: dict[str, int] = {}
         for name, size in _plain_files(folder):
             if name not in self.files:
-                raise damage(folder, f"{show(name)} is not listed among its files")
+                raise damage(folder, f"{quote_name(name)} is not listed among its files")
             sizes[name] = size
         for name, entry in self.files.items():
             if name not in sizes:
-                raise damage(folder, f"{show(name)} is missing")
+                raise damage(folder, f"{quote_name(name)} is missing")
             if sizes[name] != entry.bytes:
-                raise damage(folder, f"{show(name)} does not match its checksum")
+                raise damage(folder, f"{quote_name(name)} does not match its checksum")
 
     def verify(self, folder: Path, below: str = "") -> None:
         """Compare every file, or those whose names start with `below`, with their recorded size and checksum.
@@ -172,9 +171,9 @@ class Manifest(BaseModel):
             try:
                 intact = sha256_of(folder / name) == entry.sha256
             except OSError as error:
-                raise damage(folder, f"{show(name)} cannot be read ({error.strerror})") from error
+                raise damage(folder, f"{quote_name(name)} cannot be read ({error.strerror})") from error
             if not intact:
-                raise damage(folder, f"{show(name)} does not match its checksum")
+                raise damage(folder, f"{quote_name(name)} does not match its checksum")
 
 
 def _read_record(folder: Path) -> dict[str, Any]:
@@ -186,13 +185,13 @@ def _read_record(folder: Path) -> dict[str, Any]:
         record: dict[str, Any] = json.loads(data.decode())
         version = record["format_version"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError, NoPlainFile) as error:
-        raise damage(folder, f"{MANIFEST} cannot be read ({str(error)[:200]})") from error
+        raise damage(folder, f"{MANIFEST} cannot be read ({quote_name(error)})") from error
     if not isinstance(version, int):
         raise damage(folder, f"{MANIFEST} cannot be read (its format version is no number)")
     if version != FORMAT_VERSION:
         raise IncompatibleContext(
-            f"The context '{folder.name}' has format version {version}; this program reads {FORMAT_VERSION}. "
-            f"Upgrade memorag-mcp, or forget '{folder.name}' and memorize it again."
+            f"The context {quote_name(folder.name)} has format version {version}; this program reads {FORMAT_VERSION}. "
+            f"Upgrade memorag-mcp, or forget {quote_name(folder.name)} and memorize it again."
         )
     return record
 
@@ -210,11 +209,11 @@ def _plain_files(folder: Path) -> Iterator[tuple[str, int]]:
             try:
                 status = path.lstat()
             except OSError as error:
-                raise damage(folder, f"{show(name)} is missing") from error
+                raise damage(folder, f"{quote_name(name)} is missing") from error
             if stat.S_ISDIR(status.st_mode):
                 folders.append(path)
             elif not stat.S_ISREG(status.st_mode):
-                raise damage(folder, f"{show(name)} is no plain file")
+                raise damage(folder, f"{quote_name(name)} is no plain file")
             elif name != MANIFEST and not path.name.startswith("."):
                 yield name, status.st_size
 
@@ -226,12 +225,6 @@ def _list(folder: Path, inner: Path) -> list[Path]:
         raise damage(folder, f"a folder in it cannot be listed ({error.strerror})") from error
 
 
-def show(name: object) -> str:
-    """Return a name for a message; one that is not plain stands in quotes, so that nobody takes it for our words."""
-    text = str(name)
-    return text if _PLAIN.fullmatch(text) else ascii(text[:100])
-
-
 def digest(record: dict[str, Any]) -> str:
     """Compute the SHA-256 of all fields but `seal`, as they are written: fields that came later are no damage."""
     rest = {name: value for name, value in record.items() if name != "seal"}
@@ -240,11 +233,12 @@ def digest(record: dict[str, Any]) -> str:
 
 def damage(folder: Path, what: str) -> MemoRAGError:
     """Make the error for a folder that cannot be read: what is wrong and how to go on; or that it is gone."""
+    name = quote_name(folder.name)
     if not folder.exists():
-        return UnknownContext(f"The context '{folder.name}' was forgotten a moment ago.")
+        return UnknownContext(f"The context {name} was forgotten a moment ago.")
     return DamagedContext(
-        f"The context '{folder.name}' is damaged: {what}. Its texts, where intact, are in {folder / DOCUMENTS}. "
-        f"Forget '{folder.name}' (memorag forget {folder.name}) and memorize it again."
+        f"The context {name} is damaged: {what}. Its texts, where intact, are in {folder / DOCUMENTS}. "
+        f"Forget {name} (memorag forget {name}) and memorize it again."
     )
 
 

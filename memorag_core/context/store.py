@@ -31,7 +31,7 @@ from memorag_core.context.atomic_files import flush, link_tree, recover, replace
 from memorag_core.context.disk_errors import translate_errors
 from memorag_core.context.manifest import Manifest
 from memorag_core.context.work import LOCK, WorkFolder, acquire_now, lock_of
-from memorag_core.errors import ContextExists, DamagedContext, MemoRAGError, UnknownContext
+from memorag_core.errors import ContextExists, DamagedContext, MemoRAGError, UnknownContext, quote_name
 from memorag_core.text.ids import slug, slug_or, unique
 
 ASIDE = "aside="
@@ -59,8 +59,8 @@ class ContextStore:
             UnknownContext: there is none of that id; names those there are.
         """
         if context_id not in self._names() or not self._is_context(context_id):
-            names = ", ".join(self.ids()) or "none yet; memorize one first"
-            raise UnknownContext(f"There is no context '{context_id}'. The contexts here are: {names}.")
+            names = ", ".join(map(quote_name, self.ids())) or "none yet; memorize one first"
+            raise UnknownContext(f"There is no context {quote_name(context_id)}. The contexts here are: {names}.")
         return self.root / context_id
 
     def manifest(self, context_id: str) -> Manifest:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 
-from memorag_core.errors import InputError
+from memorag_core.errors import InputError, quote_name
 
 MAX_UNPACKED = 512 << 20
 MAX_RATIO = 200
@@ -28,7 +28,9 @@ def open_archive(data: bytes, what: str) -> zipfile.ZipFile:
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
     except zipfile.BadZipFile as error:
-        raise InputError(f"{what} is damaged: it is no archive, as its kind is ({error}). Save it anew.") from error
+        raise InputError(
+            f"{what} is damaged: it is no archive, as its kind is ({quote_name(error)}). Save it anew."
+        ) from error
     entries = archive.infolist()
     unpacked = sum(entry.file_size for entry in entries)
     if len(entries) > MAX_ENTRIES or unpacked > MAX_UNPACKED or unpacked > max(SMALL, len(data) * MAX_RATIO):

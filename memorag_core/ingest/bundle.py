@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 from zipfile import ZipFile
 
-from memorag_core.errors import InputError
+from memorag_core.errors import InputError, quote_name
 from memorag_core.ingest.archive import open_archive
 from memorag_core.ingest.extract import Extract, Reader, TooLarge, extract_pages
 
@@ -25,7 +25,7 @@ def reader_of(readers: Mapping[str, Reader]) -> Reader:
             raise InputError(f"{what} holds no document that can be read. {' '.join(told[:SHOWN])}")
         text, _ = extract_pages(texts, what, limit)
         more = f" and {len(told) - SHOWN:,} more" if len(told) > SHOWN else ""
-        return Extract(text, title=PurePosixPath(what).stem, notice=" ".join(told[:SHOWN]) + more)
+        return Extract(text, title=PurePosixPath(what.strip("'")).stem, notice=" ".join(told[:SHOWN]) + more)
 
     return read
 
@@ -36,14 +36,14 @@ def _texts(archive: ZipFile, readers: Mapping[str, Reader], limit: int, told: li
         if entry.is_dir() or any(part.startswith((".", "__MACOSX")) for part in path.parts):
             continue
         if (read := readers.get(path.suffix.lower())) is None:
-            told.append(f"Not read: {path} (no format that is read).")
+            told.append(f"Not read: {quote_name(path)} (no format that is read).")
             continue
         try:
-            extract = read(archive.read(entry), str(path), limit)
+            extract = read(archive.read(entry), quote_name(path), limit)
         except TooLarge:
             raise
         except Exception as error:  # whatever the library of a format makes of a damaged file
-            told.append(f"Not read: {str(error) or path}")
+            told.append(f"Not read: {str(error) or quote_name(path)}")
             continue
-        told += [f"{path}: {extract.notice}"] if extract.notice else []
+        told += [f"{quote_name(path)}: {extract.notice}"] if extract.notice else []
         yield f"# {path}\n\n{extract.text}"

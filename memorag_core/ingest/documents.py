@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from memorag_core.concurrency.cancellation import raise_if_cancelled, run_leavable
 from memorag_core.config import MAX_LABEL
-from memorag_core.errors import InputError
+from memorag_core.errors import InputError, quote_name
 from memorag_core.ingest.extract import Extract, TooLarge, check_text, too_large
 from memorag_core.ingest.folders import FolderWalk
 from memorag_core.ingest.formats import format_of
@@ -95,7 +95,7 @@ def read_path(walk: FolderWalk, limit: int, private: Sequence[Path] = ()) -> Rea
             taken.add(documents[-1].id)
             left -= len(document.text)
     if not documents:
-        raise InputError(f"No file of {walk.root} can be read. {next(iter(walk.left_out.values()), '')}")
+        raise InputError(f"No file of {quote_name(walk.root)} can be read. {next(iter(walk.left_out.values()), '')}")
     return Reading(documents, walk.left_out)
 
 
@@ -119,8 +119,8 @@ def from_url(url: str, limit: int, allowed: bool, web: Web | None = None) -> Doc
     """
     if not allowed:
         raise InputError(
-            f"Reading from the web is off, so {url} was not fetched. Pass its text, or a file; or start with "
-            "--allow-url (or MEMORAG_ALLOW_URL=1)."
+            f"Reading from the web is off, so {quote_name(url)} was not fetched. Pass its text, or a file; or start "
+            "with --allow-url (or MEMORAG_ALLOW_URL=1)."
         )
     from memorag_core.ingest.web import Web
 
@@ -146,7 +146,7 @@ def check_size(documents: Sequence[Document], limit: int) -> None:
     if not documents:
         raise InputError("There is nothing to memorize: give a text, a file or a folder.")
     for document in documents:
-        check_text(document.text, f"The document '{document.title[:TITLE_LENGTH]}'")
+        check_text(document.text, f"The document {quote_name(document.title[:TITLE_LENGTH])}")
         _check_labels(document)
     if len({document.id for document in documents}) < len(documents):
         raise InputError("Two documents have the same id; give each document of a context an id of its own.")
@@ -156,19 +156,17 @@ def check_size(documents: Sequence[Document], limit: int) -> None:
 
 def _check_labels(document: Document) -> None:
     if _UNFIT_ID.search(document.id) or document.id in {"", ".", ".."}:
-        raise InputError(
-            f"A document cannot have the id {document.id[:TITLE_LENGTH]!r}: its text is a file of that name."
-        )
+        raise InputError(f"A document cannot have the id {quote_name(document.id)}: its text is a file of that name.")
     if (size := max(map(len, (document.title, document.source, document.notice)))) > MAX_LABEL:
         raise InputError(
-            f"The title, source or notice of the document '{document.id}' has {size:,} characters; they may have "
-            f"{MAX_LABEL:,}. Shorten it."
+            f"The title, source or notice of the document {quote_name(document.id)} has {size:,} characters; they may "
+            f"have {MAX_LABEL:,}. Shorten it."
         )
 
 
 def _extract(real: Path, suffix: str, what: str, limit: int, apart: SandboxedReader) -> Extract:
-    """What the file at a real path holds. `suffix` is that of its format, `what` its name in messages."""
-    kind = format_of(suffix)
+    """What the file at a real path holds. `suffix` is that of its format, `what` its name, as it came."""
+    kind, what = format_of(suffix), quote_name(what)
 
     def read() -> bytes:
         kind.check_bytes(real.lstat().st_size, what, limit)

@@ -11,7 +11,7 @@ from pathlib import Path
 from pathspec import GitIgnoreSpec
 
 from memorag_core.concurrency.cancellation import raise_if_cancelled
-from memorag_core.errors import InputError
+from memorag_core.errors import InputError, quote_name
 from memorag_core.ingest.plain_file import read_plain_file
 
 IGNORE = ".gitignore"
@@ -27,7 +27,6 @@ MAX_DEPTH = 100
 MAX_PATTERN = 1000
 MAX_IGNORE = 100_000
 MAX_STARS = 3
-SHOWN = 80
 ANY_DEPTH = "**"
 
 
@@ -112,8 +111,8 @@ def check_pattern(pattern: str) -> None:
     parts = pattern.replace("\\", "/").split("/")
     if not pattern.strip("/") or len(pattern) > MAX_PATTERN or "\0" in pattern or pattern[0] == "/" or ".." in parts:
         raise InputError(
-            f"{pattern[:SHOWN]!r} is no pattern for files in a folder: it has to name what is below it, as '*.pdf' or "
-            f"'letters/**/18*.txt' do, in at most {MAX_PATTERN:,} characters."
+            f"{quote_name(pattern)} is no pattern for files in a folder: it has to name what is below it, as '*.pdf' "
+            f"or 'letters/**/18*.txt' do, in at most {MAX_PATTERN:,} characters."
         )
 
 

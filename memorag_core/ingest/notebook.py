@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from memorag_core.errors import InputError
+from memorag_core.errors import InputError, quote_name
 from memorag_core.ingest.extract import Extract, extract_pages
 
 
@@ -20,7 +20,9 @@ def read(data: bytes, what: str, limit: int) -> Extract:
         notebook = json.loads(data)
         cells = notebook["cells"]
     except (ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{what} is no Jupyter notebook of version 4 ({error}). Open it and save it anew.") from error
+        raise InputError(
+            f"{what} is no Jupyter notebook of version 4 ({quote_name(error)}). Open it and save it anew."
+        ) from error
     outputs = [output for cell in cells for output in cell.get("outputs", ())]
     pictures = sum(any(kind.startswith("image/") for kind in output.get("data", ())) for output in outputs)
     text, _ = extract_pages(["\n\n".join(part for cell in cells for part in _parts(cell))], what, limit)

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from memorag_core.concurrency.cancellation import run_leavable
-from memorag_core.errors import InputError
+from memorag_core.errors import InputError, quote_name
 from memorag_core.ingest.folders import FolderWalk, check_pattern
 from memorag_core.ingest.formats import FORMATS, KINDS
 from memorag_core.ingest.plain_file import is_plain_file
 from memorag_core.ingest.private import PrivateGate
 
 MAX_FILES = 10_000
-SHOWN = 80
 
 
 class FoundFile(NamedTuple):
@@ -32,7 +31,7 @@ def resolve_allowed(path: Path, allowed: Sequence[Path]) -> Path:
     """
     text = str(path)
     if "\0" in text or (text.startswith("~") and path.parts[0] != "~"):
-        raise InputError(f"The path {text[:SHOWN]!r} cannot be resolved; give a plain path.")
+        raise InputError(f"The path {quote_name(text)} cannot be resolved; give a plain path.")
     try:
         real = run_leavable(lambda: path.expanduser().resolve())
         inside = any(real.is_relative_to(root.expanduser().resolve()) for root in allowed)
@@ -41,8 +40,8 @@ def resolve_allowed(path: Path, allowed: Sequence[Path]) -> Path:
     if not inside:
         names = ", ".join(str(root) for root in allowed) or "none"
         raise InputError(
-            f"{path} is outside the folders this server may read ({names}). Move the file there, pass its text, or "
-            "start the server with --allow FOLDER."
+            f"{quote_name(path)} is outside the folders this server may read ({names}). Move the file there, pass its "
+            "text, or start the server with --allow FOLDER."
         )
     return real
 
@@ -68,17 +67,20 @@ def list_files(walk: FolderWalk, private: Sequence[Path] = ()) -> list[FoundFile
         is_kept, exists = gate.keeps(real), path.exists()
     except (OSError, RuntimeError, ValueError) as error:  # too long, not to be listed, a circle, or no name at all
         why = error.strerror if isinstance(error, OSError) else "its links go in a circle, or it is no name of a file"
-        raise InputError(f"There is no path {str(path)[:SHOWN]!a} to read ({why}). Check it.") from error
+        raise InputError(f"There is no path {quote_name(path)} to read ({why}). Check it.") from error
     if is_kept:
         raise InputError(
-            f"{path} belongs to a store of contexts, which is not read as documents. Ask the context itself."
+            f"{quote_name(path)} belongs to a store of contexts, which is not read as documents. Ask the context "
+            "itself."
         )
     if not exists:
-        raise InputError(f"There is no file or folder at {path}. Check the path; relative ones start at {Path.cwd()}.")
+        raise InputError(
+            f"There is no file or folder at {quote_name(path)}. Check the path; relative ones start at {Path.cwd()}."
+        )
     if real.is_dir():
         return _files_in(walk, real, gate)
     if walk.include or walk.exclude:
-        raise InputError(f"{path} is a file; patterns choose among the files of a folder. Leave them out.")
+        raise InputError(f"{quote_name(path)} is a file; patterns choose among the files of a folder. Leave them out.")
     return [FoundFile(path, real)]
 
 
@@ -91,10 +93,16 @@ def _files_in(walk: FolderWalk, root: Path, gate: PrivateGate) -> list[FoundFile
         if walk.include or path.suffix.lower() in FORMATS:
             files.append(FoundFile(path, real))
         else:
-            walk.leave_out(path, f"of a kind that is not read ({path.suffix.lower() or 'no suffix'})")
+            walk.leave_out(
+                path, f"of a kind that is not read ({quote_name(path.suffix.lower()) if path.suffix else 'no suffix'})"
+            )
         if len(files) > MAX_FILES:
-            raise InputError(f"{walk.root} holds more than {MAX_FILES:,} files to read. Choose some with a pattern.")
+            raise InputError(
+                f"{quote_name(walk.root)} holds more than {MAX_FILES:,} files to read. Choose some with a pattern."
+            )
     if not files:
         wanted = f"no file that matches {', '.join(walk.include)}" if walk.include else f"no text file ({KINDS})"
-        raise InputError(f"The folder {walk.root} holds {wanted}. Give a file, another folder, or other patterns.")
+        raise InputError(
+            f"The folder {quote_name(walk.root)} holds {wanted}. Give a file, another folder, or other patterns."
+        )
     return sorted(files)

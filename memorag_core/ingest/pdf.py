@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
-from memorag_core.errors import InputError
+from memorag_core.errors import InputError, quote_name
 from memorag_core.ingest.extract import Extract, extract_pages
 from memorag_core.ingest.pdf_fields import texts_of_annotations
 from memorag_core.ingest.pdf_grid import rulings_of
@@ -172,4 +172,4 @@ def _cannot_open(what: str, error: Any) -> InputError:
         return InputError(
             f"{what} is encrypted. Save it without its password, for example: qpdf --decrypt --password=… FILE open.pdf"
         )
-    return InputError(f"{what} is damaged or no PDF ({error}). Open it and save it anew.")
+    return InputError(f"{what} is damaged or no PDF ({quote_name(error)}). Open it and save it anew.")

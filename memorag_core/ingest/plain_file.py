@@ -12,7 +12,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from memorag_core.errors import InputError
+from memorag_core.errors import InputError, quote_name
 
 SYSTEM = ("/proc", "/sys", "/dev")
 """Folders of the system in which what looks like a file is none."""
@@ -35,7 +35,7 @@ def read_plain_file(real: Path, most: int) -> bytes:
         OSError: it cannot be opened or read.
     """
     if _is_of_system(real):
-        raise NoPlainFile(f"{real} belongs to the system and is no file that can be read. Give another.")
+        raise NoPlainFile(f"{quote_name(real)} belongs to the system and is no file that can be read. Give another.")
     try:
         descriptor = _open(real)
     except OSError as error:
@@ -77,7 +77,9 @@ def _open(real: Path) -> int:
 
 
 def _not_plain(real: Path) -> NoPlainFile:
-    return NoPlainFile(f"{real} is no plain file (it is a link, a pipe or a device), so it is not read. Give a file.")
+    return NoPlainFile(
+        f"{quote_name(real)} is no plain file (it is a link, a pipe or a device), so it is not read. Give a file."
+    )
 
 
 def _is_of_system(real: Path) -> bool:

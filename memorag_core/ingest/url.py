@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
-from memorag_core.errors import InputError
+from memorag_core.errors import InputError, quote_name
 
 MAX_URL = 8192
 MAX_HOST = 300
@@ -83,9 +83,13 @@ def parse_url(url: str) -> WebAddress:
         host = (parts.hostname or "").encode("idna").decode()
         port = parts.port or PORTS.get(parts.scheme, 0)
     except ValueError as error:
-        raise InputError(f"{url!r} is not a URL that can be fetched ({error}). Check it.") from error
+        raise InputError(
+            f"{quote_name(url)} is not a URL that can be fetched ({quote_name(error)}). Check it."
+        ) from error
     if parts.scheme not in PORTS or not host or _UNFIT.search(url):
-        raise InputError(f"{url!r} cannot be fetched: only http:// and https:// URLs can. Check it, or give a file.")
+        raise InputError(
+            f"{quote_name(url)} cannot be fetched: only http:// and https:// URLs can. Check it, or give a file."
+        )
     if "@" in parts.netloc:
         raise InputError("The URL holds a user name or password. Download the file yourself, and give its path.")
     target = quote(parts.path or "/", safe=KEPT) + (f"?{quote(parts.query, safe=KEPT)}" if parts.query else "")

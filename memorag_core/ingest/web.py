@@ -15,7 +15,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 import httpcore2
 
 from memorag_core.concurrency.cancellation import raise_if_cancelled
-from memorag_core.errors import InputError
+from memorag_core.errors import InputError, quote_name
 from memorag_core.ingest.encodings import web_encodings
 from memorag_core.ingest.formats import FORMATS, HTML, PLAIN, format_of
 from memorag_core.ingest.url import WebAddress, is_public, parse_url
@@ -24,7 +24,6 @@ MAX_REDIRECTS = 5
 MAX_SECONDS = 60.0
 REDIRECTS = {301, 302, 303, 307, 308}
 LONGEST_SIZE = 20
-SHOWN = 80
 UNNAMED = {"application/octet-stream", "binary/octet-stream"}
 FAILURES = (httpcore2.NetworkError, httpcore2.TimeoutException, httpcore2.ProtocolError, OSError)
 
@@ -74,8 +73,10 @@ class Web:
                             return _save(response, url, into, limit)
                         url = _follow(url, _header(response, "location"))
         except FAILURES as error:
-            raise InputError(f"{url} could not be fetched ({error or type(error).__name__}). Check it.") from error
-        raise InputError(f"{url} redirects more than {MAX_REDIRECTS} times. Give the URL it leads to.")
+            raise InputError(
+                f"{quote_name(url)} could not be fetched ({quote_name(error or type(error).__name__)}). Check it."
+            ) from error
+        raise InputError(f"{quote_name(url)} redirects more than {MAX_REDIRECTS} times. Give the URL it leads to.")
 
 
 class _Checked(httpcore2.NetworkBackend):
@@ -101,8 +102,8 @@ class _Checked(httpcore2.NetworkBackend):
         for address in addresses:
             if not is_public(address):
                 raise InputError(
-                    f"{host} is at {address}, which is not an address of the public web; only those may be read. "
-                    "Download the file yourself, and give its path."
+                    f"{quote_name(host)} is at {address}, which is not an address of the public web; only those may be "
+                    "read. Download the file yourself, and give its path."
                 )
         for address in addresses:
             try:
@@ -155,7 +156,9 @@ def _follow(url: str, location: str) -> str:
     try:
         return urljoin(url, location)
     except ValueError as error:
-        raise InputError(f"{url} redirects to what is no URL ({error}). Give the URL of the page itself.") from error
+        raise InputError(
+            f"{quote_name(url)} redirects to what is no URL ({quote_name(error)}). Give the URL of the page itself."
+        ) from error
 
 
 def _ask(pool: httpcore2.ConnectionPool, address: WebAddress) -> AbstractContextManager[httpcore2.Response]:
@@ -169,10 +172,11 @@ def _ask(pool: httpcore2.ConnectionPool, address: WebAddress) -> AbstractContext
 def _save(response: httpcore2.Response, url: str, into: Path, limit: int) -> Page:
     """The body in a file, as UTF-8 where its text is of another encoding and the server says which."""
     if response.status != 200:
-        raise InputError(f"{url} could not be fetched: the server answered {response.status}. Check it.")
+        raise InputError(f"{quote_name(url)} could not be fetched: the server answered {response.status}. Check it.")
     if (coding := _header(response, "content-encoding")) not in {"", "identity"}:
         raise InputError(
-            f"{url} is served compressed ({coding[:SHOWN]!a}) though that was not asked for. Download it yourself."
+            f"{quote_name(url)} is served compressed ({quote_name(coding)}) though that was not asked for. "
+            "Download it yourself."
         )
     suffix, charset = _kind(response, url)
     announced = _header(response, "content-length")
@@ -201,7 +205,8 @@ def _kind(response: httpcore2.Response, url: str) -> tuple[str, str | None]:
         suffix = ".txt"
     if suffix is None:
         raise InputError(
-            f"{url} is of a kind that is not read ({media_type[:SHOWN]!a}). Give a page, a text or a document."
+            f"{quote_name(url)} is of a kind that is not read ({quote_name(media_type)}). Give a page, a text or a "
+            "document."
         )
     return suffix, header.get_content_charset()
 

@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from memorag_core.config import WORK
-from memorag_core.errors import InputError
+from memorag_core.errors import InputError, quote_name
 from memorag_core.ingest import FolderWalk, Reading, read_path
 
 MOST_FILES = 2_000
@@ -61,7 +61,7 @@ class Uploads:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab") as file:
             if file.tell() + len(data) > MOST_FILE_BYTES:
-                raise InputError(f"{name} has more than {MOST_FILE_BYTES >> 20:,} MiB. Split it.")
+                raise InputError(f"{quote_name(name)} has more than {MOST_FILE_BYTES >> 20:,} MiB. Split it.")
             file.write(data)
             return file.tell()
 
@@ -106,7 +106,7 @@ def _parts_of(name: str) -> list[str]:
     parts = name.split("/")
     fit = len(parts) <= DEEPEST and all(0 < len(part.encode(errors="replace")) <= LONGEST_PART for part in parts)
     if not fit or _UNFIT.search(name) or any(part in {".", ".."} for part in parts):
-        raise InputError(f"A file cannot have the name {name[:100]!a}. Rename it.")
+        raise InputError(f"A file cannot have the name {quote_name(name)}. Rename it.")
     return parts
 
 

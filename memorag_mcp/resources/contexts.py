@@ -7,7 +7,7 @@ import json
 from mcp.server.mcpserver.exceptions import ResourceNotFoundError
 
 from memorag_core.engine import MemoRAG
-from memorag_core.errors import MemoRAGError
+from memorag_core.errors import MemoRAGError, quote_name
 from memorag_mcp.protocol.sdk_server import ContextServer
 from memorag_mcp.schemas.contexts import SCHEME, ContextResult, context_uri, latest_jobs
 from memorag_mcp.schemas.resources import CHUNKS_A_PAGE, JSON, TEXT
@@ -36,8 +36,10 @@ def add_templates(server: ContextServer, engine: MemoRAG) -> None:
         except MemoRAGError as error:
             raise ResourceNotFoundError(str(error)) from error
         if document_id not in texts:
-            names = ", ".join(texts)
-            raise ResourceNotFoundError(f"Context '{context_id}' has no document '{document_id}'; it has: {names}.")
+            names = ", ".join(map(quote_name, texts))
+            raise ResourceNotFoundError(
+                f"Context {quote_name(context_id)} has no document {quote_name(document_id)}; it has: {names}."
+            )
         return texts[document_id]
 
     @server.resource(

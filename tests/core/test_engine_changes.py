@@ -114,8 +114,8 @@ def test_a_copy_under_another_name_keeps_its_texts(papers: MemoRAG) -> None:
 @pytest.mark.parametrize(
     ("context_id", "document_id", "error", "message"),
     [
-        ("papers", "mill", InputError, r"only document of the context 'papers'.*memorag forget papers"),
-        ("papers", "light", InputError, r"has no document 'light'; it has: mill"),
+        ("papers", "mill", InputError, r"only document of the context 'papers'.*memorag forget 'papers'"),
+        ("papers", "light", InputError, r"has no document 'light'; it has: 'mill'"),
         ("letters", "mill", UnknownContext, r"no context 'letters'.*papers"),
     ],
 )

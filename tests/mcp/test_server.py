@@ -215,9 +215,9 @@ async def test_a_change_tells_older_clients_that_the_resources_changed(
         ("add_documents", {"text": "a", "path": "b"}, "Give either text or path"),
         ("add_documents", {"path": "/etc/passwd"}, "outside the folders"),
         ("add_documents", {"text": " "}, "is empty"),
-        ("remove_document", {"document_id": "x"}, "it has: mill"),
+        ("remove_document", {"document_id": "x"}, "it has: 'mill'"),
         ("remove_document", {"document_id": "mill"}, "Forget 'papers' instead"),
-        ("remove_document", {"document_id": "x", "context_id": "y"}, "The contexts here are: papers"),
+        ("remove_document", {"document_id": "x", "context_id": "y"}, "The contexts here are: 'papers'"),
     ],
 )
 async def test_a_change_that_cannot_be_made_is_told_with_what_to_do(
@@ -368,7 +368,7 @@ async def test_an_unknown_context_is_told_with_the_ids_there_are(engine: MemoRAG
     async with connected(engine, allowed) as client:
         for tool in ("recall_clues", "retrieve_evidence", "answer"):
             result = await client.call_tool(tool, {"context_id": "nope", "question": QUESTION})
-            assert said(result) == "There is no context 'nope'. The contexts here are: mill."
+            assert said(result) == "There is no context 'nope'. The contexts here are: 'mill'."
 
 
 async def test_a_damaged_context_is_listed_apart_with_what_to_do(engine: MemoRAG, allowed: Path) -> None:

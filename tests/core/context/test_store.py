@@ -97,7 +97,7 @@ def test_an_unknown_id_is_told_with_those_there_are(store: ContextStore) -> None
         store.folder("mill")
     publish(store, "k1", "Alpha")
     publish(store, "k2", "Beta")
-    with pytest.raises(UnknownContext, match="The contexts here are: alpha, beta"):
+    with pytest.raises(UnknownContext, match="The contexts here are: 'alpha', 'beta'"):
         store.forget("mill")
 
 
