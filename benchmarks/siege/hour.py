@@ -97,7 +97,11 @@ class Visitor:
         return content
 
     async def _memorize(self, client: Client) -> None:
-        await self._call(client, "memorize_context", text=self.text, name=self.name)
+        """Have the text memorized, and wait until it can be asked."""
+        job: dict[str, Any] = {}
+        while not job or job["status"] == "working":
+            again = {"job_id": job["job_id"]} if job else {"text": self.text, "name": self.name}
+            job = await self._call(client, "memorize_status" if job else "memorize_context", **again) or job
 
     async def _ask(self, client: Client) -> None:
         """Ask, and compare each quote with the text."""

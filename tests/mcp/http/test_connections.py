@@ -100,9 +100,10 @@ async def test_whoever_keeps_its_head_back_longest_makes_room(port: int, monkeyp
             await stream.aclose()
 
 
-def test_a_thousand_half_sent_requests_keep_nobody_out(settings: Settings) -> None:
+@pytest.mark.parametrize("transport", ["http", pytest.param("sse", marks=pytest.mark.slow)])
+def test_a_thousand_half_sent_requests_keep_nobody_out(settings: Settings, transport: str) -> None:
     allow_connections()
-    with served(settings, "http") as port:
+    with served(settings, transport) as port:
         halves = []
         try:
             for _ in range(1100):

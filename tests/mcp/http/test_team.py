@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import httpx2
 import pytest
 from conftest import STORY, tiny_settings
 from mcp import Client, MCPError
+from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp_processes import LOOPBACK, Era, command, free_port, listener, ok, resident, served
 from typer.testing import CliRunner
@@ -37,13 +38,14 @@ pytestmark = pytest.mark.anyio
 PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
 EVERYWHERE = "0.0.0.0"
 NAME = "memory.example:80"
+TRANSPORTS = ["http", pytest.param("sse", marks=pytest.mark.slow)]
 
 
 class Team:
     """A server with two owners that listens on every address, and how to reach it."""
 
-    def __init__(self, settings: Settings, port: int, tokens: dict[str, str]) -> None:
-        self.settings, self.port, self.tokens = settings, port, tokens
+    def __init__(self, settings: Settings, port: int, tokens: dict[str, str], transport: str = "http") -> None:
+        self.settings, self.port, self.tokens, self.transport = settings, port, tokens, transport
         self.where = f"http://{LOOPBACK}:{port}"
 
     def headers(self, owner: str) -> dict[str, str]:
@@ -53,8 +55,20 @@ class Team:
     async def client(self, owner: str, era: Era = "auto") -> AsyncIterator[Client]:
         async with httpx2.AsyncClient(headers=self.headers(owner), timeout=60) as http:
             transport: Any = streamable_http_client(f"{self.where}/mcp", http_client=http)
+            if self.transport == "sse":
+                transport = sse_client(f"{self.where}/sse", self.headers(owner))
             async with Client(transport, mode=era) as client:
                 yield client
+
+    @contextmanager
+    def endpoint(self, headers: dict[str, str]) -> Iterator[str]:
+        """Where messages are sent to; over SSE, that of a session whose stream is open."""
+        if self.transport == "http":
+            yield "/mcp"
+            return
+        with httpx.stream("GET", f"{self.where}/sse", headers=headers, timeout=SECONDS) as stream:
+            lines = stream.iter_lines()
+            yield next(line for line in lines if line.startswith("data: ")).removeprefix("data: ")
 
     def post(self, path: str = "/mcp", **more: Any) -> httpx.Response:
         return httpx.post(f"{self.where}{path}", **({"json": PING} | more))
@@ -65,12 +79,12 @@ def tokens_in(settings: Settings) -> dict[str, str]:
     return {name: tokens.add(name) for name in ("ann", "bob")}
 
 
-@pytest.fixture(scope="module")
-def team(tiny_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
+@pytest.fixture(scope="module", params=TRANSPORTS)
+def team(request: pytest.FixtureRequest, tiny_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
     settings = tiny_settings(tiny_models, tmp_path_factory.mktemp("team"))
     tokens = tokens_in(settings)
-    with served(settings, "http", "--host", EVERYWHERE, "--allowed-host", NAME) as port:
-        yield Team(settings, port, tokens)
+    with served(settings, request.param, "--host", EVERYWHERE, "--allowed-host", NAME) as port:
+        yield Team(settings, port, tokens, request.param)
 
 
 @pytest.mark.parametrize("era", ["auto", "legacy"])
@@ -112,6 +126,10 @@ async def refused(client: Client, tool: str, **arguments: Any) -> str:
 
 
 async def test_a_session_of_one_owner_is_none_to_another(team: Team) -> None:
+    if team.transport == "sse":
+        with team.endpoint(team.headers("ann")) as path:
+            assert [team.post(path, headers=team.headers(who)).status_code for who in ("ann", "bob")] == [202, 404]
+        return
     hello = {
         "jsonrpc": "2.0",
         "id": 1,
@@ -161,6 +179,20 @@ def test_a_token_is_taken_away_and_given_while_the_server_runs(team: Team) -> No
     assert httpx.get(f"{team.where}/metrics", headers=team.headers("ann")).status_code == 401
     tokens.path.write_text(written)
     assert httpx.get(f"{team.where}/metrics", headers=team.headers("ann")).status_code == 200
+
+
+def test_an_open_stream_ends_when_its_token_is_taken_away(team: Team) -> None:
+    tokens = Tokens(tokens_file(team.settings.store, None))
+    fresh = {"Authorization": f"Bearer {tokens.add('dora')}"}
+    if team.transport == "http":
+        tokens.remove("dora")
+        assert team.post(headers=fresh).status_code == 401
+        return
+    with httpx.stream("GET", f"{team.where}/sse", headers=fresh, timeout=SECONDS) as stream:
+        lines = stream.iter_lines()
+        next(lines)
+        tokens.remove("dora")
+        assert not [line for line in lines if line.startswith("event")]  # it ends
 
 
 FORGED = [
@@ -245,8 +277,11 @@ def test_a_gigabyte_is_refused_early_and_without_memory(team: Team, told: bool) 
     kind = "Content-Type: application/json\r\nAccept: application/json, text/event-stream"
     piece = b"a" * (1 << 20)
     framed = piece if told else b"%x\r\n%s\r\n" % (len(piece), piece)
-    with socket.create_connection((LOOPBACK, team.port)) as wire:
-        head = f"POST /mcp HTTP/1.1\r\nHost: {LOOPBACK}:{team.port}\r\n{authorization}\r\n{kind}\r\n{length}\r\n\r\n"
+    with (
+        team.endpoint(team.headers("ann")) as path,
+        socket.create_connection((LOOPBACK, team.port)) as wire,
+    ):
+        head = f"POST {path} HTTP/1.1\r\nHost: {LOOPBACK}:{team.port}\r\n{authorization}\r\n{kind}\r\n{length}\r\n\r\n"
         wire.sendall(head.encode())
         while sent < 1 << 30 and not select.select([wire], [], [], 0)[0]:
             wire.sendall(framed)
@@ -265,16 +300,18 @@ def test_deeply_nested_json_harms_nobody(team: Team, depth: int, where: str) -> 
     call = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"answer","arguments":%s}}' % nest
     headers = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
     body = nest if where == "body" else call
-    reply = httpx.post(f"{team.where}/mcp", content=body, headers=team.headers("ann") | headers, timeout=60)
-    assert 400 <= reply.status_code < 500
+    with team.endpoint(team.headers("ann")) as path:
+        reply = team.post(path, json=None, content=body, headers=team.headers("ann") | headers, timeout=60)
+    assert 400 <= reply.status_code < 500 or (team.transport, reply.status_code) == ("sse", 202)
     assert httpx.get(f"{team.where}/healthz").text == "ok\n"
 
 
 @pytest.mark.parametrize("body", [b'{"a":1' + b"0" * 1_000_000 + b"}", b'["' + b"\\u0000" * 500_000 + b'"]', b"[" * 9])
 def test_huge_json_of_other_shapes_harms_nobody(team: Team, body: bytes) -> None:
     headers = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
-    reply = httpx.post(f"{team.where}/mcp", content=body, headers=team.headers("ann") | headers, timeout=60)
-    assert 400 <= reply.status_code < 500
+    with team.endpoint(team.headers("ann")) as path:
+        reply = team.post(path, json=None, content=body, headers=team.headers("ann") | headers, timeout=60)
+    assert 400 <= reply.status_code < 500 or (team.transport, reply.status_code) == ("sse", 202)
     assert httpx.get(f"{team.where}/healthz").text == "ok\n"
 
 
