@@ -14,6 +14,7 @@ from typing import Annotated
 
 import typer
 
+from memorag_core.concurrency.processes import go_on_in_utf8
 from memorag_core.config import Settings
 from memorag_core.engine import MemoRAG
 from memorag_core.types import ContextInfo, Document, OnProgress
@@ -190,6 +191,7 @@ for group in train.GROUPS:
 
 def main() -> None:
     """The entry point `memorag`."""
+    go_on_in_utf8()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a text may hold characters that a terminal's encoding lacks

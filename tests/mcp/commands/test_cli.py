@@ -335,6 +335,21 @@ def test_models_shows_what_is_here_and_fetches_the_embedded_ones(
     assert fetched == [here, missing]
 
 
+@pytest.mark.parametrize(
+    "locale", [{"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, {"PYTHONIOENCODING": "ascii"}]
+)
+def test_a_locale_without_letters_neither_loses_names_nor_crashes(tmp_path: Path, locale: dict[str, str]) -> None:
+    place, store = tmp_path / "été.txt", ["--store", str(tmp_path / "store")]
+    result = command_line("memorize", str(place), *store, **locale)
+    assert (result.returncode, "été.txt" in result.stderr or "?t?.txt" in result.stderr) == (2, True)
+    missing = command_line("ask", "été", "Où est l’été ?", *store, **locale)
+    assert (missing.returncode, "Traceback" in missing.stderr, "There is no context" in missing.stderr) == (
+        2,
+        False,
+        True,
+    )
+
+
 def test_doctor_finds_this_machine_fit_and_writes_nothing(tmp_path: Path) -> None:
     result = command_line("doctor", "--store", str(tmp_path / "new"), "--models-dir", str(tmp_path))
     assert (result.returncode, result.stderr) == (0, "")
