@@ -36,7 +36,8 @@ class Document:
     """One text to remember. `id` is unique in its context; `source` is where it came from, for people.
 
     `pages` are the offsets at which its pages (slides, chapters) begin, where it has any; `notice` is what who reads
-    it should know, such as an encoding that was guessed; `original` is what its pages look like, no part of its text.
+    it should know, such as an encoding that was guessed; `original` is what its pages look like, no part of its text;
+    `date` is the day it is of, in ISO 8601: as it says itself, else when its file was last changed.
     """
 
     id: str
@@ -46,6 +47,7 @@ class Document:
     pages: tuple[int, ...] = ()
     notice: str = ""
     original: Original | None = field(default=None, compare=False)
+    date: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +127,23 @@ class Clue:
         return self.place is not None
 
 
-Recalled = tuple[str, tuple[tuple[str, str], ...]]
-"""A question, and who was asked: of each context its id, and the seal of its manifest, which no other text has."""
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What is asked: documents that meet all of this, and their pages from the first to the last. Dates are ISO 8601,
+    whole or cut to the month or the year, and of `until` all of it counts; what is empty or 0 excludes nothing."""
+
+    documents: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    since: str = ""
+    until: str = ""
+    first_page: int = 0
+    last_page: int = 0
+
+
+EVERYTHING = Scope()
+Recalled = tuple[str, Scope, tuple[tuple[str, str], ...]]
+"""A question, of what part, and who was asked: of each context its id, and its manifest's seal, which no other has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +222,7 @@ class DocumentInfo:
     characters: int
     pages: int = 0
     notice: str = ""
+    date: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +273,6 @@ OnReady = Callable[[ContextInfo], None]
 
 OnStep = Callable[[int, int], None]
 """Called by one stage with (done, total), in units of its own. May raise to stop."""
-
 
 Say = Callable[[str], None]
 """Hears one line about what goes on, such as a download."""

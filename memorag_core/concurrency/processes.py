@@ -87,6 +87,12 @@ def start_apart(launch: Launch, log: int) -> subprocess.Popen[bytes]:
     )
 
 
+def go_on_in_utf8() -> None:
+    """Start this program again in UTF-8 where the locale knows less: names of files and arguments hold any letter."""
+    if sys.platform != "win32" and sys.getfilesystemencoding() != "utf-8":
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606  # ourselves
+
+
 def leave_parent() -> None:
     """Go on as no child of whoever started us, where the system knows such a thing."""
     if hasattr(os, "fork") and os.fork():

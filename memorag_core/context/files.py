@@ -74,7 +74,8 @@ def info_of(context_id: str, manifest: Manifest, cached: bool = False) -> Contex
         id=context_id,
         title=manifest.title,
         documents=tuple(
-            DocumentInfo(d.id, d.title, d.source, d.characters, len(d.pages), d.notice) for d in manifest.documents
+            DocumentInfo(d.id, d.title, d.source, d.characters, len(d.pages), d.notice, d.date)
+            for d in manifest.documents
         ),
         created=manifest.created,
         models={role: manifest.recipe[role]["model"] for role in ("memory", "embedder")},
@@ -174,6 +175,7 @@ def write_texts(folder: Path, documents: Sequence[Document], chunks: Sequence[Ch
                 pages=document.pages,
                 notice=document.notice,
                 original=keep_original(folder, document),
+                date=document.date,
             )
         )
     offsets = [[chunk.document_id, chunk.start, chunk.end] for chunk in chunks]

@@ -7,6 +7,7 @@ import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -108,6 +109,7 @@ def _read_file(file: Path, real: Path, limit: int, apart: SandboxedReader) -> Do
     name = printable(str(file))
     extract = _extract(real, file.suffix, name, limit, apart)
     document = _name_document(extract, printable(file.stem), name)
+    document = document if document.date else replace(document, date=_last_change(real))
     return replace(document, original=Original(str(real), extract.sha256)) if extract.sha256 else document
 
 
@@ -194,4 +196,10 @@ def _name_document(extract: Extract, name: str, source: str) -> Document:
         source=source,
         pages=extract.pages,
         notice=extract.notice,
+        date=extract.date,
     )
+
+
+def _last_change(real: Path) -> str:
+    """The day on which a file was last changed, as its reader's calendar has it."""
+    return date.fromtimestamp(real.lstat().st_mtime).isoformat()
