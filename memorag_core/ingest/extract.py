@@ -22,16 +22,12 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True)
 class Extract:
-    """The text of a file. `pages` are the offsets at which its pages begin; `notice` is what its reader should know.
-
-    `sha256` is that of the file, where its pages can be shown as they look.
-    """
+    """The text of a file. `pages` are the offsets at which its pages begin; `notice` is what its reader should know."""
 
     text: str
     title: str = ""
     pages: tuple[int, ...] = ()
     notice: str = ""
-    sha256: str = ""
 
 
 class TooLarge(InputError):
