@@ -16,12 +16,10 @@ from memorag_core.context.corpus import Context
 from memorag_core.models.profiles import choose_profile
 from memorag_core.models.weights import Weights
 from memorag_core.text.templates import read_templates
-from memorag_core.types import Clue
+from memorag_core.types import Clue, Recalled
 
 KEPT_RECALLS = 256
 MIB = 1 << 20
-Recalled = tuple[str, tuple[tuple[str, str], ...]]
-"""A question, and who was asked: of each context its id, and the seal of its manifest, which no other text has."""
 BYTES_A_CHARACTER = 16
 
 

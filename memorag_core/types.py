@@ -150,6 +150,10 @@ class Clue:
         return self.place is not None
 
 
+Recalled = tuple[str, tuple[tuple[str, str], ...]]
+"""A question, and who was asked: of each context its id, and the seal of its manifest, which no other text has."""
+
+
 @dataclass(frozen=True, slots=True)
 class Passage:
     """Evidence: a chunk with its fused score and the queries (the question, clues) that found it, best first.

@@ -34,8 +34,8 @@ class GistMemory(MemoryModel[M]):
         """Tokens of each text."""
 
     @abstractmethod
-    def _replies(self, requests: Sequence[str], gist: int, progress: ProgressScope) -> list[str]:
-        """The gists asked for, each of at most `gist` tokens."""
+    def _shorten(self, texts: Sequence[str], prompts: Prompts, gist: int, progress: ProgressScope) -> list[str]:
+        """The gist of each text, of at most `gist` tokens."""
 
     @abstractmethod
     def _remember_text(self, text: str, notes: dict[str, Any]) -> M:
@@ -85,9 +85,9 @@ class GistMemory(MemoryModel[M]):
         """A gist of at most `gist` tokens of each text; a text no longer than that is its own."""
         gists = list(texts)
         long = [number for number, tokens in enumerate(self._count(texts)) if tokens > gist]
-        replies = self._replies([prompts.gist.format(text=texts[number]) for number in long], gist, progress)
-        for number, reply in zip(long, replies, strict=True):
-            gists[number] = reply
+        short = self._shorten([texts[number] for number in long], prompts, gist, progress)
+        for number, text in zip(long, short, strict=True):
+            gists[number] = text
         return gists
 
     def _within_budget(self, gists: list[str], prompts: Prompts, progress: ProgressScope) -> str:

@@ -10,17 +10,21 @@ import psutil
 import torch
 
 from memorag_core.concurrency.progress import ProgressScope
-from memorag_core.config import Profile
+from memorag_core.config import TOO_SMALL_TO_WRITE, Profile
 from memorag_core.memory.base import KeyValueMemory, Memory
 from memorag_core.memory.gists import GistMemory, gist_of
 from memorag_core.models.lm.attention import head_width
 from memorag_core.models.lm.decode_batch import TOKENS_A_FORWARD
 from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.models.weights import Weights
+from memorag_core.text.central import pick_sentences
+from memorag_core.text.prompts import Prompts
 from memorag_core.types import ignore_steps
 
 MAX_BATCH = 8
 ACTIVATION_BYTES_A_TOKEN = 64
+KEY_POINTS = 4
+"""How many times as long as written key points extracted ones may be: they are whole sentences."""
 
 
 class LiteMemory(GistMemory[Memory], KeyValueMemory):
@@ -28,7 +32,11 @@ class LiteMemory(GistMemory[Memory], KeyValueMemory):
 
     kind = "lite"
 
-    def __init__(self, lm: LanguageModel, chunk: int = 4096, gist: int = 256, budget: int = 8192) -> None:
+    def __init__(
+        self, lm: LanguageModel, chunk: int = 4096, gist: int = 256, budget: int = 8192, extracts: bool = False
+    ) -> None:
+        """`extracts`: the model is too small to write, so a gist is the most central sentences of its chunk."""
+        self.extracts = extracts
         room = lm.window - 512
         GistMemory.__init__(self, min(chunk, room - gist), gist, min(budget, room))
         KeyValueMemory.__init__(self, lm)
@@ -36,13 +44,26 @@ class LiteMemory(GistMemory[Memory], KeyValueMemory):
     @classmethod
     def open(cls, profile: Profile, weights: Weights) -> Self:
         lm = weights.language_model(profile.memory_model)
-        return cls(lm, profile.gist_chunk, profile.gist, profile.budget)
+        extracts = profile.memory_model in TOO_SMALL_TO_WRITE
+        return cls(lm, profile.gist_chunk, profile.gist, profile.budget, extracts)
+
+    def settings(self) -> dict[str, Any]:
+        return super().settings() | ({"gists": "extracted"} if self.extracts else {})
+
+    def key_points(self, memory: Memory, prompts: Prompts, focus: str | None, max_new_tokens: int = 72) -> str:
+        if not self.extracts:
+            return super().key_points(memory, prompts, focus, max_new_tokens)
+        gists = "\n".join(note["gist"] for note in memory.notes["gists"])
+        return "" if focus else pick_sentences(gists, KEY_POINTS * max_new_tokens, self.lm.count)
 
     def _count(self, texts: Sequence[str]) -> list[int]:
         return self.lm.count(texts)
 
-    def _replies(self, requests: Sequence[str], gist: int, progress: ProgressScope) -> list[str]:
-        """A batch at a time; every pass through the model is a step."""
+    def _shorten(self, texts: Sequence[str], prompts: Prompts, gist: int, progress: ProgressScope) -> list[str]:
+        """Write in batches, every pass through the model a step; too small a model has sentences picked for it."""
+        if self.extracts:
+            return [pick_sentences(text, gist, self.lm.count) for text in texts]
+        requests = [prompts.gist.format(text=text) for text in texts]
         batch = self._batch_size()
         batches = [requests[start : start + batch] for start in range(0, len(requests), batch)]
         replies: list[str] = []

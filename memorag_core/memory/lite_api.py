@@ -14,6 +14,7 @@ from memorag_core.memory.base import NOTES
 from memorag_core.memory.gists import GistMemory, gist_of
 from memorag_core.models.api.chat import ChatModel
 from memorag_core.models.weights import Weights
+from memorag_core.text.prompts import Prompts
 from memorag_core.types import PARAGRAPH_BREAK
 
 
@@ -57,10 +58,11 @@ class LiteApiMemory(GistMemory[TextMemory]):
     def _count(self, texts: Sequence[str]) -> list[int]:
         return self.chat.count(texts)
 
-    def _replies(self, requests: Sequence[str], gist: int, progress: ProgressScope) -> list[str]:
+    def _shorten(self, texts: Sequence[str], prompts: Prompts, gist: int, progress: ProgressScope) -> list[str]:
         replies: list[str] = []
-        for number, request in enumerate(requests):
-            progress.step(number, len(requests) + 1)
+        for number, text in enumerate(texts):
+            progress.step(number, len(texts) + 1)
+            request = prompts.gist.format(text=text)
             replies += progress.journal.finish(gist_of(gist), [request], lambda asked: self._write(asked, gist))
         return replies
 

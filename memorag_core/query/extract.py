@@ -10,8 +10,9 @@ from math import log
 
 from memorag_core.query.answerable import asked_words
 from memorag_core.query.statements import refers_back
+from memorag_core.text.central import is_told, weigh_sentences
 from memorag_core.text.source_text import SourceText
-from memorag_core.text.terms import HAN, content_stems, stems, terms
+from memorag_core.text.terms import HAN, stems, terms
 from memorag_core.text.values import lacks, read_values
 from memorag_core.text.wrapped import whole_sentences
 from memorag_core.types import Claim, Clue, Passage, Place
@@ -19,7 +20,6 @@ from memorag_core.types import Claim, Clue, Passage, Place
 Sentence = tuple[int, Place, str]
 """A sentence of the evidence: the passage's number, its place, its text."""
 
-SHORTEST = 4
 ANSWERS = 1
 HEADED, TOGETHER, RANKED, KIND, ATTENDED = 1.0, 0.45, 0.35, 0.25, 0.3
 """What adds to the share of the question that a sentence has: the share with its headings, that of its passage, first
@@ -79,13 +79,7 @@ def extract_answer(
 def extract_summary(focus: str, passages: Sequence[Passage], words: int, texts: SourceText) -> list[Excerpt]:
     """Choose sentences whose words most other evidence has too, each of another passage, in the order of the text."""
     found = _sentences(passages, texts)
-    bags = [content_stems(text) for _, _, text in found]
-    spread = Counter(word for bag in bags for word in bag)
-    asked = content_stems(focus)
-    scores = [
-        sum(log(spread[word]) + 2 * (word in asked) for word in bag) / (4 + len(bag)) ** 0.75 - (text[:1].islower())
-        for bag, (_, _, text) in zip(bags, found, strict=True)
-    ]
+    scores = weigh_sentences([text for _, _, text in found], focus)
     chosen: list[int] = []
     used: set[int] = set()
     for at in sorted(range(len(found)), key=lambda at: -scores[at]):
@@ -126,7 +120,7 @@ def _sentences(passages: Sequence[Passage], texts: SourceText) -> list[Sentence]
         for start, end in whole_sentences(texts.documents[chunk.document_id].text, chunk.start, chunk.end):
             places.setdefault(Place(chunk.document_id, start, end), number)
     found = [(number, place, texts.at(place)) for place, number in places.items()]
-    told = [item for item in found if len(terms(item[2])) >= SHORTEST and not item[2].startswith("#")]
+    told = [item for item in found if is_told(item[2])]
     return told or found
 
 

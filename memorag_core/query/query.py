@@ -26,7 +26,7 @@ from memorag_core.retrieval.fusion import Found
 from memorag_core.text.pages import page_of
 from memorag_core.text.prompts import prompts_for, render_answer
 from memorag_core.text.terms import stems
-from memorag_core.types import Answer, Chunk, Clue, OnText, Passage, Task, ignore_text
+from memorag_core.types import Answer, Chunk, Clue, OnText, Passage, Recalled, Task, ignore_text
 
 if TYPE_CHECKING:
     from memorag_core.components import Components
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from memorag_core.config import Profile, Settings
     from memorag_core.context.corpus import Context
     from memorag_core.memory import MemoryState
-    from memorag_core.runtime import Recalled
 
 MAX_QUESTION = 2000
 MAX_WORDS = 2000
@@ -63,12 +62,15 @@ class Query:
         return merge(self.contexts, self.components)
 
     def recall(self, question: str) -> tuple[Clue, ...]:
-        """Recall clues by attention and by generation, checked against the text. Clues for a question are cached."""
+        """Recall clues by attention, or by generation where that is wanted or there are no heads to look with.
+
+        They are checked against the text, and kept for when the question is asked again.
+        """
         key = question, tuple((context.id, context.manifest.seal) for context in self.contexts)
         if (known := self.recall_cache.get(key)) is not None:
             return known
         seen = attention_clues(self.corpus, question)
-        said = self._generate_clues(question) if self.profile.recall == "both" or not seen else ()
+        said = self._generate_clues(question) if self.profile.recall == "both" or self.corpus.attention is None else ()
         return self.recall_cache.put(key, merge_clues(seen, said))
 
     def _generate_clues(self, question: str) -> tuple[Clue, ...]:

@@ -216,6 +216,7 @@ def test_two_engines_that_add_at_once_lose_nothing(papers: MemoRAG, settings: Se
     assert papers.retrieve("papers", QUESTION)
 
 
+@pytest.mark.slow
 def test_two_processes_that_add_at_once_lose_nothing(papers: MemoRAG, settings: Settings) -> None:
     command = [sys.executable, "-c", ADD_ANOTHER, settings.model_dump_json(), THIRD]
     with subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE) as other:

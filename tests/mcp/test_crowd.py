@@ -84,6 +84,7 @@ async def crowd(port: int, rounds: Callable[[], Iterator[int]]) -> list[str]:
     return busy
 
 
+@pytest.mark.slow
 async def test_twenty_clients_at_once_mix_nothing_up_and_a_server_killed_then_has_all_whole_contexts(
     settings: Settings,
 ) -> None:

@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 from transformers.cache_utils import DynamicCache
 
 from memorag_core.config import Head
+from memorag_core.models.lm.attention import BufferCache, KeyValues, lower_right
 from memorag_core.models.lm.language_model import LanguageModel
 
 PADDING = 0
@@ -39,14 +40,33 @@ def head_keys(lm: LanguageModel, ids: Sequence[Sequence[int]], groups: Sequence[
     Returns:
         For each text its keys (tokens, groups, head dimension), in the model's dtype.
     """
-    [head] = lm.encode([lm.chat_head])
-    longest = max(map(len, ids))
-    padded = [[*head, *row, *[PADDING] * (longest - len(row))] for row in ids]
+    device = lm.model.device
+    longest = max(1, *map(len, ids))
+    padded = torch.tensor([[*row, *[PADDING] * (longest - len(row))] for row in ids], device=device)
     cache: Any = DynamicCache()
     with truncate_layers(lm.model, 1 + max(layer for layer, _ in groups)) as body:
-        body(input_ids=torch.tensor(padded, device=lm.model.device), past_key_values=cache, use_cache=True)
+        beginning = _read_beginning(lm, body)
+        start = beginning.next_position if beginning else 0
+        body(
+            input_ids=padded,
+            attention_mask=lower_right(device),
+            position_ids=torch.arange(start, start + longest, device=device)[None],
+            past_key_values=cache,
+            use_cache=True,
+            memory=beginning,
+        )
     kept = torch.stack([cache.layers[layer].keys[:, group] for layer, group in groups], dim=2)
-    return [row[len(head) : len(head) + len(own)] for row, own in zip(kept, ids, strict=True)]
+    return [row[: len(own)] for row, own in zip(kept, ids, strict=True)]
+
+
+def _read_beginning(lm: LanguageModel, body: Any) -> KeyValues | None:
+    """The state of the beginning of a user's turn, read once for all texts; None where there is nothing in it."""
+    [head] = lm.encode([lm.chat_head])
+    if not head:
+        return None
+    cache = BufferCache(len(body.layers), len(head))
+    body(input_ids=torch.tensor([head], device=lm.model.device), past_key_values=cache, use_cache=True)
+    return cache.view(len(head))
 
 
 @torch.inference_mode()

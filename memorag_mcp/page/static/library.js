@@ -3,12 +3,15 @@
 import { button, el, plural, say } from "./dom.js";
 import { DropZone } from "./drop.js";
 import { JobList } from "./jobs.js";
+import { Overviews } from "./overviews.js";
 
 export class Library {
   constructor(app, pane) {
     this.app = app;
     this.contexts = [];
     this.chosen = new Set();
+    this.opened = new Set();
+    this.overviews = new Overviews(app);
     this.list = el("ul", { class: "contexts" });
     this.damaged = el("ul", { class: "damaged" });
     this.jobs = new JobList(app);
@@ -89,14 +92,22 @@ export class Library {
       tick,
       el(
         "details",
-        {},
+        { open: this.opened.has(id), on: { toggle: (event) => this.#showOpened(context, event.currentTarget) } },
         el("summary", {}, el("span", { class: "name" }, context.title), el("small", {}, size.filter(Boolean).join(" · "))),
         el("ul", { class: "documents" }, context.documents.map((document) => this.#document(id, document))),
         context.document_count > context.documents.length &&
           el("p", { class: "hint" }, `and ${context.document_count - context.documents.length} more`),
-        button("Summarize", () => this.app.talk.summarize(id), { class: "quiet" }),
+        el("div", { class: "at-a-glance" }),
+        button("Summarize at length", () => this.app.talk.summarize(id), { class: "quiet" }),
       ),
     );
+  }
+
+  // An opened context shows its overview, which stays the same node however often the list is drawn.
+  #showOpened(context, details) {
+    if (!details.open) return this.opened.delete(context.context_id);
+    this.opened.add(context.context_id);
+    details.querySelector(".at-a-glance").replaceChildren(this.overviews.of(context));
   }
 
   #document(context_id, document) {

@@ -48,6 +48,21 @@ def test_the_memory_keeps_to_its_budget(lm: LanguageModel, budget: int) -> None:
     assert memory.state.tokens <= budget + frame + 8
 
 
+def test_a_model_too_small_to_write_has_whole_sentences_of_the_text_for_gists_and_key_points(
+    lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(LanguageModel, "generate")
+    model = LiteMemory(lm, chunk=200, gist=60, budget=120, extracts=True)
+    memory = model.memorize([document(LONG)], SILENT)
+    told = [line for note in memory.notes["gists"] for line in note["gist"].split("\n")]
+    points = model.key_points(memory, ENGLISH, None)
+    assert told
+    assert points
+    assert all(line in LONG for line in (*told, *points.split("\n")))
+    assert model.key_points(memory, ENGLISH, "the keeper") == ""  # what is asked for is looked up, not remembered
+    assert model.settings() != LiteMemory(lm, chunk=200, gist=60, budget=120).settings()
+
+
 @pytest.mark.parametrize(("free", "most"), [(0, 1), (1 << 40, 8)])
 def test_as_many_chunks_are_read_at_once_as_half_of_the_free_memory_holds_and_at_most_eight(
     lm: LanguageModel, monkeypatch: pytest.MonkeyPatch, free: int, most: int

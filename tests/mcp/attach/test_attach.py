@@ -25,6 +25,7 @@ from memorag_mcp.commands.options import engine_flags
 
 pytestmark = [
     pytest.mark.anyio,
+    pytest.mark.slow,
     pytest.mark.skipif(os.name != "posix", reason="folders are found by a variable of POSIX"),
 ]
 QUESTION = "When were the gates hung?"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, FrameLocator, Page
 
 pytest_plugins = ["pages"]
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.slow
 HAS_PAGES: dict[str, Any] = {EXTENSION_ID: {"mimeTypes": ["text/html;profile=mcp-app"]}}
 QUESTION = "When were the gates hung?"
 POLICY = (

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 pytest_plugins = ["pages"]
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.slow
 NUMBERS = SHOTS / "numbers.txt"
 
 
@@ -203,12 +203,28 @@ def test_a_conversation_is_copied_as_markdown_with_quotes_and_places(browser: Br
         assert "characters" in copied
 
 
-def test_a_context_is_summarized_and_a_suggested_question_is_asked(browser: Browser, address: str) -> None:
+def test_an_opened_context_tells_what_it_says_and_three_questions_which_can_be_asked(
+    browser: Browser, address: str
+) -> None:
     with opened(browser, address) as page:
         page.locator(".contexts summary", has_text="Report upon the Mill").click()
-        page.get_by_role("button", name="Summarize").locator("visible=true").click()
-        page.locator(".next button").first.wait_for()
-        question = page.locator(".next button").first.inner_text()
-        page.locator(".next button").first.click()
+        questions = page.locator(".overview .next button")
+        questions.first.wait_for()
+        assert questions.count() == 3
+        assert len(page.locator(".overview p").first.inner_text().split()) > 5
+        asked = questions.first.inner_text()
+        questions.first.click()
+        page.locator(".turn .tools button").last.wait_for()
+        assert page.locator(".turn h2").inner_text() == asked
+        assert page.locator(".overview .next button").count() == 3  # drawing the list anew closes nothing
+
+
+def test_a_context_is_summarized_at_length_and_a_suggested_question_is_asked(browser: Browser, address: str) -> None:
+    with opened(browser, address) as page:
+        page.locator(".contexts summary", has_text="Report upon the Mill").click()
+        page.get_by_role("button", name="Summarize at length").locator("visible=true").click()
+        page.locator(".turn .next button").first.wait_for()
+        question = page.locator(".turn .next button").first.inner_text()
+        page.locator(".turn .next button").first.click()
         page.locator(".turn").nth(1).locator(".tools button").last.wait_for()
         assert page.locator(".turn h2").nth(1).inner_text() == question

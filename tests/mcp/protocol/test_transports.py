@@ -50,12 +50,14 @@ async def test_the_whole_job_over_stdio_and_again_after_a_restart_without_encodi
         assert await ok(client, "answer", context_id="mill", question=QUESTION) == first
 
 
+@pytest.mark.slow
 async def test_the_whole_job_over_streamable_http_for_clients_of_both_eras(http_port: int) -> None:
     for era in ERAS:
         async with Client(f"http://{LOOPBACK}:{http_port}/mcp", mode=era) as client:
             await whole_job(client)
 
 
+@pytest.mark.slow
 async def test_the_whole_job_over_sse(settings: Settings) -> None:
     async with over_http(settings, "sse", "legacy") as client:
         await whole_job(client)
@@ -78,6 +80,7 @@ def test_an_interrupt_ends_stdio_though_the_client_keeps_it_open(settings: Setti
             server.kill()
 
 
+@pytest.mark.slow
 async def test_two_servers_on_one_store_memorize_the_same_and_different_texts_at_once(settings: Settings) -> None:
     texts = [STORY, *(f"{STORY} And so on, {n} times." for n in range(3))]
     async with over_stdio(settings) as one, over_stdio(settings) as other, anyio.create_task_group() as tasks:
@@ -90,6 +93,7 @@ async def test_two_servers_on_one_store_memorize_the_same_and_different_texts_at
     assert all(engine.context(info.id) for info in engine.contexts())
 
 
+@pytest.mark.slow
 async def test_ten_clients_at_once_each_get_their_own_context(http_port: int) -> None:
     async def work(number: int) -> None:
         async with Client(f"http://{LOOPBACK}:{http_port}/mcp") as client:

@@ -1,0 +1,48 @@
+"""Central sentences: those whose words many other sentences have too (SumBasic, Nenkova and Vanderwende 2005)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from math import log
+
+from memorag_core.text.terms import content_stems, terms
+from memorag_core.text.wrapped import whole_sentences
+
+SHORTEST = 4
+DAMPED, SIZED = 4, 0.75
+"""A long sentence has more words to score with: its sum is divided by (words + DAMPED) ** SIZED."""
+
+
+def weigh_sentences(texts: Sequence[str], focus: str = "") -> list[float]:
+    """How central each sentence is among all; words of `focus` count for more, a cut-off beginning for less."""
+    bags = [content_stems(text) for text in texts]
+    spread = Counter(word for bag in bags for word in bag)
+    asked = content_stems(focus)
+    return [
+        sum(log(spread[word]) + 2 * (word in asked) for word in bag) / (DAMPED + len(bag)) ** SIZED
+        - (text[:1].islower())
+        for bag, text in zip(bags, texts, strict=True)
+    ]
+
+
+def pick_sentences(text: str, most: int, count: Callable[[Sequence[str]], list[int]]) -> str:
+    """The most central whole sentences of a text that `count` says are at most `most` tokens, in order, one a line.
+
+    Where no sentence is that short, nothing.
+    """
+    spans = whole_sentences(text, 0, len(text))
+    sentences = [" ".join(text[start:end].split()) for start, end in spans]
+    told = [sentence for sentence in dict.fromkeys(sentences) if is_told(sentence)]
+    weights, sizes = weigh_sentences(told), count(told)
+    chosen = []
+    for at in sorted(range(len(told)), key=lambda at: -weights[at]):
+        if sizes[at] < most:  # and one for the line break
+            chosen.append(at)
+            most -= sizes[at] + 1
+    return "\n".join(told[at] for at in sorted(chosen))
+
+
+def is_told(sentence: str) -> bool:
+    """Whether it tells something: it has words enough and is no heading."""
+    return len(terms(sentence)) >= SHORTEST and not sentence.startswith("#")
