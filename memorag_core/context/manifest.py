@@ -23,7 +23,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, 
 from memorag_core.config import DOCUMENTS, MANIFEST, MAX_LABEL, ORIGINALS
 from memorag_core.errors import DamagedContext, IncompatibleContext, MemoRAGError, UnknownContext
 from memorag_core.ingest.plain_file import NoPlainFile, read_plain_file
-from memorag_core.types import Ready
+from memorag_core.types import Origin, Ready, Source
 
 FORMAT_VERSION = 1
 MAX_MANIFEST = 64 << 20
@@ -61,7 +61,8 @@ Label = Annotated[str, Field(max_length=MAX_LABEL)]
 class DocumentEntry(BaseModel):
     """A document of the context; its text is in `file`, UTF-8, byte for byte. `pages` as in `Document`.
 
-    `original` is the file it was read from, where that shows how its pages look; a context of before has none.
+    `original` is the file it was read from, where that shows how its pages look; a context of before has none, and no
+    `origin`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -75,6 +76,7 @@ class DocumentEntry(BaseModel):
     notice: Label = ""
     original: FileName | None = None
     date: Label = ""
+    origin: Origin | None = None
 
 
 class FileEntry(BaseModel):
@@ -90,6 +92,7 @@ class Manifest(BaseModel):
     """`key` is the digest of the texts and of `recipe`, all that decides the encoding: equal keys, equal contexts.
 
     Until its memory is made, a context is ready for `evidence`: no memory and no attention keys are among its files.
+    `sources` are what it is kept in step with.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -104,6 +107,7 @@ class Manifest(BaseModel):
     memory_tokens: Amount
     encode_seconds: Annotated[FiniteFloat, Field(ge=0)]
     ready: Ready = "memory"
+    sources: tuple[Source, ...] = ()
     files: dict[FileName, FileEntry]
     seal: str = ""
 
@@ -119,6 +123,14 @@ class Manifest(BaseModel):
     def with_seal(self) -> Manifest:
         """Return a copy with the digest that `read` checks."""
         return self.model_copy(update={"seal": digest(self.model_dump(mode="json"))})
+
+    def reads_as(self, other: Manifest) -> bool:
+        """Whether both are of the same texts under the same ids, wherever these were read."""
+        return self.key == other.key and [one.id for one in self.documents] == [one.id for one in other.documents]
+
+    def with_places_of(self, other: Manifest) -> Manifest:
+        """Return a copy that tells where its documents are from as another does that reads as this."""
+        return self.model_copy(update={"documents": other.documents, "sources": other.sources})
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:

@@ -24,14 +24,13 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 class Extract:
     """The text of a file. `pages` are the offsets at which its pages begin; `notice` is what its reader should know.
 
-    `sha256` is that of the file, where its pages can be shown as they look; `date` is the day that it says it is of.
+    `date` is the day that it says it is of.
     """
 
     text: str
     title: str = ""
     pages: tuple[int, ...] = ()
     notice: str = ""
-    sha256: str = ""
     date: str = ""
 
 
