@@ -159,7 +159,9 @@ class Query:
         """Recall key points from memory, retrieve evidence for each, and write one text about them."""
         [context] = self.contexts
         prompts = prompts_for(context.chunks[0].text, self.components.templates)
-        points = "".join(self.components.memory.key_points(memory, prompts, focus) for memory in memories_of(self.contexts))
+        points = "".join(
+            self.components.memory.key_points(memory, prompts, focus) for memory in memories_of(self.contexts)
+        )
         clues = clean_recall({"span": points}, focus or "", context.texts)
         topics = [*filter(None, [focus]), *(clue.text for clue in clues)] or [context.manifest.title]
         generator = self.components.generator
