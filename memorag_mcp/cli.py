@@ -8,38 +8,27 @@ from __future__ import annotations
 import gc
 import io
 import sys
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from memorag_core.config import MAX_EVIDENCE_TOKENS, Settings
-from memorag_core.engine import MemoRAG
-from memorag_core.types import ContextInfo, Document, OnProgress, Task
+from memorag_core.concurrency.processes import go_on_in_utf8, keep_memory_together
+from memorag_core.config import Settings
 from memorag_mcp.attach.choice import default_allowed
 from memorag_mcp.commands import show, train
-from memorag_mcp.commands.common import INTERRUPTED, app, command, open_engine
+from memorag_mcp.commands.common import app, command, open_engine
+from memorag_mcp.commands.contents import add, memorize, remove, sync
 from memorag_mcp.commands.evaluate import evaluate
 from memorag_mcp.commands.open_page import open_page
-from memorag_mcp.commands.options import Exclude, Include
+from memorag_mcp.commands.options import AsJson, ContextArgument
+from memorag_mcp.commands.questions import QUESTIONS
 from memorag_mcp.commands.token import TOKENS, token
 from memorag_mcp.http.address import PORT, ListenAddress, Transport
 from memorag_mcp.http.tokens import tokens_file
-from memorag_mcp.inputs import ALL, Selection, documents_at
-
-Encode = Callable[[MemoRAG, list[Document], OnProgress], ContextInfo]
 
 __all__ = ["app", "main", "serve_stdio"]
 
-ContextArgument = Annotated[
-    str, typer.Argument(metavar="CONTEXT", help="The id of a context; `memorag list` shows them.")
-]
-Contexts = Annotated[str, typer.Argument(metavar="CONTEXT[,…]", help="The id of a context, or ids of several: A,B.")]
-Paths = Annotated[list[str], typer.Argument(metavar="PATH", help="Files, folders, URLs, or - for standard input.")]
-DocumentId = Annotated[str, typer.Argument(metavar="DOCUMENT", help="The id of a document; `list --json` shows them.")]
-QuestionArgument = Annotated[str, typer.Argument(metavar="QUESTION", help="A question, in the language of the text.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 ALLOW = typer.Option(
     metavar="FOLDER",
     envvar="MEMORAG_ALLOW",
@@ -96,97 +85,12 @@ def open_in_browser(
     open_page(port, lambda: _serve(settings, "http", address, allow))
 
 
-@command("memorize")
-def memorize(
-    settings: Settings,
-    paths: Paths,
-    name: Annotated[str | None, typer.Option(help="The id of the context. Default: made from the title.")] = None,
-    include: Include = None,
-    exclude: Exclude = None,
-    as_json: AsJson = False,
-) -> None:
-    """Read documents once into a context that is kept."""
-    chosen = Selection(include or (), exclude or ())
-    _encode(settings, paths, lambda engine, documents, on: engine.memorize(documents, name, on), as_json, chosen)
+for work in (memorize, add, sync, remove):
+    command(work.__name__)(work)
 
 
-@command("add")
-def add(
-    settings: Settings,
-    context: ContextArgument,
-    paths: Paths,
-    include: Include = None,
-    exclude: Exclude = None,
-    as_json: AsJson = False,
-) -> None:
-    """Add documents to a context; what it holds is not read again."""
-    chosen = Selection(include or (), exclude or ())
-    _encode(settings, paths, lambda engine, documents, on: engine.add(context, documents, on), as_json, chosen)
-
-
-@command("remove")
-def remove(settings: Settings, context: ContextArgument, document: DocumentId, as_json: AsJson = False) -> None:
-    """Remove a document from a context; only what stands behind it is read again."""
-    _encode(settings, [], lambda engine, _, on: engine.remove(context, document, on), as_json)
-
-
-@command("ask")
-def ask(
-    settings: Settings,
-    context: Contexts,
-    question: QuestionArgument,
-    from_memory: Annotated[bool, typer.Option("--from-memory", help="Answer from memory alone, uncited.")] = False,
-    use_memory_answer: Annotated[
-        bool, typer.Option("--use-memory-answer", help="Search with the memory's own answer too.")
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Answer a question about one context or several, with citations."""
-    engine = open_engine(settings)
-    task: Task = "qa" if from_memory else "memorag"
-    show.answer(lambda on_text: engine.answer(context.split(","), question, task, on_text, use_memory_answer), as_json)
-
-
-@command("clues")
-def clues(settings: Settings, context: Contexts, question: QuestionArgument, as_json: AsJson = False) -> None:
-    """Show what memory recalls for a question."""
-    engine, asked = open_engine(settings), context.split(",")
-    recalled = engine.recall(asked, question)
-    show.as_json(recalled) if as_json else show.clues(recalled)
-    if not recalled and any(engine.info(one).ready == "evidence" for one in asked):
-        show.notice(show.WITHOUT_MEMORY)
-
-
-@command("evidence")
-def evidence(
-    settings: Settings,
-    context: Contexts,
-    question: QuestionArgument,
-    k: Annotated[int | None, typer.Option("-k", help="The most passages to show.")] = None,
-    tokens: Annotated[int | None, typer.Option(help="The most tokens of text to show.")] = None,
-    no_clues: Annotated[bool, typer.Option("--no-clues", help="Search with the question alone; no recall.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Show the passages that bear on a question, verbatim."""
-    engine, asked = open_engine(settings), context.split(",")
-    recalled = () if no_clues else engine.recall(asked, question)
-    if tokens is None and k is not None:
-        tokens = MAX_EVIDENCE_TOKENS  # who asks for k passages wants them all, not what fits a prompt
-    passages = engine.retrieve(asked, question, recalled, k, tokens)
-    show.as_json(passages) if as_json else show.passages(passages)
-
-
-@command("summarize")
-def summarize(
-    settings: Settings,
-    context: ContextArgument,
-    focus: Annotated[str | None, typer.Option(help="A topic to keep to.")] = None,
-    words: Annotated[int, typer.Option(help="About how long the summary is.")] = 80,
-    as_json: AsJson = False,
-) -> None:
-    """Summarize a context, with citations."""
-    engine = open_engine(settings)
-    show.answer(lambda on_text: engine.summarize(context, focus, words, on_text), as_json)
+for name, function in QUESTIONS.items():
+    command(name)(function)
 
 
 @command("list")
@@ -250,6 +154,7 @@ for group in train.GROUPS:
 
 def main() -> None:
     """The entry point `memorag`."""
+    go_on_in_utf8()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a text may hold characters that a terminal's encoding lacks
@@ -270,6 +175,7 @@ def _serve(
     hosts: Path | None = None,
     linger: float = 60.0,
 ) -> None:
+    keep_memory_together()
     gc.disable()  # importing the SDK makes many objects and little garbage: a tenth of the time to the first reply
     from memorag_mcp.attach.hosts import Hosts
     from memorag_mcp.server import run
@@ -277,20 +183,6 @@ def _serve(
     gc.enable()
     folders = allow or [Path(folder) for folder in default_allowed()]
     run(settings, Hosts(hosts, linger) if hosts else transport, address, allow=folders, unload_after=unload_after)
-
-
-def _encode(settings: Settings, paths: Sequence[str], work: Encode, as_json: bool, chosen: Selection = ALL) -> None:
-    """Do long work on the documents of the paths, with a progress bar, and show the context that comes of it."""
-    try:
-        reading = documents_at(paths, settings, chosen)
-        with show.progress() as on_progress:
-            info = work(open_engine(settings), reading.documents, on_progress)
-    except KeyboardInterrupt:
-        show.notice("stopped; the same command goes on from here")
-        raise typer.Exit(INTERRUPTED) from None
-    for name, why in reading.left_out.items():
-        show.notice(f"not read: {name}: {why}")
-    show.as_json(info) if as_json else show.memorized(info)
 
 
 if __name__ == "__main__":

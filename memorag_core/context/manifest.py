@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import stat
 from collections.abc import Iterator
 from datetime import datetime
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,7 +23,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, 
 from memorag_core.config import DOCUMENTS, MANIFEST, MAX_LABEL, ORIGINALS
 from memorag_core.errors import DamagedContext, IncompatibleContext, MemoRAGError, UnknownContext, quote_name
 from memorag_core.ingest.plain_file import NoPlainFile, read_plain_file
-from memorag_core.types import Ready
+from memorag_core.types import Origin, Ready, Source
 
 FORMAT_VERSION = 1
 MAX_MANIFEST = 64 << 20
@@ -58,7 +60,8 @@ Label = Annotated[str, Field(max_length=MAX_LABEL)]
 class DocumentEntry(BaseModel):
     """A document of the context; its text is in `file`, UTF-8, byte for byte. `pages` as in `Document`.
 
-    `original` is the file it was read from, where that shows how its pages look; a context of before has none.
+    `original` is the file it was read from, where that shows how its pages look; a context of before has none, and no
+    `origin`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -71,6 +74,8 @@ class DocumentEntry(BaseModel):
     pages: Annotated[tuple[int, ...], AfterValidator(_check_pages)] = ()
     notice: Label = ""
     original: FileName | None = None
+    date: Label = ""
+    origin: Origin | None = None
 
 
 class FileEntry(BaseModel):
@@ -86,6 +91,7 @@ class Manifest(BaseModel):
     """`key` is the digest of the texts and of `recipe`, all that decides the encoding: equal keys, equal contexts.
 
     Until its memory is made, a context is ready for `evidence`: no memory and no attention keys are among its files.
+    `sources` are what it is kept in step with.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -100,6 +106,7 @@ class Manifest(BaseModel):
     memory_tokens: Amount
     encode_seconds: Annotated[FiniteFloat, Field(ge=0)]
     ready: Ready = "memory"
+    sources: tuple[Source, ...] = ()
     files: dict[FileName, FileEntry]
     seal: str = ""
 
@@ -115,6 +122,14 @@ class Manifest(BaseModel):
     def with_seal(self) -> Manifest:
         """Return a copy with the digest that `read` checks."""
         return self.model_copy(update={"seal": digest(self.model_dump(mode="json"))})
+
+    def reads_as(self, other: Manifest) -> bool:
+        """Whether both are of the same texts under the same ids, wherever these were read."""
+        return self.key == other.key and [one.id for one in self.documents] == [one.id for one in other.documents]
+
+    def with_places_of(self, other: Manifest) -> Manifest:
+        """Return a copy that tells where its documents are from as another does that reads as this."""
+        return self.model_copy(update={"documents": other.documents, "sources": other.sources})
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:
@@ -142,20 +157,24 @@ class Manifest(BaseModel):
         return manifest
 
     def check_sizes(self, folder: Path) -> None:
-        """Look for missing and truncated files, and what should not be there, without reading any.
+        """Look for missing, truncated and changed files, and what should not be there.
+
+        The manifest is written last, so a file is read only where it was changed after that.
 
         Raises:
             DamagedContext: names the first.
         """
-        sizes: dict[str, int] = {}
-        for name, size in _plain_files(folder):
+        found: dict[str, os.stat_result] = {}
+        for name, status in _plain_files(folder):
             if name not in self.files:
                 raise damage(folder, f"{quote_name(name)} is not listed among its files")
-            sizes[name] = size
+            found[name] = status
+        sealed = _last_change(folder)
         for name, entry in self.files.items():
-            if name not in sizes:
+            if name not in found:
                 raise damage(folder, f"{quote_name(name)} is missing")
-            if sizes[name] != entry.bytes:
+            intact = found[name].st_size == entry.bytes
+            if not intact or (found[name].st_mtime_ns > sealed and not _is_intact(folder / name, found[name], entry)):
                 raise damage(folder, f"{quote_name(name)} does not match its checksum")
 
     def verify(self, folder: Path, below: str = "") -> None:
@@ -196,8 +215,29 @@ def _read_record(folder: Path) -> dict[str, Any]:
     return record
 
 
-def _plain_files(folder: Path) -> Iterator[tuple[str, int]]:
-    """Yield names and sizes of all files below a folder but the manifest and hidden ones.
+def _last_change(folder: Path) -> int:
+    """Return when the manifest was written, in nanoseconds."""
+    try:
+        return (folder / MANIFEST).stat().st_mtime_ns
+    except OSError as error:
+        raise damage(folder, f"{MANIFEST} is missing") from error
+
+
+def _is_intact(path: Path, status: os.stat_result, entry: FileEntry) -> bool:
+    try:
+        return _sha256_once(path, status.st_mtime_ns, status.st_size) == entry.sha256
+    except OSError:
+        return False
+
+
+@lru_cache(maxsize=4096)
+def _sha256_once(path: Path, changed: int, size: int) -> str:
+    """Compute the SHA-256 of a file that was changed then, once: a copied store has many such."""
+    return sha256_of(path)
+
+
+def _plain_files(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
+    """Yield names and status of all files below a folder but the manifest and hidden ones.
 
     Raises:
         DamagedContext: something is neither a folder nor a plain file.
@@ -215,7 +255,7 @@ def _plain_files(folder: Path) -> Iterator[tuple[str, int]]:
             elif not stat.S_ISREG(status.st_mode):
                 raise damage(folder, f"{quote_name(name)} is no plain file")
             elif name != MANIFEST and not path.name.startswith("."):
-                yield name, status.st_size
+                yield name, status
 
 
 def _list(folder: Path, inner: Path) -> list[Path]:

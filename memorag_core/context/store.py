@@ -27,7 +27,7 @@ from filelock import FileLock, Timeout
 
 from memorag_core.concurrency.cancellation import poll_until
 from memorag_core.config import DOCUMENTS, MANIFEST, WORK
-from memorag_core.context.atomic_files import flush, link_tree, recover, replace_folder, seal
+from memorag_core.context.atomic_files import flush, link_tree, recover, replace_folder, replace_manifest, seal
 from memorag_core.context.disk_errors import translate_errors
 from memorag_core.context.manifest import Manifest
 from memorag_core.context.work import LOCK, WorkFolder, acquire_now, lock_of
@@ -37,7 +37,6 @@ from memorag_core.text.ids import slug, slug_or, unique
 ASIDE = "aside="
 STORE_LOCK = f"store{LOCK}"
 LEFTOVERS = ("copy-*", "forgotten-*")
-
 T = TypeVar("T")
 
 
@@ -134,17 +133,30 @@ class ContextStore:
         Raises:
             UnknownContext: it was forgotten meanwhile.
         """
-        seal(work.draft, manifest)
+        sealed = seal(work.draft, manifest)
         with self._naming():
             stored = self._read(context_id, lambda folder, stored: stored)
-            if (stored.key, stored.documents) != (before.key, before.documents):
+            if not stored.reads_as(before):
                 return False
             if manifest.ready == "evidence":
                 work.follow(self.root / context_id, stored)
+            elif stored.sources != sealed.sources or stored.documents != sealed.documents:  # described meanwhile
+                replace_manifest(work.draft, sealed.with_places_of(stored), work.path / MANIFEST)
             replace_folder(self.root / context_id, work.draft, self._aside(context_id))
         if manifest.ready == "evidence":
             work.publish()
         return True
+
+    def describe(self, context_id: str, manifest: Manifest) -> None:
+        """Tell where a context's documents are from as a manifest does that reads as the stored one; all else stays.
+
+        Raises:
+            UnknownContext: it was forgotten meanwhile.
+        """
+        with translate_errors(self.root), self._naming():
+            stored = self._read(context_id, lambda folder, stored: stored)
+            if stored.reads_as(manifest) and stored != (described := stored.with_places_of(manifest)):
+                replace_manifest(self.root / context_id, described, self.root / WORK / MANIFEST)
 
     def copy(self, context_id: str, name: str, key: str) -> str:
         """Give the context of that key a second name; its files are shared by hard links where the disk can.

@@ -12,15 +12,18 @@ from functools import partial
 
 from memorag_core.config import MAX_EVIDENCE_TOKENS, MAX_HITS, Profile, Settings
 from memorag_core.context.corpus import Context
-from memorag_core.context.edits import append_documents, remove_document
+from memorag_core.context.edits import Contents, follow, remove_document
 from memorag_core.context.files import info_of, verify_chunks, verify_document, verify_documents
 from memorag_core.context.store import ContextStore
-from memorag_core.context.survey import survey
+from memorag_core.context.survey import Survey, survey
 from memorag_core.engine.memorizer import Memorizer
-from memorag_core.ingest import check_size
+from memorag_core.ingest import Reading, check_size
 from memorag_core.query.query import MAX_WORDS, Query, check_question, check_range, split_ids
+from memorag_core.query.scope import describe
 from memorag_core.runtime import Runtime
+from memorag_core.text.ids import qualify
 from memorag_core.types import (
+    EVERYTHING,
     Answer,
     Chunk,
     Clue,
@@ -30,7 +33,7 @@ from memorag_core.types import (
     OnReady,
     OnText,
     Passage,
-    Survey,
+    Scope,
     Task,
     ignore_progress,
     ignore_ready,
@@ -62,7 +65,7 @@ class MemoRAG:
         self.store = ContextStore(self.settings.store)
         self.shared = shared or Runtime(self.settings, say)
         self.weights = self.shared.weights
-        self._memorizer = Memorizer(self.store, self.shared, self.settings.max_characters)
+        self.memorizer = Memorizer(self.store, self.shared, self.settings.max_characters)
 
     def memorize(
         self,
@@ -87,7 +90,7 @@ class MemoRAG:
             StoreError: the store cannot be written; nothing is kept of a failed attempt.
             ModelUnavailable: weights that cannot be had.
         """
-        return self._memorizer.memorize(documents, name, on_progress, on_ready)
+        return self.memorizer.memorize(Contents(tuple(documents)), name, on_progress, on_ready)
 
     def add(
         self,
@@ -108,8 +111,8 @@ class MemoRAG:
             StoreError: the context cannot be read or written; it stays what it was.
         """
         check_size(documents, self.settings.max_characters)
-        change = partial(append_documents, added=documents)
-        return self._memorizer.change(context_id, change, on_progress, on_ready)
+        change = partial(follow, readings=[Reading(list(documents))])
+        return self.memorizer.change(context_id, change, on_progress, on_ready)
 
     def remove(
         self,
@@ -120,7 +123,7 @@ class MemoRAG:
     ) -> ContextInfo:
         """Remove a document from a context; only what stands behind it is read again. Raises what `add` raises."""
         change = partial(remove_document, document_id=document_id, context_id=context_id)
-        return self._memorizer.change(context_id, change, on_progress, on_ready)
+        return self.memorizer.change(context_id, change, on_progress, on_ready)
 
     def complete(self, context_id: str, on_progress: OnProgress = ignore_progress) -> ContextInfo:
         """Make the memory of a context that has none yet, or wait while others make it; return at once if it is there.
@@ -129,15 +132,16 @@ class MemoRAG:
             UnknownContext: there is none of that id, or it was forgotten meanwhile.
             StoreError: it cannot be read or written; it stays what it was.
         """
-        return self._memorizer.complete(context_id, on_progress)
+        return self.memorizer.complete(context_id, on_progress)
 
-    def recall(self, context_id: str | Sequence[str], question: str) -> tuple[Clue, ...]:
+    def recall(self, context_id: str | Sequence[str], question: str, scope: Scope = EVERYTHING) -> tuple[Clue, ...]:
         """Clues from memory, cleaned and checked against the text: spans of it, and questions to look up.
 
         `context_id` may be several, here and below: asked as one, with documents' ids of the form `CONTEXT/DOCUMENT`.
+        A `scope` leaves some of their documents and pages; `InputError` where it leaves nothing.
         """
         check_question(question)
-        with self._open_query(context_id) as query:
+        with self._open_query(context_id, scope=scope) as query:
             return query.recall(question)
 
     def retrieve(
@@ -147,6 +151,7 @@ class MemoRAG:
         clues: Sequence[Clue] = (),
         k: int | None = None,
         tokens: int | None = None,
+        scope: Scope = EVERYTHING,
     ) -> tuple[Passage, ...]:
         """Evidence for the question and its clues: rankings fused, each passage once, best first.
 
@@ -154,11 +159,12 @@ class MemoRAG:
             clues: from `recall`; a verified one weighs more than an unverified one, the question most.
             k: the most passages to return, 1 to 1,000; without it the budget decides.
             tokens: the most tokens of evidence, counted by the generator; without it the settings' budget.
+            scope: as in `recall`.
         """
         check_question(question)
         check_range("k", k, MAX_HITS)
         check_range("tokens", tokens, MAX_EVIDENCE_TOKENS)
-        with self._open_query(context_id) as query:
+        with self._open_query(context_id, scope=scope) as query:
             return query.retrieve(question, clues, k, tokens)
 
     def answer(
@@ -168,13 +174,15 @@ class MemoRAG:
         task: Task = "memorag",
         on_text: OnText = ignore_text,
         use_memory_answer: bool = False,
+        scope: Scope = EVERYTHING,
     ) -> Answer:
         """Answer a question, by `memorag` (clues, evidence, answer) or `qa` (from one memory alone, without evidence).
 
-        `on_text` gets the text in pieces; `use_memory_answer` looks for evidence with the memory's own answer too.
+        `on_text` gets the text in pieces; `use_memory_answer` looks for evidence with the memory's own answer too;
+        `scope` as in `recall`.
         """
         check_question(question)
-        with self._open_query(context_id, on_text) as query:
+        with self._open_query(context_id, on_text, scope) as query:
             return query.answer(question, task, use_memory_answer)
 
     def summarize(
@@ -189,6 +197,13 @@ class MemoRAG:
             check_question(focus)
         with self._open_query(context_id, on_text) as query:
             return query.summarize(focus, words)
+
+    def describe_scope(self, context_id: str | Sequence[str], scope: Scope) -> str:
+        """What a scope leaves of contexts, in words; loads none. Raises `InputError` where it leaves nothing."""
+        ids = split_ids(context_id)
+        held = [(one, document) for one in ids for document in self.store.manifest(one).documents]
+        names = [qualify(one, document.id) if len(ids) > 1 else document.id for one, document in held]
+        return describe(scope, [d.model_copy(update={"id": name}) for name, (_, d) in zip(names, held, strict=True)])
 
     def survey(self) -> Survey:
         """All stored contexts: those that are whole, and why the others cannot be used, with what to do."""
@@ -234,7 +249,7 @@ class MemoRAG:
             UnknownContext: there is none of that id.
             DamagedContext, IncompatibleContext: what is wrong and what to do.
         """
-        return self._memorizer.context(context_id)
+        return self.memorizer.context(context_id)
 
     @property
     def profile(self) -> Profile:
@@ -242,8 +257,10 @@ class MemoRAG:
         return self.shared.profile
 
     @contextmanager
-    def _open_query(self, context_id: str | Sequence[str], on_text: OnText = ignore_text) -> Iterator[Query]:
+    def _open_query(
+        self, context_id: str | Sequence[str], on_text: OnText = ignore_text, scope: Scope = EVERYTHING
+    ) -> Iterator[Query]:
         shared, ids = self.shared, split_ids(context_id)
         with shared.device_queue.slot():
             contexts = tuple(map(self.context, ids))
-            yield Query(contexts, shared.components, self.profile, self.settings, shared.recall_cache, on_text)
+            yield Query(contexts, shared.components, self.profile, self.settings, shared.recall_cache, on_text, scope)

@@ -16,6 +16,10 @@ from memorag_core.ingest.private import PrivateGate
 MAX_FILES = 10_000
 
 
+class NothingThere(InputError):
+    """There is no file or folder at a path."""
+
+
 class FoundFile(NamedTuple):
     """A file by the path it was asked for, and where it really is, which is where it is to be opened."""
 
@@ -74,7 +78,7 @@ def list_files(walk: FolderWalk, private: Sequence[Path] = ()) -> list[FoundFile
             "itself."
         )
     if not exists:
-        raise InputError(
+        raise NothingThere(
             f"There is no file or folder at {quote_name(path)}. Check the path; relative ones start at {Path.cwd()}."
         )
     if real.is_dir():
