@@ -22,8 +22,8 @@ from benchmarks.siege.served import LOOPBACK, Served, serve
 from memorag_core.config import WORK
 
 BOOK = "The mill stands at the head of the pond. Amos kept the gate book of {}. The horn was sounded on day {}. "
-DAYS = 40
-LONGEST_CALL = 120.0
+DAYS = 8
+LONGEST_CALL = 300.0
 SOON = 0.5
 SECONDS_AFTER = 60.0
 MIB = 1 << 20
