@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import pytest
 from conftest import STORY
-from mcp import Client
+from mcp import Client, MCPError
 from mcp.shared.subscriptions import ResourcesListChanged, ResourceUpdated, ServerEvent
 from mcp_processes import HELLO, META, TOOLS, Era, ok, speaking
 from waits import SECONDS
@@ -74,6 +74,21 @@ async def test_older_clients_are_told_of_every_change_and_of_updates_they_subscr
     assert (promised.subscribe, promised.list_changed) == (True, True)
     assert set(heard) == {changed, updated}
     assert heard[:2] == [changed, updated]
+
+
+@pytest.mark.filterwarnings("ignore:resources/")
+async def test_what_is_subscribed_to_has_a_most_in_length_and_in_number(
+    engine: MemoRAG, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("memorag_mcp.protocol.subscriptions.URIS", 3)
+    server = build_server(engine)
+    async with Client(server, mode="legacy") as client:
+        with pytest.raises(MCPError, match="A URI has at most"):
+            await client.session.subscribe_resource(f"memorag://contexts/{'x' * 10_000}")
+        for number in range(5):
+            await client.session.subscribe_resource(f"memorag://contexts/{number}")
+        [listener] = server.changes._listeners.values()
+    assert [uri.rsplit("/")[-1] for uri in listener.uris.values()] == ["2", "3", "4"]
 
 
 async def test_clients_of_2026_listen_to_the_same_changes(engine: MemoRAG) -> None:
