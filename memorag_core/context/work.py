@@ -44,7 +44,7 @@ def lock_of(path: Path, acquire: Callable[[FileLock], object]) -> Iterator[None]
         yield
     finally:
         if not path.is_dir():
-            with suppress(OSError):  # Windows removes no file that is open
+            with suppress(OSError):  # Windows removes no file that is open; there, filelock does when it is closed
                 Path(lock.lock_file).unlink()
         lock.release()
 
