@@ -65,7 +65,7 @@ def remove_document(held: Contents, document_id: str, context_id: str) -> Conten
     if not kept:
         raise InputError(
             f"{quote_name(document_id)} is the only document of the context {quote_name(context_id)}, and a context "
-            f"without any is none. Forget the context instead (memorag forget {quote_name(context_id)})."
+            f"without any is none. Forget {quote_name(context_id)} instead (memorag forget {quote_name(context_id)})."
         )
     return Contents(kept, held.sources)
 

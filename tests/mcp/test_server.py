@@ -394,7 +394,7 @@ async def test_a_damaged_context_is_listed_apart_with_what_to_do(engine: MemoRAG
     async with connected(engine, allowed) as client:
         listed = await ok(client, "list_contexts")
     assert listed["contexts"] == []
-    assert "memorag forget mill" in listed["damaged"]["mill"]
+    assert "memorag forget 'mill'" in listed["damaged"]["mill"]
 
 
 async def test_a_listing_reads_each_context_once(
