@@ -392,7 +392,7 @@ def test_doctor_outlives_a_package_that_does_not_load(monkeypatch: pytest.Monkey
     ("chosen", "what", "state", "todo"),
     [
         ({"store": "file/store"}, "store", "problem", "--store FOLDER"),
-        ({"store": "."}, "context old", "note", "memorag forget old"),
+        ({"store": "."}, "context old", "note", "memorag forget 'old'"),
         ({"profile": "huge"}, "profile", "problem", "Choose one of: auto, tiny"),
         ({"memory_model": "nobody/nothing"}, "model nobody/nothing", "note", "hf download nobody/nothing"),
         ({"memory_model": "old"}, "model old", "problem", "Write ./old"),
