@@ -85,7 +85,12 @@ export class Library {
       on: { change: () => this.#toggle(id) },
     });
     const pages = context.documents.reduce((sum, document) => sum + (document.pages ?? 0), 0);
-    const size = [plural(context.document_count, "document"), pages && plural(pages, "page"), context.created.slice(0, 10)];
+    const size = [
+      plural(context.document_count, "document"),
+      pages && plural(pages, "page"),
+      context.created.slice(0, 10),
+      context.ready === "evidence" && "its memory is not made yet",
+    ];
     return el(
       "li",
       { class: this.chosen.has(id) ? "chosen" : "" },
