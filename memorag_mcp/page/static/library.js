@@ -89,7 +89,7 @@ export class Library {
       plural(context.document_count, "document"),
       pages && plural(pages, "page"),
       context.created.slice(0, 10),
-      context.ready === "evidence" && "its memory is not made yet",
+      context.ready !== "evidence and memory" && context.ready.split(":")[0], // what follows is for a model to do
     ];
     return el(
       "li",
