@@ -76,7 +76,14 @@ class Visitor:
             if self.chance.random() < 0.1 and self.transport == "http":
                 self._hang_up()
             else:
-                await self._connected(self.chance.choice(acts))
+                await self._do(self.chance.choice(acts))
+
+    async def _do(self, act: Callable[[Client], Awaitable[None]]) -> None:
+        try:
+            await self._connected(act)
+        except* anyio.BrokenResourceError:  # the SDK's client, which is told something after it has left
+            if act != self._leave:
+                raise
 
     async def come_once(self) -> None:
         """Connect and ask."""
