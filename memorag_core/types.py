@@ -44,10 +44,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What a document was read from: `root` is the path of its source.
-
-    Of the file, as it was then, `stamp` tells the size and the times, `sha256` the bytes.
-    """
+    """What a document was read from: the path of its source, and the size and times (`stamp`) and bytes of its file."""
 
     root: str
     stamp: str = ""
