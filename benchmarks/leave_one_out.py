@@ -23,7 +23,7 @@ from memorag_core.evaluation.metrics import evidence_recall, within
 from memorag_core.evaluation.run import BUDGETS
 from memorag_core.evaluation.systems import SYSTEMS, span_of
 from memorag_core.query.search import search
-from memorag_core.retrieval.base import Finder, Hit
+from memorag_core.retrieval.base import Allowed, Finder, Hit
 from memorag_core.retrieval.hybrid import HybridIndex
 from memorag_core.text.chunking import Span
 
@@ -40,7 +40,8 @@ class Remembered(Finder):
         self.finder = finder
         self.known: dict[tuple[str, int], list[Hit]] = {}
 
-    def search(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
+    def search(self, queries: Sequence[str], k: int, allowed: Allowed = None) -> list[list[Hit]]:
+        assert allowed is None
         for query in queries:
             if (query, k) not in self.known:
                 self.known[query, k] = self.finder.search([query], k)[0]

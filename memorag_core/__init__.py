@@ -3,7 +3,7 @@
 from memorag_core.config import PROFILES, Profile, Settings
 from memorag_core.engine import MemoRAG
 from memorag_core.ingest import from_path, from_text
-from memorag_core.types import Answer, Chunk, Citation, Clue, ContextInfo, Document, Passage, Progress
+from memorag_core.types import Answer, Chunk, Citation, Clue, ContextInfo, Document, Passage, Progress, Scope
 
 __all__ = [
     "PROFILES",
@@ -17,6 +17,7 @@ __all__ = [
     "Passage",
     "Profile",
     "Progress",
+    "Scope",
     "Settings",
     "from_path",
     "from_text",

@@ -13,8 +13,8 @@ from typing import Annotated
 
 import typer
 
-from memorag_core.config import MAX_EVIDENCE_TOKENS, Settings
-from memorag_core.types import Task
+from memorag_core.concurrency.processes import go_on_in_utf8, keep_memory_together
+from memorag_core.config import Settings
 from memorag_mcp.attach.choice import default_allowed
 from memorag_mcp.commands import show, train
 from memorag_mcp.commands.common import app, command, open_engine
@@ -22,14 +22,13 @@ from memorag_mcp.commands.contents import add, memorize, remove, sync
 from memorag_mcp.commands.evaluate import evaluate
 from memorag_mcp.commands.open_page import open_page
 from memorag_mcp.commands.options import AsJson, ContextArgument
+from memorag_mcp.commands.questions import QUESTIONS
 from memorag_mcp.commands.token import TOKENS, token
 from memorag_mcp.http.address import PORT, ListenAddress, Transport
 from memorag_mcp.http.tokens import tokens_file
 
 __all__ = ["app", "main", "serve_stdio"]
 
-Contexts = Annotated[str, typer.Argument(metavar="CONTEXT[,…]", help="The id of a context, or ids of several: A,B.")]
-QuestionArgument = Annotated[str, typer.Argument(metavar="QUESTION", help="A question, in the language of the text.")]
 ALLOW = typer.Option(
     metavar="FOLDER",
     envvar="MEMORAG_ALLOW",
@@ -90,63 +89,8 @@ for work in (memorize, add, sync, remove):
     command(work.__name__)(work)
 
 
-@command("ask")
-def ask(
-    settings: Settings,
-    context: Contexts,
-    question: QuestionArgument,
-    from_memory: Annotated[bool, typer.Option("--from-memory", help="Answer from memory alone, uncited.")] = False,
-    use_memory_answer: Annotated[
-        bool, typer.Option("--use-memory-answer", help="Search with the memory's own answer too.")
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Answer a question about one context or several, with citations."""
-    engine = open_engine(settings)
-    task: Task = "qa" if from_memory else "memorag"
-    show.answer(lambda on_text: engine.answer(context.split(","), question, task, on_text, use_memory_answer), as_json)
-
-
-@command("clues")
-def clues(settings: Settings, context: Contexts, question: QuestionArgument, as_json: AsJson = False) -> None:
-    """Show what memory recalls for a question."""
-    engine, asked = open_engine(settings), context.split(",")
-    recalled = engine.recall(asked, question)
-    show.as_json(recalled) if as_json else show.clues(recalled)
-    if not recalled and any(engine.info(one).ready == "evidence" for one in asked):
-        show.notice(show.WITHOUT_MEMORY)
-
-
-@command("evidence")
-def evidence(
-    settings: Settings,
-    context: Contexts,
-    question: QuestionArgument,
-    k: Annotated[int | None, typer.Option("-k", help="The most passages to show.")] = None,
-    tokens: Annotated[int | None, typer.Option(help="The most tokens of text to show.")] = None,
-    no_clues: Annotated[bool, typer.Option("--no-clues", help="Search with the question alone; no recall.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Show the passages that bear on a question, verbatim."""
-    engine, asked = open_engine(settings), context.split(",")
-    recalled = () if no_clues else engine.recall(asked, question)
-    if tokens is None and k is not None:
-        tokens = MAX_EVIDENCE_TOKENS  # who asks for k passages wants them all, not what fits a prompt
-    passages = engine.retrieve(asked, question, recalled, k, tokens)
-    show.as_json(passages) if as_json else show.passages(passages)
-
-
-@command("summarize")
-def summarize(
-    settings: Settings,
-    context: ContextArgument,
-    focus: Annotated[str | None, typer.Option(help="A topic to keep to.")] = None,
-    words: Annotated[int, typer.Option(help="About how long the summary is.")] = 80,
-    as_json: AsJson = False,
-) -> None:
-    """Summarize a context, with citations."""
-    engine = open_engine(settings)
-    show.answer(lambda on_text: engine.summarize(context, focus, words, on_text), as_json)
+for name, function in QUESTIONS.items():
+    command(name)(function)
 
 
 @command("list")
@@ -210,6 +154,7 @@ for group in train.GROUPS:
 
 def main() -> None:
     """The entry point `memorag`."""
+    go_on_in_utf8()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a text may hold characters that a terminal's encoding lacks
@@ -230,6 +175,7 @@ def _serve(
     hosts: Path | None = None,
     linger: float = 60.0,
 ) -> None:
+    keep_memory_together()
     gc.disable()  # importing the SDK makes many objects and little garbage: a tenth of the time to the first reply
     from memorag_mcp.attach.hosts import Hosts
     from memorag_mcp.server import run

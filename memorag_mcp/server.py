@@ -103,7 +103,7 @@ def run(
     Raises:
         InputError: an address that is taken, or that others can reach without tokens to tell who they are.
     """
-    shared = Runtime(settings, _say)
+    shared = Runtime(settings, _say, lasting=True)
 
     def build(owner: str) -> ContextServer:
         store = owner_folder(settings.store, owner)

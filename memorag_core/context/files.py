@@ -89,7 +89,8 @@ def info_of(context_id: str, manifest: Manifest, cached: bool = False) -> Contex
         id=context_id,
         title=manifest.title,
         documents=tuple(
-            DocumentInfo(d.id, d.title, d.source, d.characters, len(d.pages), d.notice) for d in manifest.documents
+            DocumentInfo(d.id, d.title, d.source, d.characters, len(d.pages), d.notice, d.date)
+            for d in manifest.documents
         ),
         created=manifest.created,
         models={role: manifest.recipe[role]["model"] for role in ("memory", "embedder")},
@@ -157,7 +158,7 @@ def read_documents(folder: Path, manifest: Manifest) -> tuple[Document, ...]:
     except (OSError, UnicodeDecodeError) as error:
         raise damage(folder, f"it cannot be read ({error})") from error
     return tuple(
-        Document(e.id, e.title, text, e.source, e.pages, e.notice, find_original(folder, manifest, e), e.origin)
+        Document(e.id, e.title, text, e.source, e.pages, e.notice, find_original(folder, manifest, e), e.date, e.origin)
         for e, text in zip(manifest.documents, texts, strict=True)
     )
 
@@ -195,6 +196,7 @@ def write_texts(folder: Path, documents: Sequence[Document], chunks: Sequence[Ch
                 pages=document.pages,
                 notice=document.notice,
                 original=keep_original(folder, document),
+                date=document.date,
                 origin=document.origin,
             )
         )

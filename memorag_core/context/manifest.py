@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import stat
 from collections.abc import Iterator
 from datetime import datetime
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
@@ -73,6 +75,7 @@ class DocumentEntry(BaseModel):
     pages: Annotated[tuple[int, ...], AfterValidator(_check_pages)] = ()
     notice: Label = ""
     original: FileName | None = None
+    date: Label = ""
     origin: Origin | None = None
 
 
@@ -155,20 +158,24 @@ class Manifest(BaseModel):
         return manifest
 
     def check_sizes(self, folder: Path) -> None:
-        """Look for missing and truncated files, and what should not be there, without reading any.
+        """Look for missing, truncated and changed files, and what should not be there.
+
+        The manifest is written last, so a file is read only where it was changed after that.
 
         Raises:
             DamagedContext: names the first.
         """
-        sizes: dict[str, int] = {}
-        for name, size in _plain_files(folder):
+        found: dict[str, os.stat_result] = {}
+        for name, status in _plain_files(folder):
             if name not in self.files:
                 raise damage(folder, f"{show(name)} is not listed among its files")
-            sizes[name] = size
+            found[name] = status
+        sealed = _last_change(folder)
         for name, entry in self.files.items():
-            if name not in sizes:
+            if name not in found:
                 raise damage(folder, f"{show(name)} is missing")
-            if sizes[name] != entry.bytes:
+            intact = found[name].st_size == entry.bytes
+            if not intact or (found[name].st_mtime_ns > sealed and not _is_intact(folder / name, found[name], entry)):
                 raise damage(folder, f"{show(name)} does not match its checksum")
 
     def verify(self, folder: Path, below: str = "") -> None:
@@ -209,8 +216,29 @@ def _read_record(folder: Path) -> dict[str, Any]:
     return record
 
 
-def _plain_files(folder: Path) -> Iterator[tuple[str, int]]:
-    """Yield names and sizes of all files below a folder but the manifest and hidden ones.
+def _last_change(folder: Path) -> int:
+    """Return when the manifest was written, in nanoseconds."""
+    try:
+        return (folder / MANIFEST).stat().st_mtime_ns
+    except OSError as error:
+        raise damage(folder, f"{MANIFEST} is missing") from error
+
+
+def _is_intact(path: Path, status: os.stat_result, entry: FileEntry) -> bool:
+    try:
+        return _sha256_once(path, status.st_mtime_ns, status.st_size) == entry.sha256
+    except OSError:
+        return False
+
+
+@lru_cache(maxsize=4096)
+def _sha256_once(path: Path, changed: int, size: int) -> str:
+    """Compute the SHA-256 of a file that was changed then, once: a copied store has many such."""
+    return sha256_of(path)
+
+
+def _plain_files(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
+    """Yield names and status of all files below a folder but the manifest and hidden ones.
 
     Raises:
         DamagedContext: something is neither a folder nor a plain file.
@@ -228,7 +256,7 @@ def _plain_files(folder: Path) -> Iterator[tuple[str, int]]:
             elif not stat.S_ISREG(status.st_mode):
                 raise damage(folder, f"{show(name)} is no plain file")
             elif name != MANIFEST and not path.name.startswith("."):
-                yield name, status.st_size
+                yield name, status
 
 
 def _list(folder: Path, inner: Path) -> list[Path]:

@@ -19,8 +19,11 @@ from memorag_core.context.survey import Survey, survey
 from memorag_core.engine.memorizer import Memorizer
 from memorag_core.ingest import Reading, check_size
 from memorag_core.query.query import MAX_WORDS, Query, check_question, check_range, split_ids
+from memorag_core.query.scope import describe
 from memorag_core.runtime import Runtime
+from memorag_core.text.ids import qualify
 from memorag_core.types import (
+    EVERYTHING,
     Answer,
     Chunk,
     Clue,
@@ -30,6 +33,7 @@ from memorag_core.types import (
     OnReady,
     OnText,
     Passage,
+    Scope,
     Task,
     ignore_progress,
     ignore_ready,
@@ -130,13 +134,14 @@ class MemoRAG:
         """
         return self.memorizer.complete(context_id, on_progress)
 
-    def recall(self, context_id: str | Sequence[str], question: str) -> tuple[Clue, ...]:
+    def recall(self, context_id: str | Sequence[str], question: str, scope: Scope = EVERYTHING) -> tuple[Clue, ...]:
         """Clues from memory, cleaned and checked against the text: spans of it, and questions to look up.
 
         `context_id` may be several, here and below: asked as one, with documents' ids of the form `CONTEXT/DOCUMENT`.
+        A `scope` leaves some of their documents and pages; `InputError` where it leaves nothing.
         """
         check_question(question)
-        with self._open_query(context_id) as query:
+        with self._open_query(context_id, scope=scope) as query:
             return query.recall(question)
 
     def retrieve(
@@ -146,6 +151,7 @@ class MemoRAG:
         clues: Sequence[Clue] = (),
         k: int | None = None,
         tokens: int | None = None,
+        scope: Scope = EVERYTHING,
     ) -> tuple[Passage, ...]:
         """Evidence for the question and its clues: rankings fused, each passage once, best first.
 
@@ -153,11 +159,12 @@ class MemoRAG:
             clues: from `recall`; a verified one weighs more than an unverified one, the question most.
             k: the most passages to return, 1 to 1,000; without it the budget decides.
             tokens: the most tokens of evidence, counted by the generator; without it the settings' budget.
+            scope: as in `recall`.
         """
         check_question(question)
         check_range("k", k, MAX_HITS)
         check_range("tokens", tokens, MAX_EVIDENCE_TOKENS)
-        with self._open_query(context_id) as query:
+        with self._open_query(context_id, scope=scope) as query:
             return query.retrieve(question, clues, k, tokens)
 
     def answer(
@@ -167,13 +174,15 @@ class MemoRAG:
         task: Task = "memorag",
         on_text: OnText = ignore_text,
         use_memory_answer: bool = False,
+        scope: Scope = EVERYTHING,
     ) -> Answer:
         """Answer a question, by `memorag` (clues, evidence, answer) or `qa` (from one memory alone, without evidence).
 
-        `on_text` gets the text in pieces; `use_memory_answer` looks for evidence with the memory's own answer too.
+        `on_text` gets the text in pieces; `use_memory_answer` looks for evidence with the memory's own answer too;
+        `scope` as in `recall`.
         """
         check_question(question)
-        with self._open_query(context_id, on_text) as query:
+        with self._open_query(context_id, on_text, scope) as query:
             return query.answer(question, task, use_memory_answer)
 
     def summarize(
@@ -188,6 +197,13 @@ class MemoRAG:
             check_question(focus)
         with self._open_query(context_id, on_text) as query:
             return query.summarize(focus, words)
+
+    def describe_scope(self, context_id: str | Sequence[str], scope: Scope) -> str:
+        """What a scope leaves of contexts, in words; loads none. Raises `InputError` where it leaves nothing."""
+        ids = split_ids(context_id)
+        held = [(one, document) for one in ids for document in self.store.manifest(one).documents]
+        names = [qualify(one, document.id) if len(ids) > 1 else document.id for one, document in held]
+        return describe(scope, [d.model_copy(update={"id": name}) for name, (_, d) in zip(names, held, strict=True)])
 
     def survey(self) -> Survey:
         """All stored contexts: those that are whole, and why the others cannot be used, with what to do."""
@@ -241,8 +257,10 @@ class MemoRAG:
         return self.shared.profile
 
     @contextmanager
-    def _open_query(self, context_id: str | Sequence[str], on_text: OnText = ignore_text) -> Iterator[Query]:
+    def _open_query(
+        self, context_id: str | Sequence[str], on_text: OnText = ignore_text, scope: Scope = EVERYTHING
+    ) -> Iterator[Query]:
         shared, ids = self.shared, split_ids(context_id)
         with shared.device_queue.slot():
             contexts = tuple(map(self.context, ids))
-            yield Query(contexts, shared.components, self.profile, self.settings, shared.recall_cache, on_text)
+            yield Query(contexts, shared.components, self.profile, self.settings, shared.recall_cache, on_text, scope)

@@ -7,6 +7,7 @@ import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -130,6 +131,7 @@ def _read_file(found: FoundFile, walk: FolderWalk, limit: int, known: Known, apa
     if (same := known.find_same(name, origin)) is not None:
         return same
     document = _name_document(_extract(data, file.suffix, name, limit, apart), printable(file.stem), name)
+    document = document if document.date else replace(document, date=_last_change(real))
     original = Original(str(real), origin.sha256) if format_of(file.suffix).has_looks else None
     return replace(document, original=original, origin=origin)
 
@@ -222,4 +224,10 @@ def _name_document(extract: Extract, name: str, source: str) -> Document:
         source=source,
         pages=extract.pages,
         notice=extract.notice,
+        date=extract.date,
     )
+
+
+def _last_change(real: Path) -> str:
+    """The day on which a file was last changed, as its reader's calendar has it."""
+    return date.fromtimestamp(real.lstat().st_mtime).isoformat()

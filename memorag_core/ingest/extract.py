@@ -15,19 +15,23 @@ MAX_FILE = 200 << 20
 """Bytes of a file that holds more than text, pictures say: there the number of characters says little."""
 
 _UNFIT = re.compile("[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
-_INVISIBLE = {"Zs", "Zl", "Zp", "Cc", "Cf"}
+_INVISIBLE = {"Zs", "Zl", "Zp", "Cc", "Cf", "Cn", "Mn", "Me"}
 _FILLERS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
 class Extract:
-    """The text of a file. `pages` are the offsets at which its pages begin; `notice` is what its reader should know."""
+    """The text of a file. `pages` are the offsets at which its pages begin; `notice` is what its reader should know.
+
+    `date` is the day that it says it is of.
+    """
 
     text: str
     title: str = ""
     pages: tuple[int, ...] = ()
     notice: str = ""
+    date: str = ""
 
 
 class TooLarge(InputError):
@@ -65,7 +69,8 @@ def check_text(text: str, what: str) -> None:
 
 
 def _is_visible(letter: str) -> bool:
-    """Whether a character leaves a mark: blanks, joiners, marks of direction and fillers do not."""
+    """Whether a character leaves a mark: blanks, joiners, marks of direction and fillers do not,
+    nor do variation selectors and other marks, which need a letter to stand on."""
     return letter not in _FILLERS and unicodedata.category(letter) not in _INVISIBLE
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from memorag_core.context.corpus import Corpus, merge
+from memorag_core.context.corpus import Corpus, memories_of, merge
 from memorag_core.errors import InputError, MemoryNotReady
 from memorag_core.query.answerable import UNLIKELY, likelihood
 from memorag_core.query.budget import fit_budget
@@ -20,20 +20,22 @@ from memorag_core.query.clues import clean_recall, merge_clues
 from memorag_core.query.extract import Excerpt, extract_answer, extract_summary, join_sentences
 from memorag_core.query.grounding import ShownPassage, judge_answer
 from memorag_core.query.recall import attention_clues
+from memorag_core.query.scope import allow_chunks, select_texts
 from memorag_core.query.search import rerank, search
 from memorag_core.query.summarize import TOKENS_A_WORD, SummaryRequest, interleave, map_reduce
 from memorag_core.retrieval.fusion import Found
 from memorag_core.text.pages import page_of
 from memorag_core.text.prompts import prompts_for, render_answer
 from memorag_core.text.terms import stems
-from memorag_core.types import Answer, Chunk, Clue, OnText, Passage, Recalled, Task, ignore_text
+from memorag_core.types import EVERYTHING, Answer, Chunk, Clue, OnText, Passage, Recalled, Scope, Task, ignore_text
 
 if TYPE_CHECKING:
     from memorag_core.components import Components
     from memorag_core.concurrency.lru import LRUCache
     from memorag_core.config import Profile, Settings
     from memorag_core.context.corpus import Context
-    from memorag_core.memory import MemoryState
+    from memorag_core.retrieval.base import Allowed
+    from memorag_core.text.source_text import SourceText
 
 MAX_QUESTION = 2000
 MAX_WORDS = 2000
@@ -50,6 +52,7 @@ class Query:
     settings: Settings
     recall_cache: LRUCache[Recalled, tuple[Clue, ...]]
     on_text: OnText = ignore_text
+    scope: Scope = EVERYTHING
 
     @property
     def without_memory(self) -> bool:
@@ -61,35 +64,56 @@ class Query:
         """Merge the contexts into the one corpus that is searched."""
         return merge(self.contexts, self.components)
 
+    @cached_property
+    def allowed(self) -> Allowed:
+        """Which chunks the scope leaves. Raises `InputError` where it leaves none."""
+        return allow_chunks(self.scope, self.corpus)
+
+    @cached_property
+    def texts(self) -> SourceText:
+        """The texts in which clues are looked up."""
+        return self.corpus.texts if self.allowed is None else select_texts(self.corpus, self.allowed)
+
     def recall(self, question: str) -> tuple[Clue, ...]:
         """Recall clues by attention, or by generation where that is wanted or there are no heads to look with.
 
         They are checked against the text, and kept for when the question is asked again.
         """
-        key = question, tuple((context.id, context.manifest.seal) for context in self.contexts)
+        key = question, self.scope, tuple((context.id, context.manifest.seal) for context in self.contexts)
         if (known := self.recall_cache.get(key)) is not None:
             return known
-        seen = attention_clues(self.corpus, question)
+        seen = attention_clues(self.corpus, question, self.allowed)
         said = self._generate_clues(question) if self.profile.recall == "both" or self.corpus.attention is None else ()
         return self.recall_cache.put(key, merge_clues(seen, said))
 
     def _generate_clues(self, question: str) -> tuple[Clue, ...]:
         clues: tuple[Clue, ...] = ()
-        for memory in self._memories():
+        for memory in memories_of(self.contexts):
             spans, questions = self.components.memory.recall(memory, question)
-            clues = merge_clues(
-                clues, clean_recall({"span": spans, "question": questions}, question, self.corpus.texts)
-            )
-        return tuple(clue for clue in clues if clue.verified) if self.profile.extracts else clues
+            clues = merge_clues(clues, clean_recall({"span": spans, "question": questions}, question, self.texts))
+        return self._keep_borne_out(clues)
+
+    def _keep_borne_out(self, clues: Sequence[Clue]) -> tuple[Clue, ...]:
+        """Leave out what the text does not say: of a model that is too small, or of what was not asked perhaps."""
+        if self.profile.extracts:
+            return tuple(clue for clue in clues if clue.verified)
+        return tuple(clue for clue in clues if self.allowed is None or clue.verified or clue.kind == "question")
 
     def retrieve(
         self, question: str, clues: Sequence[Clue], k: int | None = None, tokens: int | None = None
     ) -> tuple[Passage, ...]:
         """Retrieve passages for the question and its clues, best first, within the budget."""
-        found = search(self.corpus, question, clues, max(k or 0, self.settings.hits))
+        found = search(self.corpus, question, self._place_inside(clues), max(k or 0, self.settings.hits), self.allowed)
         if self.components.reranker:
             found = rerank(found, question, self.corpus.chunks, self.components.reranker)
         return self._fit_budget(found[:k], tokens or self.settings.evidence_tokens)
+
+    def _place_inside(self, clues: Sequence[Clue]) -> list[Clue]:
+        """Leave out clues whose place is outside of the scope; a caller may have recalled them without it."""
+        if self.allowed is None:
+            return list(clues)
+        numbers = {clue: self.corpus.chunk_at(clue.place) for clue in clues if clue.place}
+        return [clue for clue in clues if (number := numbers.get(clue)) is None or self.allowed[number]]
 
     def answer(self, question: str, task: Task = "memorag", use_memory_answer: bool = False) -> Answer:
         """Recall clues, retrieve evidence and have the generator answer from it; by `qa`, ask the memory alone.
@@ -97,6 +121,8 @@ class Query:
         `use_memory_answer` searches with the memory's own answer too.
         """
         if task == "qa":
+            if self.scope != EVERYTHING:
+                raise InputError("Memory alone answers from all that it has read; ask by evidence, or ask all of it.")
             return self._answer_from_memory(question)
         clues = self.recall(question)
         if use_memory_answer:
@@ -111,9 +137,9 @@ class Query:
 
     def _guess_answers(self, question: str) -> Iterator[Clue]:
         """Ask each memory for its own answer, as a clue to search with."""
-        for memory in self._memories():
+        for memory in memories_of(self.contexts):
             guess = self.components.memory.answer(memory, question, self.profile.answer)
-            yield from clean_recall({"answer": guess}, question, self.corpus.texts)
+            yield from self._keep_borne_out(clean_recall({"answer": guess}, question, self.texts))
 
     def _answer_from_memory(self, question: str) -> Answer:
         """Answer from the memory alone, without evidence."""
@@ -133,7 +159,9 @@ class Query:
         """Recall key points from memory, retrieve evidence for each, and write one text about them."""
         [context] = self.contexts
         prompts = prompts_for(context.chunks[0].text, self.components.templates)
-        points = "".join(self.components.memory.key_points(memory, prompts, focus) for memory in self._memories())
+        points = "".join(
+            self.components.memory.key_points(memory, prompts, focus) for memory in memories_of(self.contexts)
+        )
         clues = clean_recall({"span": points}, focus or "", context.texts)
         topics = [*filter(None, [focus]), *(clue.text for clue in clues)] or [context.manifest.title]
         generator = self.components.generator
@@ -148,10 +176,6 @@ class Query:
         texts = map_reduce(parts, wanted, generator.count, generator.generate)
         prompt = wanted.render(texts)
         return self._write(prompt, "summarize", words * TOKENS_A_WORD, focus or "", (clues, evidence))
-
-    def _memories(self) -> list[MemoryState]:
-        """The memories of the contexts, of those that have one."""
-        return [context.memory for context in self.contexts if context.memory is not None]
 
     def _order_chunks(self, passages: Sequence[Passage]) -> list[Chunk]:
         """Return the chunks of passages, in the order of the documents."""

@@ -14,19 +14,20 @@ from memorag_core.types import Clue, Place
 if TYPE_CHECKING:
     from memorag_core.context.corpus import Corpus
     from memorag_core.retrieval.attention import QueryAttention
+    from memorag_core.retrieval.base import Allowed
 
 MOST = 6
 SHORTEST = 3
 
 
-def attention_clues(corpus: Corpus, question: str) -> list[Clue]:
-    """For each passage with most attention, return its sentence with most attention, best first.
+def attention_clues(corpus: Corpus, question: str, allowed: Allowed = None) -> list[Clue]:
+    """For each passage with most attention, of those allowed, return its sentence with most attention, best first.
 
     Returns nothing if the profile has no retrieval heads.
     """
     if corpus.attention is None:
         return []
-    attend = corpus.attention.attend(question)
+    attend = corpus.attention.attend(question, allowed)
     clues = (_clue(corpus, hit.chunk, attend, question) for hit in attend.best(MOST))
     return [clue for clue in clues if clue]
 

@@ -15,6 +15,7 @@ from memorag_core.types import Chunk, Clue
 
 if TYPE_CHECKING:
     from memorag_core.context.corpus import Corpus
+    from memorag_core.retrieval.base import Allowed
     from memorag_core.retrieval.cross_encoder import CrossEncoder
 
 ASKED, PLACED, NAMED, UNPLACED = 1.0, 0.2, 1.0, 0.35
@@ -32,19 +33,24 @@ REREAD = 0.5
 """The weight of the cross-encoder's order; the question's is 1."""
 
 
-def search(context: Corpus, question: str, clues: Sequence[Clue], depth: int) -> list[Found]:
-    """Rank the chunks that bear on a question, best first; each query brings at most `depth`."""
-    rankings = [*_search_queries(context, question, clues, depth), _rank_places(context, clues)]
+def search(context: Corpus, question: str, clues: Sequence[Clue], depth: int, allowed: Allowed = None) -> list[Found]:
+    """Rank the chunks, of those allowed, that bear on a question, best first; each query brings at most `depth`."""
+    rankings = [*_search_queries(context, question, clues, depth, allowed), _rank_places(context, clues)]
     first = reciprocal_rank_fusion(rankings)
-    return reciprocal_rank_fusion([*rankings, _rank_mentions(context, question, first)])
+    mentions = _rank_mentions(context, question, first)
+    named = {chunk: name for chunk, name in mentions.chunks.items() if allowed is None or allowed[chunk]}
+    return reciprocal_rank_fusion([*rankings, replace(mentions, chunks=named)])
 
 
-def _search_queries(context: Corpus, question: str, clues: Sequence[Clue], depth: int) -> Iterator[Ranking]:
+def _search_queries(
+    context: Corpus, question: str, clues: Sequence[Clue], depth: int, allowed: Allowed
+) -> Iterator[Ranking]:
     """Search with the question, and with each clue that has no place in the text."""
     others = [clue.text for clue in clues if clue.place is None]
     weights = [ASKED, *(UNPLACED / len(others) for _ in others)]
     queries = [question, *others]
-    for query, hits, weight in zip(queries, context.index.search(queries, max(depth, JUDGED)), weights, strict=True):
+    found = context.index.search(queries, max(depth, JUDGED), allowed)
+    for query, hits, weight in zip(queries, found, weights, strict=True):
         yield Ranking({hit.chunk: query for hit in context.surroundings.smooth(hits)[:depth]}, weight)
 
 

@@ -26,7 +26,7 @@ from memorag_core.errors import InputError
 from memorag_core.models.lm.attention import head_width
 from memorag_core.models.lm.attention_heads import head_keys, head_queries
 from memorag_core.models.lm.language_model import LanguageModel
-from memorag_core.retrieval.base import Hit, Indexer, Stored, encode_missing
+from memorag_core.retrieval.base import Allowed, Hit, Indexer, Stored, encode_missing
 from memorag_core.text.chunking import Span
 
 KEYS = "attention.safetensors"
@@ -151,10 +151,10 @@ class AttentionIndex(Stored):
         self.lengths = lengths
         self.starts = [0, *torch.cumsum(lengths, 0).tolist()]
 
-    def attend(self, query: str) -> QueryAttention:
-        """Read a query once, and see what its tokens attend to in all texts."""
+    def attend(self, query: str, allowed: Allowed = None) -> QueryAttention:
+        """Read a query once, and see what its tokens attend to in all texts, or in those allowed."""
         rows = head_queries(self.retriever.lm, query, self.retriever.heads, FAR)
-        return QueryAttention(self, rows)
+        return QueryAttention(self, rows, allowed)
 
     def save(self, folder: Path) -> None:
         tensors = {"keys": self.keys.keys, "scales": self.keys.scales, "lengths": self.lengths}
@@ -169,10 +169,11 @@ class AttentionIndex(Stored):
 class QueryAttention:
     """The attention of one query: which texts it falls on, and which of their tokens."""
 
-    def __init__(self, index: AttentionIndex, rows: torch.Tensor) -> None:
-        """Take the query's own rows: scaled queries (heads, query tokens, head dimension)."""
+    def __init__(self, index: AttentionIndex, rows: torch.Tensor, allowed: Allowed = None) -> None:
+        """Take the query's own rows: scaled queries (heads, query tokens, head dimension); the rest is as not there."""
         self.index = index
         self.rows = rows
+        self.hidden = None if allowed is None else torch.from_numpy(~allowed).to(rows.device)
         # logarithms of each text's share of the attention of each row: float32 (heads, query tokens, texts)
         self.masses = self._by_text()
 
@@ -210,7 +211,8 @@ class QueryAttention:
         while end < len(starts) - 1:
             first, end = end, self._reach(end)
             sums.append(self._sums(first, end))
-        return torch.cat(sums, -1).log_softmax(-1)
+        logits = torch.cat(sums, -1)
+        return (logits if self.hidden is None else logits.masked_fill(self.hidden, float("-inf"))).log_softmax(-1)
 
     def _reach(self, first: int) -> int:
         """The end of the texts that are looked at together, from `first` on; at least one."""

@@ -10,12 +10,20 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from memorag_core.concurrency.progress import ProgressScope
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 _Row = TypeVar("_Row")
+
+Allowed: TypeAlias = "NDArray[np.bool_] | None"
+"""Which texts may be hits: bool (texts); None where all may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +38,8 @@ class Finder(ABC):
     """A finder searches the texts that it was made of."""
 
     @abstractmethod
-    def search(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
-        """The best `k` hits of each query, best first; fewer where it holds fewer texts."""
+    def search(self, queries: Sequence[str], k: int, allowed: Allowed = None) -> list[list[Hit]]:
+        """The best `k` hits of each query among the texts allowed, best first; fewer where there are fewer texts."""
 
 
 class Stored(ABC):
@@ -93,6 +101,12 @@ class Retriever(Indexer[X]):
     @abstractmethod
     def merge(self, indexes: Sequence[X], sizes: Sequence[int]) -> Finder:
         """Merge indexes of `sizes` texts each: the result finds what one index of all their texts would find."""
+
+
+def split_allowed(allowed: Allowed, sizes: Sequence[int]) -> list[Allowed]:
+    """Which texts of each of several indexes, of so many texts each, may be hits."""
+    ends = list(accumulate(sizes))
+    return [None if allowed is None else allowed[end - size : end] for end, size in zip(ends, sizes, strict=True)]
 
 
 def encode_missing(

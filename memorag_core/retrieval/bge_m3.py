@@ -20,7 +20,7 @@ from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.errors import ModelUnavailable, require
 from memorag_core.models import hub
 from memorag_core.models.hub import loading
-from memorag_core.retrieval.base import Finder, Hit, Index, Retriever
+from memorag_core.retrieval.base import Allowed, Finder, Hit, Index, Retriever, split_allowed
 from memorag_core.retrieval.fusion import merge_by_score
 from memorag_core.retrieval.vectors import VectorIndex, Vectors
 from memorag_core.retrieval.windows import count_tokens, windows
@@ -155,18 +155,20 @@ class BgeM3Index(Index):
             shape=(len(tensors["vectors"]), int(tensors["vocabulary"][0])),
         )
 
-    def search(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
-        return [self.find(self.retriever.encode_query(query), k) for query in queries]
+    def search(self, queries: Sequence[str], k: int, allowed: Allowed = None) -> list[list[Hit]]:
+        return [self.find(self.retriever.encode_query(query), k, allowed) for query in queries]
 
     def save(self, folder: Path) -> None:
         save_file(self.tensors, folder / FILE)
 
-    def find(self, query: Encoded, k: int) -> list[Hit]:
-        """The best `k` texts for a query that is encoded."""
+    def find(self, query: Encoded, k: int, allowed: Allowed = None) -> list[Hit]:
+        """The best `k` texts, of those allowed, for a query that is encoded."""
         most = max(k, RESCORED)
         lexical = (self.lexical @ query.lexical.T).toarray()[:, 0]
+        if allowed is not None:
+            lexical = lexical * allowed
         best = np.argsort(-lexical, kind="stable")[:most]
-        near = {hit.chunk for hit in self.nearest.search(query.dense, most)[0]}
+        near = {hit.chunk for hit in self.nearest.search(query.dense, most, allowed)[0]}
         found = sorted(near.union(best[lexical[best] > 0].tolist()))
         dense = self.tensors["vectors"][found].astype(np.float32) @ query.dense[0]
         multi = [self._late(query.multi[0], text) for text in found]
@@ -189,6 +191,8 @@ class MergedBgeM3(Finder):
         self.indexes = indexes
         self.sizes = sizes
 
-    def search(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
+    def search(self, queries: Sequence[str], k: int, allowed: Allowed = None) -> list[list[Hit]]:
+        parts = list(zip(self.indexes, split_allowed(allowed, self.sizes), strict=True))
         encoded = map(self.retriever.encode_query, queries)
-        return [merge_by_score([index.find(query, k) for index in self.indexes], self.sizes, k) for query in encoded]
+        found = ([index.find(query, k, own) for index, own in parts] for query in encoded)
+        return [merge_by_score(rankings, self.sizes, k) for rankings in found]

@@ -16,7 +16,7 @@ from safetensors.numpy import load_file, save_file
 
 from memorag_core.concurrency.cancellation import raise_if_cancelled
 from memorag_core.concurrency.progress import ProgressScope
-from memorag_core.retrieval.base import Finder, Hit, Index, Retriever
+from memorag_core.retrieval.base import Allowed, Finder, Hit, Index, Retriever
 from memorag_core.text.terms import index_terms, stop_words
 
 POSTINGS = "bm25.safetensors"
@@ -68,9 +68,9 @@ class Bm25Index(Index):
         self.postings = postings
         self.texts = texts
 
-    def search(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
+    def search(self, queries: Sequence[str], k: int, allowed: Allowed = None) -> list[list[Hit]]:
         """As `Index.search`; texts that share no word with a query are no hits of it."""
-        return [self._search(query, k) for query in queries]
+        return [_best(self._score(query), k, allowed) for query in queries]
 
     def save(self, folder: Path) -> None:
         save_file(self.postings, folder / POSTINGS)
@@ -95,8 +95,8 @@ class Bm25Index(Index):
             return range(0)
         return range(*map(int, self.postings["indptr"][number : number + 2]))
 
-    def _search(self, query: str, k: int) -> list[Hit]:
-        return _best(self.scores([(word, 1.0) for word in _query_terms(query)]), k)
+    def _score(self, query: str) -> NDArray[np.float32]:
+        return self.scores([(word, 1.0) for word in _query_terms(query)])
 
 
 class MergedBm25(Finder):
@@ -109,10 +109,10 @@ class MergedBm25(Finder):
         self.indexes = indexes
         self.texts = sum(index.texts for index in indexes)
 
-    def search(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
-        return [self._search(query, k) for query in queries]
+    def search(self, queries: Sequence[str], k: int, allowed: Allowed = None) -> list[list[Hit]]:
+        return [_best(self._score(query), k, allowed) for query in queries]
 
-    def _search(self, query: str, k: int) -> list[Hit]:
+    def _score(self, query: str) -> NDArray[np.float32]:
         rarities = [
             (word, _idf(self.texts, sum(i.document_frequency(word) for i in self.indexes)))
             for word in _query_terms(query)
@@ -123,7 +123,7 @@ class MergedBm25(Finder):
             )
             for index in self.indexes
         ]
-        return _best(np.concatenate(scores), k)
+        return np.concatenate(scores)
 
 
 def _query_terms(query: str) -> list[str]:
@@ -132,8 +132,8 @@ def _query_terms(query: str) -> list[str]:
     return [word for word in words if word not in stop_words()] or words
 
 
-def _best(scores: NDArray[np.float32], k: int) -> list[Hit]:
-    found = np.flatnonzero(scores)
+def _best(scores: NDArray[np.float32], k: int, allowed: Allowed) -> list[Hit]:
+    found = np.flatnonzero(scores if allowed is None else scores * allowed)
     best = found[np.argsort(-scores[found], kind="stable")][:k]
     return [Hit(int(text), float(scores[text])) for text in best]
 

@@ -19,7 +19,7 @@ from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.errors import require
 from memorag_core.models import hub
 from memorag_core.models.hub import loading
-from memorag_core.retrieval.base import Finder, Hit, Index, Retriever, encode_missing
+from memorag_core.retrieval.base import Allowed, Finder, Hit, Index, Retriever, encode_missing, split_allowed
 from memorag_core.retrieval.fusion import merge_by_score
 from memorag_core.retrieval.vectors import VectorIndex, Vectors
 from memorag_core.retrieval.windows import count_tokens, windows
@@ -159,8 +159,8 @@ class DenseIndex(Index):
         self.retriever = retriever
         self.nearest = nearest
 
-    def search(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
-        return self.nearest.search(self.retriever.encode_queries(queries), k) if queries else []
+    def search(self, queries: Sequence[str], k: int, allowed: Allowed = None) -> list[list[Hit]]:
+        return self.nearest.search(self.retriever.encode_queries(queries), k, allowed) if queries else []
 
     def save(self, folder: Path) -> None:
         save_file(self.nearest.tensors(), folder / VECTORS)
@@ -174,7 +174,8 @@ class MergedDense(Finder):
         self.parts = parts
         self.sizes = sizes
 
-    def search(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
+    def search(self, queries: Sequence[str], k: int, allowed: Allowed = None) -> list[list[Hit]]:
         vectors = self.retriever.encode_queries(queries) if queries else np.zeros((0, 1), np.float32)
-        found = zip(*(part.search(vectors, k) for part in self.parts), strict=True)
+        parts = zip(self.parts, split_allowed(allowed, self.sizes), strict=True)
+        found = zip(*(part.search(vectors, k, own) for part, own in parts), strict=True)
         return [merge_by_score(rankings, self.sizes, k) for rankings in found]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memorag_core.concurrency.progress import ProgressScope
-from memorag_core.retrieval.base import Finder, Hit, Index, Retriever
+from memorag_core.retrieval.base import Allowed, Finder, Hit, Index, Retriever
 from memorag_core.retrieval.standard_scores import standardize
 
 DEPTH = 1000
@@ -70,8 +70,8 @@ class ScoreFusion(Finder):
     def __init__(self, finders: Sequence[Finder]) -> None:
         self.finders = finders
 
-    def search(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
-        found = zip(*(finder.search(queries, max(k, DEPTH)) for finder in self.finders), strict=True)
+    def search(self, queries: Sequence[str], k: int, allowed: Allowed = None) -> list[list[Hit]]:
+        found = zip(*(finder.search(queries, max(k, DEPTH), allowed) for finder in self.finders), strict=True)
         return [fuse_zscores(rankings)[:k] for rankings in found]
 
 

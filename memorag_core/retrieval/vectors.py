@@ -10,13 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memorag_core.errors import require
-from memorag_core.retrieval.base import Hit
+from memorag_core.retrieval.base import Allowed, Hit
 
 MANY = 200_000
 """From so many vectors on, the search is by cells (measured by `benchmarks/faiss_index.py`)."""
 CELLS_PER_ROOT = 4
 PROBED_SHARE = 1 / 16
 TRAINED_ON = 64
+AT_ONCE = 1 << 16
+"""So many vectors are compared at once where only some may be hits."""
 
 Vectors = NDArray[np.float32]
 
@@ -50,13 +52,22 @@ class VectorIndex:
         """What to store: `vectors` float16, and of many the `centroids` float32 and the `cells` int32 they lie in."""
         return self._stored
 
-    def search(self, queries: Vectors, k: int) -> list[list[Hit]]:
-        """The best `k` of each query (queries, dimension), best first; equal scores in order."""
+    def search(self, queries: Vectors, k: int, allowed: Allowed = None) -> list[list[Hit]]:
+        """The best `k` of each query (queries, dimension) among those allowed, best first; equal scores in order."""
+        if allowed is not None:
+            return self._search_some(queries, k, np.flatnonzero(allowed))
         k = min(k, len(self._stored["vectors"]))
         if not k or not len(queries):
             return [[] for _ in queries]
         scores, chunks = self._index.search(np.ascontiguousarray(queries, dtype=np.float32), k)
         return [_hits(*row) for row in zip(chunks, scores, strict=True)]
+
+    def _search_some(self, queries: Vectors, k: int, chunks: NDArray[np.int64]) -> list[list[Hit]]:
+        """Compare the queries with these vectors, all of them: the cells that are probed may hold none."""
+        parts = (self._stored["vectors"][chunks[at : at + AT_ONCE]] for at in range(0, len(chunks), AT_ONCE))
+        scores = np.concatenate([queries[:, :0], *(queries @ part.astype(np.float32).T for part in parts)], axis=1)
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+        return [_hits(chunks[best], row[best]) for best, row in zip(order, scores, strict=True)]
 
 
 def _hits(chunks: NDArray[np.int64], scores: Vectors) -> list[Hit]:

@@ -15,7 +15,7 @@ from memorag_core.config import Settings
 from memorag_core.engine import MemoRAG
 from memorag_core.errors import InputError, MemoRAGError
 from memorag_mcp.commands import show
-from memorag_mcp.commands.options import ENGINE_OPTIONS
+from memorag_mcp.commands.options import ENGINE_OPTIONS, SCOPE_OPTIONS, scope_of
 
 INTERRUPTED = 130
 
@@ -31,17 +31,22 @@ app = typer.Typer(
 def command(name: str, group: typer.Typer = app) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Register a command with the engine's options, which reach it as one `Settings`, its first argument.
 
-    What typer reads is the signature, so the shared options are declared once and added to it here.
+    What typer reads is the signature, so the shared options are declared once and added to it here: also those of a
+    part of a context, where a command takes a `scope`.
     """
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
         _, *own = inspect.signature(function, eval_str=True).parameters.values()
-        parameters = [*own, *ENGINE_OPTIONS]
+        scoped = [parameter for parameter in own if parameter.name == "scope"]
+        added = [*(SCOPE_OPTIONS if scoped else ()), *ENGINE_OPTIONS]
+        parameters = [*(parameter for parameter in own if parameter not in scoped), *added]
 
         @functools.wraps(function)
         def run(**options: Any) -> None:
             with _errors_in_one_line():
                 settings = Settings.of(**{option.name: options.pop(option.name) for option in ENGINE_OPTIONS})
+                if scoped:
+                    options["scope"] = scope_of({option.name: options.pop(option.name) for option in SCOPE_OPTIONS})
                 function(settings, **options)
 
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}

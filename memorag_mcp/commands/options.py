@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from memorag_core.config import Settings
+from memorag_core.errors import InputError
+from memorag_core.types import Scope
 
 
 def _engine_option(field: str, kind: type, metavar: str, text: str, variable: str = "") -> inspect.Parameter:
@@ -58,6 +62,40 @@ ENGINE_OPTIONS = [
     _engine_option("storage", str, "TYPE", "How memory is kept on disk: half (16 bits) or int8."),
     _engine_option("weights", str, "TYPE", "How language models are loaded: full, or 4bit (CUDA)."),
 ]
+
+
+def _scope_option(field: str, kind: Any, metavar: str, text: str) -> inspect.Parameter:
+    option = typer.Option(f"--{field}", metavar=metavar, help=text, rich_help_panel="A part of the context")
+    annotation: Any = Annotated[kind | None, option]
+    return inspect.Parameter(field, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+SCOPE_OPTIONS = [
+    _scope_option("document", list[str], "NAME", "Search this document: its id, title or file name; repeatable."),
+    _scope_option("folder", list[str], "FOLDER", "Search what is in this folder or below; repeatable."),
+    _scope_option("kind", list[str], "KIND", "Search files of this kind, such as pdf; repeatable."),
+    _scope_option("since", str, "DATE", "Search what is of this date or later: 2024-05-31, 2024-05 or 2024."),
+    _scope_option("until", str, "DATE", "Search what is of this date or earlier."),
+    _scope_option("pages", str, "FIRST-LAST", "Search these pages: 3, 3-5, 3- or -5."),
+]
+
+
+def scope_of(chosen: Mapping[str, Any]) -> Scope:
+    """The scope that these options name.
+
+    Raises:
+        InputError: the pages are none.
+    """
+    named = {f"{field}s": tuple(chosen[field] or ()) for field in ("document", "folder", "kind")}
+    first, last = _read_pages(chosen["pages"] or "")
+    return Scope(**named, since=chosen["since"] or "", until=chosen["until"] or "", first_page=first, last_page=last)
+
+
+def _read_pages(pages: str) -> tuple[int, int]:
+    if (match := re.fullmatch(r"(\d{0,9})(-?)(\d{0,9})", pages.replace(" ", ""))) is None or pages == "-":
+        raise InputError(f"{pages!r} are no pages; write them as 3, 3-5, 3- or -5.")
+    first, dash, last = match.groups()
+    return int(first or 0), int(last or (0 if dash else first or 0))
 
 
 def engine_flags(settings: Settings) -> list[str]:

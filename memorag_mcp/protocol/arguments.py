@@ -23,11 +23,13 @@ def as_declared(schema: Mapping[str, Any], sent: Mapping[str, Any]) -> dict[str,
 def _variants(schema: Mapping[str, Any], name: str) -> dict[str, Mapping[str, Any]]:
     """What a parameter may be, by JSON's name of the type."""
     declared = schema.get("properties", {}).get(name, {})
-    return {one.get("type", ""): one for one in declared.get("anyOf", [declared])}
+    named = {f"#/$defs/{name}": one for name, one in schema.get("$defs", {}).items()}
+    resolved = (named.get(one.get("$ref", ""), one) for one in declared.get("anyOf", [declared]))
+    return {one.get("type", ""): one for one in resolved}
 
 
 def _is_left_out(value: Any) -> bool:
-    return value is None or value == [] or (isinstance(value, str) and not value.strip())
+    return value is None or value in ([], {}) or (isinstance(value, str) and not value.strip())
 
 
 def _convert(value: Any, variants: Mapping[str, Mapping[str, Any]]) -> Any:
@@ -37,6 +39,8 @@ def _convert(value: Any, variants: Mapping[str, Mapping[str, Any]]) -> Any:
         return _text(value, variants["string"].get("enum", ()))
     if isinstance(value, str) and value.strip().lower() in NULLS:
         return None
+    if "object" in variants:
+        return _object(value, variants["object"])
     if "array" in variants:
         return [item for item in _items(value) if not _is_left_out(item)]
     if not value and value is not False and any(one.get("minimum", 0) > 0 for one in variants.values()):
@@ -51,6 +55,16 @@ def _text(value: Any, choices: tuple[str, ...]) -> Any:
     if not isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
     return next((choice for choice in choices if choice == value.strip().lower()), value)
+
+
+def _object(value: Any, schema: Mapping[str, Any]) -> Any:
+    """An object, which may come as JSON, with its own parts as they were meant."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return value
+    return as_declared(schema, value) if isinstance(value, Mapping) else value
 
 
 def _items(value: Any) -> list[Any]:

@@ -15,7 +15,7 @@ def list_shortly(tools: Iterable[Tool]) -> list[Tool]:
         tool.model_copy(
             update={
                 "description": unwrap(tool.description),
-                "input_schema": strip_titles(tool.input_schema),
+                "input_schema": shorten_input(tool.input_schema),
                 "output_schema": shorten_output(tool.output_schema, told),
             }
         )
@@ -40,6 +40,22 @@ def strip_titles(schema: Any) -> Any:
     return {key: strip_titles(item) for key, item in schema.items() if key != "title" or not isinstance(item, str)}
 
 
+def shorten_input(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of arguments, without defaults that are nothing: what is left out is left out."""
+    named = {name: _without(one, "description") for name, one in schema.get("$defs", {}).items()}
+    short: dict[str, Any] = _drop_empty_defaults(strip_titles(schema | ({"$defs": named} if named else {})))
+    return short
+
+
+def _drop_empty_defaults(schema: Any) -> Any:
+    if isinstance(schema, list):
+        return [_drop_empty_defaults(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    rest = _without(schema, "default") if schema.get("default", 1) in (None, "", []) else schema
+    return {key: _drop_empty_defaults(item) for key, item in rest.items()}
+
+
 def shorten_output(schema: dict[str, Any] | None, told: set[str]) -> dict[str, Any] | None:
     """The schema of a result, in which a description that another tool's result has given already is left out.
 
@@ -47,14 +63,14 @@ def shorten_output(schema: dict[str, Any] | None, told: set[str]) -> dict[str, A
     """
     if schema is None:
         return None
-    definitions = {name: _without_description(one) for name, one in schema.get("$defs", {}).items()}
-    bare = _without_description(strip_titles(schema | ({"$defs": definitions} if definitions else {})))
+    definitions = {name: _without(one, "description") for name, one in schema.get("$defs", {}).items()}
+    bare = _without(strip_titles(schema | ({"$defs": definitions} if definitions else {})), "description")
     short: dict[str, Any] = _tell_once(bare, told)
     return short
 
 
-def _without_description(schema: dict[str, Any]) -> dict[str, Any]:
-    return {key: item for key, item in schema.items() if key != "description"}
+def _without(schema: dict[str, Any], name: str) -> dict[str, Any]:
+    return {key: item for key, item in schema.items() if key != name}
 
 
 def _tell_once(schema: Any, told: set[str]) -> Any:
@@ -65,7 +81,7 @@ def _tell_once(schema: Any, told: set[str]) -> Any:
     words = schema.get("description")
     if isinstance(words, str):
         if words in told:
-            schema = _without_description(schema)
+            schema = _without(schema, "description")
         told.add(words)
     return _join_null({key: _tell_once(item, told) for key, item in schema.items()})
 

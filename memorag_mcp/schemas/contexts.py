@@ -44,6 +44,12 @@ def id_in(sent: Any, last: bool = False) -> Any:
     return slug_or(meant, meant)
 
 
+def document_in(sent: Any) -> Any:
+    """The document that was meant: of a URI of ours its id, else the name as it is."""
+    is_uri = isinstance(sent, str) and sent.strip().lower().startswith(f"{SCHEME}/")
+    return id_in(sent, last=True) if is_uri else sent
+
+
 def ids_in(sent: Any) -> Any:
     """The ids that were meant by a list of them, or by texts that hold several, apart by commas."""
     if not isinstance(sent, list):
@@ -59,6 +65,7 @@ class DocumentResult(BaseModel):
     source: str = Field(description="Where it was read from; empty where its text was passed in")
     characters: int
     pages: int | None = Field(description="Pages of a PDF, slides, or chapters of a book; null where it has none")
+    date: str | None = Field(description="The day it is of, or of its file's last change")
     notice: str = Field(description="What to know of how it was read, such as a guessed encoding; mostly empty")
     uri: str = Field(description="The resource that holds its whole text")
 
@@ -95,6 +102,7 @@ class ContextResult(BaseModel):
                 source=document.source,
                 characters=document.characters,
                 pages=document.pages or None,
+                date=document.date or None,
                 notice=document.notice,
                 uri=context_uri(info.id, "documents", document.id),
             )

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 
 from mcp.types import ToolAnnotations
-from pydantic import BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from memorag_core.query.query import MAX_CONTEXTS, MAX_QUESTION
-from memorag_mcp.schemas.contexts import id_in, ids_in
+from memorag_core.types import EVERYTHING, Scope
+from memorag_mcp.schemas.contexts import document_in, id_in, ids_in
 
 PATH = (
     "A file (plain text, Markdown, HTML, PDF, DOCX, PPTX or EPUB) or a folder of such files, where the server "
@@ -53,6 +54,35 @@ WaitForMemory = Annotated[
     bool,
     Field(description="Wait for memory in the making"),
 ]
+
+
+class Only(BaseModel):
+    """Conditions that a document meets."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    documents: list[Annotated[str, BeforeValidator(document_in)]] = Field([], description="Ids, titles or file names")
+    folders: list[str] = Field([], description="In these folders or below")
+    kinds: list[str] = Field([], description="Ends of file names, such as pdf")
+    since: str = Field("", description="2024-05-31, 2024-05 or 2024")
+    until: str = ""
+    first_page: int = 0
+    last_page: int = 0
+
+
+OnlyField = Annotated[
+    Only | None, Field(description="Search only documents that meet all of this, and these of their pages")
+]
+
+
+def scope_of(only: Only | None) -> Scope:
+    """The engine's scope of what a tool was given."""
+    if only is None:
+        return EVERYTHING
+    lists = {name: tuple(getattr(only, name)) for name in ("documents", "folders", "kinds")}
+    return Scope(**lists, since=only.since, until=only.until, first_page=only.first_page, last_page=only.last_page)
+
+
 READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 WRITES = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 FOLLOWS = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False)

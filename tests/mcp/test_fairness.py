@@ -13,7 +13,7 @@ from mcp import Client
 from mcp_processes import ok
 
 from memorag_core import MemoRAG, Settings
-from memorag_core.types import Clue, ContextInfo
+from memorag_core.types import EVERYTHING, Clue, ContextInfo, Scope
 from memorag_mcp.server import build_server
 
 pytestmark = pytest.mark.anyio
@@ -27,7 +27,7 @@ class Held(MemoRAG):
         super().__init__(settings)
         self.gate, self.answered = threading.Event(), list[str]()
 
-    def recall(self, context_id: str | Sequence[str], question: str) -> tuple[Clue, ...]:
+    def recall(self, context_id: str | Sequence[str], question: str, scope: Scope = EVERYTHING) -> tuple[Clue, ...]:
         with self.shared.device_queue.slot():
             self.answered.append(question)
             self.gate.wait(SECONDS)

@@ -23,7 +23,7 @@ from memorag_mcp.server import build_server
 
 pytestmark = pytest.mark.anyio
 QUESTION = "When were the gates hung?"
-MOST_TOLD = 13_750  # characters of all tools that a model reads, without what they return: 3,000 tokens a conversation
+MOST_TOLD = 15_500  # characters of all tools that a model reads, without what they return: 3,600 tokens a conversation
 
 
 @pytest.fixture
@@ -121,6 +121,23 @@ async def test_several_contexts_are_asked_at_once_and_each_quote_names_its_own(
     assert linked == {f"memorag://contexts/{c['context_id']}/documents/notes" for c in answer["citations"]}
     assert {passage["context_id"] for passage in alone["passages"]} == {None}
     assert "for one context" in said(from_memory)
+
+
+async def test_a_part_of_a_context_is_asked_and_named(
+    engine: MemoRAG, allowed: Path, mode: Literal["auto", "legacy"]
+) -> None:
+    engine.memorize([from_text(STORY, "log"), from_text(f"{STORY} It rained.", "book")], name="mill")
+    asked = {"context_id": "mill", "question": "Who kept the gate book?", "only": {"documents": ["book"]}}
+    async with connected(engine, allowed, mode) as client:
+        clues = await ok(client, "recall_clues", **asked)
+        evidence = await ok(client, "retrieve_evidence", **asked)
+        answer = await ok(client, "answer", **asked)
+        whole = await ok(client, "answer", **asked | {"only": None})
+        nothing = await client.call_tool("answer", asked | {"only": {"kinds": ["pdf"]}})
+    assert {one["searched"] for one in (clues, evidence, answer)} == {"1 of 2 documents: book"}
+    assert {one["document_id"] for one in (*evidence["passages"], *answer["citations"])} == {"book"}
+    assert whole["searched"] is None
+    assert "of the kind 'pdf'" in said(nothing)
 
 
 async def test_a_folder_of_documents_is_memorized_by_patterns_and_told_with_pages_and_notices(

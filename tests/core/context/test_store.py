@@ -15,6 +15,7 @@ from memorag_core import Document, MemoRAG
 from memorag_core.config import MANIFEST, WORK
 from memorag_core.context.manifest import FORMAT_VERSION, DocumentEntry, Manifest
 from memorag_core.context.store import ContextStore
+from memorag_core.context.survey import survey
 from memorag_core.errors import (
     Cancelled,
     ContextExists,
@@ -210,6 +211,16 @@ def test_damage_is_named_with_what_to_do_and_a_damaged_context_can_be_replaced(
     assert publish(store, name="mill") == "mill"
 
 
+def test_a_file_that_was_changed_is_named_by_a_list_though_its_size_is_right(store: ContextStore) -> None:
+    folder = store.root / publish(store, title="mill")
+    later = (folder / MANIFEST).stat().st_mtime + 5
+    os.utime(folder / MEMORY, (later, later))
+    assert [info.id for info in survey(store).contexts] == ["mill"], "touched, as by a copy"
+    flip_a_byte(folder)
+    os.utime(folder / MEMORY, (later + 5, later + 5))
+    assert "does not match its checksum" in survey(store).damaged["mill"]
+
+
 def test_a_flipped_byte_anywhere_in_the_manifest_is_found(store: ContextStore) -> None:
     folder = store.root / publish(store)
     whole = (folder / MANIFEST).read_bytes()
@@ -276,7 +287,9 @@ def test_a_store_that_cannot_be_made_is_told(tmp_path: Path) -> None:
 
 def test_a_store_that_may_only_be_read_can_be_swept(store: ContextStore, monkeypatch: pytest.MonkeyPatch) -> None:
     publish(store)
-    monkeypatch.setattr("memorag_core.context.store.FileLock", failing(errno.EROFS))
+    (store.root / WORK / "k2.lock").touch()
+    for module in ("store", "work"):
+        monkeypatch.setattr(f"memorag_core.context.{module}.FileLock", failing(errno.EROFS))
     store.sweep()
     assert store.ids() == ["the-mill"]
 

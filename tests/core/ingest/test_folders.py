@@ -50,6 +50,8 @@ def read(folder: Path, include: Sequence[str] = (), exclude: Sequence[str] = ())
         ({"todo.md": b""}, "is empty"),
         ({"blank.html": "<html><head><title>x</title></head><body></body></html>"}, "is empty"),
         ({"invisible.txt": "\u200b\ufeff"}, "is empty"),
+        ({"selectors.md": "\ufe0f\u180b \U000e0100"}, "is empty"),
+        ({"marks.html": "<p>&#x301;\u034f&#xad;</p>"}, "is empty"),
         ({"broken.pdf": b"%PDF-1.4\nnothing"}, "is damaged or no PDF"),
         ({"broken.docx": b"PK\3\4junk"}, "is damaged"),
         ({"old.docx": b"\xd0\xcf\x11\xe0junk"}, "encrypted, or of an old Office format"),

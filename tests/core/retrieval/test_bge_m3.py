@@ -112,3 +112,11 @@ def test_a_folder_without_its_heads_is_refused_instead_of_scored_at_random(tmp_p
     (tmp_path / "config.json").write_bytes((folder / "config.json").read_bytes())
     with pytest.raises(ModelUnavailable, match=r"no colbert_linear.pt.*'dense'"):
         BgeM3Retriever(tmp_path, "cpu")
+
+
+def test_only_texts_that_are_allowed_are_found(retriever: BgeM3Retriever) -> None:
+    some = np.array([False, True, False, True, True])
+    merge = retriever.merge([retriever.index(TEXTS[:2], SILENT), retriever.index(TEXTS[2:], SILENT)], [2, 3])
+    for finder in (retriever.index(TEXTS, SILENT), merge):
+        expected = [hit.chunk for hit in finder.search(QUERIES[:1], 9)[0] if some[hit.chunk]]
+        assert [hit.chunk for hit in finder.search(QUERIES[:1], 9, some)[0]] == expected

@@ -25,6 +25,7 @@ from memorag_core.errors import GenerationError, ModelUnavailable
 from memorag_core.ingest import from_text
 from memorag_core.models import embedded
 from memorag_core.types import (
+    EVERYTHING,
     Answer,
     Chunk,
     Citation,
@@ -35,11 +36,12 @@ from memorag_core.types import (
     Passage,
     Place,
     Progress,
+    Scope,
     ignore_text,
 )
 from memorag_mcp import cli, inputs
 from memorag_mcp.cli import app
-from memorag_mcp.commands import contents, doctor, show
+from memorag_mcp.commands import contents, doctor, questions, show
 from memorag_mcp.commands.options import engine_flags
 from memorag_mcp.http.address import ListenAddress
 
@@ -97,6 +99,9 @@ class FakeEngine:
 
     summarize = answer
 
+    def describe_scope(self, asked: Any, scope: Scope) -> str:
+        return "1 of 2 documents: harrow"
+
     def survey(self) -> Survey:
         return Survey([INFO], DAMAGED)
 
@@ -107,7 +112,7 @@ Invoke = Callable[..., Any]
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     fake = FakeEngine()
-    for module in (cli, contents):
+    for module in (cli, contents, questions):
         monkeypatch.setattr(module, "open_engine", lambda settings: vars(fake).update(settings=settings) or fake)
     return fake
 
@@ -220,14 +225,25 @@ def test_interrupting_says_that_the_same_command_goes_on(engine: FakeEngine, inv
 @pytest.mark.parametrize(
     ("line", "asked"),
     [
-        ("ask c Q?", [(["c"], "Q?", "memorag", ignore_text, False)]),
-        ("ask c,d Q?", [(["c", "d"], "Q?", "memorag", ignore_text, False)]),
-        ("ask c Q? --from-memory", [(["c"], "Q?", "qa", ignore_text, False)]),
-        ("ask c Q? --use-memory-answer", [(["c"], "Q?", "memorag", ignore_text, True)]),
-        ("clues c,d Q?", [(["c", "d"], "Q?")]),
-        ("evidence c,d Q?", [(["c", "d"], "Q?"), (["c", "d"], "Q?", (CLUE,), None, None)]),
-        ("evidence c Q? --no-clues --tokens 9", [(["c"], "Q?", (), None, 9)]),
-        ("evidence c Q? --no-clues -k 30", [(["c"], "Q?", (), 30, MAX_EVIDENCE_TOKENS)]),
+        ("ask c Q?", [(["c"], "Q?", "memorag", ignore_text, False, EVERYTHING)]),
+        ("ask c,d Q?", [(["c", "d"], "Q?", "memorag", ignore_text, False, EVERYTHING)]),
+        ("ask c Q? --from-memory", [(["c"], "Q?", "qa", ignore_text, False, EVERYTHING)]),
+        ("ask c Q? --use-memory-answer", [(["c"], "Q?", "memorag", ignore_text, True, EVERYTHING)]),
+        ("clues c,d Q?", [(["c", "d"], "Q?", EVERYTHING)]),
+        ("evidence c,d Q?", [(["c", "d"], "Q?", EVERYTHING), (["c", "d"], "Q?", (CLUE,), None, None, EVERYTHING)]),
+        ("evidence c Q? --no-clues --tokens 9", [(["c"], "Q?", (), None, 9, EVERYTHING)]),
+        ("evidence c Q? --no-clues -k 30", [(["c"], "Q?", (), 30, MAX_EVIDENCE_TOKENS, EVERYTHING)]),
+        (
+            "clues c Q? --kind pdf --kind md --pages 3-5",
+            [(["c"], "Q?", Scope(kinds=("pdf", "md"), first_page=3, last_page=5))],
+        ),
+        (
+            "clues c Q? --document d --folder f --since 2024 --until 2025-03",
+            [(["c"], "Q?", Scope(("d",), ("f",), (), "2024", "2025-03"))],
+        ),
+        ("clues c Q? --pages 3", [(["c"], "Q?", Scope(first_page=3, last_page=3))]),
+        ("clues c Q? --pages -3", [(["c"], "Q?", Scope(last_page=3))]),
+        ("clues c Q? --pages 3-", [(["c"], "Q?", Scope(first_page=3))]),
         ("summarize c --focus ferry --words 40", [("c", "ferry", 40, ignore_text)]),
         ("add c -", [("c", ["text"])]),
         ("remove c d", [("c", "d")]),
@@ -325,6 +341,21 @@ def test_models_shows_what_is_here_and_fetches_the_embedded_ones(
     assert fetched == []
     invoke("models --fetch")
     assert fetched == [here, missing]
+
+
+@pytest.mark.parametrize(
+    "locale", [{"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, {"PYTHONIOENCODING": "ascii"}]
+)
+def test_a_locale_without_letters_neither_loses_names_nor_crashes(tmp_path: Path, locale: dict[str, str]) -> None:
+    place, store = tmp_path / "été.txt", ["--store", str(tmp_path / "store")]
+    result = command_line("memorize", str(place), *store, **locale)
+    assert (result.returncode, "été.txt" in result.stderr or "?t?.txt" in result.stderr) == (2, True)
+    missing = command_line("ask", "été", "Où est l’été ?", *store, **locale)
+    assert (missing.returncode, "Traceback" in missing.stderr, "There is no context" in missing.stderr) == (
+        2,
+        False,
+        True,
+    )
 
 
 def test_doctor_finds_this_machine_fit_and_writes_nothing(tmp_path: Path) -> None:
