@@ -147,13 +147,8 @@ class ContextStore:
             work.publish()
         return True
 
-    def describe(self, context_id: str, manifest: Manifest, before: Manifest) -> Manifest:
-        """Tell where a context's documents are from as a manifest does that reads as `before`; returns what is stored.
-
-        Raises `UnknownContext` where it was forgotten meanwhile.
-        """
-        if manifest == before:
-            return before
+    def describe(self, context_id: str, manifest: Manifest) -> Manifest:
+        """Tell where a context's documents are from as a manifest does that reads as the stored one; returns that."""
         with translate_errors(self.root), self._naming():
             stored = self._read(context_id, lambda folder, stored: stored)
             if stored.reads_as(manifest):

@@ -88,7 +88,8 @@ class Memorizer:
             after = change(held)
             check_size(after.documents, self.max_characters)
             if cached := after.reads_as(held):
-                info = info_of(context_id, self.store.describe(context_id, describe(stored, after), stored))
+                now = describe(stored, after)
+                info = info_of(context_id, stored if now == stored else self.store.describe(context_id, now))
             else:
                 with self.shared.device_queue.slot(patient=True, on_wait=progress.tell_position):
                     before = self.context(context_id)
@@ -109,7 +110,7 @@ class Memorizer:
         """Note where the texts of a stored context are from, which are these."""
         manifest = self.store.manifest(context_id)
         if manifest.key == key:
-            self.store.describe(context_id, describe(manifest, contents), manifest)
+            self.store.describe(context_id, describe(manifest, contents))
 
     def _index(
         self, contents: Contents, work: WorkFolder, progress: ProgressScope, before: Context | None = None
