@@ -29,7 +29,7 @@ $(VENV)/ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet $(TORCH)
-	$(BIN)/python -m pip install --quiet --editable '.[cpu,api,dev]'
+	$(BIN)/python -m pip install --quiet --editable '.[cpu,api,ocr,dev]'
 	touch $@
 
 clean:

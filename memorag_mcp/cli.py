@@ -224,8 +224,8 @@ def _serve(
 def _encode(settings: Settings, paths: Sequence[str], work: Encode, as_json: bool, chosen: Selection = ALL) -> None:
     """Do long work on the documents of the paths, with a progress bar, and show the context that comes of it."""
     try:
-        reading = documents_at(paths, settings, chosen)
         with show.progress() as on_progress:
+            reading = documents_at(paths, settings, chosen, on_progress)
             info = work(open_engine(settings), reading.documents, on_progress)
     except KeyboardInterrupt:
         show.notice("stopped; the same command goes on from here")

@@ -28,7 +28,7 @@ from memorag_core.ingest import (
     resolve_allowed,
 )
 from memorag_core.text.ids import unique
-from memorag_core.types import Document
+from memorag_core.types import Document, OnProgress, ignore_progress
 
 FILE = "file:"
 
@@ -44,12 +44,14 @@ class Selection:
 ALL = Selection()
 
 
-def documents_at(places: Sequence[str], settings: Settings, chosen: Selection) -> Reading:
+def documents_at(
+    places: Sequence[str], settings: Settings, chosen: Selection, on_progress: OnProgress = ignore_progress
+) -> Reading:
     """The documents of all places, each with an id of its own, and what was left out of folders."""
     documents: list[Document] = []
     left_out: dict[str, str] = {}
     for place in places:
-        reading = _at(place, settings, chosen)
+        reading = _at(place, settings, chosen, on_progress)
         left_out |= reading.left_out
         for document in reading.documents:
             taken = {other.id for other in documents}
@@ -57,14 +59,15 @@ def documents_at(places: Sequence[str], settings: Settings, chosen: Selection) -
     return Reading(documents, left_out)
 
 
-def _at(place: str, settings: Settings, chosen: Selection) -> Reading:
+def _at(place: str, settings: Settings, chosen: Selection, on_progress: OnProgress) -> Reading:
     limit = settings.max_characters
     if place == "-":
         data = sys.stdin.buffer.read(limit * BYTES_A_CHARACTER + 1)
         return Reading([from_bytes(data, "Standard input", limit)])
     if is_url(place):
         return Reading([from_url(place, limit, settings.allow_url)])
-    return read_path(FolderWalk(Path(place), chosen.include, chosen.exclude), limit)
+    walk = FolderWalk(Path(place), chosen.include, chosen.exclude)
+    return read_path(walk, limit, on_progress=on_progress)
 
 
 @dataclass(frozen=True)
@@ -145,7 +148,9 @@ def _unquote(path: str) -> str:
     return path.strip().strip("\"'`").strip()
 
 
-def documents_of(text: str, path: str, title: str, chosen: Selection, may: ReadLimits) -> Reading:
+def documents_of(
+    text: str, path: str, title: str, chosen: Selection, may: ReadLimits, on_progress: OnProgress = ignore_progress
+) -> Reading:
     """The documents that a tool was given: a text, or what is at a path.
 
     Raises:
@@ -163,4 +168,4 @@ def documents_of(text: str, path: str, title: str, chosen: Selection, may: ReadL
         return Reading([from_url(path, may.settings.max_characters, may.settings.allow_url)])
     real = resolve_allowed(Path(path), may.allow)
     walk = FolderWalk(real, chosen.include, chosen.exclude)
-    return read_path(walk, may.settings.max_characters, may.private)
+    return read_path(walk, may.settings.max_characters, may.private, on_progress)

@@ -61,7 +61,8 @@ Label = Annotated[str, Field(max_length=MAX_LABEL)]
 class DocumentEntry(BaseModel):
     """A document of the context; its text is in `file`, UTF-8, byte for byte. `pages` as in `Document`.
 
-    `original` is the file it was read from, where that shows how its pages look; a context of before has none.
+    `original` is the file it was read from, where that shows how its pages look; a context of before has none. `words`
+    are those of pages that are pictures, with where they stand.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -75,6 +76,7 @@ class DocumentEntry(BaseModel):
     notice: Label = ""
     original: FileName | None = None
     date: Label = ""
+    words: FileName | None = None
 
 
 class FileEntry(BaseModel):
@@ -140,8 +142,9 @@ class Manifest(BaseModel):
         for document in manifest.documents:
             if document.file not in manifest.files or not document.file.startswith(f"{DOCUMENTS}/"):
                 raise damage(folder, f"the text {show(document.file)} is not listed among its files")
-            kept = document.original
-            if kept is not None and (kept not in manifest.files or not kept.startswith(f"{ORIGINALS}/")):
+            for kept in filter(None, (document.original, document.words)):
+                if kept in manifest.files and kept.startswith(f"{ORIGINALS}/"):
+                    continue
                 raise damage(folder, f"the file {show(kept)} is not listed among its files")
         return manifest
 

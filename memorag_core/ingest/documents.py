@@ -22,7 +22,7 @@ from memorag_core.ingest.plain import read as read_plain
 from memorag_core.ingest.plain_file import read_plain_file
 from memorag_core.ingest.sandbox import SandboxedReader
 from memorag_core.text.ids import slug_or, unique
-from memorag_core.types import Document, Original
+from memorag_core.types import Document, OnProgress, Original, Progress, ignore_progress
 
 if TYPE_CHECKING:
     from memorag_core.ingest.web import Web
@@ -69,10 +69,12 @@ def from_path(path: Path, limit: int, include: Sequence[str] = (), private: Sequ
     return read_path(FolderWalk(path, include), limit, private).documents
 
 
-def read_path(walk: FolderWalk, limit: int, private: Sequence[Path] = ()) -> Reading:
+def read_path(
+    walk: FolderWalk, limit: int, private: Sequence[Path] = (), on_progress: OnProgress = ignore_progress
+) -> Reading:
     """Read a file, or a folder and what is below it, in order of names; see `list_files`.
 
-    What of a folder cannot be read is told, and does not end the rest.
+    What of a folder cannot be read is told, and does not end the rest. `on_progress` hears of pages that take long.
 
     Raises:
         InputError: missing, or above `limit` characters; the file, or all of the folder, is unreadable, empty, damaged,
@@ -80,7 +82,7 @@ def read_path(walk: FolderWalk, limit: int, private: Sequence[Path] = ()) -> Rea
     """
     documents: list[Document] = []
     files, taken, left = run_leavable(lambda: list_files(walk, private)), set[str](), limit
-    with SandboxedReader() as apart:
+    with SandboxedReader(on_step=lambda done, total: on_progress(Progress("reading pages", done, total, 0.0))) as apart:
         for file, real in files:
             raise_if_cancelled()
             try:
@@ -110,7 +112,11 @@ def _read_file(file: Path, real: Path, limit: int, apart: SandboxedReader) -> Do
     extract = _extract(real, file.suffix, name, limit, apart)
     document = _name_document(extract, printable(file.stem), name)
     document = document if document.date else replace(document, date=_last_change(real))
-    return replace(document, original=Original(str(real), extract.sha256)) if extract.sha256 else document
+    return (
+        replace(document, original=Original(str(real), extract.sha256, words=extract.words))
+        if extract.sha256
+        else document
+    )
 
 
 def from_url(url: str, limit: int, allowed: bool, web: Web | None = None) -> Document:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from memorag_core.ingest import Reading
+from memorag_core.types import OnProgress
 from memorag_mcp.inputs import ReadLimits, Selection, documents_of
 from memorag_mcp.jobs.call import Call
 
@@ -18,10 +19,10 @@ class ReadingCall(Call):
     include: list[str] | None = None
     exclude: list[str] | None = None
 
-    def read(self, may: ReadLimits) -> Reading:
+    def read(self, may: ReadLimits, on_progress: OnProgress) -> Reading:
         """Read what was given. Raises what `documents_of` raises."""
         chosen = Selection(self.include or (), self.exclude or ())
-        return documents_of(self.text, self.path, self.title, chosen, may)
+        return documents_of(self.text, self.path, self.title, chosen, may, on_progress)
 
 
 class MemorizeContext(ReadingCall):

@@ -60,7 +60,7 @@ def add_memory_tools(server: ContextServer, engine: MemoRAG, may: ReadLimits) ->
 
     @server.jobs.register(MemorizeContext)
     def memorize(job: Job, call: MemorizeContext) -> ContextResult:
-        reading = call.read(may)
+        reading = call.read(may, job.report)
         publish = publishing(job, reading)
         return ContextResult.of(
             engine.memorize(reading.documents, call.name or None, job.report, publish), reading.left_out
@@ -112,7 +112,7 @@ def add_document_tools(server: ContextServer, engine: MemoRAG, may: ReadLimits) 
 
     @server.jobs.register(AddDocuments)
     def add(job: Job, call: AddDocuments) -> ContextResult:
-        reading = call.read(may)
+        reading = call.read(may, job.report)
         info = engine.add(call.context_id, reading.documents, job.report, publishing(job, reading))
         return ContextResult.of(info, reading.left_out)
 
