@@ -30,9 +30,14 @@ class Runtime:
     time, because each holds a memory that grows. Whoever has the device's slot may use the two caches.
     """
 
-    def __init__(self, settings: Settings, say: Callable[[str], None]) -> None:
-        """`settings.store` is ignored. `say` gets one line before every slow step (download, load)."""
+    def __init__(self, settings: Settings, say: Callable[[str], None], lasting: bool = False) -> None:
+        """`settings.store` is ignored. `say` gets one line before every slow step (download, load).
+
+        A `lasting` one lives as long as its process: collections of garbage, for which all threads wait, pass its
+        models over.
+        """
         self.say = say
+        self.lasting = lasting
         self.weights = Weights(settings, say)
         self.device_queue = FairQueue(settings.queue, settings.patience)
         self.encode_queue = FairQueue(settings.queue, settings.patience)
@@ -56,6 +61,9 @@ class Runtime:
         """The models, loaded now if need be. For the holder of the device's slot."""
         if self._components is None:
             self._components = open_components(self.profile, self.weights, self._templates)
+            if self.lasting:
+                gc.collect()
+                gc.freeze()  # half a million objects, which a full collection would go through in a third of a second
         return self._components
 
     def unload(self, idle_seconds: float) -> bool:
@@ -66,6 +74,8 @@ class Runtime:
             self._components = None
             self.weights.drop()
             self.context_cache.clear()
+            if self.lasting:
+                gc.unfreeze()
             gc.collect()  # models are full of cycles
             if (torch := sys.modules.get("torch")) and torch.cuda.is_available():
                 torch.cuda.empty_cache()

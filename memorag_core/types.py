@@ -5,7 +5,7 @@ Offsets are Python string indices into `Document.text`, half open: `text[start:e
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -13,6 +13,8 @@ ClueKind = Literal["span", "question", "attended", "answer"]
 Task = Literal["memorag", "qa", "summarize"]
 Ready = Literal["evidence", "memory"]
 """What of a context is there: texts and their index; or the memory too."""
+Change = Literal["added", "replaced", "removed", "renamed", "unchanged"]
+"""What becomes of a document when its context is brought in step with its files."""
 Support = Literal["borne out", "words found", "not found"]
 BETWEEN_HEADINGS = " > "
 PARAGRAPH_BREAK = "\n\n"
@@ -33,12 +35,34 @@ class Original:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """A file, a folder or a URL that documents are read from; of a folder, patterns of the files that are meant."""
+
+    path: str
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a document was read from: `root` is the path of its source.
+
+    Of the file, as it was then, `stamp` tells the size and the times, `sha256` the bytes.
+    """
+
+    root: str
+    stamp: str = ""
+    sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     """One text to remember. `id` is unique in its context; `source` is where it came from, for people.
 
     `pages` are the offsets at which its pages (slides, chapters) begin, where it has any; `notice` is what who reads
-    it should know, such as an encoding that was guessed; `original` is what its pages look like, no part of its text;
-    `date` is the day it is of, in ISO 8601: as it says itself, else when its file was last changed.
+    it should know, such as an encoding that was guessed; `original` is what its pages look like, and `origin` what it
+    was read from, no part of it; `date` is the day it is of, in ISO 8601: as it says itself, else when its file last
+    changed.
     """
 
     id: str
@@ -49,6 +73,7 @@ class Document:
     notice: str = ""
     original: Original | None = field(default=None, compare=False)
     date: str = field(default="", compare=False)
+    origin: Origin | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +257,8 @@ class ContextInfo:
 
     `models` maps a role (memory, embedder) to a model id. `encode_seconds` is what memorizing took, with every change
     of its documents since. `ready` says whether its memory is made. `cached` is true where memorizing, or adding,
-    found it all already there.
+    found it all already there. `sources` are what it is read from; where they were just looked at, `changes` are the
+    ids of documents by what became of them, and `left_out` what of them was not read, with why.
     """
 
     id: str
@@ -246,14 +272,9 @@ class ContextInfo:
     encode_seconds: float
     ready: Ready = "memory"
     cached: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Survey:
-    """What a store holds: contexts that are whole, in order of their ids, and what is wrong with the others, by id."""
-
-    contexts: list[ContextInfo]
-    damaged: dict[str, str]
+    sources: tuple[Source, ...] = ()
+    changes: Mapping[Change, tuple[str, ...]] | None = None
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import gc
 import io
 import sys
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -16,26 +15,20 @@ import typer
 
 from memorag_core.concurrency.processes import go_on_in_utf8
 from memorag_core.config import Settings
-from memorag_core.engine import MemoRAG
-from memorag_core.types import ContextInfo, Document, OnProgress
 from memorag_mcp.attach.choice import default_allowed
 from memorag_mcp.commands import show, train
-from memorag_mcp.commands.common import INTERRUPTED, app, command, open_engine
+from memorag_mcp.commands.common import app, command, open_engine
+from memorag_mcp.commands.contents import add, memorize, remove, sync
 from memorag_mcp.commands.evaluate import evaluate
 from memorag_mcp.commands.open_page import open_page
-from memorag_mcp.commands.options import Exclude, Include
-from memorag_mcp.commands.questions import QUESTIONS, AsJson, ContextArgument
+from memorag_mcp.commands.options import AsJson, ContextArgument
+from memorag_mcp.commands.questions import QUESTIONS
 from memorag_mcp.commands.token import TOKENS, token
 from memorag_mcp.http.address import PORT, ListenAddress, Transport
 from memorag_mcp.http.tokens import tokens_file
-from memorag_mcp.inputs import ALL, Selection, documents_at
-
-Encode = Callable[[MemoRAG, list[Document], OnProgress], ContextInfo]
 
 __all__ = ["app", "main", "serve_stdio"]
 
-Paths = Annotated[list[str], typer.Argument(metavar="PATH", help="Files, folders, URLs, or - for standard input.")]
-DocumentId = Annotated[str, typer.Argument(metavar="DOCUMENT", help="The id of a document; `list --json` shows them.")]
 ALLOW = typer.Option(
     metavar="FOLDER",
     envvar="MEMORAG_ALLOW",
@@ -92,38 +85,8 @@ def open_in_browser(
     open_page(port, lambda: _serve(settings, "http", address, allow))
 
 
-@command("memorize")
-def memorize(
-    settings: Settings,
-    paths: Paths,
-    name: Annotated[str | None, typer.Option(help="The id of the context. Default: made from the title.")] = None,
-    include: Include = None,
-    exclude: Exclude = None,
-    as_json: AsJson = False,
-) -> None:
-    """Read documents once into a context that is kept."""
-    chosen = Selection(include or (), exclude or ())
-    _encode(settings, paths, lambda engine, documents, on: engine.memorize(documents, name, on), as_json, chosen)
-
-
-@command("add")
-def add(
-    settings: Settings,
-    context: ContextArgument,
-    paths: Paths,
-    include: Include = None,
-    exclude: Exclude = None,
-    as_json: AsJson = False,
-) -> None:
-    """Add documents to a context; what it holds is not read again."""
-    chosen = Selection(include or (), exclude or ())
-    _encode(settings, paths, lambda engine, documents, on: engine.add(context, documents, on), as_json, chosen)
-
-
-@command("remove")
-def remove(settings: Settings, context: ContextArgument, document: DocumentId, as_json: AsJson = False) -> None:
-    """Remove a document from a context; only what stands behind it is read again."""
-    _encode(settings, [], lambda engine, _, on: engine.remove(context, document, on), as_json)
+for work in (memorize, add, sync, remove):
+    command(work.__name__)(work)
 
 
 for name, function in QUESTIONS.items():
@@ -219,20 +182,6 @@ def _serve(
     gc.enable()
     folders = allow or [Path(folder) for folder in default_allowed()]
     run(settings, Hosts(hosts, linger) if hosts else transport, address, allow=folders, unload_after=unload_after)
-
-
-def _encode(settings: Settings, paths: Sequence[str], work: Encode, as_json: bool, chosen: Selection = ALL) -> None:
-    """Do long work on the documents of the paths, with a progress bar, and show the context that comes of it."""
-    try:
-        with show.progress() as on_progress:
-            reading = documents_at(paths, settings, chosen, on_progress)
-            info = work(open_engine(settings), reading.documents, on_progress)
-    except KeyboardInterrupt:
-        show.notice("stopped; the same command goes on from here")
-        raise typer.Exit(INTERRUPTED) from None
-    for name, why in reading.left_out.items():
-        show.notice(f"not read: {name}: {why}")
-    show.as_json(info) if as_json else show.memorized(info)
 
 
 if __name__ == "__main__":

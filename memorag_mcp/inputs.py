@@ -19,55 +19,41 @@ from memorag_core.errors import InputError
 from memorag_core.ingest import (
     BYTES_A_CHARACTER,
     FolderWalk,
+    Known,
     Reading,
     from_bytes,
-    from_text,
     from_url,
     is_url,
     read_path,
     resolve_allowed,
 )
-from memorag_core.text.ids import unique
-from memorag_core.types import Document, OnProgress, ignore_progress
+from memorag_core.types import Source
 
 FILE = "file:"
+STANDARD_INPUT = "-"
 
 
-@dataclass(frozen=True)
-class Selection:
-    """Which files of a folder are meant: patterns of those to read alone, and of those to leave out."""
-
-    include: Sequence[str] = ()
-    exclude: Sequence[str] = ()
-
-
-ALL = Selection()
+def source_here(place: str, include: Sequence[str], exclude: Sequence[str]) -> Source:
+    """Return what a command was given to read, by a path that says the same in every folder."""
+    if place == STANDARD_INPUT or is_url(place):
+        return Source(place)
+    return Source(os.path.realpath(place), tuple(include), tuple(exclude))
 
 
-def documents_at(
-    places: Sequence[str], settings: Settings, chosen: Selection, on_progress: OnProgress = ignore_progress
-) -> Reading:
-    """The documents of all places, each with an id of its own, and what was left out of folders."""
-    documents: list[Document] = []
-    left_out: dict[str, str] = {}
-    for place in places:
-        reading = _at(place, settings, chosen, on_progress)
-        left_out |= reading.left_out
-        for document in reading.documents:
-            taken = {other.id for other in documents}
-            documents.append(replace(document, id=unique(document.id, taken)))
-    return Reading(documents, left_out)
-
-
-def _at(place: str, settings: Settings, chosen: Selection, on_progress: OnProgress) -> Reading:
+def read_here(source: Source, known: Known, settings: Settings) -> Reading:
+    """Read what a command was given, wherever it is. Raises `InputError` where it cannot be read."""
     limit = settings.max_characters
-    if place == "-":
+    if source.path == STANDARD_INPUT:
         data = sys.stdin.buffer.read(limit * BYTES_A_CHARACTER + 1)
         return Reading([from_bytes(data, "Standard input", limit)])
-    if is_url(place):
-        return Reading([from_url(place, limit, settings.allow_url)])
-    walk = FolderWalk(Path(place), chosen.include, chosen.exclude)
-    return read_path(walk, limit, on_progress=on_progress)
+    return _read(source, known, settings, ())
+
+
+def _read(source: Source, known: Known, settings: Settings, private: Sequence[Path]) -> Reading:
+    if is_url(source.path):
+        return Reading([from_url(source.path, settings.max_characters, settings.allow_url)], source=source)
+    walk = FolderWalk(Path(source.path), source.include, source.exclude)
+    return read_path(walk, settings.max_characters, private, known)
 
 
 @dataclass(frozen=True)
@@ -109,6 +95,10 @@ class ReadLimits:
         host = _host.get()
         return host.folder if host else Path.cwd()
 
+    def read(self, source: Source, known: Known) -> Reading:
+        """Read what a tool was given. Raises `InputError` where it may not or cannot be read."""
+        return _read(source_of(source, self), known, self.settings, self.private)
+
 
 def from_here(path: str, may: ReadLimits) -> str:
     """Absolute path. `..` is kept: resolving it textually would be wrong behind a symlink.
@@ -148,24 +138,10 @@ def _unquote(path: str) -> str:
     return path.strip().strip("\"'`").strip()
 
 
-def documents_of(
-    text: str, path: str, title: str, chosen: Selection, may: ReadLimits, on_progress: OnProgress = ignore_progress
-) -> Reading:
-    """The documents that a tool was given: a text, or what is at a path.
+def source_of(given: Source, may: ReadLimits) -> Source:
+    """Return what a tool was given to read, by its real path.
 
     Raises:
-        InputError: neither or both, or what may not or cannot be read.
+        InputError: it may not be read.
     """
-    if not text and not path:
-        raise InputError("What was given is empty; there is nothing to memorize. Give either text or path.")
-    if text and path:
-        raise InputError("Give either text or path, one of them: the text itself, or a file or folder to read.")
-    if chosen != ALL and (not path or is_url(path)):
-        raise InputError("include and exclude choose among the files of a folder; leave them out, or give its path.")
-    if not path:
-        return Reading([from_text(text, title)])
-    if is_url(path):
-        return Reading([from_url(path, may.settings.max_characters, may.settings.allow_url)])
-    real = resolve_allowed(Path(path), may.allow)
-    walk = FolderWalk(real, chosen.include, chosen.exclude)
-    return read_path(walk, may.settings.max_characters, may.private, on_progress)
+    return given if is_url(given.path) else replace(given, path=str(resolve_allowed(Path(given.path), may.allow)))

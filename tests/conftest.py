@@ -103,7 +103,7 @@ def tiny_settings(tiny_models: Path, folder: Path, device: str = "cpu") -> Setti
 @pytest.fixture(scope="session")
 def session_shared(tiny_models: Path, tmp_path_factory: pytest.TempPathFactory, device: str) -> Runtime:
     """The tiny models, loaded once for all tests. Ask for `shared`, which remembers nothing of other tests."""
-    return Runtime(tiny_settings(tiny_models, tmp_path_factory.mktemp("shared"), device), lambda _: None)
+    return Runtime(tiny_settings(tiny_models, tmp_path_factory.mktemp("shared"), device), lambda _: None, lasting=True)
 
 
 @pytest.fixture

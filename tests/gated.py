@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from threading import Event
 from typing import ClassVar
@@ -13,10 +12,27 @@ from waits import SECONDS
 
 from memorag_core import MemoRAG, Settings
 from memorag_core.concurrency.cancellation import poll_until
-from memorag_core.types import ContextInfo, Document, OnProgress, OnReady, Progress, ignore_progress, ignore_ready
+from memorag_core.context.edits import Contents
+from memorag_core.engine.memorizer import Memorizer
+from memorag_core.types import ContextInfo, OnProgress, OnReady, Progress
 from memorag_mcp.jobs.call import Call
 from memorag_mcp.jobs.job import Job, JobRecord
 from memorag_mcp.jobs.manager import Jobs
+
+
+class GatedMemorizer(Memorizer):
+    """Tells a third of its progress and then waits to be let through."""
+
+    def wait_for(self, engine: Gated) -> None:
+        self.engine = engine
+
+    def memorize(self, contents: Contents, name: str | None, on_progress: OnProgress, on_ready: OnReady) -> ContextInfo:
+        on_progress(Progress("encoding", 1, 3, 1 / 3))
+        self.engine.reached.set()
+        poll_until(self.engine.gate.wait)
+        if self.engine.error:
+            raise self.engine.error
+        return super().memorize(contents, name, on_progress, on_ready)
 
 
 class Gated(MemoRAG):
@@ -26,20 +42,8 @@ class Gated(MemoRAG):
         super().__init__(settings)
         self.reached, self.gate = Event(), Event()
         self.error: Exception | None = None
-
-    def memorize(
-        self,
-        documents: Sequence[Document],
-        name: str | None = None,
-        on_progress: OnProgress = ignore_progress,
-        on_ready: OnReady = ignore_ready,
-    ) -> ContextInfo:
-        on_progress(Progress("encoding", 1, 3, 1 / 3))
-        self.reached.set()
-        poll_until(self.gate.wait)
-        if self.error:
-            raise self.error
-        return super().memorize(documents, name, on_progress, on_ready)
+        self.memorizer = GatedMemorizer(self.store, self.shared, settings.max_characters)
+        self.memorizer.wait_for(self)
 
 
 async def reached(event: Event) -> None:

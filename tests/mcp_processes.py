@@ -39,6 +39,7 @@ TOOLS = {
     "list_contexts",
     "add_documents",
     "remove_document",
+    "sync_context",
     "forget_context",
     "recall_clues",
     "retrieve_evidence",

@@ -10,7 +10,7 @@ from memorag_core.config import MANIFEST
 from memorag_core.context.manifest import FileEntry, Manifest, sha256_of
 
 
-def seal(draft: Path, manifest: Manifest) -> None:
+def seal(draft: Path, manifest: Manifest) -> Manifest:
     """Record every file's size and checksum, then write the manifest last; all of it flushed to the disk."""
     paths = [path for path in sorted(draft.rglob("*")) if path.is_file()]
     entries = {p.relative_to(draft).as_posix(): FileEntry(bytes=p.stat().st_size, sha256=sha256_of(p)) for p in paths}
@@ -18,6 +18,15 @@ def seal(draft: Path, manifest: Manifest) -> None:
     (draft / MANIFEST).write_text(sealed.model_dump_json(indent=2), encoding="utf-8")
     for path in (*paths, draft / MANIFEST, *(p for p in draft.rglob("*") if p.is_dir()), draft):
         flush(path)
+    return sealed
+
+
+def replace_manifest(folder: Path, manifest: Manifest, draft: Path) -> None:
+    """Put another manifest of the same files in the place of a folder's, in one rename; it is written as `draft`."""
+    draft.write_text(manifest.with_seal().model_dump_json(indent=2), encoding="utf-8")
+    flush(draft)
+    os.replace(draft, folder / MANIFEST)
+    flush(folder)
 
 
 def flush(path: Path) -> None:

@@ -93,6 +93,11 @@ class Context(Corpus):
     memory: MemoryState | None
 
 
+def memories_of(contexts: Sequence[Context]) -> list[MemoryState]:
+    """The memories of those contexts that have one."""
+    return [context.memory for context in contexts if context.memory is not None]
+
+
 def merge(contexts: Sequence[Context], components: Components) -> Corpus:
     """Merge several contexts into one corpus, in which a document's id is `CONTEXT/DOCUMENT`; one stays as it is.
 

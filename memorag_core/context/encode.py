@@ -5,18 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from memorag_core.concurrency.cancellation import raise_if_cancelled, run_leavable
 from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.context.corpus import Context
 from memorag_core.context.files import write_texts
 from memorag_core.context.manifest import Manifest
-from memorag_core.text.chunking import Count, passages
+from memorag_core.errors import InputError
+from memorag_core.text.chunking import Count, passages, sections
 from memorag_core.text.standing import CHUNKING, Standing
 from memorag_core.types import Chunk, Document
 
@@ -28,6 +30,10 @@ LOADED_SHARE = 0.02
 EVIDENCE_SHARE = 0.1
 ATTENTION_SHARE = 0.35
 """Where of the whole work the models are loaded, the context can be searched, and its attention keys are there."""
+MOST_PASSAGES = 200_000
+"""Of a context: 50 million characters of prose have 80,000. Collecting garbage holds all threads for half a microsecond
+for each of them, and their vectors are to fit into memory."""
+T = TypeVar("T")
 
 
 def key_of(documents: Sequence[Document], recipe: dict[str, Any]) -> str:
@@ -121,18 +127,29 @@ def _chunks(documents: Sequence[Document], components: Components, count: Count,
     by_id = {document.id: document for document in before.documents} if before else {}
     for chunk in before.chunks if before else ():
         known.setdefault(by_id[chunk.document_id], []).append(chunk)
-    return [
+    return _check_number(
         chunk
         for document in documents
         for chunk in known.get(document) or cut(document, components.chunk_tokens, count, under_path)
-    ]
+    )
 
 
 def cut(document: Document, limit: int, count: Count, under_path: bool = True) -> list[Chunk]:
     """Cut a document into chunks: passages of at most `limit` tokens, none of which crosses a heading."""
+    _check_number(sections(document.text))
     standing = run_leavable(partial(Standing.of, document, under_path))
     spans = passages(document.text, limit, count, document.pages)
-    return [standing.chunk(span.start, span.end) for span in spans]
+    return _check_number(standing.chunk(span.start, span.end) for span in spans)
+
+
+def _check_number(parts: Iterator[T]) -> list[T]:
+    found = list(islice(parts, MOST_PASSAGES + 1))
+    if len(found) > MOST_PASSAGES:
+        raise InputError(
+            f"The text falls into more than {MOST_PASSAGES:,} passages, as each heading begins one. Split it into "
+            "several contexts, or leave out headings."
+        )
+    return found
 
 
 def _digest(document: Document) -> str:

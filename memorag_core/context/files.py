@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from memorag_core.concurrency.progress import SILENT
 from memorag_core.config import DOCUMENTS
 from memorag_core.context.corpus import Context
+from memorag_core.context.edits import Contents
 from memorag_core.context.manifest import DocumentEntry, Manifest, damage
 from memorag_core.context.originals import find_original, keep_original, keep_words
 from memorag_core.errors import IncompatibleContext, InputError
@@ -34,7 +35,7 @@ def load(folder: Path, manifest: Manifest, components: Components) -> Context:
         IncompatibleContext: it was memorized with other models or settings.
     """
     manifest.verify(folder)
-    if _essentials(manifest.recipe) != _essentials(components.recipe):
+    if not is_usable(manifest, components):
         raise IncompatibleContext(_mismatch(folder.name, manifest.recipe, components.recipe))
     whole = manifest.ready == "memory"
     try:
@@ -49,6 +50,11 @@ def load(folder: Path, manifest: Manifest, components: Components) -> Context:
         texts = [chunk.indexed for chunk in chunks]
         index = components.retriever.update(index, texts, texts, SILENT)  # keeps the vectors
     return Context(documents, chunks, index, attention, folder.name, manifest, memory)
+
+
+def is_usable(manifest: Manifest, components: Components) -> bool:
+    """Whether a context can be asked with the models and settings in use."""
+    return _essentials(manifest.recipe) == _essentials(components.recipe)
 
 
 def as_stored(recipe: dict[str, Any]) -> dict[str, Any]:
@@ -68,6 +74,15 @@ def _essentials(recipe: dict[str, Any]) -> dict[str, Any]:
     return rest | {"embedder": embedder | {"with": others}}
 
 
+def describe(manifest: Manifest, contents: Contents) -> Manifest:
+    """Return the manifest of the same texts with what is known of where they are from now."""
+    entries = (
+        entry.model_copy(update={"source": one.source, "notice": one.notice, "origin": one.origin})
+        for entry, one in zip(manifest.documents, contents.documents, strict=True)
+    )
+    return manifest.model_copy(update={"documents": tuple(entries), "sources": contents.sources})
+
+
 def info_of(context_id: str, manifest: Manifest, cached: bool = False) -> ContextInfo:
     """Return what a list shows of a context."""
     return ContextInfo(
@@ -85,6 +100,7 @@ def info_of(context_id: str, manifest: Manifest, cached: bool = False) -> Contex
         encode_seconds=manifest.encode_seconds,
         ready=manifest.ready,
         cached=cached,
+        sources=manifest.sources,
     )
 
 
@@ -98,6 +114,11 @@ def verify_documents(folder: Path, manifest: Manifest) -> tuple[Document, ...]:
     """Verify and read the documents of a folder; nothing else is read."""
     manifest.verify(folder, DOCUMENTS)
     return read_documents(folder, manifest)
+
+
+def verify_contents(folder: Path, manifest: Manifest) -> tuple[Contents, Manifest]:
+    """Verify and read what a context holds, and its manifest; nothing else is read."""
+    return Contents(verify_documents(folder, manifest), manifest.sources), manifest
 
 
 def verify_document(folder: Path, manifest: Manifest, document_id: str) -> Document:
@@ -137,7 +158,7 @@ def read_documents(folder: Path, manifest: Manifest) -> tuple[Document, ...]:
     except (OSError, UnicodeDecodeError) as error:
         raise damage(folder, f"it cannot be read ({error})") from error
     return tuple(
-        Document(e.id, e.title, text, e.source, e.pages, e.notice, find_original(folder, manifest, e))
+        Document(e.id, e.title, text, e.source, e.pages, e.notice, find_original(folder, manifest, e), e.date, e.origin)
         for e, text in zip(manifest.documents, texts, strict=True)
     )
 
@@ -178,6 +199,7 @@ def write_texts(folder: Path, documents: Sequence[Document], chunks: Sequence[Ch
                 original=original,
                 date=document.date,
                 words=keep_words(folder, document) if original else None,
+                origin=document.origin,
             )
         )
     offsets = [[chunk.document_id, chunk.start, chunk.end] for chunk in chunks]

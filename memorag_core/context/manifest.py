@@ -23,7 +23,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, 
 from memorag_core.config import DOCUMENTS, MANIFEST, MAX_LABEL, ORIGINALS
 from memorag_core.errors import DamagedContext, IncompatibleContext, MemoRAGError, UnknownContext
 from memorag_core.ingest.plain_file import NoPlainFile, read_plain_file
-from memorag_core.types import Ready
+from memorag_core.types import Origin, Ready, Source
 
 FORMAT_VERSION = 1
 MAX_MANIFEST = 64 << 20
@@ -61,8 +61,8 @@ Label = Annotated[str, Field(max_length=MAX_LABEL)]
 class DocumentEntry(BaseModel):
     """A document of the context; its text is in `file`, UTF-8, byte for byte. `pages` as in `Document`.
 
-    `original` is the file it was read from, where that shows how its pages look; a context of before has none. `words`
-    are those of pages that are pictures, with where they stand.
+    `original` is the file it was read from, where that shows how its pages look; a context of before has none, and no
+    `origin`. `words` are those of pages that are pictures, with where they stand.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -76,6 +76,7 @@ class DocumentEntry(BaseModel):
     notice: Label = ""
     original: FileName | None = None
     date: Label = ""
+    origin: Origin | None = None
     words: FileName | None = None
 
 
@@ -92,6 +93,7 @@ class Manifest(BaseModel):
     """`key` is the digest of the texts and of `recipe`, all that decides the encoding: equal keys, equal contexts.
 
     Until its memory is made, a context is ready for `evidence`: no memory and no attention keys are among its files.
+    `sources` are what it is kept in step with.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -106,6 +108,7 @@ class Manifest(BaseModel):
     memory_tokens: Amount
     encode_seconds: Annotated[FiniteFloat, Field(ge=0)]
     ready: Ready = "memory"
+    sources: tuple[Source, ...] = ()
     files: dict[FileName, FileEntry]
     seal: str = ""
 
@@ -121,6 +124,14 @@ class Manifest(BaseModel):
     def with_seal(self) -> Manifest:
         """Return a copy with the digest that `read` checks."""
         return self.model_copy(update={"seal": digest(self.model_dump(mode="json"))})
+
+    def reads_as(self, other: Manifest) -> bool:
+        """Whether both are of the same texts under the same ids, wherever these were read."""
+        return self.key == other.key and [one.id for one in self.documents] == [one.id for one in other.documents]
+
+    def with_places_of(self, other: Manifest) -> Manifest:
+        """Return a copy that tells where its documents are from as another does that reads as this."""
+        return self.model_copy(update={"documents": other.documents, "sources": other.sources})
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:
@@ -143,9 +154,8 @@ class Manifest(BaseModel):
             if document.file not in manifest.files or not document.file.startswith(f"{DOCUMENTS}/"):
                 raise damage(folder, f"the text {show(document.file)} is not listed among its files")
             for kept in filter(None, (document.original, document.words)):
-                if kept in manifest.files and kept.startswith(f"{ORIGINALS}/"):
-                    continue
-                raise damage(folder, f"the file {show(kept)} is not listed among its files")
+                if kept not in manifest.files or not kept.startswith(f"{ORIGINALS}/"):
+                    raise damage(folder, f"the file {show(kept)} is not listed among its files")
         return manifest
 
     def check_sizes(self, folder: Path) -> None:

@@ -3,8 +3,8 @@
     STORE/
       ID/                    a context: manifest.json, documents/, and the files of its memory and its index
       .work/KEY/             work on a context of that key by the holder of KEY's lock (`work.py`)
-      .work/KEY.lock         held while the context of that key is memorized
-      .work/of=ID.lock       held while documents are added to a context or removed from it
+      .work/KEY.lock         held while the context of that key is memorized; there as long as its folder is
+      .work/of=ID.lock       held, and there, while documents are added to a context or removed from it
       .work/aside=ID/        what a context was before such a change, for the moment between two renames
       .work/store.lock       held while names are given or taken away, and during those renames
 
@@ -27,14 +27,15 @@ from filelock import FileLock, Timeout
 
 from memorag_core.concurrency.cancellation import poll_until
 from memorag_core.config import DOCUMENTS, MANIFEST, WORK
-from memorag_core.context.atomic_files import flush, link_tree, recover, replace_folder, seal
+from memorag_core.context.atomic_files import flush, link_tree, recover, replace_folder, replace_manifest, seal
 from memorag_core.context.disk_errors import translate_errors
 from memorag_core.context.manifest import Manifest
-from memorag_core.context.work import WorkFolder
+from memorag_core.context.work import LOCK, WorkFolder, acquire_now, lock_of
 from memorag_core.errors import ContextExists, DamagedContext, MemoRAGError, UnknownContext
 from memorag_core.text.ids import slug, slug_or, unique
 
 ASIDE = "aside="
+STORE_LOCK = f"store{LOCK}"
 LEFTOVERS = ("copy-*", "forgotten-*")
 
 T = TypeVar("T")
@@ -133,17 +134,30 @@ class ContextStore:
         Raises:
             UnknownContext: it was forgotten meanwhile.
         """
-        seal(work.draft, manifest)
+        sealed = seal(work.draft, manifest)
         with self._naming():
             stored = self._read(context_id, lambda folder, stored: stored)
-            if (stored.key, stored.documents) != (before.key, before.documents):
+            if not stored.reads_as(before):
                 return False
             if manifest.ready == "evidence":
                 work.follow(self.root / context_id, stored)
+            elif stored.sources != sealed.sources or stored.documents != sealed.documents:  # described meanwhile
+                replace_manifest(work.draft, sealed.with_places_of(stored), work.path / MANIFEST)
             replace_folder(self.root / context_id, work.draft, self._aside(context_id))
         if manifest.ready == "evidence":
             work.publish()
         return True
+
+    def describe(self, context_id: str, manifest: Manifest) -> None:
+        """Tell where a context's documents are from as a manifest does that reads as the stored one; all else stays.
+
+        Raises:
+            UnknownContext: it was forgotten meanwhile.
+        """
+        with translate_errors(self.root), self._naming():
+            stored = self._read(context_id, lambda folder, stored: stored)
+            if stored.reads_as(manifest) and stored != (described := stored.with_places_of(manifest)):
+                replace_manifest(self.root / context_id, described, self.root / WORK / MANIFEST)
 
     def copy(self, context_id: str, name: str, key: str) -> str:
         """Give the context of that key a second name; its files are shared by hard links where the disk can.
@@ -177,23 +191,21 @@ class ContextStore:
             os.replace(self.folder(context_id), grave)
             with suppress(MemoRAGError, OSError):
                 key = Manifest.read(grave).key
-                with FileLock(self.root / WORK / f"{key}.lock", timeout=0):
+                with lock_of(self.root / WORK / key, acquire_now):
                     WorkFolder(self.root / WORK / key).clear()
             shutil.rmtree(grave)
 
     def sweep(self) -> None:
-        """Clear what interrupted writers left behind; what a live one holds is let be."""
+        """Clear what interrupted writers left behind; what a live one holds, or may only be read, is let be."""
         work = self.root / WORK
-        for lock in work.glob("*.lock") if work.is_dir() else ():
-            key = lock.stem
-            try:
-                with FileLock(lock, timeout=0):
-                    if key == "store":
-                        self._clear_leftovers()
-                    else:
-                        WorkFolder(work / key).sweep()
-            except OSError:
-                continue  # its writer is alive (Timeout), or the store may only be read
+        if not work.is_dir():
+            return
+        with suppress(OSError), FileLock(work / STORE_LOCK, timeout=0):
+            self._clear_leftovers()
+        for lock in work.glob(f"*{LOCK}"):
+            if lock.name != STORE_LOCK:
+                with suppress(OSError), lock_of(work / lock.stem, acquire_now):
+                    WorkFolder(work / lock.stem).sweep()
 
     def check_name(self, name: str, key: str) -> str | None:
         """The id a wanted name stands for if it holds the context of `key` already, None if it is free.
@@ -252,20 +264,20 @@ class ContextStore:
     @contextmanager
     def _naming(self) -> Iterator[None]:
         """Hold the store's lock: nobody else gives names or takes them away, or is between two renames."""
-        with self._lock("store"):
-            self._bring_back()
-            yield
-
-    @contextmanager
-    def _lock(self, name: str) -> Iterator[None]:
-        work = self.root / WORK
-        work.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(work / f"{name}.lock")
-        poll_until(lambda seconds: _acquire(lock, seconds))
+        (self.root / WORK).mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.root / WORK / STORE_LOCK)
+        _wait_for(lock)
         try:
+            self._bring_back()
             yield
         finally:
             lock.release()
+
+    @contextmanager
+    def _lock(self, name: str) -> Iterator[None]:
+        (self.root / WORK).mkdir(parents=True, exist_ok=True)
+        with lock_of(self.root / WORK / name, _wait_for):
+            yield
 
     def _name_taken(self, context_id: str) -> ContextExists:
         if context_id not in self.ids():
@@ -274,6 +286,11 @@ class ContextStore:
             f"The name '{context_id}' belongs to a context with other contents. Choose another name, or forget "
             f"'{context_id}' first."
         )
+
+
+def _wait_for(lock: FileLock) -> None:
+    """Take a lock; the work can be cancelled while another holds it."""
+    poll_until(lambda seconds: _acquire(lock, seconds))
 
 
 def _acquire(lock: FileLock, seconds: float) -> bool:

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from memorag_core.context.files import info_in
 from memorag_core.context.store import ContextStore
 from memorag_core.errors import MemoRAGError, UnknownContext
-from memorag_core.types import ContextInfo, Survey
+from memorag_core.types import ContextInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a store holds: contexts that are whole, in order of their ids, and what is wrong with the others, by id."""
+
+    contexts: list[ContextInfo]
+    damaged: dict[str, str]
 
 
 def survey(store: ContextStore) -> Survey:

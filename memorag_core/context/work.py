@@ -28,7 +28,34 @@ from memorag_core.errors import Interrupted, StoreError
 
 SECONDS_KEPT = 7 * 24 * 3600
 T = TypeVar("T")
-DRAFT, JOURNAL, BEFORE, EARLIER = "draft", "journal", "before", "earlier"
+DRAFT, JOURNAL, BEFORE, EARLIER, LOCK = "draft", "journal", "before", "earlier", ".lock"
+
+
+@contextmanager
+def lock_of(path: Path, acquire: Callable[[FileLock], object]) -> Iterator[None]:
+    """Hold the lock of the work in a folder, which goes with the folder: else there were one for each text ever read.
+
+    It is removed while it is held; who waited for the removed one notices (filelock sees that no name leads to it), and
+    takes the next.
+    """
+    lock = FileLock(path.with_name(f"{path.name}{LOCK}"))
+    acquire(lock)
+    try:
+        yield
+    finally:
+        if not path.is_dir():
+            with suppress(OSError):  # Windows removes no file that is open
+                Path(lock.lock_file).unlink()
+        lock.release()
+
+
+def acquire_now(lock: FileLock) -> None:
+    """Take a lock that nobody holds.
+
+    Raises:
+        Timeout: somebody does (an `OSError`).
+    """
+    lock.acquire(timeout=0)
 
 
 class WorkFolder:
@@ -84,7 +111,7 @@ class WorkFolder:
     def clear(self) -> None:
         """Delete all, and the work on what the context was before, unless somebody is at that."""
         for other in self._earlier():
-            with suppress(OSError), FileLock(other.path.with_name(f"{other.path.name}.lock"), timeout=0):
+            with suppress(OSError), lock_of(other.path, acquire_now):
                 shutil.rmtree(other.path, ignore_errors=True)
         shutil.rmtree(self.path, ignore_errors=True)
 

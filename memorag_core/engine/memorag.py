@@ -12,12 +12,12 @@ from functools import partial
 
 from memorag_core.config import MAX_EVIDENCE_TOKENS, MAX_HITS, Profile, Settings
 from memorag_core.context.corpus import Context
-from memorag_core.context.edits import append_documents, remove_document
+from memorag_core.context.edits import Contents, follow, remove_document
 from memorag_core.context.files import info_of, verify_chunks, verify_document, verify_documents
 from memorag_core.context.store import ContextStore
-from memorag_core.context.survey import survey
+from memorag_core.context.survey import Survey, survey
 from memorag_core.engine.memorizer import Memorizer
-from memorag_core.ingest import check_size
+from memorag_core.ingest import Reading, check_size
 from memorag_core.query.query import MAX_WORDS, Query, check_question, check_range, split_ids
 from memorag_core.query.scope import describe
 from memorag_core.runtime import Runtime
@@ -34,7 +34,6 @@ from memorag_core.types import (
     OnText,
     Passage,
     Scope,
-    Survey,
     Task,
     ignore_progress,
     ignore_ready,
@@ -66,7 +65,7 @@ class MemoRAG:
         self.store = ContextStore(self.settings.store)
         self.shared = shared or Runtime(self.settings, say)
         self.weights = self.shared.weights
-        self._memorizer = Memorizer(self.store, self.shared, self.settings.max_characters)
+        self.memorizer = Memorizer(self.store, self.shared, self.settings.max_characters)
 
     def memorize(
         self,
@@ -91,7 +90,7 @@ class MemoRAG:
             StoreError: the store cannot be written; nothing is kept of a failed attempt.
             ModelUnavailable: weights that cannot be had.
         """
-        return self._memorizer.memorize(documents, name, on_progress, on_ready)
+        return self.memorizer.memorize(Contents(tuple(documents)), name, on_progress, on_ready)
 
     def add(
         self,
@@ -112,8 +111,8 @@ class MemoRAG:
             StoreError: the context cannot be read or written; it stays what it was.
         """
         check_size(documents, self.settings.max_characters)
-        change = partial(append_documents, added=documents)
-        return self._memorizer.change(context_id, change, on_progress, on_ready)
+        change = partial(follow, readings=[Reading(list(documents))])
+        return self.memorizer.change(context_id, change, on_progress, on_ready)
 
     def remove(
         self,
@@ -124,7 +123,7 @@ class MemoRAG:
     ) -> ContextInfo:
         """Remove a document from a context; only what stands behind it is read again. Raises what `add` raises."""
         change = partial(remove_document, document_id=document_id, context_id=context_id)
-        return self._memorizer.change(context_id, change, on_progress, on_ready)
+        return self.memorizer.change(context_id, change, on_progress, on_ready)
 
     def complete(self, context_id: str, on_progress: OnProgress = ignore_progress) -> ContextInfo:
         """Make the memory of a context that has none yet, or wait while others make it; return at once if it is there.
@@ -133,7 +132,7 @@ class MemoRAG:
             UnknownContext: there is none of that id, or it was forgotten meanwhile.
             StoreError: it cannot be read or written; it stays what it was.
         """
-        return self._memorizer.complete(context_id, on_progress)
+        return self.memorizer.complete(context_id, on_progress)
 
     def recall(self, context_id: str | Sequence[str], question: str, scope: Scope = EVERYTHING) -> tuple[Clue, ...]:
         """Clues from memory, cleaned and checked against the text: spans of it, and questions to look up.
@@ -250,7 +249,7 @@ class MemoRAG:
             UnknownContext: there is none of that id.
             DamagedContext, IncompatibleContext: what is wrong and what to do.
         """
-        return self._memorizer.context(context_id)
+        return self.memorizer.context(context_id)
 
     @property
     def profile(self) -> Profile:

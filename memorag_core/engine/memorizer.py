@@ -7,21 +7,23 @@ put in place by a rename. What is interrupted in between is found in the store: 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.context.corpus import Context
+from memorag_core.context.edits import Contents
 from memorag_core.context.encode import index, key_of, remember
-from memorag_core.context.files import info_of, load, verify_documents
+from memorag_core.context.files import describe, info_of, load, verify_contents
 from memorag_core.context.manifest import Manifest
 from memorag_core.context.store import ContextStore
 from memorag_core.context.work import WorkFolder
 from memorag_core.errors import UnknownContext
 from memorag_core.ingest import check_size
 from memorag_core.runtime import Runtime
-from memorag_core.types import ContextInfo, Document, OnProgress, OnReady, ignore_ready
+from memorag_core.text.ids import slug
+from memorag_core.types import ContextInfo, OnProgress, OnReady, ignore_ready
 
 
 class Memorizer:
@@ -32,32 +34,35 @@ class Memorizer:
         self.shared = shared
         self.max_characters = max_characters
 
-    def memorize(
-        self, documents: Sequence[Document], name: str | None, on_progress: OnProgress, on_ready: OnReady
-    ) -> ContextInfo:
-        """As `MemoRAG.memorize`."""
-        check_size(documents, self.max_characters)
+    def memorize(self, contents: Contents, name: str | None, on_progress: OnProgress, on_ready: OnReady) -> ContextInfo:
+        """As `MemoRAG.memorize`. Where a context is there already that has no sources, it gets these."""
+        check_size(contents.documents, self.max_characters)
         progress = self._begin_progress(on_progress)
         with self.shared.device_queue.slot(patient=True, on_wait=progress.tell_position):
-            key = key_of(documents, self.shared.components.recipe)
+            key = key_of(contents.documents, self.shared.components.recipe)
         with self.store.writing(key) as work:  # another process may hold this for minutes; questions go on
             held = self._find_stored(key, name)
             if held is None:
-                manifest = self._index(documents, work, progress)
+                manifest = self._index(contents, work, progress)
                 held = self._info(self.store.publish(work, manifest, name))
-        info = self._finish(held, progress, on_ready)
-        if name and self.store.check_name(name, key) is None:
-            info = replace(self._info(self.store.copy(held.id, name, key)), cached=held.cached)
-        return info
+        info = self._finish(replace(held, left_out=contents.left_out), progress, on_ready)
+        if name and held.id != slug(name) and self.store.check_name(name, key) is None:
+            own_id = self.store.copy(held.id, name, key)
+            self._describe(own_id, contents, key)
+        elif contents.sources and not info.sources:
+            self._describe(own_id := held.id, contents, key)
+        else:
+            return info
+        return _as_found(self._info(own_id), info)
 
     def change(
         self,
         context_id: str,
-        change: Callable[[Sequence[Document]], tuple[Document, ...]],
+        change: Callable[[Contents], Contents],
         on_progress: OnProgress,
         on_ready: OnReady,
     ) -> ContextInfo:
-        """Give a context other documents, as `change` says, which may raise before a model is loaded."""
+        """Give a context other contents, as `change` says, which may raise before a model is loaded."""
         progress = self._begin_progress(on_progress)
         return self._finish(self._change(context_id, change, progress), progress, on_ready)
 
@@ -76,35 +81,43 @@ class Memorizer:
                 self.shared.context_cache.put((self.store.root, context_id), context)
             return context
 
-    def _change(
-        self,
-        context_id: str,
-        change: Callable[[Sequence[Document]], tuple[Document, ...]],
-        progress: ProgressScope,
-    ) -> ContextInfo:
-        """Index a context's other documents and publish them in its place."""
+    def _change(self, context_id: str, change: Callable[[Contents], Contents], progress: ProgressScope) -> ContextInfo:
+        """Index a context's other contents and publish them in its place; where no text is another, only note them."""
         with self.store.changing(context_id):
-            held = self.store.reading(context_id, verify_documents)
-            documents = change(held)
-            check_size(documents, self.max_characters)
-            if documents == held:
-                return info_of(context_id, self.store.manifest(context_id), cached=True)
-            with self.shared.device_queue.slot(patient=True, on_wait=progress.tell_position):
-                before = self.context(context_id)
-            documents = change(before.documents)  # it may have been forgotten and memorized anew
-            with self.store.writing(key_of(documents, before.manifest.recipe)) as work:
-                manifest = self._index(documents, work, progress, before)
-                if not self.store.replace(context_id, work, manifest, before.manifest):
-                    raise UnknownContext(f"The context '{context_id}' was forgotten while it was being changed.")
-        return self._info(context_id)
+            held, stored = self.store.reading(context_id, verify_contents)
+            after = change(held)
+            check_size(after.documents, self.max_characters)
+            cached = after.reads_as(held)
+            if cached:
+                self.store.describe(context_id, describe(stored, after))
+            else:
+                with self.shared.device_queue.slot(patient=True, on_wait=progress.tell_position):
+                    before = self.context(context_id)
+                if not before.manifest.reads_as(stored):  # it was forgotten and memorized anew
+                    after = change(Contents(before.documents, before.manifest.sources))
+                self._replace(context_id, before, after, progress)
+        return replace(self._info(context_id), cached=cached, changes=after.changes, left_out=after.left_out)
+
+    def _replace(self, context_id: str, before: Context, after: Contents, progress: ProgressScope) -> None:
+        with self.store.writing(key_of(after.documents, before.manifest.recipe)) as work:
+            manifest = self._index(after, work, progress, before)
+            if not self.store.replace(context_id, work, manifest, before.manifest):
+                raise UnknownContext(f"The context '{context_id}' was forgotten while it was being changed.")
+
+    def _describe(self, context_id: str, contents: Contents, key: str) -> None:
+        """Note where the texts of a stored context are from, which are these."""
+        manifest = self.store.manifest(context_id)
+        if manifest.key == key:
+            self.store.describe(context_id, describe(manifest, contents))
 
     def _index(
-        self, documents: Sequence[Document], work: WorkFolder, progress: ProgressScope, before: Context | None = None
+        self, contents: Contents, work: WorkFolder, progress: ProgressScope, before: Context | None = None
     ) -> Manifest:
         """Chunk and index; between the steps, questions that wait are answered."""
         with self.shared.device_queue.slot(patient=True, on_wait=progress.tell_position):
             noted = replace(progress, journal=work.journal())
-            return index(documents, self.shared.components, work.draft, noted, before)
+            manifest = index(contents.documents, self.shared.components, work.draft, noted, before)
+            return manifest.model_copy(update={"sources": contents.sources})
 
     def _finish(self, held: ContextInfo, progress: ProgressScope, on_ready: OnReady = ignore_ready) -> ContextInfo:
         """Tell that a context can be searched; make its memory, whatever documents others give it meanwhile."""
@@ -116,7 +129,7 @@ class Memorizer:
                 if self.store.manifest(held.id) == manifest:
                     self._remember(held.id, manifest, work, progress)
             info = self._info(held.id)
-        return replace(info, cached=held.cached)
+        return _as_found(info, held)
 
     def _remember(self, context_id: str, manifest: Manifest, work: WorkFolder, progress: ProgressScope) -> None:
         """Make a context's memory, behind all questions; one context at a time."""
@@ -159,3 +172,8 @@ class Memorizer:
 
     def _info(self, context_id: str) -> ContextInfo:
         return info_of(context_id, self.store.manifest(context_id))
+
+
+def _as_found(info: ContextInfo, held: ContextInfo) -> ContextInfo:
+    """Return what is known of a context now, with what was found when it was begun with."""
+    return replace(info, cached=held.cached, changes=held.changes, left_out=held.left_out)

@@ -6,23 +6,27 @@ import hashlib
 import re
 import tempfile
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memorag_core.concurrency.cancellation import raise_if_cancelled, run_leavable
+from memorag_core.concurrency.variables import set_within
 from memorag_core.config import MAX_LABEL
 from memorag_core.errors import InputError
 from memorag_core.ingest.extract import Extract, TooLarge, check_text, too_large
 from memorag_core.ingest.folders import FolderWalk
 from memorag_core.ingest.formats import format_of
-from memorag_core.ingest.paths import list_files
+from memorag_core.ingest.known import NOTHING_KNOWN, Known, stamp_of
+from memorag_core.ingest.paths import FoundFile, list_files
 from memorag_core.ingest.plain import read as read_plain
 from memorag_core.ingest.plain_file import read_plain_file
 from memorag_core.ingest.sandbox import SandboxedReader
 from memorag_core.text.ids import slug_or, unique
-from memorag_core.types import Document, OnProgress, Original, Progress, ignore_progress
+from memorag_core.types import Document, OnProgress, Origin, Original, Progress, Source, ignore_progress
 
 if TYPE_CHECKING:
     from memorag_core.ingest.web import Web
@@ -36,10 +40,22 @@ _UNFIT_ID = re.compile(r"[\x00-\x1f\x7f/\\]")
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What was read, and what of a folder was not: paths from the folder on, with why."""
+    """What was read, and what of a folder was not: paths from the folder on, with why.
+
+    `source` is what it was read from, where that can be looked at again.
+    """
 
     documents: list[Document]
     left_out: dict[str, str] = field(default_factory=dict)
+    source: Source | None = None
+
+
+_hearing: ContextVar[OnProgress] = ContextVar("hearing", default=ignore_progress)
+
+
+def hear_pages(on_progress: OnProgress) -> AbstractContextManager[None]:
+    """Tell somebody inside of the pages that take long to read."""
+    return set_within(_hearing, on_progress)
 
 
 def from_text(text: str, title: str | None = None) -> Document:
@@ -69,37 +85,46 @@ def from_path(path: Path, limit: int, include: Sequence[str] = (), private: Sequ
     return read_path(FolderWalk(path, include), limit, private).documents
 
 
-def read_path(
-    walk: FolderWalk, limit: int, private: Sequence[Path] = (), on_progress: OnProgress = ignore_progress
-) -> Reading:
+def read_path(walk: FolderWalk, limit: int, private: Sequence[Path] = (), known: Known = NOTHING_KNOWN) -> Reading:
     """Read a file, or a folder and what is below it, in order of names; see `list_files`.
 
-    What of a folder cannot be read is told, and does not end the rest. `on_progress` hears of pages that take long.
+    What of a folder cannot be read is told, and does not end the rest. What is `known` is not read again, and is kept
+    where it cannot be read now.
 
     Raises:
         InputError: missing, or above `limit` characters; the file, or all of the folder, is unreadable, empty, damaged,
             encrypted or binary.
     """
-    documents: list[Document] = []
-    files, taken, left = run_leavable(lambda: list_files(walk, private)), set[str](), limit
-    with SandboxedReader(on_step=lambda done, total: on_progress(Progress("reading pages", done, total, 0.0))) as apart:
-        for file, real in files:
+    files = run_leavable(lambda: list_files(walk, private))
+    documents, left = known.find_below(walk.unlisted), limit
+    hear = _hearing.get()
+    with SandboxedReader(on_step=lambda done, total: hear(Progress("reading pages", done, total, 0.0))) as apart:
+        for found in files:
             raise_if_cancelled()
             try:
-                document = _read_file(file, real, left, apart)
+                document: Document | None = _read_file(found, walk, left, known, apart)
             except TooLarge:
                 raise
             except InputError as error:
-                if file == walk.root or len(files) == len(walk.left_out) == 1:
+                if found.path == walk.root or len(files) == len(walk.left_out) == 1:
                     raise
-                walk.leave_out(file, str(error))
-                continue
-            documents.append(replace(document, id=unique(document.id, taken)))
-            taken.add(documents[-1].id)
-            left -= len(document.text)
+                document = known.find_kept(printable(str(found.path)))
+                walk.leave_out(found.path, f"{error} What was read of it before is kept." if document else str(error))
+            if document is not None:
+                documents.append(document)
+                left -= len(document.text)
     if not documents:
         raise InputError(f"No file of {walk.root} can be read. {next(iter(walk.left_out.values()), '')}")
-    return Reading(documents, walk.left_out)
+    return Reading(with_own_ids(documents), walk.left_out, walk.source)
+
+
+def with_own_ids(documents: Sequence[Document]) -> list[Document]:
+    """Return documents with a number at the end of each id that one before has."""
+    taken: dict[str, Document] = {}
+    for document in documents:
+        own = unique(document.id, taken)
+        taken[own] = replace(document, id=own)
+    return list(taken.values())
 
 
 def printable(name: str) -> str:
@@ -107,16 +132,21 @@ def printable(name: str) -> str:
     return name.encode(errors="replace").decode()
 
 
-def _read_file(file: Path, real: Path, limit: int, apart: SandboxedReader) -> Document:
+def _read_file(found: FoundFile, walk: FolderWalk, limit: int, known: Known, apart: SandboxedReader) -> Document:
+    file, real = found
     name = printable(str(file))
-    extract = _extract(real, file.suffix, name, limit, apart)
+    origin = Origin(printable(str(walk.root)), stamp_of(real))
+    if (untouched := known.find_untouched(name, origin)) is not None:
+        return untouched
+    data = _load(real, file.suffix, name, limit)
+    origin = replace(origin, sha256=hashlib.sha256(data).hexdigest())
+    if (same := known.find_same(name, origin)) is not None:
+        return same
+    extract = _extract(data, file.suffix, name, limit, apart)
     document = _name_document(extract, printable(file.stem), name)
     document = document if document.date else replace(document, date=_last_change(real))
-    return (
-        replace(document, original=Original(str(real), extract.sha256, words=extract.words))
-        if extract.sha256
-        else document
-    )
+    original = Original(str(real), origin.sha256, words=extract.words) if format_of(file.suffix).has_looks else None
+    return replace(document, original=original, origin=origin)
 
 
 def from_url(url: str, limit: int, allowed: bool, web: Web | None = None) -> Document:
@@ -135,8 +165,9 @@ def from_url(url: str, limit: int, allowed: bool, web: Web | None = None) -> Doc
     with tempfile.TemporaryDirectory(prefix="memorag-") as folder, SandboxedReader() as apart:
         file = Path(folder) / "download"
         page = (web or Web()).fetch(url, file, limit)
-        extract = _extract(file.resolve(), page.suffix, page.url, limit, apart)
-    return _name_document(extract, page.name, page.url)
+        data = _load(file.resolve(), page.suffix, page.url, limit)
+        extract = _extract(data, page.suffix, page.url, limit, apart)
+    return replace(_name_document(extract, page.name, page.url), origin=Origin(url))
 
 
 def title_of(text: str) -> str:
@@ -174,8 +205,8 @@ def _check_labels(document: Document) -> None:
         )
 
 
-def _extract(real: Path, suffix: str, what: str, limit: int, apart: SandboxedReader) -> Extract:
-    """What the file at a real path holds. `suffix` is that of its format, `what` its name in messages."""
+def _load(real: Path, suffix: str, what: str, limit: int) -> bytes:
+    """The bytes of the file at a real path. `suffix` is that of its format, `what` its name in messages."""
     kind = format_of(suffix)
 
     def read() -> bytes:
@@ -187,8 +218,12 @@ def _extract(real: Path, suffix: str, what: str, limit: int, apart: SandboxedRea
     except OSError as error:
         raise InputError(f"{what} cannot be read ({error.strerror or error}). Check its permissions.") from error
     kind.check_bytes(len(data), what, limit)
-    extract = kind.read(data, what, limit) if kind.is_plain else apart.read(data, suffix, what, limit)
-    return replace(extract, sha256=hashlib.sha256(data).hexdigest()) if kind.has_looks else extract
+    return data
+
+
+def _extract(data: bytes, suffix: str, what: str, limit: int, apart: SandboxedReader) -> Extract:
+    kind = format_of(suffix)
+    return kind.read(data, what, limit) if kind.is_plain else apart.read(data, suffix, what, limit)
 
 
 def _name_document(extract: Extract, name: str, source: str) -> Document:

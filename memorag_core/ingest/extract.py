@@ -26,15 +26,14 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 class Extract:
     """The text of a file. `pages` are the offsets at which its pages begin; `notice` is what its reader should know.
 
-    `sha256` is that of the file, where its pages can be shown as they look; `date` is the day that it says it is of.
-    `words` is JSON: of pages that were read as pictures, by number, the words and their boxes as shares of the page.
+    `date` is the day that it says it is of. `words` is JSON: of pages that were read as pictures, by number, the words
+    and their boxes as shares of the page.
     """
 
     text: str
     title: str = ""
     pages: tuple[int, ...] = ()
     notice: str = ""
-    sha256: str = ""
     date: str = ""
     words: str = ""
 

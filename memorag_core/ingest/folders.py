@@ -13,6 +13,7 @@ from pathspec import GitIgnoreSpec
 from memorag_core.concurrency.cancellation import raise_if_cancelled
 from memorag_core.errors import InputError
 from memorag_core.ingest.plain_file import read_plain_file
+from memorag_core.types import Source
 
 IGNORE = ".gitignore"
 OF_PROGRAMS = {
@@ -36,7 +37,8 @@ class FolderWalk:
     """The files of a folder and below it, and what was passed over on the way: paths from the folder on, with why.
 
     What `include` or `exclude` say is what was asked for, and no word is lost about it. `ours` says that this program
-    put the files there, in its own store, to be read; `root` is a real path then.
+    put the files there, in its own store, to be read; `root` is a real path then. `unlisted` are folders that could not
+    be looked into.
     """
 
     root: Path
@@ -44,6 +46,14 @@ class FolderWalk:
     exclude: Sequence[str] = ()
     left_out: dict[str, str] = field(default_factory=dict)
     ours: bool = False
+    unlisted: list[Path] = field(default_factory=list)
+
+    @property
+    def source(self) -> Source | None:
+        """What is walked over; None where its name is none that can be written down."""
+        name = str(self.root)
+        fit = name == name.encode(errors="replace").decode()
+        return Source(name, tuple(self.include), tuple(self.exclude)) if fit else None
 
     def files(self) -> Iterator[Path]:
         """Each file, in no order."""
@@ -82,6 +92,7 @@ class FolderWalk:
             with os.scandir(self.root / folder) as entries:
                 return list(entries)
         except OSError as error:
+            self.unlisted.append(self.root / folder)
             self._tell(folder or ".", f"it cannot be listed ({error.strerror})")
             return []
 

@@ -17,6 +17,10 @@ MAX_FILES = 10_000
 SHOWN = 80
 
 
+class NothingThere(InputError):
+    """There is no file or folder at a path."""
+
+
 class FoundFile(NamedTuple):
     """A file by the path it was asked for, and where it really is, which is where it is to be opened."""
 
@@ -74,7 +78,9 @@ def list_files(walk: FolderWalk, private: Sequence[Path] = ()) -> list[FoundFile
             f"{path} belongs to a store of contexts, which is not read as documents. Ask the context itself."
         )
     if not exists:
-        raise InputError(f"There is no file or folder at {path}. Check the path; relative ones start at {Path.cwd()}.")
+        raise NothingThere(
+            f"There is no file or folder at {path}. Check the path; relative ones start at {Path.cwd()}."
+        )
     if real.is_dir():
         return _files_in(walk, real, gate)
     if walk.include or walk.exclude:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from memorag_core.context.corpus import Corpus, merge
+from memorag_core.context.corpus import Corpus, memories_of, merge
 from memorag_core.errors import InputError, MemoryNotReady
 from memorag_core.query.answerable import UNLIKELY, likelihood
 from memorag_core.query.budget import fit_budget
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from memorag_core.concurrency.lru import LRUCache
     from memorag_core.config import Profile, Settings
     from memorag_core.context.corpus import Context
-    from memorag_core.memory import MemoryState
     from memorag_core.retrieval.base import Allowed
     from memorag_core.text.source_text import SourceText
 
@@ -76,17 +75,20 @@ class Query:
         return self.corpus.texts if self.allowed is None else select_texts(self.corpus, self.allowed)
 
     def recall(self, question: str) -> tuple[Clue, ...]:
-        """Recall clues by attention and by generation, checked against the text. Clues for a question are cached."""
+        """Recall clues by attention, or by generation where that is wanted or there are no heads to look with.
+
+        They are checked against the text, and kept for when the question is asked again.
+        """
         key = question, self.scope, tuple((context.id, context.manifest.seal) for context in self.contexts)
         if (known := self.recall_cache.get(key)) is not None:
             return known
         seen = attention_clues(self.corpus, question, self.allowed)
-        said = self._generate_clues(question) if self.profile.recall == "both" or not seen else ()
+        said = self._generate_clues(question) if self.profile.recall == "both" or self.corpus.attention is None else ()
         return self.recall_cache.put(key, merge_clues(seen, said))
 
     def _generate_clues(self, question: str) -> tuple[Clue, ...]:
         clues: tuple[Clue, ...] = ()
-        for memory in self._memories():
+        for memory in memories_of(self.contexts):
             spans, questions = self.components.memory.recall(memory, question)
             clues = merge_clues(clues, clean_recall({"span": spans, "question": questions}, question, self.texts))
         return self._keep_borne_out(clues)
@@ -135,7 +137,7 @@ class Query:
 
     def _guess_answers(self, question: str) -> Iterator[Clue]:
         """Ask each memory for its own answer, as a clue to search with."""
-        for memory in self._memories():
+        for memory in memories_of(self.contexts):
             guess = self.components.memory.answer(memory, question, self.profile.answer)
             yield from self._keep_borne_out(clean_recall({"answer": guess}, question, self.texts))
 
@@ -157,7 +159,9 @@ class Query:
         """Recall key points from memory, retrieve evidence for each, and write one text about them."""
         [context] = self.contexts
         prompts = prompts_for(context.chunks[0].text, self.components.templates)
-        points = "".join(self.components.memory.key_points(memory, prompts, focus) for memory in self._memories())
+        points = "".join(
+            self.components.memory.key_points(memory, prompts, focus) for memory in memories_of(self.contexts)
+        )
         clues = clean_recall({"span": points}, focus or "", context.texts)
         topics = [*filter(None, [focus]), *(clue.text for clue in clues)] or [context.manifest.title]
         generator = self.components.generator
@@ -172,10 +176,6 @@ class Query:
         texts = map_reduce(parts, wanted, generator.count, generator.generate)
         prompt = wanted.render(texts)
         return self._write(prompt, "summarize", words * TOKENS_A_WORD, focus or "", (clues, evidence))
-
-    def _memories(self) -> list[MemoryState]:
-        """The memories of the contexts, of those that have one."""
-        return [context.memory for context in self.contexts if context.memory is not None]
 
     def _order_chunks(self, passages: Sequence[Passage]) -> list[Chunk]:
         """Return the chunks of passages, in the order of the documents."""

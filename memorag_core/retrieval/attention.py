@@ -3,7 +3,8 @@
 Some heads copy from the places that answer (Wu et al., Retrieval Head Mechanistically Explains Long-Context Factuality,
 arXiv 2404.15574), and their attention ranks passages (Chen et al., Attention in Large Language Models Yields Efficient
 Zero-Shot Re-Rankers, arXiv 2410.02642). Each passage is read on its own and the keys of those heads are kept, so length
-is no limit; a question is read once, and nothing is decoded.
+is no limit; a question is read once, and nothing is decoded. A text of more tokens than characters is in a script that
+the model has not learned: where its heads look in it tells nothing, and it is not read.
 """
 
 from __future__ import annotations
@@ -89,24 +90,29 @@ class AttentionIndexer(Indexer["AttentionIndex"]):
         return {"heads": [list(head) for head in self.heads]}
 
     def _read_keys(self, texts: Sequence[str], progress: ProgressScope) -> list[Keys]:
-        """The keys of each text, those of like length read together."""
+        """The keys of each text, those of like length read together; none of a text that the model cannot read."""
         ids = self.lm.encode(texts) if texts else []
         read = partial(self._read_batch, ids=dict(zip(texts, ids, strict=True)))
-        rows: dict[int, Keys] = {}
-        for batch in _batches(ids):
+        readable = [number for number, text in enumerate(texts) if len(ids[number]) <= len(text)]
+        rows = dict.fromkeys(range(len(texts)), self._no_keys())
+        done = 0
+        for batch in _batches(ids, readable):
             raise_if_cancelled()
-            made = progress.journal.finish(KEPT, [texts[number] for number in batch], read)
-            rows |= zip(batch, made, strict=True)
-            progress.step(len(rows), len(texts))
-        return [rows[number] for number in range(len(texts))]
+            rows |= zip(batch, progress.journal.finish(KEPT, [texts[number] for number in batch], read), strict=True)
+            done += len(batch)
+            progress.step(done, len(readable))
+        return list(rows.values())
+
+    def _no_keys(self) -> Keys:
+        groups, width = len(self.groups), head_width(self.lm.model.config)
+        return Keys(torch.zeros(0, groups, width, dtype=torch.int8), torch.zeros(0, groups, dtype=torch.float16))
 
     def _read_batch(self, texts: Sequence[str], ids: Mapping[str, list[int]]) -> list[Keys]:
         return [quantize(keys) for keys in head_keys(self.lm, [ids[text] for text in texts], self.groups)]
 
     def _make_index(self, rows: Sequence[Keys]) -> AttentionIndex:
-        width = len(self.groups), head_width(self.lm.model.config)
-        empty = Keys(torch.zeros(0, *width, dtype=torch.int8), torch.zeros(0, width[0], dtype=torch.float16))
-        whole = Keys(*(torch.cat(parts) for parts in zip(*((k.keys, k.scales) for k in (empty, *rows)), strict=True)))
+        both = ((row.keys, row.scales) for row in (self._no_keys(), *rows))
+        whole = Keys(*(torch.cat(parts) for parts in zip(*both, strict=True)))
         return AttentionIndex(self, whole, torch.tensor([len(row.keys) for row in rows], dtype=torch.int32))
 
 
@@ -200,11 +206,11 @@ class QueryAttention:
         """Logarithms of each text's share of the attention of each row: (heads, query tokens, texts)."""
         sums = []
         starts, end = self.index.starts, 0
+        if not starts[-1]:
+            return self.rows.new_full((*self.rows.shape[:2], len(starts) - 1), float("-inf"))
         while end < len(starts) - 1:
             first, end = end, self._reach(end)
             sums.append(self._sums(first, end))
-        if not sums:
-            return self.rows.new_zeros(*self.rows.shape[:2], 0)
         logits = torch.cat(sums, -1)
         return (logits if self.hidden is None else logits.masked_fill(self.hidden, float("-inf"))).log_softmax(-1)
 
@@ -236,10 +242,10 @@ class QueryAttention:
         return torch.stack([row @ keys[:, at].T * scales[:, at] for row, at in zip(self.rows, places, strict=True)])
 
 
-def _batches(ids: Sequence[Sequence[int]]) -> list[list[int]]:
-    """Numbers of texts, those of like length together, at most `TOKENS_AT_ONCE` tokens a batch."""
+def _batches(ids: Sequence[Sequence[int]], numbers: Sequence[int]) -> list[list[int]]:
+    """Those numbers of texts, of like length together, at most `TOKENS_AT_ONCE` tokens a batch."""
     batches: list[list[int]] = []
-    for number in sorted(range(len(ids)), key=lambda number: len(ids[number])):
+    for number in sorted(numbers, key=lambda number: len(ids[number])):
         if not batches or len(ids[number]) * (len(batches[-1]) + 1) > TOKENS_AT_ONCE:
             batches.append([])
         batches[-1].append(number)

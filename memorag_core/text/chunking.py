@@ -47,25 +47,28 @@ class Section:
     above: tuple[str, ...] = ()
 
 
-def sections(text: str) -> list[Section]:
+def sections(text: str) -> Iterator[Section]:
     """The parts of a text under its Markdown headings, covering all of it.
 
     A heading with nothing below it belongs to the next one; `#` lines in fenced code are no headings.
     """
     fences = [match.start() for match in find_all(_FENCE, text, 0, len(text))]
-    heads = [match for match in find_all(_HEADING, text, 0, len(text)) if bisect(fences, match.start()) % 2 == 0]
-    borders = [*(head.start() for head in heads), len(text)]
-    found = [Section(0, borders[0])] if text[: borders[0]].strip() else []
-    start = borders[0] if found else 0
-    path: list[tuple[int, str]] = []
-    for head, end in zip(heads, borders[1:], strict=True):
+    heads = (match for match in find_all(_HEADING, text, 0, len(text)) if bisect(fences, match.start()) % 2 == 0)
+    head, start, path = next(heads, None), 0, list[tuple[int, str]]()
+    first = head.start() if head else len(text)
+    if text[:first].strip():
+        yield Section(0, first)
+        start = first
+    while head:
+        after = next(heads, None)
+        end = after.start() if after else len(text)
         level, title = len(head[1]), _title(head[2])[:LONGEST_HEADING]
         path = [outer for outer in path if outer[0] < level]
         if text[head.end() : end].strip() or end == len(text):
-            found.append(Section(start, end, title, tuple(name for _, name in path)))
+            yield Section(start, end, title, tuple(name for _, name in path))
             start = end
         path.append((level, title))
-    return found
+        head = after
 
 
 def _title(line: str) -> str:
@@ -74,17 +77,15 @@ def _title(line: str) -> str:
     return words.rstrip("#").rstrip() or words[:1]
 
 
-def passages(text: str, limit: int, count: Count, pages: Sequence[int] = ()) -> list[Section]:
+def passages(text: str, limit: int, count: Count, pages: Sequence[int] = ()) -> Iterator[Section]:
     """Spans as `split` gives them, each with the headings it stands under; none crosses a heading.
 
     Nor does one cross the border of two pages, but where a sentence goes on.
     """
-    return [
-        replace(section, start=first + start, end=first + end)
-        for section in sections(text)
-        for first, last in _within_pages(text, section, pages)
-        for start, end in split(text[first:last], limit, count)
-    ]
+    for section in sections(text):
+        for first, last in _within_pages(text, section, pages):
+            for start, end in split(text[first:last], limit, count):
+                yield replace(section, start=first + start, end=first + end)
 
 
 def _within_pages(text: str, section: Section, pages: Sequence[int]) -> Iterator[Span]:

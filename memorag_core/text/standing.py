@@ -26,7 +26,7 @@ class Standing:
     @classmethod
     def of(cls, document: Document, under_path: bool = True) -> Self:
         """Read where things stand in a document; `under_path` as in `Chunk`."""
-        return cls(document, sections(document.text), find_tables(document.text), under_path)
+        return cls(document, list(sections(document.text)), find_tables(document.text), under_path)
 
     def chunk(self, start: int, end: int) -> Chunk:
         """The passage `text[start:end]`, which knows where it stands."""

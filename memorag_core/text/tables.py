@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from bisect import bisect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
-from itertools import groupby
+from itertools import chain, groupby, islice
 
 Line = tuple[int, int]
 
@@ -15,6 +14,8 @@ FEWEST_ROWS = 3
 LONGEST_CELL = 40
 LONGEST_HEADER = 200
 LONGEST_ROW = 20_000
+MOST_TABLES = 100_000
+"""Of a text. Collecting garbage holds all threads for half a microsecond for each."""
 
 _LINE = re.compile(r"[^\n]+")
 _RULE = re.compile(r"\s*+(?:\|\s*+)?:?-{2,}+:?\s*+(?:\|\s*+:?-{2,}+:?\s*+)*+(?:\|\s*+)?")
@@ -41,9 +42,11 @@ def find_tables(text: str) -> list[Table]:
     A table is some lines in a row, each of as many cells; its header is marked by a rule below it, as Markdown does,
     or has a short word in each cell where the rows below have figures.
     """
-    return [table for separator in _SEPARATORS[:2] for table in _tables(text, separator)] or [
-        table for separator in _SEPARATORS[2:] for table in _tables(text, separator)
-    ]
+    for separators in (_SEPARATORS[:2], _SEPARATORS[2:]):
+        found = (table for separator in separators for table in _tables(text, separator))
+        if tables := list(islice(found, MOST_TABLES)):
+            return tables
+    return []
 
 
 def header_at(tables: Sequence[Table], start: int) -> str:
@@ -55,20 +58,42 @@ def header_at(tables: Sequence[Table], start: int) -> str:
 def _tables(text: str, separator: re.Pattern[str]) -> Iterator[Table]:
     if not separator.search(text):
         return
-    cells = partial(_cells, separator=separator)
-    lines = [(match.start(), match.end()) for match in _LINE.finditer(text)]
-    for (_, separators), group in groupby(_number_rows(text, lines, separator), key=lambda item: item[0]):
-        if not separators:
-            continue
-        spans = [span for _, span in group]
-        rows = [cells(text[start:end]) for start, end in spans]
-        if len(rows[0]) > 1 and len(rows) >= FEWEST_ROWS and _has_header(text, spans, rows):
-            start, end = spans[0]
-            yield Table(start, spans[-1][1], text[start:end].strip()[:LONGEST_HEADER])
+    lines = ((match.start(), match.end()) for match in _LINE.finditer(text))
+    for (_, separators), block in groupby(_number_rows(text, lines, separator), key=lambda item: item[0]):
+        if separators and (table := _read_table(text, (line for _, line in block), separator)):
+            yield table
+
+
+def _read_table(text: str, lines: Iterator[Line], separator: re.Pattern[str]) -> Table | None:
+    """Read lines of as many cells, no two of them at once: there may be millions. None where none heads the others."""
+    start, end = next(lines)
+    first, second = _cells(text[start:end], separator), next(lines, None)
+    ruled = second is not None and _RULE.fullmatch(text[slice(*second)]) is not None
+    if second is None or len(first) < 2 or not (ruled or _are_names(first)):
+        return None
+    rows, last, compared = 1, second, False
+    with_figures = set(range(len(first)))
+    for last in chain([second], lines):
+        rows += 1
+        row = [] if ruled else _cells(text[slice(*last)], separator)
+        if len(row) == len(first):
+            compared = True
+            with_figures -= {column for column in with_figures if not _FIGURE.search(row[column])}
+            if not with_figures:
+                return None
+    if rows < FEWEST_ROWS or not (ruled or compared):
+        return None
+    return Table(start, last[1], text[start:end].strip()[:LONGEST_HEADER])
+
+
+def _are_names(cells: Sequence[str]) -> bool:
+    """Whether each cell is a short word of its own, without figures."""
+    short = all(cell and len(cell) <= LONGEST_CELL and not _FIGURE.search(cell) for cell in cells)
+    return short and len(set(cells)) == len(cells)
 
 
 def _number_rows(
-    text: str, lines: Sequence[Line], separator: re.Pattern[str]
+    text: str, lines: Iterable[Line], separator: re.Pattern[str]
 ) -> Iterator[tuple[tuple[int, int], Line]]:
     """Each line with its block and the separators in it: a blank line, or another number of them, ends a block."""
     block, before, width = 0, -1, -1
@@ -78,15 +103,6 @@ def _number_rows(
             block += 1
         yield (block, cells), (start, end)
         before, width = end, cells
-
-
-def _has_header(text: str, spans: Sequence[Line], rows: Sequence[Sequence[str]]) -> bool:
-    if _RULE.fullmatch(text[slice(*spans[1])]):
-        return True
-    first, below = rows[0], rows[1:]
-    named = all(cell and len(cell) <= LONGEST_CELL and not _FIGURE.search(cell) for cell in first)
-    columns = zip(*(row for row in below if len(row) == len(first)), strict=True)
-    return named and len(set(first)) == len(first) and any(all(map(_FIGURE.search, column)) for column in columns)
 
 
 def _cells(line: str, separator: re.Pattern[str]) -> list[str]:

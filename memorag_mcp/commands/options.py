@@ -120,3 +120,7 @@ Exclude = Annotated[
     list[str] | None,
     typer.Option(metavar="PATTERN", help="Of a folder, the files and folders to leave out; repeatable."),
 ]
+ContextArgument = Annotated[
+    str, typer.Argument(metavar="CONTEXT", help="The id of a context; `memorag list` shows them.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]

@@ -12,13 +12,10 @@ from memorag_core.engine import MemoRAG
 from memorag_core.types import EVERYTHING, Scope, Task
 from memorag_mcp.commands import show
 from memorag_mcp.commands.common import open_engine
+from memorag_mcp.commands.options import AsJson, ContextArgument
 
-ContextArgument = Annotated[
-    str, typer.Argument(metavar="CONTEXT", help="The id of a context; `memorag list` shows them.")
-]
 Contexts = Annotated[str, typer.Argument(metavar="CONTEXT[,…]", help="The id of a context, or ids of several: A,B.")]
 QuestionArgument = Annotated[str, typer.Argument(metavar="QUESTION", help="A question, in the language of the text.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 
 
 def ask(

@@ -99,7 +99,12 @@ def memorized(info: ContextInfo) -> None:
         f"{_count(len(info.documents), 'document')}, {_characters(info):,} characters, {_count(info.chunks, 'chunk')}"
     )
     how = "memorized before, nothing to do" if info.cached else f"memorized in {info.encode_seconds:.1f} s"
+    for name, why in info.left_out.items():
+        notice(f"not read: {name}: {why}")
     line(f"{info.id}: {what}; {how}")
+    for change, ids in (info.changes or {}).items():
+        if ids:
+            line(f"{change}: {len(ids) if change == 'unchanged' else ', '.join(ids)}")
     for document in info.documents:
         if document.notice:
             notice(f"{document.title}: {document.notice}")

@@ -124,6 +124,9 @@ class Records:
 
     def close(self) -> None:
         """This server has no jobs any more."""
+        if self._lock.is_locked:
+            with suppress(OSError):  # Windows removes no file that is open; the next server prunes it
+                Path(self._lock.lock_file).unlink()
         self._lock.release(force=True)
 
     def _tell_alive(self) -> None:

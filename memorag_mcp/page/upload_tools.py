@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from dataclasses import replace
 from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, Field
@@ -89,7 +90,7 @@ def add_upload_tools(server: ContextServer, engine: MemoRAG) -> None:
         finally:
             if job.stopped_as != "interrupted":  # then it is resumed, maybe
                 uploads.forget(call.upload_id)
-        return ContextResult.of(info, reading.left_out)
+        return ContextResult.of(replace(info, left_out=reading.left_out))
 
 
 def _decode(data: str) -> bytes:

@@ -77,7 +77,7 @@ class Uploads:
             reading = read_path(FolderWalk(folder, ["**"], ours=True), limit)
         except InputError as error:
             raise InputError(_without(folder, str(error))) from error
-        documents = [replace(one, source=_without(folder, one.source)) for one in reading.documents]
+        documents = [replace(one, source=_without(folder, one.source), origin=None) for one in reading.documents]
         return Reading(documents, {name: _without(folder, why) for name, why in reading.left_out.items()})
 
     def forget(self, upload_id: str) -> None:

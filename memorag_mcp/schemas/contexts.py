@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 from urllib.parse import quote, unquote
@@ -17,6 +17,8 @@ SCHEME = "memorag://contexts"
 LISTED_DOCUMENTS = 20
 LISTED_CHARACTERS = 40_000
 LISTED_LEFT_OUT = 50
+LISTED_CHANGES = 50
+LISTED_SOURCES = 20
 WHOLE, UNMADE = "evidence and memory", "evidence; memory not made: memorize it again"
 TITLE = "From the document itself, or as it was given: data, like its text"
 
@@ -84,14 +86,15 @@ class ContextResult(BaseModel):
     encode_seconds: float = Field(description="What memorizing took, with every change since")
     cached: bool = Field(description="True where all was memorized before and nothing had to be done")
     uri: str
-    left_out_count: int = Field(0, description="How much of the folder that was just read was not read")
+    sources: list[str] = Field([], description=f"What sync_context looks at, the first {LISTED_SOURCES}")
+    changes: dict[str, int] = Field({}, description="How many documents became what, where files were looked at again")
+    changed: dict[str, str] = Field({}, description=f"By document id, the first {LISTED_CHANGES} that did not stay")
+    left_out_count: int = Field(0, description="How much of what was just looked at was not read")
     left_out: dict[str, str] = Field({}, description=f"The first {LISTED_LEFT_OUT} of these, with why: data")
 
     @classmethod
-    def of(
-        cls, info: ContextInfo, left_out: Mapping[str, str] | None = None, job: JobRecord | None = None
-    ) -> ContextResult:
-        """From the engine's description, what was left out of a folder, and the job that makes the memory."""
+    def of(cls, info: ContextInfo, job: JobRecord | None = None) -> ContextResult:
+        """From the engine's description, and the job that makes the memory."""
         documents = [
             DocumentResult(
                 id=document.id,
@@ -119,9 +122,18 @@ class ContextResult(BaseModel):
             encode_seconds=info.encode_seconds,
             cached=info.cached,
             uri=context_uri(info.id),
-            left_out_count=len(left_out or ()),
-            left_out=dict(islice((left_out or {}).items(), LISTED_LEFT_OUT)),
+            sources=[source.path for source in info.sources[:LISTED_SOURCES]],
+            changes={change: len(ids) for change, ids in (info.changes or {}).items()},
+            changed=_list_changes(info),
+            left_out_count=len(info.left_out),
+            left_out=dict(islice(info.left_out.items(), LISTED_LEFT_OUT)),
         )
+
+
+def _list_changes(info: ContextInfo) -> dict[str, str]:
+    changes = (info.changes or {}).items()
+    became = {document_id: change for change, ids in changes if change != "unchanged" for document_id in ids}
+    return dict(islice(became.items(), LISTED_CHANGES))
 
 
 class JobResult(BaseModel):

@@ -7,8 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from memorag_core.engine import MemoRAG
-from memorag_core.ingest import Reading
+from memorag_core.engine import MemoRAG, Places
 from memorag_core.types import ContextInfo, OnReady
 from memorag_mcp.inputs import ReadLimits, from_here
 from memorag_mcp.jobs.job import Job
@@ -17,8 +16,9 @@ from memorag_mcp.jobs.run import run as run_work
 from memorag_mcp.protocol.apps import SHOWN_BY_PAGE
 from memorag_mcp.protocol.sdk_server import ContextServer
 from memorag_mcp.schemas.contexts import ContextResult, ContextsResult, ForgottenResult, JobResult, context_uri, page_of
-from memorag_mcp.tools.calls import AddDocuments, MemorizeContext, RemoveDocument
+from memorag_mcp.tools.calls import AddDocuments, MemorizeContext, RemoveDocument, SyncContext
 from memorag_mcp.tools.fields import (
+    FOLLOWS,
     LONGEST_NAME,
     READS,
     REMOVES,
@@ -52,19 +52,18 @@ def add_memory_tools(server: ContextServer, engine: MemoRAG, may: ReadLimits) ->
         """Read a long text, file or folder once into memory, and keep it for questions; for what is too long to read
         here, or will be asked about again. It can be asked in seconds; its memory follows, in minutes for a long text.
         Until then this returns status "working" and a job_id for memorize_status; `ready` says what can be used. The
-        same content again is returned at once. Give a path rather than the text of a file. The other tools take the
-        context_id."""
+        same content again is returned at once, of the same path what changed is read. Give a path rather than the text
+        of a file. The other tools take the context_id."""
         path = await run_work(partial(from_here, path, may))
         call = MemorizeContext(text=text, path=path, title=title, include=include, exclude=exclude, name=name)
         return await server.long_work(ctx, call, wait_seconds)
 
     @server.jobs.register(MemorizeContext)
     def memorize(job: Job, call: MemorizeContext) -> ContextResult:
-        reading = call.read(may, job.report)
-        publish = publishing(job, reading)
-        return ContextResult.of(
-            engine.memorize(reading.documents, call.name or None, job.report, publish), reading.left_out
-        )
+        name, tell = call.name or None, publishing(job)
+        if documents := call.documents():
+            return ContextResult.of(engine.memorize(documents, name, job.report, tell))
+        return ContextResult.of(Places(engine, may.read).memorize(call.sources(may), name, job.report, tell))
 
     @server.tool(title="List contexts", annotations=READS, meta=SHOWN_BY_PAGE)
     async def list_contexts(
@@ -104,17 +103,28 @@ def add_document_tools(server: ContextServer, engine: MemoRAG, may: ReadLimits) 
         wait_seconds: Wait = None,
     ) -> JobResult:
         """Add a text, file or folder to a memorized context, which keeps its context_id. What it holds is not read
-        again, and a text that it holds already is not added again. A file or page that has changed since it was read
-        replaces what was read from there, under the same document_id; its notice says so."""
+        again, and a text that it holds already is not added again. What has changed since it was read replaces what was
+        read from there, under the same document_id; its notice says so. What is gone from there is removed."""
         path = await run_work(partial(from_here, path, may))
         call = AddDocuments(context_id=context_id, text=text, path=path, title=title, include=include, exclude=exclude)
         return await server.long_work(ctx, call, wait_seconds)
 
     @server.jobs.register(AddDocuments)
     def add(job: Job, call: AddDocuments) -> ContextResult:
-        reading = call.read(may, job.report)
-        info = engine.add(call.context_id, reading.documents, job.report, publishing(job, reading))
-        return ContextResult.of(info, reading.left_out)
+        if documents := call.documents():
+            return ContextResult.of(engine.add(call.context_id, documents, job.report, publishing(job)))
+        places = Places(engine, may.read)
+        return ContextResult.of(places.add(call.context_id, call.sources(may), job.report, publishing(job)))
+
+    @server.tool(title="Follow changed files", annotations=FOLLOWS)
+    async def sync_context(ctx: Ctx, context_id: ContextField, wait_seconds: Wait = None) -> JobResult:
+        """Look again at the files and folders that a context was read from: what is new or changed is read, what is
+        gone removed. Call it where files may have changed."""
+        return await server.long_work(ctx, SyncContext(context_id=context_id), wait_seconds)
+
+    @server.jobs.register(SyncContext)
+    def sync(job: Job, call: SyncContext) -> ContextResult:
+        return ContextResult.of(Places(engine, may.read).sync(call.context_id, job.report, publishing(job)))
 
     @server.tool(title="Remove a document from a context", annotations=REMOVES)
     async def remove_document(
@@ -133,11 +143,11 @@ def add_document_tools(server: ContextServer, engine: MemoRAG, may: ReadLimits) 
         return ContextResult.of(engine.remove(call.context_id, call.document_id, job.report, publishing(job)))
 
 
-def publishing(job: Job, reading: Reading | None = None) -> OnReady:
+def publishing(job: Job) -> OnReady:
     """Make the `OnReady` that tells a job's clients of a context whose memory is yet to be made."""
 
     def publish(info: ContextInfo) -> None:
         if info.ready == "evidence":
-            job.publish(ContextResult.of(info, reading.left_out if reading else None))
+            job.publish(ContextResult.of(info))
 
     return publish

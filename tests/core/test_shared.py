@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -74,6 +75,19 @@ def test_idle_models_and_contexts_are_dropped_and_loaded_again_on_demand(setting
     assert not engine.shared.unload(0.0)
     assert engine.answer("mill", QUESTION) == first
     assert sum(line.startswith("loading") for line in said) == 2
+
+
+def test_what_a_lasting_runtime_loads_is_left_out_of_collections_of_garbage_until_it_is_unloaded(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(gc, "freeze", lambda: done.append("freeze"))
+    monkeypatch.setattr(gc, "unfreeze", lambda: done.append("unfreeze"))
+    for lasting in (False, True):
+        shared = Runtime(settings, done.append, lasting)
+        assert shared.components
+        assert shared.unload(0.0)
+    assert [step for step in done if step.endswith("freeze")] == ["freeze", "unfreeze"]
 
 
 def test_the_budget_of_warm_contexts_is_told_in_mebibytes(settings: Settings) -> None:

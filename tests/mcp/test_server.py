@@ -23,7 +23,7 @@ from memorag_mcp.server import build_server
 
 pytestmark = pytest.mark.anyio
 QUESTION = "When were the gates hung?"
-MOST_TOLD = 15_000  # characters of all tools that a model reads, without what they return: 3,500 tokens a conversation
+MOST_TOLD = 15_500  # characters of all tools that a model reads, without what they return: 3,600 tokens a conversation
 
 
 @pytest.fixture
@@ -439,3 +439,36 @@ async def test_a_changed_file_that_is_added_again_replaces_what_was_read_of_it(e
     assert (changed["id"], getattr(text, "text", "")) == ("mill", "# The mill\n\nA berth costs 25 crowns.")
     assert "replaced what was read" in changed["notice"]
     assert again["context"]["cached"]
+
+
+async def test_a_context_follows_its_folder_and_tells_what_became_of_it_and_what_was_not_read(
+    engine: MemoRAG, allowed: Path, mode: Literal["auto", "legacy"]
+) -> None:
+    for name, text in {"ferry.md": "# Ferry\n\nAt six.", "light.md": "# Light\n\nWhite.", "todo.md": ""}.items():
+        (allowed / name).write_text(text, encoding="utf-8")
+    async with connected(engine, allowed, mode) as client:
+        first = (await ok(client, "memorize_context", path=str(allowed), name="notes"))["context"]
+        (allowed / "ferry.md").rename(allowed / "boat.md")
+        (allowed / "light.md").unlink()
+        (allowed / "mill.md").write_text("# The mill\n\nIt was sold in 1971.", encoding="utf-8")
+        (allowed / "pilot.md").write_text("# Pilot\n\nOff Ardmouth.", encoding="utf-8")
+        synced = (await ok(client, "sync_context", context_id="notes"))["context"]
+        await ok(client, "memorize_context", text=STORY, name="told")
+        refused = await client.call_tool("sync_context", {"context_id": "told"})
+    assert (first["sources"], first["changes"], list(first["left_out"])) == ([str(allowed)], {}, ["todo.md"])
+    assert synced["changes"] == {"added": 1, "replaced": 1, "removed": 1, "renamed": 1, "unchanged": 0}
+    assert synced["changed"] == {"pilot": "added", "mill": "replaced", "light": "removed", "ferry": "renamed"}
+    assert list(synced["left_out"]) == ["todo.md"]
+    assert "does not know what files it was read from" in str(refused.content)
+
+
+async def test_a_server_that_may_not_read_a_folder_any_more_keeps_what_was_read_and_says_why(
+    engine: MemoRAG, allowed: Path, tmp_path: Path
+) -> None:
+    async with connected(engine, allowed) as client:
+        await ok(client, "memorize_context", path=str(allowed), name="notes")
+    async with connected(engine, tmp_path / "other") as client:
+        refused = await client.call_tool("sync_context", {"context_id": "notes"})
+        [listed] = (await ok(client, "list_contexts"))["contexts"]
+    assert "outside the folders" in str(refused.content)
+    assert listed["document_count"] == 1

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from memorag_core.context.edits import NEWER, append_documents
+from memorag_core.context.edits import Contents, follow
+from memorag_core.ingest import NEWER, Reading
 from memorag_core.types import Document
 
 
 def read(name: str, text: str, place: str = "") -> Document:
     """A document as a reader makes it."""
     return Document(name, name, text, place)
+
+
+def append(held: tuple[Document, ...], added: list[Document]) -> tuple[Document, ...]:
+    """What a context holds after documents were added."""
+    return follow(Contents(held), [Reading(added)]).documents
 
 
 HELD = (read("tariff", "20 crowns", "/d/tariff.md"), read("hours", "Open at six.", "/d/hours.md"), read("note", "Hm."))
@@ -45,14 +51,14 @@ IDS = ["tariff", "hours", "note"]
 def test_old_and_new_of_one_place_never_stand_side_by_side(
     added: list[Document], ids: list[str], texts: list[str]
 ) -> None:
-    documents = append_documents(HELD, added)
+    documents = append(HELD, added)
     assert [one.id for one in documents] == ids
     assert [one.text for one in documents] == texts
     replaced = [one for one, before in zip(documents, HELD, strict=False) if one != before]
     assert all(one.notice == NEWER for one in replaced)
-    assert append_documents(documents, added) == documents
+    assert append(documents, added) == documents
 
 
 def test_the_notice_of_the_reader_stands_before_that_of_the_change() -> None:
-    [tariff, *_] = append_documents(HELD, [Document("t", "t", "new", "/d/tariff.md", notice="A guess.")])
+    [tariff, *_] = append(HELD, [Document("t", "t", "new", "/d/tariff.md", notice="A guess.")])
     assert tariff.notice == f"A guess. {NEWER}"

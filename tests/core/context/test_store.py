@@ -287,7 +287,9 @@ def test_a_store_that_cannot_be_made_is_told(tmp_path: Path) -> None:
 
 def test_a_store_that_may_only_be_read_can_be_swept(store: ContextStore, monkeypatch: pytest.MonkeyPatch) -> None:
     publish(store)
-    monkeypatch.setattr("memorag_core.context.store.FileLock", failing(errno.EROFS))
+    (store.root / WORK / "k2.lock").touch()
+    for module in ("store", "work"):
+        monkeypatch.setattr(f"memorag_core.context.{module}.FileLock", failing(errno.EROFS))
     store.sweep()
     assert store.ids() == ["the-mill"]
 

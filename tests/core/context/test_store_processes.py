@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -16,8 +18,9 @@ from waits import SECONDS
 
 from memorag_core.config import WORK
 from memorag_core.context.store import ContextStore
-from memorag_core.errors import ContextExists
+from memorag_core.errors import ContextExists, Interrupted
 
+THREADS, TIMES = 6, 10
 ROOT = Path(__file__).resolve().parents[3]
 START = """
 import sys
@@ -133,3 +136,47 @@ def test_a_second_copy_to_the_same_name_does_not_disturb_the_first(
     second.join(SECONDS)
     assert len(refused) == 1
     assert store.find("k1") == ["first", "second"]
+
+
+def locks(store: ContextStore) -> set[str]:
+    return {path.name for path in (store.root / WORK).glob("*.lock")} - {"store.lock"}
+
+
+def test_the_lock_of_finished_work_is_removed_and_that_of_kept_work_stays(store: ContextStore) -> None:
+    context_id = publish(store)
+    with store.changing(context_id):
+        assert locks(store) == {f"of={context_id}.lock"}
+    assert locks(store) == set()
+    with suppress(Interrupted), store.writing("k2") as work:
+        (work.path / "journal").write_text("half of it", encoding="utf-8")
+        raise Interrupted("later")
+    assert locks(store) == {"k2.lock"}
+    store.forget(context_id)
+    assert locks(store) == {"k2.lock"}
+
+
+@pytest.mark.parametrize("number", [20, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_locks_that_dead_processes_left_are_removed_once_for_all(store: ContextStore, number: int) -> None:
+    publish(store)
+    for key in range(number):
+        (store.root / WORK / f"k{key}.lock").touch()
+    with store.writing("k3"):
+        store.sweep()
+        assert locks(store) == {"k3.lock"}
+    assert locks(store) == set()
+
+
+def test_of_many_who_wait_for_a_lock_that_is_removed_each_time_one_at_a_time_has_it(store: ContextStore) -> None:
+    inside, together = list[int](), list[int]()
+
+    def work(number: int) -> None:
+        for _ in range(TIMES):
+            with store.writing("k1"):
+                inside.append(number)
+                together.append(len(inside))
+                inside.remove(number)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(work, range(THREADS), timeout=SECONDS))
+    assert together == [1] * THREADS * TIMES
+    assert locks(store) == set()

@@ -15,7 +15,7 @@ from memorag_core.config import ORIGINALS
 from memorag_core.context.originals import find_original
 from memorag_core.engine import MemoRAG
 from memorag_core.errors import InputError
-from memorag_core.ingest import FolderWalk, ocr, pdf, read_path
+from memorag_core.ingest import FolderWalk, hear_pages, ocr, pdf, read_path
 from memorag_core.ingest.page_view import find_words, show_page
 from memorag_core.types import Progress
 
@@ -86,7 +86,8 @@ def test_words_of_a_picture_are_found_with_the_boxes_of_their_lines() -> None:
 def test_a_scanned_page_is_read_with_confidence_and_places_of_words(write: Callable[..., Path], stamp: str) -> None:
     steps: list[Progress] = []
     path = write(scan(LOG), "A page of text.", scan(NOTES, 28), stamp=stamp)
-    [document] = read_path(FolderWalk(path), LIMIT, on_progress=steps.append).documents
+    with hear_pages(steps.append):
+        [document] = read_path(FolderWalk(path), LIMIT).documents
     assert all(line in document.text for line in (*LOG, "A page of text.", *NOTES))
     assert "2 of 3 pages are pictures that were read by OCR (1, 3), the least sure page" in document.notice
     assert [(step.stage, step.done, step.total) for step in steps] == [("reading pages", 1, 3), ("reading pages", 3, 3)]

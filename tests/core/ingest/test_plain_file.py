@@ -13,7 +13,8 @@ from memorag_core.config import Settings
 from memorag_core.errors import Cancelled, InputError
 from memorag_core.ingest import FolderWalk, from_path, read_path, resolve_allowed
 from memorag_core.ingest.plain_file import NoPlainFile, read_plain_file
-from memorag_mcp.inputs import ALL, ReadLimits, documents_of, from_here
+from memorag_core.types import Source
+from memorag_mcp.inputs import ReadLimits, from_here, source_of
 
 LIMIT = 10_000
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no such files")
@@ -109,7 +110,7 @@ def test_nobody_hears_whether_something_outside_is_there(folder: Path, there: st
     may = ReadLimits(Settings.of(), [folder])
     path = from_here(f"../{there}", may)
     with pytest.raises(InputError) as raised:
-        documents_of("", path, "", ALL, may)
+        source_of(Source(path), may)
     assert str(raised.value).startswith(f"{Path.cwd()}/../{there} is outside the folders this server may read")
 
 

@@ -81,6 +81,16 @@ def test_a_text_has_the_same_keys_alone_and_beside_others(lm: LanguageModel) -> 
         torch.testing.assert_close(together, head_keys(lm, [own], groups)[0], atol=1e-5, rtol=1e-4)
 
 
+def test_a_text_in_a_script_that_the_model_has_not_learned_is_not_looked_at(lm: LanguageModel) -> None:
+    chinese = "村雨城是一座城，城外有一条大河。"
+    assert len(lm.encode([chinese])[0]) > len(chinese)
+    indexer = AttentionIndexer(lm, HEADS)
+    mixed = indexer.index([chinese, *TEXTS], SILENT)
+    alone = indexer.index(TEXTS, SILENT).attend(QUESTION).best(9)
+    assert [(hit.chunk - 1, hit.score) for hit in mixed.attend(QUESTION).best(9)] == [(h.chunk, h.score) for h in alone]
+    assert indexer.index([chinese], SILENT).attend(QUESTION).best(9) == []
+
+
 def test_the_attention_on_tokens_is_one_distribution_over_all_texts(index: AttentionIndex) -> None:
     attend = index.attend(QUESTION)
     asked = attend.rows.shape[1]

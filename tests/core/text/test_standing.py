@@ -9,6 +9,7 @@ import pytest
 from memorag_core.concurrency.progress import SILENT
 from memorag_core.context.encode import cut
 from memorag_core.context.section_titles import SectionTitles
+from memorag_core.errors import InputError
 from memorag_core.retrieval.bm25 import Bm25Retriever
 from memorag_core.text.tables import find_tables
 from memorag_core.text.terms import stems, terms
@@ -74,6 +75,16 @@ def test_a_rule_marks_a_header_whatever_the_cells_are() -> None:
 @pytest.mark.parametrize("text", ["a, b\nc, d\ne, f", "so, he\nleft,and\n\nlater,we", "1,2\n3,4\n5,6", ""])
 def test_prose_and_rows_without_names_have_no_header(text: str) -> None:
     assert find_tables(text) == []
+
+
+def test_a_text_of_more_passages_than_a_context_holds_is_refused_with_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("memorag_core.context.encode.MOST_PASSAGES", 3)
+    assert len(chunks_of("# a\nb\n" * 3)) == 3
+    for text in ("# a\nb\n" * 4, "It rained. " * 40):
+        with pytest.raises(InputError, match=r"more than 3 passages.*Split it into several"):
+            chunks_of(text)
 
 
 def test_a_passage_ends_with_its_page_but_where_a_sentence_goes_on() -> None:

@@ -19,6 +19,8 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from memorag_core.config import MAX_EVIDENCE_TOKENS, PROFILES, Settings
+from memorag_core.context.edits import Contents
+from memorag_core.context.survey import Survey
 from memorag_core.errors import GenerationError, ModelUnavailable
 from memorag_core.ingest import from_text
 from memorag_core.models import embedded
@@ -35,12 +37,11 @@ from memorag_core.types import (
     Place,
     Progress,
     Scope,
-    Survey,
     ignore_text,
 )
 from memorag_mcp import cli, inputs
 from memorag_mcp.cli import app
-from memorag_mcp.commands import doctor, questions, show
+from memorag_mcp.commands import contents, doctor, questions, show
 from memorag_mcp.commands.options import engine_flags
 from memorag_mcp.http.address import ListenAddress
 
@@ -68,12 +69,19 @@ class FakeEngine:
             raise self.fails
         return reply
 
-    def memorize(self, documents: Any, name: str | None, on_progress: Any) -> Any:
-        on_progress(Progress("memorizing", 1, 2, 0.5))
-        return self._ask((documents, name), INFO)
+    @property
+    def memorizer(self) -> FakeEngine:
+        return self
 
-    def add(self, context_id: str, documents: Any, on_progress: Any) -> Any:
-        return self._ask((context_id, [document.text for document in documents]), INFO)
+    def contexts(self) -> list[ContextInfo]:
+        return []
+
+    def memorize(self, contents: Contents, name: str | None, on_progress: Any, _: Any) -> Any:
+        on_progress(Progress("memorizing", 1, 2, 0.5))
+        return self._ask((contents.documents, name), INFO)
+
+    def change(self, context_id: str, change: Callable[[Contents], Contents], *_: Any) -> Any:
+        return self._ask((context_id, [document.text for document in change(Contents(())).documents]), INFO)
 
     def remove(self, context_id: str, document_id: str, on_progress: Any) -> Any:
         return self._ask((context_id, document_id), INFO)
@@ -104,7 +112,7 @@ Invoke = Callable[..., Any]
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     fake = FakeEngine()
-    for module in (cli, questions):
+    for module in (cli, contents, questions):
         monkeypatch.setattr(module, "open_engine", lambda settings: vars(fake).update(settings=settings) or fake)
     return fake
 
@@ -152,7 +160,7 @@ def test_standard_input_may_be_utf16_with_a_mark(engine: FakeEngine, invoke: Inv
         ("memorize -", b"\xef\xbb\xbfcaf\xe9", "Standard input is not UTF-8-SIG text"),
         ("memorize https://example.com/a", b"", "Reading from the web is off"),
         ("memorize -", b"a\0b", "Standard input is a binary file"),
-        ("memorize no-such-file", b"", "There is no file or folder at no-such-file"),
+        ("memorize no-such-file", b"", f"There is no file or folder at {Path.cwd() / 'no-such-file'}"),
         ("add no-such-context -", b"text", "There is no context 'no-such-context'"),
         ("remove no-such-context d", b"", "There is no context 'no-such-context'"),
         ("ask no-such-context Where?", b"", "There is no context 'no-such-context'"),

@@ -274,7 +274,7 @@ async def test_a_client_reads_a_document_as_it_is_after_a_tool_replaced_it(askin
 async def test_what_tools_return_is_told_once(asking: Client) -> None:
     tools = (await asking.list_tools()).tools
     told = [json.dumps(tool.output_schema) for tool in tools]
-    assert sum(map(len, told)) < 25_000  # 35,000 where each told all of it again, without left_out
+    assert sum(map(len, told)) < 30_000  # 42,000 where each told all of it again, without left_out
     assert all(schema.count('"type": "object"') for schema in told)
     assert list_shortly(tools)[0].output_schema
     words = [part.split('"')[1] for schema in told for part in schema.split('"description": ')[1:]]

@@ -176,6 +176,7 @@ def test_all_lists_and_results_are_of_the_published_schema_and_of_the_tools_own(
         "memorize_status": {"job_id": "0" * 32},
         "resume_memorize": {"job_id": "0" * 32},
         "add_documents": {"context_id": "mill", "text": "At noon.", "title": "Noon", "wait_seconds": 600},
+        "sync_context": {"context_id": "mill"},
         "remove_document": {"context_id": "mill", "document_id": "noon", "wait_seconds": 600},
         "forget_context": {"context_id": "mill"},
     }
@@ -217,4 +218,4 @@ def test_all_lists_and_results_are_of_the_published_schema_and_of_the_tools_own(
         if not result.get("isError"):
             jsonschema.validate(result["structuredContent"], tools[name]["outputSchema"])
     refused = [name for name, result in results.items() if result.get("isError")]
-    assert refused == ["cancel_memorize", "memorize_status", "resume_memorize"]
+    assert refused == ["cancel_memorize", "memorize_status", "resume_memorize", "sync_context"]

@@ -1,0 +1,68 @@
+"""The commands that make a context and change what it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from memorag_core.config import Settings
+from memorag_core.engine import Places
+from memorag_core.types import ContextInfo, OnProgress
+from memorag_mcp.commands import show
+from memorag_mcp.commands.common import INTERRUPTED, open_engine
+from memorag_mcp.commands.options import AsJson, ContextArgument, Exclude, Include
+from memorag_mcp.inputs import read_here, source_here
+
+Encode = Callable[[Places, OnProgress], ContextInfo]
+Paths = Annotated[list[str], typer.Argument(metavar="PATH", help="Files, folders, URLs, or - for standard input.")]
+DocumentId = Annotated[str, typer.Argument(metavar="DOCUMENT", help="The id of a document; `list --json` shows them.")]
+
+
+def memorize(
+    settings: Settings,
+    paths: Paths,
+    name: Annotated[str | None, typer.Option(help="The id of the context. Default: made from the title.")] = None,
+    include: Include = None,
+    exclude: Exclude = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read documents once into a context that is kept; of the same paths again, what changed."""
+    sources = [source_here(path, include or (), exclude or ()) for path in paths]
+    _encode(settings, lambda places, on: places.memorize(sources, name, on), as_json)
+
+
+def add(
+    settings: Settings,
+    context: ContextArgument,
+    paths: Paths,
+    include: Include = None,
+    exclude: Exclude = None,
+    as_json: AsJson = False,
+) -> None:
+    """Add documents to a context; what it holds is not read again."""
+    sources = [source_here(path, include or (), exclude or ()) for path in paths]
+    _encode(settings, lambda places, on: places.add(context, sources, on), as_json)
+
+
+def sync(settings: Settings, context: ContextArgument, as_json: AsJson = False) -> None:
+    """Bring a context in step with the files it was read from; what is unchanged is not read again."""
+    _encode(settings, lambda places, on: places.sync(context, on), as_json)
+
+
+def remove(settings: Settings, context: ContextArgument, document: DocumentId, as_json: AsJson = False) -> None:
+    """Remove a document from a context; only what stands behind it is read again."""
+    _encode(settings, lambda places, on: places.engine.remove(context, document, on), as_json)
+
+
+def _encode(settings: Settings, work: Encode, as_json: bool) -> None:
+    """Do long work on what is at places, with a progress bar, and show the context that comes of it."""
+    try:
+        with show.progress() as on_progress:
+            places = Places(open_engine(settings), lambda source, known: read_here(source, known, settings))
+            info = work(places, on_progress)
+    except KeyboardInterrupt:
+        show.notice("stopped; the same command goes on from here")
+        raise typer.Exit(INTERRUPTED) from None
+    show.as_json(info) if as_json else show.memorized(info)
