@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from memorag_core.concurrency.processes import go_on_in_utf8
+from memorag_core.concurrency.processes import go_on_in_utf8, keep_memory_together
 from memorag_core.config import Settings
 from memorag_mcp.attach.choice import default_allowed
 from memorag_mcp.commands import show, train
@@ -175,6 +175,7 @@ def _serve(
     hosts: Path | None = None,
     linger: float = 60.0,
 ) -> None:
+    keep_memory_together()
     gc.disable()  # importing the SDK makes many objects and little garbage: a tenth of the time to the first reply
     from memorag_mcp.attach.hosts import Hosts
     from memorag_mcp.server import run

@@ -37,7 +37,6 @@ from memorag_core.text.ids import slug, slug_or, unique
 ASIDE = "aside="
 STORE_LOCK = f"store{LOCK}"
 LEFTOVERS = ("copy-*", "forgotten-*")
-
 T = TypeVar("T")
 
 

@@ -133,3 +133,11 @@ def test_a_folder_named_like_a_hub_id_is_not_taken_for_the_model(
         assert (model_is_here(named, tmp_path), bool(weights.revision(named))) == (True, True)
     assert weights.source("BAAI/bge-reranker") == "BAAI/bge-reranker"
     assert Settings.of(embedder="./BAAI/bge-m3").embedder == str(tmp_path / "BAAI" / "bge-m3")
+
+
+def test_threads_take_memory_from_two_heaps_and_where_that_cannot_be_said_nothing_happens(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    processes.keep_memory_together()
+    monkeypatch.setattr("ctypes.CDLL", lambda _: object())
+    processes.keep_memory_together()
