@@ -377,7 +377,7 @@ MAIL = (
             "a.eml",
             MAIL,
             "From: Ann\nSubject: Café\n\nPays 10^3.",
-            "Left out: attachments (plan.png). Save them",
+            "Not read: plan.png (no format that is read).",
         ),
     ],
 )
