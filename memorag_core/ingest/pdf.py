@@ -135,6 +135,8 @@ def _groups(lines: list[Run]) -> Iterator[list[Run]]:
 def mend_words(text: str) -> str:
     """Write words whole that the end of a line broke; a compound that keeps its hyphen elsewhere keeps it here."""
 
+    if not _HYPHEN.search(text):
+        return text
     words = (match.group().lower().split("-") for match in _COMPOUNDS.finditer(text))
     elsewhere = {"-".join(pair) for parts in words for pair in pairwise(parts)}
 
