@@ -85,7 +85,12 @@ export class Library {
       on: { change: () => this.#toggle(id) },
     });
     const pages = context.documents.reduce((sum, document) => sum + (document.pages ?? 0), 0);
-    const size = [plural(context.document_count, "document"), pages && plural(pages, "page"), context.created.slice(0, 10)];
+    const size = [
+      plural(context.document_count, "document"),
+      pages && plural(pages, "page"),
+      context.created.slice(0, 10),
+      context.ready !== "evidence and memory" && context.ready.split(":")[0], // what follows is for a model to do
+    ];
     return el(
       "li",
       { class: this.chosen.has(id) ? "chosen" : "" },
