@@ -17,6 +17,8 @@ from memorag_core.ingest.html import decode_page, reflow
 
 HEADERS = ("From", "To", "Cc", "Date", "Subject")
 ATTACHED = "message.eml"
+NEVER = 1601
+"""The year with which Outlook says that a message was not sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +82,10 @@ def _parse_outlook(data: bytes, what: str) -> Mail:
 
     message = Message.load(io.BytesIO(data))
     heads = {name.lower(): value for name, value in message.message_headers.items()}
+    sent = message.sent_date if message.sent_date and message.sent_date.year > NEVER else None
     to = ", ".join(f"{one.name} <{one.email_address}>" for one in message.recipients)
-    known = {"From": message.sender, "To": to, "Date": message.sent_date, "Subject": message.subject}
+    known = {"From": message.sender, "To": to, "Date": sent, "Subject": message.subject}
     lines = [f"{name}: {value}" for name in HEADERS if (value := known.get(name) or heads.get(name.lower()))]
     words = message.body or (reflow(message.html_body, what, whole=True).text if message.html_body else "")
     attached = [(one.file_name or "attachment", one.file_bytes or b"") for one in message.attachments]
-    return Mail(lines, words, attached, message.subject, message.sent_date)
+    return Mail(lines, words, attached, message.subject, sent)

@@ -65,6 +65,8 @@ def test_a_message_of_outlook_is_read_with_what_is_attached(monkeypatch: pytest.
     assert extract.text.startswith("From: Ann <ann@mill.example>\nTo: Bo <bo@mill.example>\nCc: Cy <cy@mill.example>\n")
     assert "See the note.\n\n# note.txt\n\nThe lock stays." in extract.text
     assert (extract.title, extract.date) == ("Plans", "2021-05-03")
+    held.sent_date = datetime(1601, 1, 1, tzinfo=UTC)
+    assert format_of(".msg").read(b"", "draft.msg", LIMIT).date == ""
 
 
 @pytest.mark.parametrize(
