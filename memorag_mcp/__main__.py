@@ -6,13 +6,11 @@ import os
 import sys
 from functools import partial
 
-from memorag_core.concurrency.processes import go_on_in_utf8
 from memorag_mcp.attach.choice import Choice
 
 
 def main() -> None:
     """Serve the host that started us, over standard input and output."""
-    go_on_in_utf8()
     choice = Choice.of(sys.argv[1:], os.environ)
     if not choice.alone:
         attach_host(choice)

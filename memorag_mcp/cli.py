@@ -163,6 +163,7 @@ def main() -> None:
 
 def serve_stdio() -> None:
     """Run `memorag serve` with the arguments given, for hosts that start a server by one name."""
+    go_on_in_utf8()
     app(["serve", *sys.argv[1:]], prog_name="memorag-mcp")
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from memorag_core.errors import InputError
 from memorag_core.text.ids import apart
+from memorag_core.text.normal import normalize
 from memorag_core.text.pages import page_of
 from memorag_core.text.source_text import SourceText
 from memorag_core.types import EVERYTHING, Chunk, Scope
@@ -206,7 +206,7 @@ def _same_kind(kind: str) -> str:
 
 
 def _compose(text: str) -> str:
-    return unicodedata.normalize("NFC", text.strip())
+    return normalize("NFC", text.strip())
 
 
 def _either(names: Sequence[str]) -> str:

@@ -41,6 +41,7 @@ async def whole_job(client: Client) -> None:
     await whole_answer(client, "mill", QUESTION, STORY)
 
 
+@pytest.mark.slow
 async def test_the_whole_job_over_stdio_and_again_after_a_restart_without_encoding(settings: Settings) -> None:
     async with over_stdio(settings, "auto") as client:
         await whole_job(client)
