@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from memorag_core.config import MANIFEST
@@ -11,12 +12,16 @@ from memorag_core.context.manifest import FileEntry, Manifest, sha256_of
 
 
 def seal(draft: Path, manifest: Manifest) -> Manifest:
-    """Record every file's size and checksum, then write the manifest last; all of it flushed to the disk."""
+    """Record every file's size and checksum, then write the manifest last; all of it flushed to the disk.
+
+    A hard link is one of a sealed folder's files, which were flushed when that was.
+    """
     paths = [path for path in sorted(draft.rglob("*")) if path.is_file()]
     entries = {p.relative_to(draft).as_posix(): FileEntry(bytes=p.stat().st_size, sha256=sha256_of(p)) for p in paths}
     sealed = manifest.model_copy(update={"files": entries}).with_seal()
     (draft / MANIFEST).write_text(sealed.model_dump_json(indent=2), encoding="utf-8")
-    for path in (*paths, draft / MANIFEST, *(p for p in draft.rglob("*") if p.is_dir()), draft):
+    new = (path for path in paths if path.stat().st_nlink == 1)
+    for path in (*new, draft / MANIFEST, *(p for p in draft.rglob("*") if p.is_dir()), draft):
         flush(path)
     return sealed
 
@@ -38,6 +43,17 @@ def flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def share_equal(draft: Path, place: Path, manifest: Manifest) -> None:
+    """Make of the files of a draft that a sealed folder has too hard links to those, where the disk can."""
+    for name, entry in manifest.files.items():
+        twin = draft / name
+        if twin.is_file() and twin.stat().st_nlink == 1 and sha256_of(twin) == entry.sha256:
+            spare = twin.with_name(f"{twin.name}+")
+            with suppress(OSError):
+                os.link(place / name, spare)
+                os.replace(spare, twin)
 
 
 def link_tree(source: Path, target: Path) -> None:

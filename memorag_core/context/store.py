@@ -147,16 +147,14 @@ class ContextStore:
             work.publish()
         return True
 
-    def describe(self, context_id: str, manifest: Manifest) -> None:
-        """Tell where a context's documents are from as a manifest does that reads as the stored one; all else stays.
-
-        Raises:
-            UnknownContext: it was forgotten meanwhile.
-        """
+    def describe(self, context_id: str, manifest: Manifest) -> Manifest:
+        """Tell where a context's documents are from as a manifest does that reads as the stored one; returns that."""
         with translate_errors(self.root), self._naming():
             stored = self._read(context_id, lambda folder, stored: stored)
-            if stored.reads_as(manifest) and stored != (described := stored.with_places_of(manifest)):
-                replace_manifest(self.root / context_id, described, self.root / WORK / MANIFEST)
+            if stored.reads_as(manifest):
+                stored = stored.with_places_of(manifest)
+                replace_manifest(self.root / context_id, stored, self.root / WORK / MANIFEST)
+            return stored
 
     def copy(self, context_id: str, name: str, key: str) -> str:
         """Give the context of that key a second name; its files are shared by hard links where the disk can.

@@ -22,7 +22,7 @@ from filelock import FileLock
 
 from memorag_core.concurrency.journal import Journal
 from memorag_core.config import MANIFEST
-from memorag_core.context.atomic_files import link_tree
+from memorag_core.context.atomic_files import link_tree, share_equal
 from memorag_core.context.manifest import Manifest
 from memorag_core.errors import Interrupted, StoreError
 
@@ -87,6 +87,10 @@ class WorkFolder:
         self.draft.rmdir()
         link_tree(place, self.draft)
         (self.draft / MANIFEST).unlink()
+
+    def share(self, place: Path, manifest: Manifest) -> None:
+        """Share with the context in `place` the files of the draft that it has too: a large one has thousands."""
+        share_equal(self.draft, place, manifest)
 
     def follow(self, place: Path, manifest: Manifest) -> None:
         """Keep what a context in `place` is, which this work's is going to replace."""

@@ -87,20 +87,22 @@ class Memorizer:
             held, stored = self.store.reading(context_id, verify_contents)
             after = change(held)
             check_size(after.documents, self.max_characters)
-            cached = after.reads_as(held)
-            if cached:
-                self.store.describe(context_id, describe(stored, after))
+            if cached := after.reads_as(held):
+                now = describe(stored, after)
+                info = info_of(context_id, stored if now == stored else self.store.describe(context_id, now))
             else:
                 with self.shared.device_queue.slot(patient=True, on_wait=progress.tell_position):
                     before = self.context(context_id)
                 if not before.manifest.reads_as(stored):  # it was forgotten and memorized anew
                     after = change(Contents(before.documents, before.manifest.sources))
                 self._replace(context_id, before, after, progress)
-        return replace(self._info(context_id), cached=cached, changes=after.changes, left_out=after.left_out)
+                info = self._info(context_id)
+        return replace(info, cached=cached, changes=after.changes, left_out=after.left_out)
 
     def _replace(self, context_id: str, before: Context, after: Contents, progress: ProgressScope) -> None:
         with self.store.writing(key_of(after.documents, before.manifest.recipe)) as work:
             manifest = self._index(after, work, progress, before)
+            self.store.reading(context_id, work.share)
             if not self.store.replace(context_id, work, manifest, before.manifest):
                 raise UnknownContext(f"The context '{context_id}' was forgotten while it was being changed.")
 

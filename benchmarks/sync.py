@@ -1,0 +1,70 @@
+"""How long it takes to bring a context in step with its folder: with nothing changed, and with one file changed.
+
+Run: python -m benchmarks.sync [FILES] [RUNS] [ENGINE OPTIONS]
+
+Medians of the wall seconds of the command `memorag sync` from its start to its end, which loads the models where it
+needs them. The files are of 12 words; without options there is no memory.
+"""
+
+from __future__ import annotations
+
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+WORDS = "mill pond gate book horn ferry quay pilot lamp tide rope chain wind mole sluice weir barge crane ledger bell"
+
+
+def write(folder: Path, number: int, turn: int = 0) -> None:
+    """Write a file that no other is like."""
+    dice = random.Random(f"{number} {turn}")
+    text = " ".join(dice.choices(WORDS.split(), k=12))
+    (folder / f"note-{number}.md").write_text(f"# Note {number}\n\nEntry {turn}. {text}.\n", encoding="utf-8")
+
+
+def command(*arguments: str) -> None:
+    subprocess.run([sys.executable, "-m", "memorag_mcp.cli", *arguments], check=True, capture_output=True)
+
+
+def measure(runs: int, before: Callable[[int], None], work: Callable[[], object]) -> float:
+    """The median of the seconds that some work takes, after something that is not counted."""
+    seconds = []
+    for turn in range(1, runs + 1):
+        before(turn)
+        started = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds)
+
+
+def main() -> None:
+    numbers = [int(argument) for argument in sys.argv[1:3] if argument.isdigit()]
+    files, runs = (*numbers, *(2000, 3)[len(numbers) :])
+    options = sys.argv[1 + len(numbers) :] or ["--memory", "none"]
+    with tempfile.TemporaryDirectory() as place:
+        folder, store = Path(place, "notes"), Path(place, "store")
+        folder.mkdir()
+        for number in range(files):
+            write(folder, number)
+        started = time.perf_counter()
+        command("memorize", str(folder), "--name", "notes", "--store", str(store), *options)
+        print(f"{files:,} files memorized in {time.perf_counter() - started:.1f} s", flush=True)
+        command(
+            "sync", "notes", "--store", str(store), *options
+        )  # what was written in the last two seconds has no stamp
+        report(runs, lambda turn: write(folder, 7, turn), ["sync", "notes", "--store", str(store), *options])
+
+
+def report(runs: int, change: Callable[[int], None], line: Sequence[str]) -> None:
+    """Print medians, of commands first."""
+    print(f"memorag sync, nothing changed: {measure(runs, lambda _: None, lambda: command(*line)):.2f} s", flush=True)
+    print(f"memorag sync, one file changed: {measure(runs, change, lambda: command(*line)):.2f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
