@@ -33,7 +33,7 @@ $(VENV)/runs: pyproject.toml
 
 # and what tests need
 $(VENV)/ready: $(VENV)/runs
-	$(BIN)/python -m pip install --quiet --editable '.[cpu,api,dev]'
+	$(BIN)/python -m pip install --quiet --editable '.[cpu,api,ocr,dev]'
 	touch $@
 
 clean:

@@ -14,7 +14,7 @@ from memorag_core.config import DOCUMENTS
 from memorag_core.context.corpus import Context
 from memorag_core.context.edits import Contents
 from memorag_core.context.manifest import DocumentEntry, Manifest, damage
-from memorag_core.context.originals import find_original, keep_original
+from memorag_core.context.originals import find_original, keep_original, keep_words
 from memorag_core.errors import IncompatibleContext, InputError, quote_name
 from memorag_core.text.standing import CHUNKING, Standing
 from memorag_core.types import Chunk, ContextInfo, Document, DocumentInfo
@@ -188,6 +188,7 @@ def write_texts(folder: Path, documents: Sequence[Document], chunks: Sequence[Ch
         name = f"{DOCUMENTS}/{document.id}.txt"
         (folder / name).write_bytes(document.text.encode())
         size = len(document.text)
+        original = keep_original(folder, document)
         entries.append(
             DocumentEntry(
                 id=document.id,
@@ -197,8 +198,9 @@ def write_texts(folder: Path, documents: Sequence[Document], chunks: Sequence[Ch
                 characters=size,
                 pages=document.pages,
                 notice=document.notice,
-                original=keep_original(folder, document),
+                original=original,
                 date=document.date,
+                words=keep_words(folder, document) if original else None,
                 origin=document.origin,
             )
         )

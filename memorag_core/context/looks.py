@@ -25,4 +25,6 @@ def show_page(document: Document, viewer: PageViewer, page: int, width: int, pla
         raise InputError(f"Page {page} of '{document.id}' cannot be shown as it looks; read its text.")
     begin, end = (*document.pages, len(document.text))[page - 1 : page + 1]
     first, last = (min(max(offset, begin), end) - begin for offset in (place.start, place.end))
-    return viewer.show(data, document.title, page, width, (document.text[begin:end], first, last))
+    assert document.original is not None
+    span = document.text[begin:end], first, last
+    return viewer.show(data, document.title, page, width, span, document.original.words)

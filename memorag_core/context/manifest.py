@@ -61,7 +61,7 @@ class DocumentEntry(BaseModel):
     """A document of the context; its text is in `file`, UTF-8, byte for byte. `pages` as in `Document`.
 
     `original` is the file it was read from, where that shows how its pages look; a context of before has none, and no
-    `origin`.
+    `origin`. `words` are those of pages that are pictures, with where they stand.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -76,6 +76,7 @@ class DocumentEntry(BaseModel):
     original: FileName | None = None
     date: Label = ""
     origin: Origin | None = None
+    words: FileName | None = None
 
 
 class FileEntry(BaseModel):
@@ -151,9 +152,9 @@ class Manifest(BaseModel):
         for document in manifest.documents:
             if document.file not in manifest.files or not document.file.startswith(f"{DOCUMENTS}/"):
                 raise damage(folder, f"the text {quote_name(document.file)} is not listed among its files")
-            kept = document.original
-            if kept is not None and (kept not in manifest.files or not kept.startswith(f"{ORIGINALS}/")):
-                raise damage(folder, f"the file {quote_name(kept)} is not listed among its files")
+            for kept in filter(None, (document.original, document.words)):
+                if kept not in manifest.files or not kept.startswith(f"{ORIGINALS}/"):
+                    raise damage(folder, f"the file {quote_name(kept)} is not listed among its files")
         return manifest
 
     def check_sizes(self, folder: Path) -> None:

@@ -35,7 +35,18 @@ def find_original(folder: Path, manifest: Manifest, entry: DocumentEntry) -> Ori
     """Return where a document's original lies in a context's folder, and what its bytes are."""
     if entry.original is None:
         return None
-    return Original(str(folder / entry.original), manifest.files[entry.original].sha256, kept=True)
+    words = (folder / entry.words).read_text(encoding="utf-8") if entry.words else ""
+    return Original(str(folder / entry.original), manifest.files[entry.original].sha256, kept=True, words=words)
+
+
+def keep_words(folder: Path, document: Document) -> str | None:
+    """Write where words stand on pages that are pictures; return the file's name, None where there are none such."""
+    if document.original is None or not document.original.words:
+        return None
+    name = f"{ORIGINALS}/{document.id}.words.json"
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_text(document.original.words, encoding="utf-8")
+    return name
 
 
 def read_original(original: Original | None) -> bytes | None:

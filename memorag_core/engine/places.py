@@ -10,7 +10,7 @@ from memorag_core.context.edits import Contents, follow, gather
 from memorag_core.context.files import is_usable
 from memorag_core.engine.memorag import MemoRAG
 from memorag_core.errors import InputError
-from memorag_core.ingest import NOTHING_KNOWN, Known, NothingThere, Reading, TooLarge
+from memorag_core.ingest import NOTHING_KNOWN, Known, NothingThere, Reading, TooLarge, hear_pages
 from memorag_core.text.ids import slug
 from memorag_core.types import ContextInfo, OnProgress, OnReady, Source, ignore_progress, ignore_ready
 
@@ -44,7 +44,8 @@ class Places:
         """
         if (held := self._find(sources, name)) is not None:
             return self.add(held, sources, on_progress, on_ready)
-        read = gather([self.read(source, NOTHING_KNOWN) for source in sources])
+        with hear_pages(on_progress):
+            read = gather([self.read(source, NOTHING_KNOWN) for source in sources])
         return self.engine.memorizer.memorize(read, name, on_progress, on_ready)
 
     def add(
@@ -61,7 +62,8 @@ class Places:
             others = (source for source in held.sources if source.path in paths)
             return follow(held, self._read_again(held, list(dict.fromkeys((*others, *sources)))))
 
-        return self.engine.memorizer.change(context_id, edit, on_progress, on_ready)
+        with hear_pages(on_progress):
+            return self.engine.memorizer.change(context_id, edit, on_progress, on_ready)
 
     def sync(
         self, context_id: str, on_progress: OnProgress = ignore_progress, on_ready: OnReady = ignore_ready
@@ -80,7 +82,8 @@ class Places:
                 )
             return follow(held, self._read_again(held, held.sources))
 
-        return self.engine.memorizer.change(context_id, edit, on_progress, on_ready)
+        with hear_pages(on_progress):
+            return self.engine.memorizer.change(context_id, edit, on_progress, on_ready)
 
     def _find(self, sources: Sequence[Source], name: str | None) -> str | None:
         """Return the id of the context that was read from these sources: of that name, or from no others."""

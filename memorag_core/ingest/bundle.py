@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import PurePosixPath
-from zipfile import ZipFile
+from zipfile import ZipFile, ZipInfo
 
 from memorag_core.errors import InputError, quote_name
 from memorag_core.ingest.archive import open_archive
@@ -20,26 +21,27 @@ def reader_of(readers: Mapping[str, Reader]) -> Reader:
         """Read the documents of an archive in order of names; what is not read is told, and ends nothing."""
         told: list[str] = []
         with open_archive(data, what) as archive:
-            texts = list(_texts(archive, readers, limit, told))
+            members = ((entry.filename, partial(archive.read, entry)) for entry in _entries(archive))
+            texts = list(read_members(members, readers, limit, told))
         if not texts:
-            raise InputError(f"{what} holds no document that can be read. {' '.join(told[:SHOWN])}")
+            raise InputError(f"{what} holds no document that can be read. {tell(told)}")
         text, _ = extract_pages(texts, what, limit)
-        more = f" and {len(told) - SHOWN:,} more" if len(told) > SHOWN else ""
-        return Extract(text, title=PurePosixPath(what.strip("'")).stem, notice=" ".join(told[:SHOWN]) + more)
+        return Extract(text, title=PurePosixPath(what.strip("'")).stem, notice=tell(told))
 
     return read
 
 
-def _texts(archive: ZipFile, readers: Mapping[str, Reader], limit: int, told: list[str]) -> Iterator[str]:
-    for entry in sorted(archive.infolist(), key=lambda entry: entry.filename):
-        path = PurePosixPath(entry.filename)
-        if entry.is_dir() or any(part.startswith((".", "__MACOSX")) for part in path.parts):
-            continue
+def read_members(
+    members: Iterable[tuple[str, Callable[[], bytes]]], readers: Mapping[str, Reader], limit: int, told: list[str]
+) -> Iterator[str]:
+    """Read documents by their names and what loads their bytes; `told` gets what was not read, and notices."""
+    for name, load in members:
+        path = PurePosixPath(name)
         if (read := readers.get(path.suffix.lower())) is None:
             told.append(f"Not read: {quote_name(path)} (no format that is read).")
             continue
         try:
-            extract = read(archive.read(entry), quote_name(path), limit)
+            extract = read(load(), quote_name(path), limit)
         except TooLarge:
             raise
         except Exception as error:  # whatever the library of a format makes of a damaged file
@@ -47,3 +49,17 @@ def _texts(archive: ZipFile, readers: Mapping[str, Reader], limit: int, told: li
             continue
         told += [f"{quote_name(path)}: {extract.notice}"] if extract.notice else []
         yield f"# {path}\n\n{extract.text}"
+
+
+def tell(told: Sequence[str]) -> str:
+    """Say the first of what is to be told, and how much more there is."""
+    more = f" and {len(told) - SHOWN:,} more" if len(told) > SHOWN else ""
+    return " ".join(told[:SHOWN]) + more
+
+
+def _entries(archive: ZipFile) -> Iterator[ZipInfo]:
+    """Yield the entries that people put there, in order of names."""
+    for entry in sorted(archive.infolist(), key=lambda entry: entry.filename):
+        hidden = any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(entry.filename).parts)
+        if not entry.is_dir() and not hidden:
+            yield entry

@@ -6,12 +6,15 @@ import hashlib
 import re
 import tempfile
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memorag_core.concurrency.cancellation import raise_if_cancelled, run_leavable
+from memorag_core.concurrency.variables import set_within
 from memorag_core.config import MAX_LABEL
 from memorag_core.errors import InputError, quote_name
 from memorag_core.ingest.extract import Extract, TooLarge, check_text, too_large
@@ -23,7 +26,7 @@ from memorag_core.ingest.plain import read as read_plain
 from memorag_core.ingest.plain_file import read_plain_file
 from memorag_core.ingest.sandbox import SandboxedReader
 from memorag_core.text.ids import slug_or, unique
-from memorag_core.types import Document, Origin, Original, Source
+from memorag_core.types import Document, OnProgress, Origin, Original, Progress, Source, ignore_progress
 
 if TYPE_CHECKING:
     from memorag_core.ingest.web import Web
@@ -45,6 +48,14 @@ class Reading:
     documents: list[Document]
     left_out: dict[str, str] = field(default_factory=dict)
     source: Source | None = None
+
+
+_hearing: ContextVar[OnProgress] = ContextVar("hearing", default=ignore_progress)
+
+
+def hear_pages(on_progress: OnProgress) -> AbstractContextManager[None]:
+    """Tell somebody inside of the pages that take long to read."""
+    return set_within(_hearing, on_progress)
 
 
 def from_text(text: str, title: str | None = None) -> Document:
@@ -86,7 +97,8 @@ def read_path(walk: FolderWalk, limit: int, private: Sequence[Path] = (), known:
     """
     files = run_leavable(lambda: list_files(walk, private))
     documents, left = known.find_below(walk.unlisted), limit
-    with SandboxedReader() as apart:
+    hear = _hearing.get()
+    with SandboxedReader(on_step=lambda done, total: hear(Progress("reading pages", done, total, 0.0))) as apart:
         for found in files:
             raise_if_cancelled()
             try:
@@ -130,9 +142,10 @@ def _read_file(found: FoundFile, walk: FolderWalk, limit: int, known: Known, apa
     origin = replace(origin, sha256=hashlib.sha256(data).hexdigest())
     if (same := known.find_same(name, origin)) is not None:
         return same
-    document = _name_document(_extract(data, file.suffix, name, limit, apart), printable(file.stem), name)
+    extract = _extract(data, file.suffix, name, limit, apart)
+    document = _name_document(extract, printable(file.stem), name)
     document = document if document.date else replace(document, date=_last_change(real))
-    original = Original(str(real), origin.sha256) if format_of(file.suffix).has_looks else None
+    original = Original(str(real), origin.sha256, words=extract.words) if format_of(file.suffix).has_looks else None
     return replace(document, original=original, origin=origin)
 
 

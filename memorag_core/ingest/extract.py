@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 from memorag_core.errors import InputError
 from memorag_core.text.pages import join_pages
+from memorag_core.types import OnStep, ignore_steps
 
 BYTES_A_CHARACTER = 4
 MAX_FILE = 200 << 20
@@ -24,7 +26,8 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 class Extract:
     """The text of a file. `pages` are the offsets at which its pages begin; `notice` is what its reader should know.
 
-    `date` is the day that it says it is of.
+    `date` is the day that it says it is of. `words` is JSON: of pages that were read as pictures, by number, the words
+    and their boxes as shares of the page.
     """
 
     text: str
@@ -32,6 +35,11 @@ class Extract:
     pages: tuple[int, ...] = ()
     notice: str = ""
     date: str = ""
+    words: str = ""
+
+
+STEPS: ContextVar[OnStep] = ContextVar("steps", default=ignore_steps)
+"""Hears of the pages that take long to read, in the process that reads them."""
 
 
 class TooLarge(InputError):

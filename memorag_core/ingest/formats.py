@@ -81,7 +81,6 @@ FORMATS = {
     ".tsv": TABLE,
     ".vtt": CAPTIONS,
     ".srt": CAPTIONS,
-    ".eml": Format(mail.read, ("message/rfc822",)),
     ".ipynb": Format(notebook.read, ("application/x-ipynb+json",)),
     ".html": HTML,
     ".htm": HTML,
@@ -100,7 +99,13 @@ FORMATS = {
     ".epub": Format(epub.read, ("application/epub+zip",)),
 }
 ZIP = ("application/zip", "application/x-zip-compressed")
-FORMATS[".zip"] = Format(bundle.reader_of({end: kind.read for end, kind in FORMATS.items()}), ZIP)
+ALONE = {end: kind.read for end, kind in FORMATS.items()}
+INSIDE = ALONE | {".eml": mail.reader_of(ALONE), ".msg": mail.reader_of(ALONE, outlook=True)}
+FORMATS[".zip"] = Format(bundle.reader_of(INSIDE), ZIP)
+ATTACHED = INSIDE | {".zip": bundle.reader_of(ALONE)}
+FORMATS[".eml"] = Format(mail.reader_of(ATTACHED), ("message/rfc822",))
+FORMATS[".msg"] = Format(mail.reader_of(ATTACHED, outlook=True), ("application/vnd.ms-outlook",))
+"""Mail and archives hold documents, mail also archives, and each of them mail; what is deeper is told."""
 KINDS = f"{', '.join(sorted(FORMATS.keys() - set(SOURCES)))}, and what is written as plain text, as .rst, .tex or .py"
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import base64
 import io
+import json
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby, pairwise
@@ -20,6 +22,9 @@ LEAST_SPLIT = 12
 """Letters of a piece that is looked for by itself where the whole is not found, as in columns read in another order."""
 
 
+FoundBoxes = tuple[list[list[float]], str]
+
+
 @dataclass(frozen=True, slots=True)
 class Letters:
     """Letters and figures alone, and the place of each in the text that they were taken from."""
@@ -28,8 +33,10 @@ class Letters:
     places: tuple[int, ...]
 
 
-def show_page(data: bytes, page: int, width: int, text: str, start: int, end: int) -> dict[str, Any]:
+def show_page(data: bytes, page: int, width: int, span: tuple[str, int, int], words: str = "") -> dict[str, Any]:
     """Draw a page, from 1, `width` pixels wide; find where on it `text[start:end]` is, `text` being the page's.
+
+    `words` are those of pages that are pictures, as in `Extract`.
 
     Returns the image (WebP, base64), its size, boxes as shares of its width and height, and the words in them.
     """
@@ -42,9 +49,10 @@ def show_page(data: bytes, page: int, width: int, text: str, start: int, end: in
     image = sheet.render(scale=scale).to_pil().convert("RGB")
     written = io.BytesIO()
     image.save(written, "WEBP", quality=80, method=2)
-    boxes, words = find_boxes(sheet, text, start, end)
+    seen = json.loads(words).get(str(page)) if words else None
+    boxes, found = find_words(seen, *span) if seen else find_boxes(sheet, *span)
     image_text = base64.b64encode(written.getvalue()).decode()
-    return {"image": image_text, "width": image.width, "height": image.height, "boxes": boxes, "words": words}
+    return {"image": image_text, "width": image.width, "height": image.height, "boxes": boxes, "words": found}
 
 
 def measure_pages(data: bytes) -> dict[str, Any]:
@@ -55,7 +63,7 @@ def measure_pages(data: bytes) -> dict[str, Any]:
     return {"sizes": [[round(side, 1) for side in document.get_page_size(index)] for index in range(len(document))]}
 
 
-def find_boxes(sheet: Any, text: str, start: int, end: int) -> tuple[list[list[float]], str]:
+def find_boxes(sheet: Any, text: str, start: int, end: int) -> FoundBoxes:
     """Find the boxes of `text[start:end]` on a page: left, top, width, height, as shares; and what stands in them."""
     characters = sheet.get_textpage()
     page_text = _text_of(characters)
@@ -71,6 +79,28 @@ def find_boxes(sheet: Any, text: str, start: int, end: int) -> tuple[list[list[f
             boxes.append(_on_image(sheet, left, bottom, right, top))
         words.append(characters.get_text_range(first, count))
     return boxes, " ".join(words)
+
+
+def find_words(seen: list[tuple[str, float, float, float, float]], text: str, start: int, end: int) -> FoundBoxes:
+    """Find the boxes of `text[start:end]` among words of a picture, those of a line joined; and these words."""
+    page, ends = "", []
+    for word, *_ in seen:
+        page += f"{word} "
+        ends.append(len(page))
+    raw = letters_of(page)
+    wanted, before = letters_of(text[start:end]).text, len(letters_of(text[:start]).text)
+    numbers = sorted({bisect_right(ends, raw.places[at]) for at in _find(wanted, raw.text, before)})
+    boxes: list[list[float]] = []
+    for number in numbers:
+        left, top, width, height = seen[number][1:]
+        last = boxes[-1] if boxes else None
+        if last and abs(last[1] - top) < height / 2 and last[0] <= left:
+            bottom = max(last[1] + last[3], top + height)
+            last[1] = min(last[1], top)
+            last[2:] = [left + width - last[0], bottom - last[1]]
+        else:
+            boxes.append([left, top, width, height])
+    return boxes, " ".join(seen[number][0] for number in numbers)
 
 
 def letters_of(text: str) -> Letters:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
-from collections.abc import Iterator
-from itertools import pairwise
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from itertools import islice, pairwise
 from typing import Any
 
 from memorag_core.errors import InputError, quote_name
-from memorag_core.ingest.extract import Extract, extract_pages
+from memorag_core.ingest import ocr
+from memorag_core.ingest.extract import STEPS, Extract, extract_pages
 from memorag_core.ingest.pdf_fields import texts_of_annotations
-from memorag_core.ingest.pdf_grid import rulings_of
+from memorag_core.ingest.pdf_grid import Rulings, rulings_of
 from memorag_core.ingest.pdf_layout import Cells, Prose, Run, lay_out
 from memorag_core.ingest.pdf_margins import keep_once
 from memorag_core.ingest.pdf_words import BREAK, words_of
@@ -26,8 +29,9 @@ NEXT_LINE = 2.0
 STAMP = 120
 """Characters at most on a page that counts as scanned: a stamp, a number, a line that a scanner adds."""
 COVERED = 0.6
+NAMED = 5
 COMPOUND = {"well", "self", "non", "half", "ex", "anti", "semi", "quasi", "vice", "all", "ill", "cross", "co"}
-ADVICE = "run OCR over it first, for example: ocrmypdf FILE read.pdf"
+ADVICE = 'to have them read, install what reads pictures, pip install "memorag-mcp[ocr]", and memorize it again'
 
 _HYPHEN = re.compile("[\ufffe\x02\xad]\r?\n?")
 _BROKEN = re.compile("(?<!\\w)(\\w++)[\ufffe\x02\xad]\r?\n?(\\w+)")
@@ -51,15 +55,39 @@ def read(data: bytes, what: str, limit: int) -> Extract:
         raise _cannot_open(what, error) from error
     if len(document) > MAX_PAGES:
         raise InputError(f"{what} has {len(document):,} pages; the limit is {MAX_PAGES:,}. Split it.")
-    scanned: list[int] = []
-    texts, repeated = keep_once(list(_texts(document, scanned, limit)))
+    scans = Scans()
+    texts, repeated = keep_once(list(_texts(document, scans, limit)))
     try:
         text, pages = extract_pages(texts, what, limit)
     except InputError:
-        if len(scanned) < len(document):
+        if len(scans.unread) < len(document):
             raise
-        raise InputError(f"{what} has no text: its {len(document):,} pages are pictures; {ADVICE}") from None
-    return Extract(text, pages=pages, notice=_notice(scanned, len(document), repeated, document.count_attachments()))
+        raise InputError(f"{what} has no text: its {len(document):,} pages are pictures; {scans.advice}.") from None
+    notice = _notice(scans, len(document), repeated, document.count_attachments())
+    return Extract(text, pages=pages, notice=notice, words=json.dumps(scans.words) if scans.words else "")
+
+
+@dataclass(slots=True)
+class Scans:
+    """Pages that are pictures, by their numbers: those not read, and the words and confidence of the others."""
+
+    unread: list[int] = field(default_factory=list)
+    words: dict[int, list[tuple[str, float, float, float, float]]] = field(default_factory=dict)
+    confidence: dict[int, float] = field(default_factory=dict)
+
+    def read(self, page: Any, number: int, stamp: str) -> str:
+        """Read a picture, and note what became of it; where nothing but its stamp was seen, that is returned."""
+        reading = ocr.read_page(page) if ocr.is_here() else None
+        if reading is None or sum(len(line.text) for line in reading.lines) <= len(stamp):
+            self.unread.append(number)
+            return stamp
+        self.words[number], self.confidence[number] = reading.words, reading.confidence
+        return _text_of(lay_out(reading.lines, Rulings([], [])))
+
+    @property
+    def advice(self) -> str:
+        """What to do about pages that were not read."""
+        return "no words were seen on them" if ocr.is_here() else ADVICE
 
 
 def _paragraphs(lines: list[Run]) -> str:
@@ -107,6 +135,8 @@ def _groups(lines: list[Run]) -> Iterator[list[Run]]:
 def mend_words(text: str) -> str:
     """Write words whole that the end of a line broke; a compound that keeps its hyphen elsewhere keeps it here."""
 
+    if not _HYPHEN.search(text):
+        return text
     words = (match.group().lower().split("-") for match in _COMPOUNDS.finditer(text))
     elsewhere = {"-".join(pair) for parts in words for pair in pairwise(parts)}
 
@@ -118,22 +148,25 @@ def mend_words(text: str) -> str:
     return _HYPHEN.sub("", _BROKEN.sub(join, text))
 
 
-def _texts(document: Any, scanned: list[int], limit: int) -> Iterator[str]:
+def _texts(document: Any, scans: Scans, limit: int) -> Iterator[str]:
     """The text of each page, until `limit` is passed; numbers of those that have a picture instead are noted."""
     size = 0
     for number in range(len(document)):
         page = document[number]
-        parts = lay_out(words_of(page, page.get_textpage()), rulings_of(page))
-        texts = [_paragraphs(part.runs) if isinstance(part, Prose) else _table(part) for part in parts]
-        text = mend_words("\n".join(texts))
+        text = _text_of(lay_out(words_of(page, page.get_textpage()), rulings_of(page)))
         if _is_scanned(page, text):
-            scanned.append(number + 1)
+            text = scans.read(page, number + 1, text)
+            STEPS.get()(number + 1, len(document))
         beside = texts_of_annotations(page)
         page.close()
         size += len(text)
         yield "\n".join([text, *beside]) if beside else text
         if size > limit:
             return
+
+
+def _text_of(parts: list[Prose | Cells]) -> str:
+    return mend_words("\n".join(_paragraphs(part.runs) if isinstance(part, Prose) else _table(part) for part in parts))
 
 
 def _table(table: Cells) -> str:
@@ -154,17 +187,26 @@ def _is_scanned(page: Any, text: str) -> bool:
     return False
 
 
-def _notice(scanned: list[int], pages: int, repeated: int, attached: int) -> str:
+def _notice(scans: Scans, pages: int, repeated: int, attached: int) -> str:
     told = [f"Read once: heads and feet of pages, which repeat on most ({repeated:,} lines)."] if repeated else []
     if attached:
         told.append(f"Left out: attached files ({attached:,}).")
-    if scanned:
-        first = ", ".join(map(str, scanned[:5])) + (" …" if len(scanned) > 5 else "")
+    if scans.words:
+        worst = min(scans.confidence, key=lambda number: scans.confidence[number])
         told.append(
-            f"{len(scanned):,} of {pages:,} pages are pictures without text or with no more than a stamp ({first}); "
-            f"to have them read, {ADVICE}"
+            f"{len(scans.words):,} of {pages:,} pages are pictures that were read by OCR ({_first(scans.words)}), the "
+            f"least sure page {worst} with {scans.confidence[worst]:.0%}: look at the page before you trust a figure."
+        )
+    if scans.unread:
+        told.append(
+            f"{len(scans.unread):,} of {pages:,} pages are pictures without text or with no more than a stamp "
+            f"({_first(scans.unread)}); {scans.advice}."
         )
     return " ".join(told)
+
+
+def _first(numbers: Collection[int]) -> str:
+    return ", ".join(map(str, islice(numbers, NAMED))) + (" …" if len(numbers) > NAMED else "")
 
 
 def _cannot_open(what: str, error: Any) -> InputError:

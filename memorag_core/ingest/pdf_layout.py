@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import attrgetter
 from statistics import median
 
 from memorag_core.ingest.pdf_grid import Rulings
@@ -25,6 +26,7 @@ LONG = 9.0
 MIN_LINES = 3
 WIDER_GAP = 1.35
 
+_LEFT = attrgetter("left")
 _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 _CJK = re.compile("[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef]{2}")
 _BULLET = re.compile(r"(?:[-–•*▪◦●○·]|\(?\w{1,4}[.)])\Z")
@@ -113,9 +115,11 @@ def _runs(words: Iterable[Word]) -> list[Run]:
 
 
 def _is_beside(one: Box, other: Box) -> bool:
-    height = min(one.height, other.height)
-    gap = max(other.left - one.right, one.left - other.right)
-    return abs(one.middle - other.middle) < height / 2 and gap < APART * height
+    high, wide = one.top - one.bottom, other.top - other.bottom
+    height = high if high < wide else wide
+    if other.left - one.right >= APART * height or one.left - other.right >= APART * height:
+        return False
+    return abs(one.middle - other.middle) < height / 2
 
 
 def _rows(runs: list[Run]) -> list[Level]:
@@ -166,7 +170,7 @@ def _is_far(above: Level, row: Level) -> bool:
 
 def _columns(boxes: list[Box]) -> list[Box]:
     merged: list[Box] = []
-    for box in sorted(boxes, key=lambda box: box.left):
+    for box in sorted(boxes, key=_LEFT):
         if merged and box.left - merged[-1].right < APART * box.height / 2:
             merged[-1] = merged[-1].around(box)
         else:

@@ -46,8 +46,12 @@ class Box:
 
     def around(self, other: Box) -> Box:
         """Return the box of both."""
-        left, bottom = min(self.left, other.left), min(self.bottom, other.bottom)
-        return Box(left, bottom, max(self.right, other.right), max(self.top, other.top))
+        return Box(  # compared by hand, since this is done for every word of a document
+            self.left if self.left < other.left else other.left,
+            self.bottom if self.bottom < other.bottom else other.bottom,
+            self.right if self.right > other.right else other.right,
+            self.top if self.top > other.top else other.top,
+        )
 
     def turned(self, degrees: int) -> Box:
         """Return where it stands on a page turned clockwise."""
@@ -175,12 +179,17 @@ def _marked(letters: _Letters, match: re.Match[str]) -> Iterator[Word]:
 
 
 def _differ(one: Box, other: Box) -> bool:
-    taller, smaller = max(one.height, other.height), min(one.height, other.height)
+    high, wide = one.top - one.bottom, other.top - other.bottom
+    if high == wide:
+        return False
+    taller, smaller = (high, wide) if high > wide else (wide, high)
     return smaller < SMALL * taller and abs(one.middle - other.middle) > RAISED * taller
 
 
 def _is_mark(before: Box, box: Box) -> bool:
     """True for what is smaller, close behind a word, and raised or lowered."""
-    close = -BESIDE * before.height < box.left - before.right < BESIDE * before.height
+    high = before.top - before.bottom
+    if box.top - box.bottom >= high or not -BESIDE * high < box.left - before.right < BESIDE * high:
+        return False
     within = before.bottom - before.height / 2 < box.middle < before.top + before.height / 2
-    return close and within and box.height < before.height and _differ(before, box)
+    return within and _differ(before, box)

@@ -7,6 +7,7 @@ import re
 from memorag_core.errors import InputError
 from memorag_core.ingest.encodings import escaped_encoding, guess_encoding, marked_encoding, wide_encoding
 from memorag_core.ingest.extract import Extract, check_text, too_large
+from memorag_core.ingest.headings import find_date, find_title
 
 _CONTROLS = re.compile(rb"[\x00-\x06\x0e-\x1a]")
 
@@ -21,7 +22,7 @@ def read(data: bytes, what: str, limit: int) -> Extract:
     check_text(text, what)
     if len(text) > limit:
         raise too_large(what, f"{len(text):,} characters", limit)
-    return Extract(text, notice=notice)
+    return Extract(text, title=find_title(text), notice=notice, date=find_date(text))
 
 
 def _decode(data: bytes, what: str) -> tuple[str, str]:

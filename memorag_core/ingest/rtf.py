@@ -10,6 +10,7 @@ from memorag_core.ingest.marks import subscript, superscript
 
 BEGIN = b"{\\rtf"
 
+_UNSEEN = re.compile(r"\\(v|striked?1?)(?![a-z\d])((?:\\[a-z]+-?\d*)*) ?([^\\{}]+)")
 _PICTURE = re.compile(r"\\pict\b")
 _MARK = re.compile(r"\\(super|sub)(?![a-z])((?:\\[a-z]+-?\d*)*) ?([^\\{}]+)")
 _MARKED = re.compile("(.{0,4})([\ue000\ue001])([^\ue000-\ue002]*)\ue002")
@@ -28,14 +29,16 @@ def read(data: bytes, what: str, limit: int) -> Extract:
 
     if not data.lstrip().startswith(BEGIN):
         raise InputError(f"{what} is damaged: it does not begin as RTF does. Open it and save it anew.")
-    source = data.decode("latin-1")
+    source, unseen = _UNSEEN.subn(lambda match: f"{match[2]} ", data.decode("latin-1"))
     marked = _MARK.sub(lambda mark: f"{mark[2]}{' ' * bool(mark[2])}\\u{_OPEN[mark[1]]}?{mark[3]}\\u{_CLOSE}?", source)
     words = rtf_to_text(marked, encoding="cp1252", errors="replace")  # type: ignore[no-untyped-call]  # ships no types
     words = _MARKED.sub(_write_mark, words).replace("\r\n", "\n")
     words = re.sub(r"(?<=\S)\|(?=\S)", " | ", _CELL_END.sub("", words))
     text, _ = extract_pages([words], what, limit)
     pictures = len(_PICTURE.findall(source))
-    return Extract(text, notice=f"Left out: pictures ({pictures:,})." if pictures else "")
+    left = {"pictures": pictures, "hidden or struck text": unseen}
+    told = ", ".join(f"{name} ({count:,})" for name, count in left.items() if count)
+    return Extract(text, notice=f"Left out: {told}." if told else "")
 
 
 def _write_mark(match: re.Match[str]) -> str:

@@ -21,9 +21,10 @@ from typing import IO, Any
 from memorag_core.concurrency import processes
 from memorag_core.concurrency.cancellation import poll_until
 from memorag_core.errors import InputError
-from memorag_core.ingest.extract import Extract
+from memorag_core.ingest.extract import STEPS, Extract
 from memorag_core.ingest.formats import format_of
 from memorag_core.ingest.page_view import measure_pages, show_page
+from memorag_core.types import OnStep, ignore_steps
 
 MAX_SECONDS = 300.0
 MAX_MEMORY = 2 << 30
@@ -53,9 +54,9 @@ class _Process:
 class SandboxedReader:
     """Reads files in another process, which starts with the first of them and ends with the `with` block."""
 
-    def __init__(self, seconds: float = MAX_SECONDS, memory: int = MAX_MEMORY) -> None:
-        """Take the most seconds for one file, and the most bytes of memory."""
-        self._seconds, self._memory = seconds, memory
+    def __init__(self, seconds: float = MAX_SECONDS, memory: int = MAX_MEMORY, on_step: OnStep = ignore_steps) -> None:
+        """Take the most seconds for a file, or for a page that is told as a step, and the most bytes of memory."""
+        self._seconds, self._memory, self._on_step = seconds, memory, on_step
         self._reader: _Process | None = None
 
     def __enter__(self) -> SandboxedReader:
@@ -89,6 +90,18 @@ class SandboxedReader:
         return answer
 
     def _answer(self, reader: _Process, request: Sequence[bytes], what: str) -> dict[str, Any]:
+        sender = threading.Thread(target=_send, args=(reader.process.stdin, request), daemon=True)
+        sender.start()  # in a thread, since a process that does not listen would hold us here
+        answer: dict[str, Any] = {"step": None}
+        while "step" in answer:
+            if answer["step"]:
+                self._on_step(*answer["step"])
+            answer = self._hear(reader, what)
+        sender.join()
+        return answer
+
+    def _hear(self, reader: _Process, what: str) -> dict[str, Any]:
+        """Wait for what the process says next, as long as it may take."""
         said: list[bytes | None] = []
         deadline = time.monotonic() + self._seconds
 
@@ -99,14 +112,11 @@ class SandboxedReader:
                 self._check_limits(reader.process.pid, deadline, what)
             return bool(said)
 
-        sender = threading.Thread(target=_send, args=(reader.process.stdin, request), daemon=True)
-        sender.start()  # in a thread, since a process that does not listen would hold us here
         poll_until(heard)
-        sender.join()
         if said[0] is None:
             raise InputError(f"{what} made its reader crash, so it is damaged or hostile. Convert it to plain text.")
-        answer: dict[str, Any] = json.loads(said[0])
-        return answer
+        line: dict[str, Any] = json.loads(said[0])
+        return line
 
     def _check_limits(self, pid: int, deadline: float, what: str) -> None:
         advice = "It is damaged or made to do harm, or far too large: split it, or convert it to plain text."
@@ -125,11 +135,16 @@ class SandboxedReader:
 def answer_requests() -> None:
     """What the other process does: read files as it is told, until nobody asks."""
     answers, sys.stdout = sys.stdout, sys.stderr  # a library may print
+
+    def say(line: dict[str, Any]) -> None:
+        answers.write(json.dumps(line) + "\n")
+        answers.flush()
+
+    STEPS.set(lambda done, total: say({"step": [done, total]}))
     for line in iter(sys.stdin.buffer.readline, b""):
         request = json.loads(line)
         data = sys.stdin.buffer.read(request.pop("size"))
-        answers.write(json.dumps(_answer_request(data, **request)) + "\n")
-        answers.flush()
+        say(_answer_request(data, **request))
 
 
 def _answer_request(data: bytes, task: str, what: str, options: dict[str, Any]) -> dict[str, Any]:

@@ -38,14 +38,18 @@ class PageViewer:
         self._reader = SandboxedReader(SECONDS_TO_SHOW, MOST_MEMORY)
         self._ending: threading.Timer | None = None
 
-    def show(self, data: bytes, what: str, page: int, width: int, span: tuple[str, int, int]) -> PageImage:
+    def show(
+        self, data: bytes, what: str, page: int, width: int, span: tuple[str, int, int], words: str = ""
+    ) -> PageImage:
         """Draw a page, from 1, about `width` pixels wide, and find `text[start:end]` on it; `span` is these three.
+
+        `words` are those of pages that are pictures, as in `Extract`.
 
         Raises:
             InputError: the file or the page cannot be shown.
         """
         text, start, end = span
-        answer = self._ask("show", data, what, page=page, width=width, text=text, start=start, end=end)
+        answer = self._ask("show", data, what, page=page, width=width, span=(text, start, end), words=words)
         boxes = tuple((left, top, wide, high) for left, top, wide, high in answer["boxes"])
         image = base64.b64decode(answer["image"])
         return PageImage(image, answer["width"], answer["height"], boxes, answer["words"])

@@ -17,12 +17,13 @@ PARAGRAPH_BREAK = "\n\n"
 class Original:
     """The file that a document was read from, where its pages can be shown: its path, and the SHA-256 of what was read.
 
-    `kept` says that it lies in a store, where nobody changes it.
+    `kept` says that it lies in a store, where nobody changes it; `words` where words stand on pages that are pictures.
     """
 
     path: str
     sha256: str
     kept: bool = False
+    words: str = ""
 
 
 @dataclass(frozen=True, slots=True)

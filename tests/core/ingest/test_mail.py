@@ -1,0 +1,106 @@
+"""Mail with what is attached to it, and what texts say of themselves at their heads."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from documents import write_docx, write_pdf
+
+from memorag_core.ingest import from_path
+from memorag_core.ingest.formats import format_of
+from memorag_core.ingest.headings import find_date, find_title
+from memorag_core.ingest.rtf import read as read_rtf
+
+LIMIT = 100_000
+
+
+def message(subject: str, words: str) -> EmailMessage:
+    mail = EmailMessage()
+    mail["From"], mail["To"], mail["Subject"] = "Ann <ann@mill.example>", "Bo <bo@mill.example>", subject
+    mail["Date"] = "Mon, 03 May 2021 10:00:00 +0200"
+    mail.set_content(words)
+    return mail
+
+
+def test_attachments_are_documents_inside_the_mail_and_what_is_not_read_is_told(tmp_path: Path) -> None:
+    mail, forwarded = message("Plans", "See what is attached."), message("Old plans", "The lock stays.")
+    forwarded.add_attachment("depth,m\nnorth,4\n", subtype="csv", filename="depths.csv")
+    report = write_docx(tmp_path / "report.docx").read_bytes()
+    paper = write_pdf(tmp_path / "paper.pdf", ["The gates were hung in May."]).read_bytes()
+    for name, data in {"report.docx": report, "paper.pdf": paper, "plan.dwg": b"AC1032", "bad.pdf": b"%PDF"}.items():
+        mail.add_attachment(data, maintype="application", subtype="octet-stream", filename=name)
+    mail.add_attachment(forwarded)
+    folder = tmp_path / "mail"
+    folder.mkdir()
+    (folder / "plans.eml").write_bytes(mail.as_bytes())
+    [document] = from_path(folder, LIMIT)
+    assert (document.title, document.date) == ("Plans", "2021-05-03")
+    parts = ["See what is attached.", "# report.docx", "14 pounds", "# paper.pdf", "hung in May.", "# message.eml"]
+    parts += ["Subject: Old plans", "The lock stays.", "# depths.csv", "north"]
+    places = [document.text.index(part) for part in parts]
+    assert places == sorted(places)
+    assert "Not read: plan.dwg (no format that is read)." in document.notice
+    assert "Not read: bad.pdf is damaged" in document.notice
+
+
+def test_a_message_of_outlook_is_read_with_what_is_attached(monkeypatch: pytest.MonkeyPatch) -> None:
+    attached: Any = SimpleNamespace(file_name="note.txt", file_bytes=b"The lock stays.")
+    held = SimpleNamespace(
+        message_headers={"Cc": "Cy <cy@mill.example>"},
+        recipients=[SimpleNamespace(name="Bo", email_address="bo@mill.example")],
+        sender="Ann <ann@mill.example>",
+        sent_date=datetime(2021, 5, 3, tzinfo=UTC),
+        subject="Plans",
+        body="See the note.\r\n",
+        html_body=None,
+        attachments=(attached,),
+    )
+    monkeypatch.setattr("oxmsg.Message.load", lambda _: held)
+    extract = format_of(".msg").read(b"", "plans.msg", LIMIT)
+    assert extract.text.startswith("From: Ann <ann@mill.example>\nTo: Bo <bo@mill.example>\nCc: Cy <cy@mill.example>\n")
+    assert "See the note.\n\n# note.txt\n\nThe lock stays." in extract.text
+    assert (extract.title, extract.date) == ("Plans", "2021-05-03")
+    held.sent_date = datetime(1601, 1, 1, tzinfo=UTC)
+    assert format_of(".msg").read(b"", "draft.msg", LIMIT).date == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "title", "date"),
+    [
+        ('---\ntitle: "The mill"\ndate: 2021-05-03T10:00\n---\n# Other\n', "The mill", "2021-05-03"),
+        ("---\r\nauthor: Ann\r\n---\r\n\r\n# The mill\r\nText", "The mill", ""),
+        ("+++\ntitle = 'The mill'\ndate = 2021-05-03\n+++\nText", "The mill", "2021-05-03"),
+        ("The mill\n========\n\nText", "The mill", ""),
+        ("==========\n The mill\n==========\n\nText", "The mill", ""),
+        ("The mill\n~~~~~~~~\nText", "The mill", ""),
+        ("#+AUTHOR: Ann\n#+TITLE: The mill\n* One", "The mill", ""),
+        ("= The mill\nAnn\n\n== One", "The mill", ""),
+        ("\\documentclass{article}\n\\title{The mill}\n", "The mill", ""),
+        ("# The mill #\nText", "The mill #", ""),
+        ("A line.\n---\nAnother.", "", ""),
+        ("Text of a day.\n\ntitle: none\n", "", ""),
+        ("--- a/x.py\n+++ b/x.py\n", "", ""),
+    ],
+)
+def test_a_text_has_the_title_and_date_that_it_names(text: str, title: str, date: str) -> None:
+    assert (find_title(text), find_date(text)) == (title, date)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        r"{\rtf1 A berth costs 12.{\v Old: 9.} Pay here.}",
+        r"{\rtf1 A berth costs 12.\v\f1 Old: 9.\v0  Pay here.}",
+        r"{\rtf1 A berth costs 12.{\strike Old: 9.} Pay here.}",
+        r"{\rtf1 A berth costs 12.{\b\striked1 Old: 9.} Pay here.}",
+    ],
+)
+def test_hidden_and_struck_text_of_rtf_is_left_out_and_told(source: str) -> None:
+    extract = read_rtf(source.encode(), "a.rtf", LIMIT)
+    assert " ".join(extract.text.split()) == "A berth costs 12. Pay here."
+    assert extract.notice == "Left out: hidden or struck text (1)."
