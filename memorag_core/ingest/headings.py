@@ -9,7 +9,7 @@ READ = 4000
 UNDERLINED = 0.8
 
 _FRONT = re.compile(r"\A\s{0,9}(---|\+\+\+)[ \t]*\r?\n(.{0,3000}?)\n(?:\1|\.\.\.)[ \t]*\r?(?:\n|\Z)", re.DOTALL)
-_FIELD = r"(?im)^{}[ \t]*[:=][ \t]*(\S.*)$"
+_FIELD = re.compile(r"(?im)^(title|date)[ \t]{0,9}[:=][ \t]{0,9}(\S.*)$")
 _FORMS = (
     re.compile(r"(?im)^#\+title:[ \t]*(\S.*)$"),
     re.compile(r"\\title\{([^{}\n]+)\}"),
@@ -45,5 +45,5 @@ def _split_front(head: str) -> tuple[str, str]:
 
 
 def _read_field(front: str, name: str) -> str:
-    match = re.search(_FIELD.format(name), front)
-    return match[1].strip().strip("\"'").strip() if match else ""
+    named = (match[2] for match in _FIELD.finditer(front) if match[1].lower() == name)
+    return next(named, "").strip().strip("\"'").strip()

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from memorag_core import Settings
 
 OTHERS = ("jax", "jaxlib", "numba", "tensorflow", "flax", "cupy", "mxnet", "paddle")
@@ -20,6 +22,7 @@ engine.answer(context.id, "Where does the mill stand?")
 """
 
 
+@pytest.mark.slow
 def test_the_whole_job_imports_no_other_framework_that_is_installed(settings: Settings, tmp_path: Path) -> None:
     for name in OTHERS:
         (tmp_path / "beside" / name).mkdir(parents=True)

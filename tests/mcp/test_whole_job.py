@@ -22,11 +22,10 @@ pytestmark = pytest.mark.anyio
 URI = "memorag://contexts/mill"
 QUESTION = "When were the gates hung?"
 LONG = f"{STORY} And so on. " * 100
-SLOW = [("stdio", "auto"), ("http", "legacy"), ("sse", "auto")]
+SLOW = [("stdio", "auto"), ("http", "legacy"), ("sse", "legacy"), ("sse", "auto")]
 WAYS = [
     ("stdio", "legacy"),
     ("http", "auto"),
-    ("sse", "legacy"),
     *(pytest.param(*w, marks=pytest.mark.slow) for w in SLOW),
 ]
 

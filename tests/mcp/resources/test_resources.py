@@ -159,7 +159,7 @@ def test_an_outline_keeps_labels_sets_long_text_in_and_says_where_it_is_cut(monk
     assert shorten(text).startswith("id: a\n… cut here")
 
 
-@pytest.mark.parametrize("version", ["2025-11-25", "2026-07-28"])
+@pytest.mark.parametrize("version", [pytest.param("2025-11-25", marks=pytest.mark.slow), "2026-07-28"])
 def test_all_lists_and_results_are_of_the_published_schema_and_of_the_tools_own(
     settings: Settings, version: str
 ) -> None:
