@@ -10,18 +10,20 @@ from memorag_core.text.terms import content_stems, terms
 from memorag_core.text.wrapped import whole_sentences
 
 SHORTEST = 4
+QUESTION_MARKS = ("?", "？")
 DAMPED, SIZED = 4, 0.75
 """A long sentence has more words to score with: its sum is divided by (words + DAMPED) ** SIZED."""
 
 
 def weigh_sentences(texts: Sequence[str], focus: str = "") -> list[float]:
-    """How central each sentence is among all; words of `focus` count for more, a cut-off beginning for less."""
+    """How central each sentence is among all; words of `focus` count for more, a cut-off beginning or a question less."""
     bags = [content_stems(text) for text in texts]
     spread = Counter(word for bag in bags for word in bag)
     asked = content_stems(focus)
     return [
         sum(log(spread[word]) + 2 * (word in asked) for word in bag) / (DAMPED + len(bag)) ** SIZED
-        - (text[:1].islower())
+        - text[:1].islower()
+        - text.endswith(QUESTION_MARKS)
         for bag, text in zip(bags, texts, strict=True)
     ]
 

@@ -29,6 +29,13 @@ def test_no_more_is_picked_than_fits_and_nothing_where_no_sentence_is_that_short
     assert pick_sentences("", 20, count) == ""
 
 
+def test_a_question_and_a_cut_off_beginning_count_for_less() -> None:
+    told, asked, cut = weigh_sentences(
+        [f"{begin} mill grinds barley every winter{end}" for begin, end in (("The", "."), ("The", "?"), ("the", "."))]
+    )
+    assert told > max(asked, cut)
+
+
 def test_a_focus_lifts_the_sentence_that_speaks_of_it() -> None:
     texts = ["The mill grinds barley every winter.", "A heron stood on a post.", "The mill is closed every summer."]
     assert max(range(3), key=weigh_sentences(texts).__getitem__) != 1
