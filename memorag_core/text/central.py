@@ -16,7 +16,7 @@ DAMPED, SIZED = 4, 0.75
 
 
 def weigh_sentences(texts: Sequence[str], focus: str = "") -> list[float]:
-    """How central each sentence is among all; words of `focus` count for more, a cut-off beginning or a question less."""
+    """How central each sentence is among all; words of `focus` count for more, a cut-off one or a question less."""
     bags = [content_stems(text) for text in texts]
     spread = Counter(word for bag in bags for word in bag)
     asked = content_stems(focus)
