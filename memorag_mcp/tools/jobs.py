@@ -15,7 +15,7 @@ from memorag_mcp.schemas.contexts import JobResult
 from memorag_mcp.tools.fields import READS, WRITES, Wait
 
 MAX_WAIT = 50.0
-SECONDS_TO_STOP = 10.0
+SECONDS_TO_STOP = 30.0
 SECONDS_BETWEEN_LOOKS = 0.5
 
 JobId = Annotated[
