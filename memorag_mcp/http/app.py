@@ -134,7 +134,7 @@ async def listen(app: Starlette, address: ListenAddress) -> None:
     """Serve until told to stop; then requests under way have some seconds to end."""
     import uvicorn
 
-    from memorag_mcp.http.connections import BoundedProtocol, allow_connections
+    from memorag_mcp.http.connections import SECONDS_BETWEEN_REQUESTS, BoundedProtocol, allow_connections
 
     BoundedProtocol.most = allow_connections()
     quiet_logs()
@@ -146,6 +146,7 @@ async def listen(app: Starlette, address: ListenAddress) -> None:
         log_level="warning",
         ws="none",
         server_header=False,
+        timeout_keep_alive=SECONDS_BETWEEN_REQUESTS,
         timeout_graceful_shutdown=SECONDS_TO_END,
     )
     await uvicorn.Server(config).serve()

@@ -15,6 +15,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 SECONDS_FOR_A_HEAD = 10.0
 SECONDS_BETWEEN_PIECES = 30.0
+SECONDS_BETWEEN_REQUESTS = 75
+"""Longer than most clients keep a connection (5 s): where we close it, a request that is sent just then is lost."""
 MOST_CONNECTIONS = 4096
 SPARE_FILES = 256
 """Files that are left for the store and the models, beside a connection each."""
@@ -26,7 +28,7 @@ class BoundedProtocol(H11Protocol):
     most: ClassVar = MOST_CONNECTIONS
     open: ClassVar[Counter[str]] = Counter()
     waiting: ClassVar[dict[BoundedProtocol, str]] = {}
-    """Those without a whole head, the oldest first, and their addresses."""
+    """Those without a whole head, or without a request under way, the oldest first, and their addresses."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -48,11 +50,17 @@ class BoundedProtocol(H11Protocol):
         super().data_received(data)
         self._expect(data_came=True)
 
+    def on_response_complete(self) -> None:
+        """Be among those that make room while nothing is asked here."""
+        super().on_response_complete()
+        if not self.transport.is_closing() and self.conn.their_state is h11.IDLE:
+            self.waiting[self] = self._address
+
     def _expect(self, data_came: bool = False) -> None:
         """Start, restart or stop the time that the client has for what it must send next."""
         state = self.conn.their_state
-        if state is h11.IDLE and (self.cycle is None or data_came) and self not in self.waiting:
-            self.waiting[self] = self._address
+        if state is h11.IDLE and (self.cycle is None or data_came) and self._timer is None:
+            self.waiting.setdefault(self, self._address)
             self._set_timer(SECONDS_FOR_A_HEAD)
         elif state is h11.SEND_BODY:
             self._stop_waiting()

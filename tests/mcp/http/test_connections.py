@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from http.client import HTTPConnection
 
 import anyio
 import httpx
@@ -98,6 +100,36 @@ async def test_whoever_keeps_its_head_back_longest_makes_room(port: int, monkeyp
             assert (await others[-1].receive()).startswith(b"HTTP/1.1 200")
         for stream in others:
             await stream.aclose()
+
+
+async def test_who_was_answered_and_asks_nothing_more_makes_room_too(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "SECONDS_FOR_A_HEAD", SECONDS)
+    monkeypatch.setattr(BoundedProtocol, "most", 8)
+    async with await anyio.connect_tcp(LOOPBACK, port) as first:
+        await first.send(WHOLE)
+        answered = b""
+        with anyio.fail_after(SECONDS):
+            while not answered.endswith(b"ok"):
+                answered += await first.receive()
+        others = [await anyio.connect_tcp(LOOPBACK, port) for _ in range(6)]
+        assert await rest(first) == b""
+        for stream in others:
+            await stream.aclose()
+
+
+@pytest.mark.slow
+def test_a_connection_outlives_the_time_for_which_clients_keep_one(settings: Settings) -> None:
+    with served(settings, "http") as port:
+        wire = HTTPConnection(LOOPBACK, port)
+        wire.connect()
+        wire.auto_open = 0  # it may not connect again
+        for _ in range(2):
+            wire.request("GET", "/healthz")
+            assert wire.getresponse().read() == b"ok\n"
+            time.sleep(6)  # clients of Python keep one for 5 s
+        wire.close()
 
 
 @pytest.mark.parametrize("transport", ["http", pytest.param("sse", marks=pytest.mark.slow)])
