@@ -152,7 +152,8 @@ def test_killed_twenty_times_while_memorizing_the_store_keeps_whole_contexts_onl
     assert all(engine.context(info.id) for info in contexts)
     assert engine.memorize([from_text(STORY, "after")]).id == "after"
     engine.store.sweep()
-    assert [path for path in (settings.store / ".work").iterdir() if path.is_dir()] == []
+    kept = [path for path in (settings.store / ".work").iterdir() if path.is_dir()]  # work that may be gone on with
+    assert {part.name for path in kept for part in path.iterdir()} <= {"journal"}
 
 
 def kill_after(child: subprocess.Popen[bytes], seconds: float) -> None:
