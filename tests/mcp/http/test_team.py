@@ -87,7 +87,7 @@ def team(request: pytest.FixtureRequest, tiny_models: Path, tmp_path_factory: py
         yield Team(settings, port, tokens, request.param)
 
 
-@pytest.mark.parametrize("era", ["auto", "legacy"])
+@pytest.mark.parametrize("era", ["auto", pytest.param("legacy", marks=pytest.mark.slow)])
 async def test_each_owner_sees_and_touches_own_contexts_and_jobs_only(team: Team, era: Era) -> None:
     async with team.client("ann", era) as ann, team.client("bob", era) as bob:
         await ok(ann, "memorize_context", text=f"{STORY} Of Ann, {era}.", name="diary")
@@ -348,6 +348,7 @@ def test_health_is_told_to_all_and_numbers_to_those_with_a_token(team: Team) -> 
     assert not [name for name in (*team.tokens, *team.tokens.values()) if name in told]
 
 
+@pytest.mark.slow
 async def test_told_to_end_it_stops_its_jobs_and_tells_them_as_interrupted(settings: Settings) -> None:
     tokens = tokens_in(settings)
     with served(settings, "http") as port:

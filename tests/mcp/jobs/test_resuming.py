@@ -34,6 +34,7 @@ def gated(settings: Settings) -> Iterator[Gated]:
     engine.gate.set()
 
 
+@pytest.mark.slow
 async def test_a_job_of_a_killed_server_is_told_as_interrupted_by_the_next_and_resumed_there(
     settings: Settings,
 ) -> None:
