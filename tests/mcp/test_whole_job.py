@@ -22,12 +22,8 @@ pytestmark = pytest.mark.anyio
 URI = "memorag://contexts/mill"
 QUESTION = "When were the gates hung?"
 LONG = f"{STORY} And so on. " * 100
-SLOW = [("stdio", "auto"), ("http", "legacy"), ("sse", "legacy"), ("sse", "auto")]
-WAYS = [
-    ("stdio", "legacy"),
-    ("http", "auto"),
-    *(pytest.param(*w, marks=pytest.mark.slow) for w in SLOW),
-]
+SLOW = [("stdio", "auto"), ("http", "auto"), ("http", "legacy"), ("sse", "legacy"), ("sse", "auto")]
+WAYS = [("stdio", "legacy"), *(pytest.param(*way, marks=pytest.mark.slow) for way in SLOW)]
 
 
 class Told:
