@@ -58,12 +58,11 @@ class Places:
         """Read sources into a context, which is in step with them from now on. Raises what `MemoRAG.add` raises."""
         paths = {source.path for source in sources}
 
-        def edit(held: Contents) -> Contents:
+        def choose(held: Contents) -> list[Source]:
             others = (source for source in held.sources if source.path in paths)
-            return follow(held, self._read_again(held, list(dict.fromkeys((*others, *sources)))))
+            return list(dict.fromkeys((*others, *sources)))
 
-        with hear_pages(on_progress):
-            return self.engine.memorizer.change(context_id, edit, on_progress, on_ready)
+        return self._follow(context_id, choose, on_progress, on_ready)
 
     def sync(
         self, context_id: str, on_progress: OnProgress = ignore_progress, on_ready: OnReady = ignore_ready
@@ -74,13 +73,27 @@ class Places:
             InputError: it was read from nothing that can be looked at; none of it can be read; what `add` raises.
         """
 
-        def edit(held: Contents) -> Contents:
+        def choose(held: Contents) -> Sequence[Source]:
             if not held.sources:
                 raise InputError(
                     f"The context '{context_id}' does not know what files it was read from: it was made of texts, or "
                     "by an earlier version. Add its file or folder to it once more; from then on it can be synced."
                 )
-            return follow(held, self._read_again(held, held.sources))
+            return held.sources
+
+        return self._follow(context_id, choose, on_progress, on_ready)
+
+    def _follow(
+        self,
+        context_id: str,
+        choose: Callable[[Contents], Sequence[Source]],
+        on_progress: OnProgress,
+        on_ready: OnReady,
+    ) -> ContextInfo:
+        """Give a context what is now at the sources chosen."""
+
+        def edit(held: Contents) -> Contents:
+            return follow(held, self._read_again(held, choose(held)))
 
         with hear_pages(on_progress):
             return self.engine.memorizer.change(context_id, edit, on_progress, on_ready)

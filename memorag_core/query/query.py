@@ -72,7 +72,7 @@ class Query:
     @cached_property
     def texts(self) -> SourceText:
         """The texts in which clues are looked up."""
-        return self.corpus.texts if self.allowed is None else select_texts(self.corpus, self.allowed)
+        return select_texts(self.corpus, self.allowed)
 
     def recall(self, question: str) -> tuple[Clue, ...]:
         """Recall clues by attention, or by generation where that is wanted or there are no heads to look with.
