@@ -26,6 +26,7 @@ from memorag_core.query.search import search
 from memorag_core.retrieval.base import Allowed, Finder, Hit
 from memorag_core.retrieval.hybrid import HybridIndex
 from memorag_core.text.chunking import Span
+from memorag_core.types import Recollection
 
 PLAIN = ("bm25", "dense", "hybrid")
 DEPTH = 200
@@ -86,7 +87,10 @@ def measure(one: EvalSet, bench: Bench) -> SetScores:
             vars(corpus)["surroundings"] = NeighbourSmoother(corpus.chunks, {"text": cases[name].text}, reaches)
         for q in asked:
             chunks = corpora[q.context].chunks
-            yield q, [span_of(chunks[found.chunk]) for found in search(corpora[q.context], q.text, (), DEPTH)]
+            yield (
+                q,
+                [span_of(chunks[found.chunk]) for found in search(corpora[q.context], q.text, Recollection(), DEPTH)],
+            )
 
     plain = {
         name: mean((q, SYSTEMS[name](cases[q.context]).evidence(q.text, max(BUDGETS)).spans) for q in asked)

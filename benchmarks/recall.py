@@ -20,7 +20,7 @@ from typing import Any
 
 from memorag_core import MemoRAG, Settings, from_path
 from memorag_core.query.clues import clean_recall
-from memorag_core.query.recall import attention_clues
+from memorag_core.query.recall import recall_by_attention
 from memorag_core.types import Clue
 
 SAMPLES = Path(__file__).resolve().parents[1] / "contexts" / "samples"
@@ -43,15 +43,15 @@ def main() -> None:
     context = engine.context(engine.memorize(from_path(asked.file, engine.settings.max_characters)).id)
     memory = engine.shared.components.memory
     questions = [json.loads(line)["question"] for line in asked.questions.read_text(encoding="utf-8").splitlines()]
-    attention_clues(context, questions[0])
+    recall_by_attention(context, questions[0])
     attended: list[float] = []
     generated: list[float] = []
     clues: list[Clue] = []
     snapped: list[Clue] = []
     for question in questions[: asked.limit]:
-        seconds, found = timed(partial(attention_clues, context, question))
+        seconds, found = timed(partial(recall_by_attention, context, question))
         attended.append(seconds)
-        clues += found
+        clues += found.clues
         seconds, (spans, follow_up) = timed(partial(memory.recall, context.memory, question))
         generated.append(seconds)
         snapped += clean_recall({"span": spans, "question": follow_up}, question, context.texts)

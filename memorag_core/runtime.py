@@ -16,7 +16,7 @@ from memorag_core.context.corpus import Context
 from memorag_core.models.profiles import choose_profile
 from memorag_core.models.weights import Weights
 from memorag_core.text.templates import read_templates
-from memorag_core.types import Clue, Recalled
+from memorag_core.types import Recalled, Recollection
 
 KEPT_RECALLS = 256
 MIB = 1 << 20
@@ -42,7 +42,7 @@ class Runtime:
         self.device_queue = FairQueue(settings.queue, settings.patience)
         self.encode_queue = FairQueue(settings.queue, settings.patience)
         self.context_cache: LRUCache[tuple[Path, str], Context] = LRUCache(settings.warm_mib * MIB, size_of)
-        self.recall_cache: LRUCache[Recalled, tuple[Clue, ...]] = LRUCache(KEPT_RECALLS)
+        self.recall_cache: LRUCache[Recalled, Recollection] = LRUCache(KEPT_RECALLS)
         self.device_queue.give_up_caches = self._give_up_caches
         self._templates = read_templates(settings.prompts)
         self._components: Components | None = None

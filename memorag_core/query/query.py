@@ -19,7 +19,7 @@ from memorag_core.query.citations import cite, link_claims, quote_place
 from memorag_core.query.clues import clean_recall, merge_clues
 from memorag_core.query.extract import Excerpt, extract_answer, extract_summary, join_sentences
 from memorag_core.query.grounding import ShownPassage, judge_answer
-from memorag_core.query.recall import attention_clues
+from memorag_core.query.recall import recall_by_attention
 from memorag_core.query.scope import allow_chunks, select_texts
 from memorag_core.query.search import rerank, search
 from memorag_core.query.summarize import TOKENS_A_WORD, SummaryRequest, interleave, map_reduce
@@ -27,7 +27,19 @@ from memorag_core.retrieval.fusion import Found
 from memorag_core.text.pages import page_of
 from memorag_core.text.prompts import prompts_for, render_answer
 from memorag_core.text.terms import stems
-from memorag_core.types import EVERYTHING, Answer, Chunk, Clue, OnText, Passage, Recalled, Scope, Task, ignore_text
+from memorag_core.types import (
+    EVERYTHING,
+    Answer,
+    Chunk,
+    Clue,
+    OnText,
+    Passage,
+    Recalled,
+    Recollection,
+    Scope,
+    Task,
+    ignore_text,
+)
 
 if TYPE_CHECKING:
     from memorag_core.components import Components
@@ -50,7 +62,7 @@ class Query:
     components: Components
     profile: Profile
     settings: Settings
-    recall_cache: LRUCache[Recalled, tuple[Clue, ...]]
+    recall_cache: LRUCache[Recalled, Recollection]
     on_text: OnText = ignore_text
     scope: Scope = EVERYTHING
 
@@ -79,12 +91,22 @@ class Query:
 
         They are checked against the text, and kept for when the question is asked again.
         """
-        key = question, self.scope, tuple((context.id, context.manifest.seal) for context in self.contexts)
+        key = self._key(question)
         if (known := self.recall_cache.get(key)) is not None:
-            return known
-        seen = attention_clues(self.corpus, question, self.allowed)
+            return known.clues
+        seen = recall_by_attention(self.corpus, question, self.allowed)
         said = self._generate_clues(question) if self.profile.recall == "both" or self.corpus.attention is None else ()
-        return self.recall_cache.put(key, merge_clues(seen, said))
+        return self.recall_cache.put(key, replace(seen, clues=merge_clues(seen.clues, said))).clues
+
+    def _key(self, question: str) -> Recalled:
+        return question, self.scope, tuple((context.id, context.manifest.seal) for context in self.contexts)
+
+    def _attended(self, question: str, clues: Sequence[Clue]) -> tuple[tuple[int, float], ...]:
+        """The attention on passages, where clues come from it."""
+        if all(clue.kind != "attended" for clue in clues):
+            return ()
+        known = self.recall_cache.get(self._key(question))
+        return (known or recall_by_attention(self.corpus, question, self.allowed)).attended
 
     def _generate_clues(self, question: str) -> tuple[Clue, ...]:
         clues: tuple[Clue, ...] = ()
@@ -103,7 +125,8 @@ class Query:
         self, question: str, clues: Sequence[Clue], k: int | None = None, tokens: int | None = None
     ) -> tuple[Passage, ...]:
         """Retrieve passages for the question and its clues, best first, within the budget."""
-        found = search(self.corpus, question, self._place_inside(clues), max(k or 0, self.settings.hits), self.allowed)
+        recalled = Recollection(tuple(self._place_inside(clues)), self._attended(question, clues))
+        found = search(self.corpus, question, recalled, max(k or 0, self.settings.hits), self.allowed)
         if self.components.reranker:
             found = rerank(found, question, self.corpus.chunks, self.components.reranker)
         return self._fit_budget(found[:k], tokens or self.settings.evidence_tokens)

@@ -9,7 +9,7 @@ from memorag_core.query.clues import is_echo
 from memorag_core.text.chunking import Span
 from memorag_core.text.terms import terms
 from memorag_core.text.wrapped import whole_sentences
-from memorag_core.types import Clue, Place
+from memorag_core.types import Clue, Place, Recollection
 
 if TYPE_CHECKING:
     from memorag_core.context.corpus import Corpus
@@ -17,19 +17,22 @@ if TYPE_CHECKING:
     from memorag_core.retrieval.base import Allowed
 
 MOST = 6
+JUDGED = 1000
+"""The attention on so many passages counts when evidence is searched for."""
 SHORTEST = 3
 
 
-def attention_clues(corpus: Corpus, question: str, allowed: Allowed = None) -> list[Clue]:
-    """For each passage with most attention, of those allowed, return its sentence with most attention, best first.
+def recall_by_attention(corpus: Corpus, question: str, allowed: Allowed = None) -> Recollection:
+    """For each passage with most attention, of those allowed, recall its sentence with most attention, best first.
 
-    Returns nothing if the profile has no retrieval heads.
+    Nothing is recalled if the profile has no retrieval heads.
     """
     if corpus.attention is None:
-        return []
+        return Recollection()
     attend = corpus.attention.attend(question, allowed)
-    clues = (_clue(corpus, hit.chunk, attend, question) for hit in attend.best(MOST))
-    return [clue for clue in clues if clue]
+    best = attend.best(JUDGED)
+    clues = (_clue(corpus, hit.chunk, attend, question) for hit in best[:MOST])
+    return Recollection(tuple(clue for clue in clues if clue), tuple((hit.chunk, hit.score) for hit in best))
 
 
 def _clue(corpus: Corpus, number: int, attend: QueryAttention, question: str) -> Clue | None:

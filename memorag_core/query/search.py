@@ -1,7 +1,8 @@
 """Rank chunks as evidence for a question and its clues: several rankings, fused by reciprocal ranks (RRF).
 
-A clue with a place in the text votes for the chunk it stands in. A clue without one is a query, with less weight than
-the question. Sections whose titles the question or the first results mention form one more ranking.
+What the memory model attends to counts beside what the question finds. A clue with a place in the text votes for the
+chunk it stands in. A clue without one is a query, with less weight than the question. Sections whose titles the
+question or the first results mention form one more ranking.
 """
 
 from __future__ import annotations
@@ -11,18 +12,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from memorag_core.retrieval.fusion import RRF_K, Found, Ranking, reciprocal_rank_fusion
-from memorag_core.types import Chunk, Clue
+from memorag_core.types import Chunk, Clue, Recollection
 
 if TYPE_CHECKING:
     from memorag_core.context.corpus import Corpus
-    from memorag_core.retrieval.base import Allowed
+    from memorag_core.retrieval.base import Allowed, Hit
     from memorag_core.retrieval.cross_encoder import CrossEncoder
 
-ASKED, PLACED, NAMED, UNPLACED = 1.0, 0.2, 1.0, 0.35
+ASKED, PLACED, NAMED, UNPLACED = 1.0, 0.05, 1.0, 0.35
 """RRF weights: the question; verified clues (shared); section titles mentioned (shared); unverified clues (shared).
 
-From 0.3 on, clues with a place push out what the question finds better (measured in docs/log.md).
+With more, clues with a place push out what the question finds better (measured in docs/log.md).
 """
+ATTENDED = 0.05
+"""The weight of attention beside what the question finds, both as standard scores; more costs a set evidence."""
 LOOKED_AT = 3
 JUDGED = 1000
 """This many hits of a search have their scores smoothed with those of their neighbours."""
@@ -33,9 +36,9 @@ REREAD = 0.5
 """The weight of the cross-encoder's order; the question's is 1."""
 
 
-def search(context: Corpus, question: str, clues: Sequence[Clue], depth: int, allowed: Allowed = None) -> list[Found]:
+def search(context: Corpus, question: str, recalled: Recollection, depth: int, allowed: Allowed = None) -> list[Found]:
     """Rank the chunks, of those allowed, that bear on a question, best first; each query brings at most `depth`."""
-    rankings = [*_search_queries(context, question, clues, depth, allowed), _rank_places(context, clues)]
+    rankings = [*_search_queries(context, question, recalled, depth, allowed), _rank_places(context, recalled.clues)]
     first = reciprocal_rank_fusion(rankings)
     mentions = _rank_mentions(context, question, first)
     named = {chunk: name for chunk, name in mentions.chunks.items() if allowed is None or allowed[chunk]}
@@ -43,15 +46,25 @@ def search(context: Corpus, question: str, clues: Sequence[Clue], depth: int, al
 
 
 def _search_queries(
-    context: Corpus, question: str, clues: Sequence[Clue], depth: int, allowed: Allowed
+    context: Corpus, question: str, recalled: Recollection, depth: int, allowed: Allowed
 ) -> Iterator[Ranking]:
     """Search with the question, and with each clue that has no place in the text."""
-    others = [clue.text for clue in clues if clue.place is None]
+    others = [clue.text for clue in recalled.clues if clue.place is None]
     weights = [ASKED, *(UNPLACED / len(others) for _ in others)]
     queries = [question, *others]
-    found = context.index.search(queries, max(depth, JUDGED), allowed)
-    for query, hits, weight in zip(queries, found, weights, strict=True):
+    asked, *found = context.index.search(queries, max(depth, JUDGED), allowed)
+    scored = [_add_attention(asked, recalled), *found]
+    for query, hits, weight in zip(queries, scored, weights, strict=True):
         yield Ranking({hit.chunk: query for hit in context.surroundings.smooth(hits)[:depth]}, weight)
+
+
+def _add_attention(hits: Sequence[Hit], recalled: Recollection) -> Sequence[Hit]:
+    """Add the attention of the memory model to the scores of what a question finds."""
+    if not hits or not recalled.attended:
+        return hits
+    from memorag_core.retrieval.standard_scores import add_scores  # it needs numpy
+
+    return add_scores(hits, dict(recalled.attended), ATTENDED)
 
 
 def _rank_places(context: Corpus, clues: Sequence[Clue]) -> Ranking:

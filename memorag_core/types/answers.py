@@ -29,6 +29,14 @@ class Clue:
 
 
 @dataclass(frozen=True, slots=True)
+class Recollection:
+    """What memory brings to a question: clues, and passages by their numbers with the attention on them, best first."""
+
+    clues: tuple[Clue, ...] = ()
+    attended: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Scope:
     """What is asked: documents that meet all of this, and their pages from the first to the last. Dates are ISO 8601,
     whole or cut to the month or the year, and of `until` all of it counts; what is empty or 0 excludes nothing."""

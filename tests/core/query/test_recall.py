@@ -12,9 +12,12 @@ from memorag_core.context.corpus import Corpus
 from memorag_core.context.encode import cut
 from memorag_core.context.section_titles import SectionTitles
 from memorag_core.query.search import search
+from memorag_core.retrieval.attention import AttentionIndex
+from memorag_core.retrieval.base import Hit
 from memorag_core.retrieval.bm25 import Bm25Retriever
+from memorag_core.retrieval.standard_scores import add_scores
 from memorag_core.text.chunking import sections
-from memorag_core.types import Chunk, Clue, Place
+from memorag_core.types import Chunk, Clue, Place, Recollection
 
 ATTENDED = {"heads": "0:1,1:3", "recall": "attended"}
 TOWN = "# Leland\nLeland is a town. Several films, such as Maximum Overdrive, were shot here.\n\n"
@@ -68,7 +71,7 @@ def test_an_echo_of_the_question_is_no_clue(engine: MemoRAG) -> None:
 
 def test_a_section_that_the_first_evidence_names_is_evidence() -> None:
     context = context_of(TOWN + FILM + OTHER)
-    found = search(context, QUESTION, (), 10)
+    found = search(context, QUESTION, Recollection(), 10)
     [named] = [item for item in found[:2] if context.chunks[item.chunk].title == "Maximum Overdrive (film)"]
     assert "Maximum Overdrive" in named.found_by
 
@@ -78,8 +81,29 @@ def test_a_clue_with_a_place_speaks_for_its_chunk() -> None:
     start = context.documents[0].text.index("The ferry")
     clue = Clue("The ferry sank in 1953.", "span", Place("doc", start, start + 23))
     assert context.chunk_at(Place("doc", start, start + 23)) == 2
-    [found] = [item for item in search(context, "Who was it?", (clue,), 10) if item.chunk == 2]
+    [found] = [item for item in search(context, "Who was it?", Recollection((clue,)), 10) if item.chunk == 2]
     assert found.found_by == ("The ferry sank in 1953.",)
+
+
+def test_attention_counts_beside_what_the_question_finds() -> None:
+    hits = [Hit(2, 8.0), Hit(0, 7.9), Hit(1, 1.0)]
+    assert [hit.chunk for hit in add_scores(hits, {0: 5.0, 1: 5.0, 2: 0.1}, 0.15)] == [0, 2, 1]
+    assert [hit.chunk for hit in add_scores(hits, {2: 1.0}, 0.15)] == [2, 0, 1]
+    assert [hit.chunk for hit in add_scores(hits, {0: 5.0, 1: 4.0}, 9.0)] == [0, 2, 1], (
+        "what is not attended to counts least"
+    )
+
+
+def test_a_question_without_clues_is_asked_without_attention(engine: MemoRAG, monkeypatch: pytest.MonkeyPatch) -> None:
+    info = engine.memorize([from_text(TOWN + FILM + OTHER)])
+    clues = engine.recall(info.id, QUESTION)
+    with_clues = engine.retrieve(info.id, QUESTION, clues)
+    engine.shared.recall_cache.clear()
+    assert engine.retrieve(info.id, QUESTION, clues) == with_clues, (
+        "the attention is the same when it is looked at again"
+    )
+    monkeypatch.setattr(AttentionIndex, "attend", lambda *_: pytest.fail("looked at"))
+    assert engine.retrieve(info.id, QUESTION, ())
 
 
 def test_a_place_in_no_chunk_speaks_for_none() -> None:
