@@ -89,8 +89,9 @@ def _unruled(words: Sequence[Word], rulings: Rulings) -> list[Prose | Cells]:
     parts: list[Prose | Cells] = []
     lines: list[Run] = []
     at = 0
+    levels = [box.middle for box in rulings.level]
     while at < len(rows):
-        block, found = _read_block(*_block(rows[at:]), [box.middle for box in rulings.level])
+        block, found = _read_block(*_block(rows[at:]), levels)
         if not found:
             lines.append(_join(rows[at]))
             at += 1
@@ -125,22 +126,30 @@ def _is_beside(one: Box, other: Box) -> bool:
 def _rows(runs: list[Run]) -> list[Level]:
     """Runs at one height, from top to bottom, each row from left to right."""
     rows: list[Level] = []
-    for run in sorted(runs, key=lambda run: -run.box.middle):
-        top = rows[-1][0].box if rows else None
-        if top is not None and abs(top.middle - run.box.middle) < min(top.height, run.box.height) / 2:
+    middle, high = 0.0, -1.0
+    for run in sorted(runs, key=_from_top):
+        height = run.box.top - run.box.bottom
+        if rows and abs(middle - run.box.middle) < min(high, height) / 2:
             rows[-1].append(run)
         else:
             rows.append([run])
+            middle, high = run.box.middle, height
     for row in rows:
-        if not any(_RIGHT_TO_LEFT.search(run.text) for run in row):
+        if len(row) > 1 and not any(_RIGHT_TO_LEFT.search(run.text) for run in row):
             row.sort(key=lambda run: run.box.left)
     return rows
+
+
+def _from_top(run: Run) -> float:
+    return -(run.box.bottom + run.box.top) / 2
 
 
 def _join(row: Level) -> Run:
     """Put runs of a row, or none, together."""
     if not row:
         return Run("", Box(0, 0, 0, 0))
+    if len(row) == 1:
+        return row[0]
     text, box = row[0].text, row[0].box
     for run in row[1:]:
         near = run.box.left - box.right < run.box.height / 2
@@ -169,6 +178,8 @@ def _is_far(above: Level, row: Level) -> bool:
 
 
 def _columns(boxes: list[Box]) -> list[Box]:
+    if len(boxes) == 1:
+        return boxes
     merged: list[Box] = []
     for box in sorted(boxes, key=_LEFT):
         if merged and box.left - merged[-1].right < APART * box.height / 2:
@@ -202,11 +213,12 @@ def _in(row: Level, column: Box) -> Level:
 
 
 def _is_in(run: Run, column: Box) -> bool:
-    return column.left - 1 <= (run.box.left + run.box.right) / 2 <= column.right + 1
+    box = run.box
+    return column.left - 1 <= (box.left + box.right) / 2 <= column.right + 1
 
 
 def _is_prose(column: list[Run]) -> bool:
-    return median((run.box.right - run.box.left) / run.box.height for run in column) >= LONG
+    return median((run.box.right - run.box.left) / (run.box.height or 1) for run in column) >= LONG
 
 
 def _logical_rows(rows: list[Level], columns: list[Box], rulings: Sequence[float]) -> list[Level]:

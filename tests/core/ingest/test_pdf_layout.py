@@ -9,7 +9,10 @@ import pytest
 from fpdf import FPDF
 
 from memorag_core.ingest.extract import Extract
-from memorag_core.ingest.pdf import read
+from memorag_core.ingest.pdf import _text_of, read
+from memorag_core.ingest.pdf_grid import Rulings
+from memorag_core.ingest.pdf_layout import lay_out
+from memorag_core.ingest.pdf_words import Box, Word
 
 LEFT = ["The northern mole was begun in", "1871 under the engineer Haakon", "Brekke, and it took nine years."]
 RIGHT = ["The southern mole came later,", "in 1902, under Sofie Lind, the", "first woman to lead such works."]
@@ -51,6 +54,17 @@ def column(left: float, lines: Sequence[str], top: float = 30) -> Iterator[Piece
 )
 def test_columns_are_read_one_after_the_other_however_they_were_drawn(pieces: list[Piece]) -> None:
     assert pdf_of(pieces).text == FLOWED
+
+
+@pytest.mark.parametrize("heights", [(9.0, 0.0), (0.0, 9.0), (9.0, 1e-9)])
+def test_letters_that_a_file_says_have_no_height_are_read(heights: tuple[float, float]) -> None:
+    words = [
+        Word(f"{name}{row}", Box(left, 700.5 - 8 * row, left + 90.0, 700.5 - 8 * row + height))
+        for left, name, height in zip((50.0, 200.0), "ab", heights, strict=True)
+        for row in range(4)
+    ]
+    text = _text_of(lay_out(words, Rulings([], [])))
+    assert sorted(text.replace("|", " ").split()) == [f"{name}{row}" for name in "ab" for row in range(4)]
 
 
 def test_lines_across_the_page_stand_before_and_behind_its_columns() -> None:
