@@ -113,7 +113,7 @@ def _points(series: Any, *names: str) -> dict[int, str]:
 
 
 def _diagram(shape: Any) -> str:
-    """The words of the nodes of SmartArt, a line each."""
+    """The words of the nodes of SmartArt, a line for each of their paragraphs."""
     from lxml import etree
 
     ids = next(shape._element.iter(f"{DIAGRAM}relIds"), None)
@@ -121,8 +121,9 @@ def _diagram(shape: Any) -> str:
         return ""
     part = shape.part.related_part(ids.get(f"{RELATIONSHIPS}dm"))
     root = etree.fromstring(part.blob, etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False))
-    nodes = ("".join(text.text or "" for text in node.iter(f"{A}t")) for node in root.iter(f"{DIAGRAM}pt"))
-    return "\n".join(filter(None, nodes))
+    paragraphs = (paragraph for node in root.iter(f"{DIAGRAM}pt") for paragraph in node.iter(f"{A}p"))
+    lines = ("".join(text.text or "" for text in paragraph.iter(f"{A}t")).strip() for paragraph in paragraphs)
+    return "\n".join(filter(None, lines))
 
 
 def _alt_text(shape: Any) -> str:

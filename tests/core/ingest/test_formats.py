@@ -34,6 +34,7 @@ from memorag_core.errors import Cancelled, InputError
 from memorag_core.ingest.archive import MAX_ENTRIES, open_archive
 from memorag_core.ingest.html import reflow
 from memorag_core.ingest.pdf import mend_words
+from memorag_core.ingest.pdf import read as read_pdf
 from memorag_core.ingest.sandbox import SandboxedReader
 from memorag_core.text.pages import join_pages, page_of
 
@@ -323,6 +324,50 @@ def test_fields_and_notes_of_a_pdf_stand_behind_the_text_of_their_page(read: Rea
         "[Note: Approved on 3 March.]",
         "[Note: STAMP: 85 paid]",
     ]
+
+
+FORM = b"<< /Type /Catalog /Pages 2 0 R /AcroForm << /Fields [4 0 R] /DA (/Helv 0 Tf) >> >>"
+FORM_PAGE = b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 99 99] /Annots [5 0 R 6 0 R] >>"
+NO_FIELD = b"<< /Type /Annot /Subtype /Link /Rect [0 0 1 1] >>"
+KID = b"<< /Type /Annot /Subtype /Widget /Parent 4 0 R /Rect [0 0 9 9] %s >>"
+
+
+@pytest.mark.parametrize(
+    ("field", "kids", "lines"),
+    [
+        (b"/FT /Tx /T (a) /V (Ingrid)", (b"", b""), ["[Field a: Ingrid]"]),
+        (b"/FT /Tx /T (a) /TU (Name of the applicant) /V (Ingrid)", (b"",), ["[Field Name of the applicant: Ingrid]"]),
+        (b"/FT /Ch /Ff 131072 /T (basin) /Opt [(North) (South)] /V (South)", (b"",), ["[Field basin: South]"]),
+        (
+            b"/FT /Ch /Ff 2097152 /T (days) /Opt [(Mon) (Tue) (Wed)] /V [(Mon) (Wed)]",
+            (b"",),
+            ["[Field days: Mon, Wed]"],
+        ),
+        (
+            b"/FT /Btn /Ff 49152 /T (pays) /V /Cash",
+            (
+                b"/AS /Cash /AP << /N << /Cash 7 0 R /Off 7 0 R >> >>",
+                b"/AS /Off /AP << /N << /Card 7 0 R /Off 7 0 R >> >>",
+            ),
+            ["[Field pays: Cash]"],
+        ),
+        (b"/FT /Tx /T (a)", (b"",), []),
+    ],
+    ids=["shown twice", "label", "choice", "choices", "radio", "empty"],
+)
+def test_a_field_is_read_once_whatever_kind_it_is_of_and_however_it_is_kept(
+    field: bytes, kids: tuple[bytes, ...], lines: list[str]
+) -> None:
+    widgets = [KID % kid for kid in kids]
+    whole = b"<< " + field + b" /Kids [%s] >>" % b" ".join(b"%d 0 R" % (5 + at) for at in range(len(kids)))
+    look = b"<< /Type /XObject /Subtype /Form /BBox [0 0 9 9] /Length 0 >>\nstream\n\nendstream"
+    parts = (FORM_PAGE, whole, *[*widgets, NO_FIELD][:2], look)
+    data = pdf_of(FORM, b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>", *parts)
+    if lines:
+        assert read_pdf(data, "a.pdf", LIMIT).text.splitlines() == lines
+    else:
+        with pytest.raises(InputError, match="empty"):
+            read_pdf(data, "a.pdf", LIMIT)
 
 
 @pytest.mark.parametrize(

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Sequence
 from itertools import count
 
+import pypdfium2
 import pytest
 from fpdf import FPDF
 
 from memorag_core.ingest.extract import Extract
 from memorag_core.ingest.pdf import _text_of, read
 from memorag_core.ingest.pdf_grid import Rulings
-from memorag_core.ingest.pdf_layout import lay_out
+from memorag_core.ingest.pdf_layout import Prose, Run, lay_out
 from memorag_core.ingest.pdf_words import Box, Word
 
 LEFT = ["The northern mole was begun in", "1871 under the engineer Haakon", "Brekke, and it took nine years."]
@@ -132,3 +134,42 @@ def test_heads_feet_and_numbers_of_pages_are_read_once_and_told() -> None:
     inner = [part for number, line in enumerate(words[1:], 2) for part in (line, f"Step {number}")]
     assert found.text.split() == " ".join(["Annals", words[0], "Step 1", "Page 1 of 5", *inner]).split()
     assert found.notice == "Read once: heads and feet of pages, which repeat on most (8 lines)."
+
+
+@pytest.mark.parametrize("turned", [90, 180, 270])
+def test_a_turned_page_is_read_as_it_is_shown(turned: int) -> None:
+    pdf = FPDF(format=(210, 210))
+    pdf.add_page()
+    pdf.set_font("Helvetica", size=11)
+    for left, top, _, words in [*column(20, LEFT), *column(110, RIGHT)]:
+        pdf.text(left, top, words)
+    document = pypdfium2.PdfDocument(bytes(pdf.output()))
+    page = document[0]
+    side = page.get_width()
+    upright = {90: (0, 1, -1, 0, side, 0), 180: (-1, 0, 0, -1, side, side), 270: (0, -1, 1, 0, 0, side)}
+    for piece in page.get_objects():
+        piece.transform(pypdfium2.PdfMatrix(*upright[turned]))
+    page.gen_content()
+    page.set_rotation(turned)
+    saved = io.BytesIO()
+    document.save(saved)
+    assert read(saved.getvalue(), "a.pdf", 1_000_000).text == FLOWED
+
+
+@pytest.mark.parametrize(
+    ("lines", "text"),
+    [
+        (["历时九年才完", "工,耗资甚巨。"], "历时九年才完工,耗资甚巨。"),
+        (["防波堤は一八七一年に着", "工された。"], "防波堤は一八七一年に着工された。"),
+        (["林素女士见到了 Haakon", "Brekke 先生和他的"], "林素女士见到了 Haakon Brekke 先生和他的"),
+    ],
+)
+def test_no_blank_comes_between_characters_that_are_written_without(lines: list[str], text: str) -> None:
+    runs = [Run(line, Box(50, 700 - 15 * row, 170, 711 - 15 * row)) for row, line in enumerate(lines)]
+    assert _text_of([Prose(runs)]) == text
+
+
+@pytest.mark.parametrize("words", ["הרציף הצפוני נבנה", "بدأ بناء الرصيف", "נבנה בשנת 1871"])
+def test_words_that_run_from_right_to_left_keep_their_order(words: str) -> None:
+    placed = [Word(word, Box(300 - 60 * at, 700, 340 - 60 * at, 711)) for at, word in enumerate(words.split())]
+    assert _text_of(lay_out(placed, Rulings([], []))) == words
