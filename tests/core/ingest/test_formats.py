@@ -254,21 +254,47 @@ def test_no_number_changes_and_nothing_is_lost_in_html(html: str, text: str) -> 
     assert reflow(html, "page").text == text
 
 
-def test_what_a_page_hides_or_strikes_is_left_out_and_told(read: Read, tmp_path: Path) -> None:
-    path = tmp_path / "a.html"
-    path.write_text(
-        "<p>Now 12.<p hidden>Was 9.</p><p style='display: none'>Was 7.</p> <del>Was 8.</del><s>6</s> Paid.",
-        encoding="utf-8",
-    )
-    assert read(path).text == "Now 12.\n\nPaid."
-    assert read(path).notice == "Left out as hidden or struck through: 4 parts."
+@pytest.mark.parametrize(
+    ("html", "parts"),
+    [
+        ("<p>Now 12.<p hidden>Was 9.</p><p style='display: none'>Was 7.</p> <del>8</del><s>6</s> Paid.", "4 parts"),
+        ("<p>Now 12.</p><div style='VISIBILITY:hidden'><p>a<p>b</div><p>Paid.", "1 part"),
+        (
+            "<p>Now 12.<span style='color:red; text-decoration: line-through'>9</span><p><strike>8</strike>Paid.",
+            "2 parts",
+        ),
+        ("<p>Now 12.<p aria-hidden=true>*</p><p hidden=''> </p><p>Paid.", "1 part"),
+    ],
+)
+def test_what_a_page_hides_or_strikes_is_left_out_and_told(read: Read, tmp_path: Path, html: str, parts: str) -> None:
+    (tmp_path / "a.html").write_text(html, encoding="utf-8")
+    document = read(tmp_path / "a.html")
+    assert document.text == "Now 12.\n\nPaid."
+    assert document.notice == f"Left out as hidden or struck through: {parts}."
 
 
-def test_only_the_main_part_of_a_page_that_declares_one_is_read(read: Read, tmp_path: Path) -> None:
-    path = tmp_path / "a.html"
-    path.write_text("<title>T</title><nav>Menu</nav><main><h1>Fees</h1></main><footer>End</footer>", encoding="utf-8")
-    assert (read(path).text, read(path).title) == ("# Fees", "T")
-    assert "without the menus" in read(path).notice
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("<nav>Menu</nav><main><h1>Fees</h1></main><footer>End</footer>", "# Fees"),
+        ("<div>Menu</div><div role=main><p>A night.</div><div>Cookies?</div>", "A night."),
+        ("<p>Menu<article><p>A <b>night</b>.</article><p>Menu", "A night."),
+    ],
+)
+def test_only_the_main_part_of_a_page_that_declares_one_is_read(
+    read: Read, tmp_path: Path, html: str, text: str
+) -> None:
+    (tmp_path / "a.html").write_text(f"<title>T</title>{html}", encoding="utf-8")
+    document = read(tmp_path / "a.html")
+    assert (document.text, document.title) == (text, "T")
+    assert "without the menus" in document.notice
+
+
+@pytest.mark.parametrize(
+    "html", ["<article>One.</article><article>Two.</article>", "One.<main> </main><p>Two.", "One.<p>Two."]
+)
+def test_a_page_without_one_main_part_is_read_whole(html: str) -> None:
+    assert reflow(html, "page").text == "One.\n\nTwo."
 
 
 def test_chapters_are_read_in_the_encoding_that_each_declares(read: Read, tmp_path: Path) -> None:
