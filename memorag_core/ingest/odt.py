@@ -35,14 +35,34 @@ def read(data: bytes, what: str, limit: int) -> Extract:
         if "content.xml" not in archive.namelist():
             raise InputError(f"{what} holds no OpenDocument text. Open it and save it anew.")
         root = etree.fromstring(archive.read("content.xml"), parser)
+    struck = _leave_out_struck(root)
     styles = _raised_styles(root)
     body = root.find(f"{OFFICE}body")
     slides = [] if body is None else list(body.iter(f"{DRAW}page"))
     parts = slides or [root if body is None else body]
     text, pages = extract_pages(("\n\n".join(filter(None, _blocks(part, styles))) for part in parts), what, limit)
     deleted = sum(1 for _ in root.iter(f"{TEXT}deletion"))
-    notice = f"Left out: tracked deletions ({deleted:,})." if deleted else ""
+    told = [
+        f"{kind} ({number:,})" for kind, number in (("tracked deletions", deleted), ("struck parts", struck)) if number
+    ]
+    notice = f"Left out: {', '.join(told)}." if told else ""
     return Extract(text, pages=pages if slides else (), notice=notice)
+
+
+def _leave_out_struck(root: Any) -> int:
+    """Take out what is struck through, and count its parts."""
+    lines = {style.get(f"{STYLE}name"): style.find(f"{STYLE}text-properties") for style in root.iter(f"{STYLE}style")}
+    struck = {
+        name
+        for name, line in lines.items()
+        if line is not None and (line.get(f"{STYLE}text-line-through-style") or "none") != "none"
+    }
+    count = 0
+    for node in list(root.iter(f"{TEXT}span", f"{TEXT}p")):
+        if node.get(f"{TEXT}style-name") in struck and "".join(node.itertext()).strip():
+            node[:], node.text = [], ""
+            count += 1
+    return count
 
 
 def _raised_styles(root: Any) -> dict[str, bool]:
@@ -85,8 +105,8 @@ def _row(row: Any, styles: dict[str, bool]) -> str:
     return " | ".join(cells)
 
 
-def _words(node: Any, styles: dict[str, bool]) -> str:
-    """Write a paragraph, its notes in brackets where they are called."""
+def _words(node: Any, styles: dict[str, bool], before: str = "") -> str:
+    """Write a paragraph, or a part of one with something before it; its notes in brackets where they are called."""
     out = [node.text or ""]
     for child in node:
         if child.tag == f"{TEXT}note":
@@ -97,8 +117,9 @@ def _words(node: Any, styles: dict[str, bool]) -> str:
         elif child.tag in BLANKS:
             out.append(BLANKS[child.tag] * min(int(child.get(f"{TEXT}c") or 1), MAX_COLUMNS))
         elif child.tag not in LEFT_OUT and isinstance(child.tag, str):
-            words = _words(child, styles)
+            until = before + "".join(out)
+            words = _words(child, styles, until)
             raised = styles.get(child.get(f"{TEXT}style-name") or "")
-            out.append(words if raised is None else superscript("".join(out), words) if raised else subscript(words))
+            out.append(words if raised is None else superscript(until, words) if raised else subscript(words))
         out.append(child.tail or "")
     return "".join(out)

@@ -51,6 +51,51 @@ def test_raised_and_lowered_runs_of_word_are_written_so(tmp_path: Path, runs: st
     assert word_text(tmp_path, f"<w:p>{runs}</w:p>") == text
 
 
+MATH = "http://schemas.openxmlformats.org/officeDocument/2006/math"
+
+
+def part(name: str, *inside: str, properties: str = "") -> str:
+    return f"<m:{name}>{properties}{''.join(inside)}</m:{name}>"
+
+
+def sign(words: str) -> str:
+    return part("r", f"<m:t>{words}</m:t>")
+
+
+def bracketed(*inside: str, begin: str = "", end: str = "") -> str:
+    marks = f'<m:begChr m:val="{begin}"/><m:endChr m:val="{end}"/>' if begin else ""
+    return part("d", *(part("e", one) for one in inside), properties=f"<m:dPr>{marks}</m:dPr>")
+
+
+def fraction(above: str, below: str, kind: str = "bar") -> str:
+    return part("f", f'<m:fPr><m:type m:val="{kind}"/></m:fPr>', part("num", above), part("den", below))
+
+
+@pytest.mark.parametrize(
+    ("math", "text"),
+    [
+        ([sign("n") + bracketed(sign("n-1")) + sign("x")], "n(n-1)x"),
+        ([bracketed(fraction(sign("n"), sign("k"), "noBar"))], "(n over k)"),
+        ([bracketed(sign("x"), begin="|", end="|") + bracketed(sign("0,1"), begin="[", end="]")], "|x|[0,1]"),
+        ([part("func", part("fName", sign("cos")), part("e", fraction(sign("nπx"), sign("L"))))], "cos(nπx/L)"),
+        ([part("func", part("fName", sign("f")), part("e", bracketed(sign("x"))))], "f(x)"),
+        ([fraction(sign("b"), sign("2a")), fraction(sign("V"), sign("T"))], "b/(2a); V/T"),
+        ([part("sSup", part("e", bracketed(sign("x"))), part("sup", sign("2")))], "(x)^2"),
+        ([part("sPre", part("sub", sign("8")), part("sup", sign("16")), part("e", sign("O")))], "_8^16O"),
+        (
+            [part("func", part("fName", part("limLow", part("e", sign("lim")), part("lim", sign("n→0")))))],
+            "lim_(n→0)()",
+        ),
+        ([part("m", *(part("mr", part("e", sign(a)), part("e", sign(b))) for a, b in ("12", "34")))], "1, 2; 3, 4"),
+    ],
+)
+def test_an_equation_means_on_one_line_what_it_means_in_word(tmp_path: Path, math: list[str], text: str) -> None:
+    equations = "".join(part("oMath", one) for one in math)
+    xml = f'<w:document xmlns:w="{WORD}" xmlns:m="{MATH}"><w:body><w:p>{equations}</w:p></w:body></w:document>'
+    assert docx.read(docx_with(tmp_path / "a.docx", xml).read_bytes(), "a.docx", LIMIT).text == text
+
+
+LATE = '<w:trPr><w:gridBefore w:val="{}"/></w:trPr>'
 WIDE, FIRST, NEXT = '<w:gridSpan w:val="2"/>', '<w:vMerge w:val="restart"/>', "<w:vMerge/>"
 
 
@@ -64,8 +109,14 @@ WIDE, FIRST, NEXT = '<w:gridSpan w:val="2"/>', '<w:vMerge w:val="restart"/>', "<
             ["North | Varga", "South | Varga"],
         ),
         ([cell("a") + cell() + cell("c"), cell() + cell("b") + cell()], ["a |  | c", " | b |"]),
+        ([cell("a") + cell("b"), LATE.format(1) + cell("b")], ["a | b", " | b"]),
+        ([cell("a") + cell("b") + cell("c"), LATE.format(2) + cell("c")], ["a | b | c", " |  | c"]),
+        (
+            [LATE.format(1) + cell("Sum", properties=WIDE), cell("a") + cell("b") + cell("c")],
+            [" | Sum | Sum", "a | b | c"],
+        ),
     ],
-    ids=["two lines", "across", "down", "empty"],
+    ids=["two lines", "across", "down", "empty", "late", "later", "late and wide"],
 )
 def test_each_row_of_a_word_table_is_a_line_with_merged_cells_repeated(
     tmp_path: Path, rows: Sequence[str], lines: list[str]
@@ -124,3 +175,67 @@ def test_what_is_in_groups_is_read_at_its_place(depth: int) -> None:
         shapes = shapes.add_group_shape().shapes
     shapes.add_textbox(0, Inches(1), Inches(3), Inches(1)).text_frame.text = "First."
     assert pptx.read(saved(show), "a.pptx", LIMIT).text == "First.\n\nLast."
+
+
+def deck_with(words: str) -> tuple[Any, Any]:
+    show = Presentation()
+    slide = show.slides.add_slide(show.slide_layouts[6])
+    slide.shapes.add_textbox(0, 0, Inches(3), Inches(1)).text_frame.text = words
+    return show, slide
+
+
+def add_part(show: Any, of: Any, name: str, kind: str, xml: str) -> None:
+    of.relate_to(Part(PackURI(name), "application/xml", show.part.package, xml.encode()), kind)
+
+
+OLD = f'xmlns="{SLIDES}"'
+NEW = f'xmlns="http://schemas.microsoft.com/office/powerpoint/2018/8/main" xmlns:a="{DRAWING}/main"'
+SAID = "<txBody><a:p><a:r><a:t>{}</a:t></a:r></a:p></txBody>"
+
+
+@pytest.mark.parametrize(
+    ("authors", "comments", "lines"),
+    [
+        (
+            f'<cmAuthorLst {OLD}><cmAuthor id="0" name="Ann"/></cmAuthorLst>',
+            f'<cmLst {OLD}><cm authorId="0"><text>Check 12.</text></cm><cm authorId="7"><text>Why?</text></cm></cmLst>',
+            ["[Comment by Ann: Check 12.]", "[Comment by unknown: Why?]"],
+        ),
+        (
+            f'<authorLst {NEW}><author id="{{A}}" name="Bo"/></authorLst>',
+            f'<cmLst {NEW}><cm authorId="{{A}}"><replyLst><reply authorId="{{A}}">{SAID.format("Done.")}'
+            f"</reply></replyLst>"
+            f"{SAID.format('Check 12.')}</cm></cmLst>",
+            ["[Comment by Bo: Check 12.]", "[Comment by Bo: Done.]"],
+        ),
+        (f"<cmAuthorLst {OLD}/>", f'<cmLst {OLD}><cm authorId="0"><text> </text></cm></cmLst>', []),
+    ],
+    ids=["before 2018", "since 2018", "empty"],
+)
+def test_what_was_noted_on_a_slide_stands_behind_it(authors: str, comments: str, lines: list[str]) -> None:
+    show, slide = deck_with("Fees.")
+    add_part(
+        show, show.part, "/ppt/authors.xml", f"{OFFICE}/{'authors' if NEW in authors else 'commentAuthors'}", authors
+    )
+    add_part(show, slide.part, "/ppt/comments/comment1.xml", f"{OFFICE}/comments", comments)
+    assert pptx.read(saved(show), "a.pptx", LIMIT).text.split("\n\n") == ["Fees.", *lines]
+
+
+UNKNOWN = '<p:sp><p:nvSpPr><p:cNvPr id="4" name="X"/><p:cNvSpPr/><p:nvPr/></p:nvSpPr><p:spPr/>{}</p:sp>'
+GROUP = '<p:grpSp><p:nvGrpSpPr><p:cNvPr id="5" name="G"/><p:cNvGrpSpPr/><p:nvPr/></p:nvGrpSpPr><p:grpSpPr/>{}</p:grpSp>'
+WORDS = "<p:txBody><a:bodyPr/><a:p><a:r><a:t>Closed.</a:t></a:r></a:p></p:txBody>"
+
+
+@pytest.mark.parametrize(
+    ("shape", "text"),
+    [
+        (UNKNOWN.format(""), "Fees."),
+        (UNKNOWN.format(WORDS), "Fees.\n\nClosed."),
+        (GROUP.format(UNKNOWN.format(WORDS)), "Fees.\n\nClosed."),
+    ],
+)
+def test_a_shape_that_the_library_does_not_know_does_not_end_the_deck(shape: str, text: str) -> None:
+    show, slide = deck_with("Fees.")
+    names = f'<p:{shape[3:].partition(">")[0]} xmlns:p="{SLIDES}" xmlns:a="{DRAWING}/main">'
+    slide.shapes._spTree.append(etree.fromstring((names + shape.partition(">")[2]).encode()))
+    assert pptx.read(saved(show), "a.pptx", LIMIT).text == text
