@@ -79,9 +79,34 @@ def lay_out(words: Sequence[Word], rulings: Rulings) -> list[Prose | Cells]:
 
 def _fill(cells: dict[tuple[int, int], list[Word]]) -> Cells:
     """Write the rows and columns in which something stands."""
-    text = {at: " ".join(_join(row).text for row in _rows(_runs(words))) for at, words in cells.items()}
     rows, columns = (sorted({at[axis] for at in cells}) for axis in (0, 1))
-    return Cells([[text.get((row, column), "") for column in columns] for row in rows])
+    parts = []
+    for row in rows:
+        lines = {column: _rows(_runs(cells[row, column])) for column in columns if (row, column) in cells}
+        parts += _part(lines)
+    return Cells([[" ".join(_join(line).text for line in part.get(at, ())) for at in columns] for part in parts])
+
+
+def _part(row: dict[int, list[Level]]) -> list[dict[int, list[Level]]]:
+    """Part rows that no lines part: at least half of the cells have a line on each level, one of them figures in all.
+
+    A cell that is wrapped has more lines than those beside it.
+    """
+    levels = _rows([_join(line) for lines in row.values() for line in lines])
+    whole = [lines for lines in row.values() if len(lines) == len(levels)]
+    if len(levels) < 2 or len(whole) < max(2, len(row) / 2) or not any(map(_are_figures, whole)):
+        return [row]
+    places = [level[0].box for level in levels]
+    return [{at: [line for line in lines if _is_level(line, place)] for at, lines in row.items()} for place in places]
+
+
+def _are_figures(lines: list[Level]) -> bool:
+    return all(any(character.isdigit() for run in line for character in run.text) for line in lines)
+
+
+def _is_level(line: Level, place: Box) -> bool:
+    box = line[0].box
+    return abs(box.middle - place.middle) < min(box.height, place.height) / 2
 
 
 def _unruled(words: Sequence[Word], rulings: Rulings) -> list[Prose | Cells]:

@@ -114,6 +114,32 @@ def test_a_ruled_table_is_a_line_for_each_row_with_empty_cells_visible(more: lis
     assert text == f"Fleet\n\nVessel | Built | Owner\nAlba |  | Lund\n{row}\n\nAll unladen."
 
 
+def two_lines(left: float, above: str, below: str) -> list[Piece]:
+    return [(left, top, 9, words) for top, words in ((44, above), (48, below)) if words]
+
+
+@pytest.mark.parametrize(
+    ("more", "rows"),
+    [
+        ([*two_lines(22, "Brit", "Cato"), *two_lines(52, "1994", "1995")], ["Brit | 1994 |", "Cato | 1995 |"]),
+        (
+            [*two_lines(22, "Brit", "Cato"), *two_lines(52, "", "1995"), *two_lines(77, "7 m", "8 m")],
+            ["Brit |  | 7 m", "Cato | 1995 | 8 m"],
+        ),
+        ([*two_lines(52, "1,994", "0.5"), *two_lines(77, "3.1", "-")], [" | 1,994 | 3.1", " | 0.5 | -"]),
+        ([*two_lines(22, "The old", "Cato"), *two_lines(77, "laid up", "since")], ["The old Cato |  | laid up since"]),
+        (
+            [(22, 46, 9, "Cato"), (52, 46, 9, "1995"), *two_lines(77, "from 1931", "to 1938")],
+            ["Cato | 1995 | from 1931 to 1938"],
+        ),
+    ],
+    ids=["two", "one empty", "figures alone", "wrapped words", "one wrapped"],
+)
+def test_rows_that_no_line_parts_are_parted_where_their_figures_stand(more: list[Piece], rows: list[str]) -> None:
+    text = pdf_of([*CELLS, *more], grid=(COLUMNS, ROWS)).text
+    assert text.splitlines() == ["Vessel | Built | Owner", "Alba |  | Lund", *rows]
+
+
 def test_a_table_without_lines_is_read_by_its_gaps() -> None:
     pieces = [
         *CELLS,
