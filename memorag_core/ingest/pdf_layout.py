@@ -247,12 +247,16 @@ def _is_prose(column: list[Run]) -> bool:
 
 
 def _logical_rows(rows: list[Level], columns: list[Box], rulings: Sequence[float]) -> list[Level]:
-    """Put the lines of wrapped cells together: what no ruling parts, or what leaves the first column empty."""
+    """Put the lines of wrapped cells together: what no ruling parts, or what leaves the first column empty.
+
+    Between two rulings, figures in a line that fills half of the columns begin a row too.
+    """
     gaps = [above[0].box.middle - row[0].box.middle for above, row in pairwise(rows)]
     out = [list(rows[0])]
     for (above, row), gap in zip(pairwise(rows), gaps, strict=True):
         if len(rulings) > 1:
             ends = any(row[0].box.middle < ruling < above[0].box.middle for ruling in rulings)
+            ends = ends or (len(row) >= max(2, len(columns) / 2) and _are_figures([row]) and len(above) >= len(row))
         else:
             ends = any(_is_in(run, columns[0]) for run in row) or len(row) > 1 or gap > WIDER_GAP * min(gaps)
         if ends:

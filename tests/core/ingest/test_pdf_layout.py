@@ -140,6 +140,26 @@ def test_rows_that_no_line_parts_are_parted_where_their_figures_stand(more: list
     assert text.splitlines() == ["Vessel | Built | Owner", "Alba |  | Lund", *rows]
 
 
+@pytest.mark.parametrize(
+    ("lines", "rows"),
+    [
+        ([("Alba", "1988", "7 m"), ("Brit", "1994", "8 m")], ["Alba | 1988 | 7 m", "Brit | 1994 | 8 m"]),
+        ([("Alba", "1988", "7 m"), ("", "1994", "8 m")], ["Alba | 1988 | 7 m", " | 1994 | 8 m"]),
+        ([("Alba", "1988", "laid up"), ("", "", "in 1931")], ["Alba | 1988 | laid up in 1931"]),
+    ],
+    ids=["rows", "first empty", "wrapped"],
+)
+def test_rows_between_two_lines_across_a_table_are_rows(lines: list[tuple[str, str, str]], rows: list[str]) -> None:
+    cells = [
+        (left, 36 + 5 * at, 11, words)
+        for at, line in enumerate([*lines, ("Cato", "2001", "9 m")])
+        for left, words in zip((22, 52, 77), line, strict=True)
+        if words
+    ]
+    text = pdf_of([*CELLS[:3], *cells], grid=((20, 110), (20, 30, 60))).text
+    assert [line.rstrip() for line in text.splitlines()] == ["Vessel | Built | Owner", *rows, "Cato | 2001 | 9 m"]
+
+
 def test_a_table_without_lines_is_read_by_its_gaps() -> None:
     pieces = [
         *CELLS,
