@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from memorag_core.errors import InputError
@@ -18,6 +18,7 @@ DRAW = "{urn:oasis:names:tc:opendocument:xmlns:drawing:1.0}"
 BLANKS = {f"{TEXT}s": " ", f"{TEXT}tab": " ", f"{TEXT}line-break": "\n"}
 LEFT_OUT = {f"{TEXT}tracked-changes", f"{OFFICE}forms", f"{TEXT}sequence-decls", f"{TEXT}alphabetical-index-mark"}
 MAX_COLUMNS = 100
+MAX_SPAN = 100
 
 
 def read(data: bytes, what: str, limit: int) -> Extract:
@@ -89,20 +90,37 @@ def _blocks(node: Any, styles: dict[str, bool]) -> Iterator[str]:
             yield "- " + "\n".join(filter(None, _blocks(child, styles)))
         elif child.tag == f"{TABLE}table":
             rows = (row for row in child.iter(f"{TABLE}table-row") if next(row.iterancestors(f"{TABLE}table")) is child)
-            yield "\n".join(_row(row, styles) for row in rows)
+            yield "\n".join(_rows(rows, styles))
         else:
             yield from _blocks(child, styles)
 
 
-def _row(row: Any, styles: dict[str, bool]) -> str:
-    cells: list[str] = []
-    for cell in row:
-        if cell.tag in {f"{TABLE}table-cell", f"{TABLE}covered-table-cell"}:
-            times = min(int(cell.get(f"{TABLE}number-columns-repeated") or 1), MAX_COLUMNS)
-            cells += [" ".join(" ".join(_blocks(cell, styles)).split())] * times
-    while cells and not cells[-1]:
-        cells.pop()
-    return " | ".join(cells)
+def _rows(rows: Iterable[Any], styles: dict[str, bool]) -> Iterator[str]:
+    """Write rows, a merged cell again in each row and column that it covers."""
+    above: dict[int, tuple[int, str]] = {}
+    for row in rows:
+        cells: list[str] = []
+        for cell in row:
+            if cell.tag not in {f"{TABLE}table-cell", f"{TABLE}covered-table-cell"}:
+                continue
+            words = " ".join(" ".join(_blocks(cell, styles)).split())
+            deep, wide = (min(_number(cell, f"number-{way}-spanned"), MAX_SPAN) for way in ("rows", "columns"))
+            for _ in range(min(_number(cell, "number-columns-repeated"), MAX_COLUMNS)):
+                at = len(cells)
+                if cell.tag == f"{TABLE}table-cell":
+                    above |= {at + column: (deep - (column == 0), words) for column in range(wide)}
+                    cells.append(words)
+                else:
+                    left, covering = above.get(at, (0, ""))
+                    above[at] = (left - 1, covering)
+                    cells.append(covering if left > 0 else words)
+        while cells and not cells[-1]:
+            cells.pop()
+        yield " | ".join(cells)
+
+
+def _number(cell: Any, name: str) -> int:
+    return int(cell.get(f"{TABLE}{name}") or 1)
 
 
 def _words(node: Any, styles: dict[str, bool], before: str = "") -> str:

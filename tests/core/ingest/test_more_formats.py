@@ -117,6 +117,36 @@ def test_marks_and_struck_words_of_an_open_text_are_read_through_spans(body: str
     assert (found.text, found.notice) == (text, notice)
 
 
+def open_cell(words: str = "", span: str = "") -> str:
+    return f"<table:table-cell {span}><text:p>{words}</text:p></table:table-cell>"
+
+
+COVERED = "<table:covered-table-cell/>"
+ACROSS, DOWN = (f'table:number-{way}-spanned="2"' for way in ("columns", "rows"))
+
+
+@pytest.mark.parametrize(
+    ("rows", "lines"),
+    [
+        ([open_cell("Both", ACROSS) + COVERED, open_cell("a") + open_cell("b")], ["Both | Both", "a | b"]),
+        ([open_cell("N") + open_cell("Varga", DOWN), open_cell("S") + COVERED], ["N | Varga", "S | Varga"]),
+        (
+            [
+                open_cell("All", f"{ACROSS} {DOWN}") + COVERED + open_cell("x"),
+                COVERED * 2 + open_cell("y"),
+                open_cell("a") + open_cell() + open_cell("z"),
+            ],
+            ["All | All | x", "All | All | y", "a |  | z"],
+        ),
+    ],
+    ids=["across", "down", "both"],
+)
+def test_a_merged_cell_of_an_open_text_stands_wherever_it_reaches(rows: list[str], lines: list[str]) -> None:
+    table = "".join(f"<table:table-row>{row}</table:table-row>" for row in rows)
+    body = f"<office:text><table:table>{table}</table:table></office:text>"
+    assert read("a.odt", open_document(body)).text.splitlines() == lines
+
+
 def test_what_is_not_in_the_cells_of_a_workbook_is_told() -> None:
     book = Workbook()
     sheet = book.worksheets[0]
