@@ -104,6 +104,8 @@ def _rows(rows: Iterable[Any], styles: dict[str, bool]) -> Iterator[str]:
             if cell.tag not in {f"{TABLE}table-cell", f"{TABLE}covered-table-cell"}:
                 continue
             words = " ".join(" ".join(_blocks(cell, styles)).split())
+            if sum(1 for _ in cell.iter(f"{TEXT}list-item")) == 1:
+                words = words.removeprefix("- ")  # slides keep every cell as a list, and it is no minus
             deep, wide = (min(_number(cell, f"number-{way}-spanned"), MAX_SPAN) for way in ("rows", "columns"))
             for _ in range(min(_number(cell, "number-columns-repeated"), MAX_COLUMNS)):
                 at = len(cells)

@@ -147,6 +147,16 @@ def test_a_merged_cell_of_an_open_text_stands_wherever_it_reaches(rows: list[str
     assert read("a.odt", open_document(body)).text.splitlines() == lines
 
 
+@pytest.mark.parametrize(
+    ("items", "text"), [(["12"], "12"), (["-12"], "-12"), (["12", "7"], "- 12 - 7")], ids=["one", "negative", "two"]
+)
+def test_the_dash_of_a_list_in_a_cell_is_no_minus(items: list[str], text: str) -> None:
+    inside = "".join(f"<text:list-item><text:p>{item}</text:p></text:list-item>" for item in items)
+    row = f"<table:table-row><table:table-cell><text:list>{inside}</text:list></table:table-cell></table:table-row>"
+    body = f"<office:text><table:table>{row}</table:table></office:text>"
+    assert read("a.odt", open_document(body)).text == text
+
+
 def test_what_is_not_in_the_cells_of_a_workbook_is_told() -> None:
     book = Workbook()
     sheet = book.worksheets[0]
