@@ -42,6 +42,13 @@ def test_a_passage_is_indexed_under_its_document_and_all_its_headings() -> None:
     assert all(BASINS[chunk.start : chunk.end] == chunk.text for chunk in chunks_of(BASINS))
 
 
+@pytest.mark.parametrize("title", ["Ida Krog", "Lease KX-4471", "港口規則"])
+def test_a_text_is_found_by_the_title_that_it_does_not_say(title: str) -> None:
+    titles = ["Hans Juul", "Lease KX-4400", "渡輪規則", title]
+    texts = [cut(Document("d", one, "Agreed at Bodo in 1974."), 20, words)[0].indexed for one in titles]
+    assert first_for(f"What of {title} in 1974?", texts).startswith(title)
+
+
 def test_two_sections_of_one_name_under_two_headings_are_two() -> None:
     one, other = [chunk for chunk in chunks_of(BASINS) if chunk.title == "Fees"]
     assert not one.beside(other)
