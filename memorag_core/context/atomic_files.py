@@ -4,23 +4,33 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 
 from memorag_core.config import MANIFEST
-from memorag_core.context.manifest import FileEntry, Manifest, sha256_of
+from memorag_core.context.damage import list_plain_files, sha256_of
+from memorag_core.context.manifest import FileEntry, Manifest
+
+NOTHING_LINKED: Mapping[str, FileEntry] = MappingProxyType({})
 
 
-def seal(draft: Path, manifest: Manifest) -> Manifest:
+def seal(draft: Path, manifest: Manifest, linked: Mapping[str, FileEntry] = NOTHING_LINKED) -> Manifest:
     """Record every file's size and checksum, then write the manifest last; all of it flushed to the disk.
 
-    A hard link is one of a sealed folder's files, which were flushed when that was.
+    Args:
+        linked: files of a sealed folder that were linked into the draft, with what that folder's manifest says of them.
+            They were flushed when that was sealed; one that is no link any more, or was a copy, is as new.
     """
-    paths = [path for path in sorted(draft.rglob("*")) if path.is_file()]
-    entries = {p.relative_to(draft).as_posix(): FileEntry(bytes=p.stat().st_size, sha256=sha256_of(p)) for p in paths}
-    sealed = manifest.model_copy(update={"files": entries}).with_seal()
+    entries, new = dict[str, FileEntry](), list[Path]()
+    for name, status in list_plain_files(draft):
+        held = linked.get(name) if status.st_nlink > 1 else None
+        if held is None:
+            new.append(draft / name)
+        entries[name] = held or FileEntry(bytes=status.st_size, sha256=sha256_of(draft / name))
+    sealed = manifest.model_copy(update={"files": dict(sorted(entries.items()))}).with_seal()
     (draft / MANIFEST).write_text(sealed.model_dump_json(indent=2), encoding="utf-8")
-    new = (path for path in paths if path.stat().st_nlink == 1)
     for path in (*new, draft / MANIFEST, *(p for p in draft.rglob("*") if p.is_dir()), draft):
         flush(path)
     return sealed
@@ -45,29 +55,25 @@ def flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def share_equal(draft: Path, place: Path, manifest: Manifest) -> None:
-    """Make of the files of a draft that a sealed folder has too hard links to those, where the disk can."""
-    for name, entry in manifest.files.items():
-        twin = draft / name
-        if twin.is_file() and twin.stat().st_nlink == 1 and sha256_of(twin) == entry.sha256:
-            spare = twin.with_name(f"{twin.name}+")
-            with suppress(OSError):
-                os.link(place / name, spare)
-                os.replace(spare, twin)
+def link_files(source: Path, target: Path, names: Iterable[str]) -> None:
+    """Hard-link files of a folder into another, where the disk can."""
+    for folder in {(target / name).parent for name in names}:
+        folder.mkdir(exist_ok=True)
+    with suppress(OSError):
+        for name in names:
+            os.link(f"{source}/{name}", f"{target}/{name}")
 
 
 def link_tree(source: Path, target: Path) -> None:
     """Hard-link all files of a folder into a new one; copy them on a disk without hard links."""
-    target.mkdir()
-    for path in sorted(source.rglob("*")):
-        twin = target / path.relative_to(source)
-        if path.is_dir():
-            twin.mkdir()
-            continue
-        try:
-            os.link(path, twin)
-        except OSError:
-            shutil.copy2(path, twin)
+    for folder, _, names in os.walk(source):
+        twin = target / Path(folder).relative_to(source)
+        twin.mkdir()
+        for name in names:
+            try:
+                os.link(f"{folder}/{name}", f"{twin}/{name}")
+            except OSError:
+                shutil.copy2(f"{folder}/{name}", f"{twin}/{name}")
 
 
 def replace_folder(place: Path, new: Path, aside: Path) -> None:

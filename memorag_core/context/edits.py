@@ -23,6 +23,11 @@ class Contents:
     changes: Mapping[Change, tuple[str, ...]] | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)
 
+    def staying(self, other: Contents) -> set[str]:
+        """Ids of the documents that another has too, of the same text and looks."""
+        looks = {one.id: (one.text, one.original) for one in other.documents}
+        return {one.id for one in self.documents if looks.get(one.id) == (one.text, one.original)}
+
     def reads_as(self, other: Contents) -> bool:
         """Whether both hold the same texts under the same ids and titles, wherever these were read."""
         return len(self.documents) == len(other.documents) and all(map(_is_same, self.documents, other.documents))

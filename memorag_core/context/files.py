@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +13,9 @@ from safetensors import SafetensorError
 from memorag_core.concurrency.progress import SILENT
 from memorag_core.config import DOCUMENTS
 from memorag_core.context.corpus import Context
+from memorag_core.context.damage import damage
 from memorag_core.context.edits import Contents
-from memorag_core.context.manifest import DocumentEntry, Manifest, damage
+from memorag_core.context.manifest import DocumentEntry, Manifest
 from memorag_core.context.originals import find_original, keep_original, keep_words
 from memorag_core.errors import IncompatibleContext, InputError, quote_name
 from memorag_core.text.standing import CHUNKING, Standing
@@ -34,7 +36,7 @@ def load(folder: Path, manifest: Manifest, components: Components) -> Context:
         DamagedContext: a file is missing or altered.
         IncompatibleContext: it was memorized with other models or settings.
     """
-    manifest.verify(folder)
+    manifest.verify(folder, {CHUNKS, *(entry.file for entry in manifest.documents)})
     if not is_usable(manifest, components):
         raise IncompatibleContext(_mismatch(folder.name, manifest.recipe, components.recipe))
     whole = manifest.ready == "memory"
@@ -112,7 +114,7 @@ def info_in(folder: Path, manifest: Manifest) -> ContextInfo:
 
 def verify_documents(folder: Path, manifest: Manifest) -> tuple[Document, ...]:
     """Verify and read the documents of a folder; nothing else is read."""
-    manifest.verify(folder, DOCUMENTS)
+    manifest.check_sizes(folder)
     return read_documents(folder, manifest)
 
 
@@ -128,7 +130,7 @@ def verify_document(folder: Path, manifest: Manifest, document_id: str) -> Docum
         InputError: there is none of that id; names those there are.
     """
     entry = find_entry(manifest, document_id, folder.name)
-    manifest.verify(folder, entry.file)
+    manifest.check_sizes(folder)
     return read_documents(folder, manifest.model_copy(update={"documents": (entry,)}))[0]
 
 
@@ -145,19 +147,18 @@ def find_entry(manifest: Manifest, document_id: str, context_id: str) -> Documen
 
 def verify_chunks(folder: Path, manifest: Manifest) -> tuple[Chunk, ...]:
     """Verify and read the chunks of a folder; nothing else is read but its documents."""
-    manifest.verify(folder, CHUNKS)
     return read_chunks(folder, manifest, verify_documents(folder, manifest))
 
 
 def read_documents(folder: Path, manifest: Manifest) -> tuple[Document, ...]:
-    """Read the documents of a context whose files are verified, to the letter.
+    """Read the documents of a context and verify them, to the letter; no other of its files is read.
 
     Raises:
-        DamagedContext: a file is missing or is not UTF-8.
+        DamagedContext: a file is missing, is altered or is not UTF-8.
     """
     try:
-        texts = [(folder / entry.file).read_bytes().decode() for entry in manifest.documents]
-    except (OSError, UnicodeDecodeError) as error:
+        texts = [manifest.read_file(folder, entry.file).decode() for entry in manifest.documents]
+    except UnicodeDecodeError as error:
         raise damage(folder, f"it cannot be read ({quote_name(error)})") from error
     return tuple(
         Document(e.id, e.title, text, e.source, e.pages, e.notice, find_original(folder, manifest, e), e.date, e.origin)
@@ -166,7 +167,7 @@ def read_documents(folder: Path, manifest: Manifest) -> tuple[Document, ...]:
 
 
 def read_chunks(folder: Path, manifest: Manifest, documents: Sequence[Document]) -> tuple[Chunk, ...]:
-    """Read the chunks of a context whose files are verified, cut from its documents.
+    """Read the chunks of a context and verify them; they are cut from its documents.
 
     Raises:
         DamagedContext: their offsets cannot be read.
@@ -174,19 +175,20 @@ def read_chunks(folder: Path, manifest: Manifest, documents: Sequence[Document])
     under_path = manifest.recipe.get("chunking") == CHUNKING
     by_id = {document.id: Standing.of(document, under_path) for document in documents}
     try:
-        offsets = json.loads((folder / CHUNKS).read_text(encoding="utf-8"))
+        offsets = json.loads(manifest.read_file(folder, CHUNKS))
         return tuple(by_id[name].chunk(start, end) for name, start, end in offsets)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise damage(folder, f"it cannot be read ({quote_name(error)})") from error
 
 
 def write_texts(folder: Path, documents: Sequence[Document], chunks: Sequence[Chunk]) -> tuple[DocumentEntry, ...]:
-    """Write documents and chunk offsets; returns the manifest's entries for the documents."""
-    (folder / DOCUMENTS).mkdir()
+    """Write documents, but what is linked into the folder, and chunk offsets; returns the manifest's entries."""
+    (folder / DOCUMENTS).mkdir(exist_ok=True)
     entries = []
     for document in documents:
         name = f"{DOCUMENTS}/{document.id}.txt"
-        (folder / name).write_bytes(document.text.encode())
+        if not os.path.exists(f"{folder}/{name}"):  # noqa: PTH110  # a context may have thousands
+            (folder / name).write_bytes(document.text.encode())
         size = len(document.text)
         original = keep_original(folder, document)
         entries.append(

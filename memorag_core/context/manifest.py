@@ -10,8 +10,7 @@ import hashlib
 import json
 import os
 import re
-import stat
-from collections.abc import Iterator
+from collections.abc import Container
 from datetime import datetime
 from functools import lru_cache
 from itertools import pairwise
@@ -21,22 +20,26 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, field_validator
 
 from memorag_core.config import DOCUMENTS, MANIFEST, MAX_LABEL, ORIGINALS
-from memorag_core.errors import DamagedContext, IncompatibleContext, MemoRAGError, UnknownContext, quote_name
+from memorag_core.context.damage import damage, is_intact, last_change, list_plain_files, reading, sha256_of
+from memorag_core.errors import IncompatibleContext, quote_name
 from memorag_core.ingest.plain_file import NoPlainFile, read_plain_file
 from memorag_core.types import Origin, Ready, Source
 
 FORMAT_VERSION = 1
 MAX_MANIFEST = 64 << 20
 MAX_NAME = 1024
+PARSED = 8
+"""Manifests that are kept as parsed: a large one takes a tenth of a second, and a change reads it fifteen times."""
 ROLES = ("memory", "embedder")
 
 _SHA256 = r"^[0-9a-f]{64}$"
-_UNFIT = re.compile(r"[\x00-\x1f\x7f\\]")
+_UNFIT = re.compile(r"[\x00-\x1f\x7f\\]|(?<![^/])\.{0,2}(?![^/])")
+"""Controls, backslashes, and parts of a path that are empty or lead elsewhere."""
 
 
 def _check_name(name: str) -> str:
     """Refuse the name of a file that is not plainly below the folder."""
-    if _UNFIT.search(name) or any(part in {"", ".", ".."} for part in name.split("/")):
+    if _UNFIT.search(name):
         raise ValueError("is no plain name of a file below the folder")
     return name
 
@@ -77,6 +80,11 @@ class DocumentEntry(BaseModel):
     date: Label = ""
     origin: Origin | None = None
     words: FileName | None = None
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The names of all the files that hold it."""
+        return tuple(filter(None, (self.file, self.original, self.words)))
 
 
 class FileEntry(BaseModel):
@@ -140,22 +148,11 @@ class Manifest(BaseModel):
             IncompatibleContext: of a format version this program does not know.
             DamagedContext: missing, unreadable or not a manifest.
         """
-        record = _read_record(folder)
         try:
-            manifest = cls.model_validate(record)
-        except ValidationError as error:
-            first = error.errors()[0]
-            what = quote_name(".".join(map(str, first["loc"][:3])))
-            raise damage(folder, f"{MANIFEST} is not valid ({what}: {quote_name(first['msg'])})") from error
-        if manifest.seal != digest(record):
-            raise damage(folder, f"{MANIFEST} does not match its own checksum")
-        for document in manifest.documents:
-            if document.file not in manifest.files or not document.file.startswith(f"{DOCUMENTS}/"):
-                raise damage(folder, f"the text {quote_name(document.file)} is not listed among its files")
-            for kept in filter(None, (document.original, document.words)):
-                if kept not in manifest.files or not kept.startswith(f"{ORIGINALS}/"):
-                    raise damage(folder, f"the file {quote_name(kept)} is not listed among its files")
-        return manifest
+            data = read_plain_file(folder.resolve() / MANIFEST, MAX_MANIFEST)
+        except (OSError, NoPlainFile) as error:
+            raise damage(folder, f"{MANIFEST} cannot be read ({quote_name(error)})") from error
+        return _parse(folder, data)
 
     def check_sizes(self, folder: Path) -> None:
         """Look for missing, truncated and changed files, and what should not be there.
@@ -166,45 +163,71 @@ class Manifest(BaseModel):
             DamagedContext: names the first.
         """
         found: dict[str, os.stat_result] = {}
-        for name, status in _plain_files(folder):
+        for name, status in list_plain_files(folder):
             if name not in self.files:
                 raise damage(folder, f"{quote_name(name)} is not listed among its files")
             found[name] = status
-        sealed = _last_change(folder)
+        sealed = last_change(folder)
         for name, entry in self.files.items():
             if name not in found:
                 raise damage(folder, f"{quote_name(name)} is missing")
-            intact = found[name].st_size == entry.bytes
-            if not intact or (found[name].st_mtime_ns > sealed and not _is_intact(folder / name, found[name], entry)):
+            status, is_touched = found[name], found[name].st_mtime_ns > sealed
+            if status.st_size != entry.bytes or (is_touched and not is_intact(folder / name, status, entry.sha256)):
                 raise damage(folder, f"{quote_name(name)} does not match its checksum")
 
-    def verify(self, folder: Path, below: str = "") -> None:
-        """Compare every file, or those whose names start with `below`, with their recorded size and checksum.
+    def verify(self, folder: Path, read_later: Container[str] = ()) -> None:
+        """Compare every file with its recorded size and checksum, but those that `read_file` is going to read.
 
         Raises:
             DamagedContext: names the first file that is missing or differs.
         """
         self.check_sizes(folder)
-        for name, entry in self.files.items():
-            if not name.startswith(below):
-                continue
-            try:
-                intact = sha256_of(folder / name) == entry.sha256
-            except OSError as error:
-                raise damage(folder, f"{quote_name(name)} cannot be read ({error.strerror})") from error
-            if not intact:
-                raise damage(folder, f"{quote_name(name)} does not match its checksum")
+        for name in self.files:
+            if name not in read_later:
+                with reading(folder, name):
+                    self._check(folder, name, sha256_of(folder / name))
+
+    def read_file(self, folder: Path, name: str) -> bytes:
+        """Read a file and compare it with its recorded checksum. Raises as `verify`."""
+        with reading(folder, name), open(f"{folder}/{name}", "rb") as file:  # noqa: PTH123  # there may be thousands
+            data = file.read()
+        self._check(folder, name, hashlib.sha256(data).hexdigest())
+        return data
+
+    def _check(self, folder: Path, name: str, sha256: str) -> None:
+        if sha256 != self.files[name].sha256:
+            raise damage(folder, f"{quote_name(name)} does not match its checksum")
 
 
-def _read_record(folder: Path) -> dict[str, Any]:
-    """Read the manifest's JSON, of the format version that this program knows."""
+@lru_cache(maxsize=PARSED)
+def _parse(folder: Path, data: bytes) -> Manifest:
+    """Check the bytes of a folder's manifest, field by field; the same bytes once."""
+    record = _parse_record(folder, data)
     try:
-        data = read_plain_file(folder.resolve() / MANIFEST, MAX_MANIFEST)
+        manifest = Manifest.model_validate(record)
+    except ValidationError as error:
+        first = error.errors()[0]
+        what = quote_name(".".join(map(str, first["loc"][:3])))
+        raise damage(folder, f"{MANIFEST} is not valid ({what}: {quote_name(first['msg'])})") from error
+    if manifest.seal != digest(record):
+        raise damage(folder, f"{MANIFEST} does not match its own checksum")
+    for document in manifest.documents:
+        if document.file not in manifest.files or not document.file.startswith(f"{DOCUMENTS}/"):
+            raise damage(folder, f"the text {quote_name(document.file)} is not listed among its files")
+        for kept in filter(None, (document.original, document.words)):
+            if kept not in manifest.files or not kept.startswith(f"{ORIGINALS}/"):
+                raise damage(folder, f"the file {quote_name(kept)} is not listed among its files")
+    return manifest
+
+
+def _parse_record(folder: Path, data: bytes) -> dict[str, Any]:
+    """Parse the manifest's JSON, of the format version that this program knows."""
+    try:
         if len(data) > MAX_MANIFEST:
             raise ValueError(f"it has more than {MAX_MANIFEST:,} bytes")
         record: dict[str, Any] = json.loads(data.decode())
         version = record["format_version"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError, NoPlainFile) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise damage(folder, f"{MANIFEST} cannot be read ({quote_name(error)})") from error
     if not isinstance(version, int):
         raise damage(folder, f"{MANIFEST} cannot be read (its format version is no number)")
@@ -216,74 +239,7 @@ def _read_record(folder: Path) -> dict[str, Any]:
     return record
 
 
-def _last_change(folder: Path) -> int:
-    """Return when the manifest was written, in nanoseconds."""
-    try:
-        return (folder / MANIFEST).stat().st_mtime_ns
-    except OSError as error:
-        raise damage(folder, f"{MANIFEST} is missing") from error
-
-
-def _is_intact(path: Path, status: os.stat_result, entry: FileEntry) -> bool:
-    try:
-        return _sha256_once(path, status.st_mtime_ns, status.st_size) == entry.sha256
-    except OSError:
-        return False
-
-
-@lru_cache(maxsize=4096)
-def _sha256_once(path: Path, changed: int, size: int) -> str:
-    """Compute the SHA-256 of a file that was changed then, once: a copied store has many such."""
-    return sha256_of(path)
-
-
-def _plain_files(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
-    """Yield names and status of all files below a folder but the manifest and hidden ones.
-
-    Raises:
-        DamagedContext: something is neither a folder nor a plain file.
-    """
-    folders = [folder]
-    while folders:
-        for path in _list(folder, folders.pop()):
-            name = path.relative_to(folder).as_posix()
-            try:
-                status = path.lstat()
-            except OSError as error:
-                raise damage(folder, f"{quote_name(name)} is missing") from error
-            if stat.S_ISDIR(status.st_mode):
-                folders.append(path)
-            elif not stat.S_ISREG(status.st_mode):
-                raise damage(folder, f"{quote_name(name)} is no plain file")
-            elif name != MANIFEST and not path.name.startswith("."):
-                yield name, status
-
-
-def _list(folder: Path, inner: Path) -> list[Path]:
-    try:
-        return sorted(inner.iterdir())
-    except OSError as error:
-        raise damage(folder, f"a folder in it cannot be listed ({error.strerror})") from error
-
-
 def digest(record: dict[str, Any]) -> str:
     """Compute the SHA-256 of all fields but `seal`, as they are written: fields that came later are no damage."""
     rest = {name: value for name, value in record.items() if name != "seal"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
-
-
-def damage(folder: Path, what: str) -> MemoRAGError:
-    """Make the error for a folder that cannot be read: what is wrong and how to go on; or that it is gone."""
-    name = quote_name(folder.name)
-    if not folder.exists():
-        return UnknownContext(f"The context {name} was forgotten a moment ago.")
-    return DamagedContext(
-        f"The context {name} is damaged: {what}. Its texts, where intact, are in {folder / DOCUMENTS}. "
-        f"Forget {name} (memorag forget {name}) and memorize it again."
-    )
-
-
-def sha256_of(path: Path) -> str:
-    """Compute the SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -20,11 +20,15 @@ def keep_original(folder: Path, document: Document) -> str | None:
     A file that is no longer what was read is left out: then its pages are shown as text.
     """
     original = document.original
-    data = read_original(original)
-    if original is None or data is None:
+    if original is None:
         return None
     name = f"{ORIGINALS}/{document.id}{Path(original.path).suffix.lower()}"
     place = folder / name
+    if place.exists():  # linked, with the text
+        return name
+    data = read_original(original)
+    if data is None:
+        return None
     place.parent.mkdir(exist_ok=True)
     if not (original.kept and _share(Path(original.path), place)):
         place.write_bytes(data)
@@ -44,8 +48,10 @@ def keep_words(folder: Path, document: Document) -> str | None:
     if document.original is None or not document.original.words:
         return None
     name = f"{ORIGINALS}/{document.id}.words.json"
-    (folder / name).parent.mkdir(exist_ok=True)
-    (folder / name).write_text(document.original.words, encoding="utf-8")
+    place = folder / name
+    place.parent.mkdir(exist_ok=True)
+    if not place.exists():
+        place.write_text(document.original.words, encoding="utf-8")
     return name
 
 

@@ -112,7 +112,7 @@ class ContextStore:
         Raises:
             ContextExists: `name` was taken meanwhile by other contents.
         """
-        seal(work.draft, manifest)
+        seal(work.draft, manifest, work.linked)
         with self._naming():
             context_id = self._free_id(name, manifest.title)
             os.replace(work.draft, self.root / context_id)
@@ -133,7 +133,7 @@ class ContextStore:
         Raises:
             UnknownContext: it was forgotten meanwhile.
         """
-        sealed = seal(work.draft, manifest)
+        sealed = seal(work.draft, manifest, work.linked)
         with self._naming():
             stored = self._read(context_id, lambda folder, stored: stored)
             if not stored.reads_as(before):

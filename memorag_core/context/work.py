@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
@@ -22,8 +22,8 @@ from filelock import FileLock
 
 from memorag_core.concurrency.journal import Journal
 from memorag_core.config import MANIFEST
-from memorag_core.context.atomic_files import link_tree, share_equal
-from memorag_core.context.manifest import Manifest
+from memorag_core.context.atomic_files import link_files, link_tree
+from memorag_core.context.manifest import FileEntry, Manifest
 from memorag_core.errors import Interrupted, StoreError
 
 SECONDS_KEPT = 7 * 24 * 3600
@@ -63,6 +63,7 @@ class WorkFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.linked: dict[str, FileEntry] = {}
 
     @property
     def draft(self) -> Path:
@@ -87,10 +88,14 @@ class WorkFolder:
         self.draft.rmdir()
         link_tree(place, self.draft)
         (self.draft / MANIFEST).unlink()
+        self.linked = dict(manifest.files)
 
-    def share(self, place: Path, manifest: Manifest) -> None:
-        """Share with the context in `place` the files of the draft that it has too: a large one has thousands."""
-        share_equal(self.draft, place, manifest)
+    def take_texts(self, place: Path, manifest: Manifest, before: Manifest, ids: Container[str]) -> None:
+        """Link into the draft what some documents of the context in `place` consist of, if it is `before` still."""
+        if manifest.reads_as(before):
+            staying = (entry.files for entry in manifest.documents if entry.id in ids)
+            self.linked = {name: manifest.files[name] for files in staying for name in files}
+            link_files(place, self.draft, self.linked)
 
     def follow(self, place: Path, manifest: Manifest) -> None:
         """Keep what a context in `place` is, which this work's is going to replace."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from memorag_core.concurrency.device_memory import with_memory
@@ -102,8 +103,9 @@ class Memorizer:
 
     def _replace(self, context_id: str, before: Context, after: Contents, progress: ProgressScope) -> None:
         with self.store.writing(key_of(after.documents, before.manifest.recipe)) as work:
+            staying = after.staying(Contents(before.documents))
+            self.store.reading(context_id, partial(work.take_texts, before=before.manifest, ids=staying))
             manifest = self._index(after, work, progress, before)
-            self.store.reading(context_id, work.share)
             if not self.store.replace(context_id, work, manifest, before.manifest):
                 raise UnknownContext(f"The context '{context_id}' was forgotten while it was being changed.")
 

@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 from typing import Any
 from zipfile import ZIP_STORED, ZipFile
 
+from memorag_core.ingest.docx_equations import write_equations
 from memorag_core.ingest.docx_numbers import write_numbers
 
 W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
-M = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
 MC = "{http://schemas.openxmlformats.org/markup-compatibility/2006}"
 MAIN = "word/document.xml"
+MAX_SKIPPED = 63
+"""Columns of a Word table."""
 
 _MARGIN = re.compile(r"word/(header|footer)\d*\.xml\Z")
 
@@ -43,7 +45,8 @@ def prepare_docx(archive: ZipFile, counted: Counted) -> io.BytesIO:
     if MAIN in files:
         root = _parse(files[MAIN])
         _leave_out(root, counted)
-        _write_equations(root)
+        write_equations(root)
+        _fill_rows(root)
         _lift_boxes(root)
         numbering, styles = (
             _parse(files[n]) if n in files else None for n in ("word/numbering.xml", "word/styles.xml")
@@ -55,7 +58,7 @@ def prepare_docx(archive: ZipFile, counted: Counted) -> io.BytesIO:
         if name in files:
             notes = _parse(files[name])
             _leave_out(notes, counted)
-            _write_equations(notes)
+            write_equations(notes)
             files[name] = _serialize(notes)
     out = io.BytesIO()
     with ZipFile(out, "w", ZIP_STORED) as copy:
@@ -81,42 +84,16 @@ def _leave_out(root: Any, counted: Counted) -> None:
     counted.add("deletions of tracked changes, taken as accepted", deleted)
 
 
-def _write_equations(root: Any) -> None:
-    """Put the text of each equation where it stands."""
-    for math in list(root.iter(f"{M}oMath")):
-        run = math.makeelement(f"{W}r", {})
-        words = math.makeelement(f"{W}t", {"{http://www.w3.org/XML/1998/namespace}space": "preserve"})
-        words.text = _linear(math)
-        run.append(words)
-        run.tail = math.tail
-        math.getparent().replace(math, run)
-    for block in list(root.iter(f"{M}oMathPara")):
-        for run in block.findall(f"{W}r"):
-            block.addprevious(run)
-        block.getparent().remove(block)
-
-
-def _linear(node: Any) -> str:
-    """Write an equation on one line, as `V/T`, `x^2`, `√(x)`."""
-    name = node.tag.removeprefix(M)
-    if name in {"f", "sSup", "sSub", "sSubSup", "rad", "nary"}:
-        parts = {child.tag.removeprefix(M): "".join(map(_linear, child)) for child in node}
-        base = _bracket(parts.get("e", ""))
-        if name == "f":
-            return f"{_bracket(parts.get('num', ''))}/{_bracket(parts.get('den', ''))}"
-        if name == "rad":
-            return f"{parts.get('deg', '')}√({parts.get('e', '')})"
-        low = f"_{_bracket(parts['sub'])}" if parts.get("sub") else ""
-        high = f"^{_bracket(parts['sup'])}" if parts.get("sup") else ""
-        if name == "nary":
-            sign = node.find(f"{M}naryPr/{M}chr")
-            return f"{'∫' if sign is None else sign.get(f'{M}val')}{low}{high} {parts.get('e', '')}"
-        return f"{base}{low}{high}"
-    return node.text or "" if name == "t" else "".join(map(_linear, node))
-
-
-def _bracket(words: str) -> str:
-    return words if re.fullmatch(r"[\w.,]*", words) else f"({words})"
+def _fill_rows(root: Any) -> None:
+    """Begin rows that start late with the empty cells that a reader sees there."""
+    for row in root.iter(f"{W}tr"):
+        late = row.find(f"{W}trPr/{W}gridBefore")
+        value = "0" if late is None else late.get(f"{W}val") or "0"
+        first = row.find(f"{W}tc")
+        for _ in range(min(int(value), MAX_SKIPPED) if value.isdecimal() and first is not None else 0):
+            cell = row.makeelement(f"{W}tc", {})
+            cell.append(row.makeelement(f"{W}p", {}))
+            first.addprevious(cell)
 
 
 def _lift_boxes(root: Any) -> None:
@@ -146,7 +123,7 @@ def _add_margins(root: Any, files: dict[str, bytes]) -> None:
     ends = [words for words, place in seen.items() if place == "footer"]
     if "word/comments.xml" in files:
         comments = _parse(files["word/comments.xml"]).iter(f"{W}comment")
-        ends += [f"[Comment by {node.get(f'{W}author', 'unknown')}: {' '.join(_lines(node))}]" for node in comments]
+        ends += [f"[Comment by {node.get(f'{W}author') or 'unknown'}: {' '.join(_lines(node))}]" for node in comments]
     last = body.find(f"{W}sectPr")
     for words in ends:
         (body.append if last is None else last.addprevious)(_paragraph(body, words))

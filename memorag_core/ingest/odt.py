@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from memorag_core.errors import InputError
@@ -18,6 +18,7 @@ DRAW = "{urn:oasis:names:tc:opendocument:xmlns:drawing:1.0}"
 BLANKS = {f"{TEXT}s": " ", f"{TEXT}tab": " ", f"{TEXT}line-break": "\n"}
 LEFT_OUT = {f"{TEXT}tracked-changes", f"{OFFICE}forms", f"{TEXT}sequence-decls", f"{TEXT}alphabetical-index-mark"}
 MAX_COLUMNS = 100
+MAX_SPAN = 100
 
 
 def read(data: bytes, what: str, limit: int) -> Extract:
@@ -35,14 +36,34 @@ def read(data: bytes, what: str, limit: int) -> Extract:
         if "content.xml" not in archive.namelist():
             raise InputError(f"{what} holds no OpenDocument text. Open it and save it anew.")
         root = etree.fromstring(archive.read("content.xml"), parser)
+    struck = _leave_out_struck(root)
     styles = _raised_styles(root)
     body = root.find(f"{OFFICE}body")
     slides = [] if body is None else list(body.iter(f"{DRAW}page"))
     parts = slides or [root if body is None else body]
     text, pages = extract_pages(("\n\n".join(filter(None, _blocks(part, styles))) for part in parts), what, limit)
     deleted = sum(1 for _ in root.iter(f"{TEXT}deletion"))
-    notice = f"Left out: tracked deletions ({deleted:,})." if deleted else ""
+    told = [
+        f"{kind} ({number:,})" for kind, number in (("tracked deletions", deleted), ("struck parts", struck)) if number
+    ]
+    notice = f"Left out: {', '.join(told)}." if told else ""
     return Extract(text, pages=pages if slides else (), notice=notice)
+
+
+def _leave_out_struck(root: Any) -> int:
+    """Take out what is struck through, and count its parts."""
+    lines = {style.get(f"{STYLE}name"): style.find(f"{STYLE}text-properties") for style in root.iter(f"{STYLE}style")}
+    struck = {
+        name
+        for name, line in lines.items()
+        if line is not None and (line.get(f"{STYLE}text-line-through-style") or "none") != "none"
+    }
+    count = 0
+    for node in list(root.iter(f"{TEXT}span", f"{TEXT}p")):
+        if node.get(f"{TEXT}style-name") in struck and "".join(node.itertext()).strip():
+            node[:], node.text = [], ""
+            count += 1
+    return count
 
 
 def _raised_styles(root: Any) -> dict[str, bool]:
@@ -69,24 +90,43 @@ def _blocks(node: Any, styles: dict[str, bool]) -> Iterator[str]:
             yield "- " + "\n".join(filter(None, _blocks(child, styles)))
         elif child.tag == f"{TABLE}table":
             rows = (row for row in child.iter(f"{TABLE}table-row") if next(row.iterancestors(f"{TABLE}table")) is child)
-            yield "\n".join(_row(row, styles) for row in rows)
+            yield "\n".join(_rows(rows, styles))
         else:
             yield from _blocks(child, styles)
 
 
-def _row(row: Any, styles: dict[str, bool]) -> str:
-    cells: list[str] = []
-    for cell in row:
-        if cell.tag in {f"{TABLE}table-cell", f"{TABLE}covered-table-cell"}:
-            times = min(int(cell.get(f"{TABLE}number-columns-repeated") or 1), MAX_COLUMNS)
-            cells += [" ".join(" ".join(_blocks(cell, styles)).split())] * times
-    while cells and not cells[-1]:
-        cells.pop()
-    return " | ".join(cells)
+def _rows(rows: Iterable[Any], styles: dict[str, bool]) -> Iterator[str]:
+    """Write rows, a merged cell again in each row and column that it covers."""
+    above: dict[int, tuple[int, str]] = {}
+    for row in rows:
+        cells: list[str] = []
+        for cell in row:
+            if cell.tag not in {f"{TABLE}table-cell", f"{TABLE}covered-table-cell"}:
+                continue
+            words = " ".join(" ".join(_blocks(cell, styles)).split())
+            if sum(1 for _ in cell.iter(f"{TEXT}list-item")) == 1:
+                words = words.removeprefix("- ")  # slides keep every cell as a list, and it is no minus
+            deep, wide = (min(_number(cell, f"number-{way}-spanned"), MAX_SPAN) for way in ("rows", "columns"))
+            for _ in range(min(_number(cell, "number-columns-repeated"), MAX_COLUMNS)):
+                at = len(cells)
+                if cell.tag == f"{TABLE}table-cell":
+                    above |= {at + column: (deep - (column == 0), words) for column in range(wide)}
+                    cells.append(words)
+                else:
+                    left, covering = above.get(at, (0, ""))
+                    above[at] = (left - 1, covering)
+                    cells.append(covering if left > 0 else words)
+        while cells and not cells[-1]:
+            cells.pop()
+        yield " | ".join(cells)
 
 
-def _words(node: Any, styles: dict[str, bool]) -> str:
-    """Write a paragraph, its notes in brackets where they are called."""
+def _number(cell: Any, name: str) -> int:
+    return int(cell.get(f"{TABLE}{name}") or 1)
+
+
+def _words(node: Any, styles: dict[str, bool], before: str = "") -> str:
+    """Write a paragraph, or a part of one with something before it; its notes in brackets where they are called."""
     out = [node.text or ""]
     for child in node:
         if child.tag == f"{TEXT}note":
@@ -97,8 +137,9 @@ def _words(node: Any, styles: dict[str, bool]) -> str:
         elif child.tag in BLANKS:
             out.append(BLANKS[child.tag] * min(int(child.get(f"{TEXT}c") or 1), MAX_COLUMNS))
         elif child.tag not in LEFT_OUT and isinstance(child.tag, str):
-            words = _words(child, styles)
+            until = before + "".join(out)
+            words = _words(child, styles, until)
             raised = styles.get(child.get(f"{TEXT}style-name") or "")
-            out.append(words if raised is None else superscript("".join(out), words) if raised else subscript(words))
+            out.append(words if raised is None else superscript(until, words) if raised else subscript(words))
         out.append(child.tail or "")
     return "".join(out)

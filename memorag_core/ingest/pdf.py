@@ -55,6 +55,7 @@ def read(data: bytes, what: str, limit: int) -> Extract:
         raise _cannot_open(what, error) from error
     if len(document) > MAX_PAGES:
         raise InputError(f"{what} has {len(document):,} pages; the limit is {MAX_PAGES:,}. Split it.")
+    document.init_forms()
     scans = Scans()
     texts, repeated = keep_once(list(_texts(document, scans, limit)))
     try:

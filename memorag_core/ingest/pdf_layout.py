@@ -79,9 +79,34 @@ def lay_out(words: Sequence[Word], rulings: Rulings) -> list[Prose | Cells]:
 
 def _fill(cells: dict[tuple[int, int], list[Word]]) -> Cells:
     """Write the rows and columns in which something stands."""
-    text = {at: " ".join(_join(row).text for row in _rows(_runs(words))) for at, words in cells.items()}
     rows, columns = (sorted({at[axis] for at in cells}) for axis in (0, 1))
-    return Cells([[text.get((row, column), "") for column in columns] for row in rows])
+    parts = []
+    for row in rows:
+        lines = {column: _rows(_runs(cells[row, column])) for column in columns if (row, column) in cells}
+        parts += _part(lines)
+    return Cells([[" ".join(_join(line).text for line in part.get(at, ())) for at in columns] for part in parts])
+
+
+def _part(row: dict[int, list[Level]]) -> list[dict[int, list[Level]]]:
+    """Part rows that no lines part: at least half of the cells have a line on each level, one of them figures in all.
+
+    A cell that is wrapped has more lines than those beside it.
+    """
+    levels = _rows([_join(line) for lines in row.values() for line in lines])
+    whole = [lines for lines in row.values() if len(lines) == len(levels)]
+    if len(levels) < 2 or len(whole) < max(2, len(row) / 2) or not any(map(_are_figures, whole)):
+        return [row]
+    places = [level[0].box for level in levels]
+    return [{at: [line for line in lines if _is_level(line, place)] for at, lines in row.items()} for place in places]
+
+
+def _are_figures(lines: list[Level]) -> bool:
+    return all(any(character.isdigit() for run in line for character in run.text) for line in lines)
+
+
+def _is_level(line: Level, place: Box) -> bool:
+    box = line[0].box
+    return abs(box.middle - place.middle) < min(box.height, place.height) / 2
 
 
 def _unruled(words: Sequence[Word], rulings: Rulings) -> list[Prose | Cells]:
@@ -89,8 +114,9 @@ def _unruled(words: Sequence[Word], rulings: Rulings) -> list[Prose | Cells]:
     parts: list[Prose | Cells] = []
     lines: list[Run] = []
     at = 0
+    levels = [box.middle for box in rulings.level]
     while at < len(rows):
-        block, found = _read_block(*_block(rows[at:]), [box.middle for box in rulings.level])
+        block, found = _read_block(*_block(rows[at:]), levels)
         if not found:
             lines.append(_join(rows[at]))
             at += 1
@@ -125,22 +151,30 @@ def _is_beside(one: Box, other: Box) -> bool:
 def _rows(runs: list[Run]) -> list[Level]:
     """Runs at one height, from top to bottom, each row from left to right."""
     rows: list[Level] = []
-    for run in sorted(runs, key=lambda run: -run.box.middle):
-        top = rows[-1][0].box if rows else None
-        if top is not None and abs(top.middle - run.box.middle) < min(top.height, run.box.height) / 2:
+    middle, high = 0.0, -1.0
+    for run in sorted(runs, key=_from_top):
+        height = run.box.top - run.box.bottom
+        if rows and abs(middle - run.box.middle) < min(high, height) / 2:
             rows[-1].append(run)
         else:
             rows.append([run])
+            middle, high = run.box.middle, height
     for row in rows:
-        if not any(_RIGHT_TO_LEFT.search(run.text) for run in row):
+        if len(row) > 1 and not any(_RIGHT_TO_LEFT.search(run.text) for run in row):
             row.sort(key=lambda run: run.box.left)
     return rows
+
+
+def _from_top(run: Run) -> float:
+    return -(run.box.bottom + run.box.top) / 2
 
 
 def _join(row: Level) -> Run:
     """Put runs of a row, or none, together."""
     if not row:
         return Run("", Box(0, 0, 0, 0))
+    if len(row) == 1:
+        return row[0]
     text, box = row[0].text, row[0].box
     for run in row[1:]:
         near = run.box.left - box.right < run.box.height / 2
@@ -169,6 +203,8 @@ def _is_far(above: Level, row: Level) -> bool:
 
 
 def _columns(boxes: list[Box]) -> list[Box]:
+    if len(boxes) == 1:
+        return boxes
     merged: list[Box] = []
     for box in sorted(boxes, key=_LEFT):
         if merged and box.left - merged[-1].right < APART * box.height / 2:
@@ -202,20 +238,25 @@ def _in(row: Level, column: Box) -> Level:
 
 
 def _is_in(run: Run, column: Box) -> bool:
-    return column.left - 1 <= (run.box.left + run.box.right) / 2 <= column.right + 1
+    box = run.box
+    return column.left - 1 <= (box.left + box.right) / 2 <= column.right + 1
 
 
 def _is_prose(column: list[Run]) -> bool:
-    return median((run.box.right - run.box.left) / run.box.height for run in column) >= LONG
+    return median((run.box.right - run.box.left) / (run.box.height or 1) for run in column) >= LONG
 
 
 def _logical_rows(rows: list[Level], columns: list[Box], rulings: Sequence[float]) -> list[Level]:
-    """Put the lines of wrapped cells together: what no ruling parts, or what leaves the first column empty."""
+    """Put the lines of wrapped cells together: what no ruling parts, or what leaves the first column empty.
+
+    Between two rulings, figures in a line that fills half of the columns begin a row too.
+    """
     gaps = [above[0].box.middle - row[0].box.middle for above, row in pairwise(rows)]
     out = [list(rows[0])]
     for (above, row), gap in zip(pairwise(rows), gaps, strict=True):
         if len(rulings) > 1:
             ends = any(row[0].box.middle < ruling < above[0].box.middle for ruling in rulings)
+            ends = ends or (len(row) >= max(2, len(columns) / 2) and _are_figures([row]) and len(above) >= len(row))
         else:
             ends = any(_is_in(run, columns[0]) for run in row) or len(row) > 1 or gap > WIDER_GAP * min(gaps)
         if ends:

@@ -113,8 +113,9 @@ class _Line:
 
 
 def _line(letters: _Letters, text: str, match: re.Match[str]) -> _Line:
-    words = match.group().strip()
-    start = text.index(words, match.start())
+    words = match.group().lstrip()
+    start = match.end() - len(words)
+    words = words.rstrip()
     end = start + len(words)
     first, last = letters.box(start), letters.box(end - 1 - (len(words) > 1 and words[-1] in BREAK))
     return _Line(start, end, first.around(last), not _differ(first, last) and letters.is_one_piece(first, last))
@@ -129,7 +130,7 @@ class _Letters:
         self._page, self._turned, self._rectangle = text_page.raw, turned, FS_RECTF()
         self._index, self._box = FPDFText_GetCharIndexFromTextIndex, FPDFText_GetLooseCharBox
         self._as_told = text_page.count_chars() == size  # else characters without text are counted too
-        self._pieces = [box.turned(turned) for box in _pieces(self._page)]
+        self._pieces = [box.turned(turned) if turned else box for box in _pieces(self._page)]
         self._piece = 0
 
     def box(self, at: int) -> Box:
@@ -141,10 +142,9 @@ class _Letters:
 
     def is_one_piece(self, first: Box, last: Box) -> bool:
         """Whether a line from one character to another was drawn at once; to be asked line by line."""
-        near = BESIDE * first.height
-        for number in range(self._piece, min(self._piece + WITHIN, len(self._pieces))):
-            piece = self._pieces[number]
-            if abs(piece.left - first.left) < near and first.bottom <= piece.middle <= first.top:
+        near = BESIDE * (first.top - first.bottom)
+        for number, piece in enumerate(self._pieces[self._piece : self._piece + WITHIN], self._piece):
+            if -near < piece.left - first.left < near and first.bottom <= piece.middle <= first.top:
                 self._piece = number + 1
                 return abs(piece.right - last.right) < near
         return False
@@ -154,8 +154,9 @@ def _pieces(text_page: Any) -> Iterator[Box]:
     from pypdfium2.raw import FPDFText_CountRects, FPDFText_GetRect
 
     left, top, right, bottom = (ctypes.c_double() for _ in range(4))
+    sides = [ctypes.byref(side) for side in (left, top, right, bottom)]
     for number in range(FPDFText_CountRects(text_page, 0, -1)):
-        FPDFText_GetRect(text_page, number, left, top, right, bottom)
+        FPDFText_GetRect(text_page, number, *sides)
         yield Box(left.value, bottom.value, right.value, top.value)
 
 

@@ -21,9 +21,12 @@ def read(data: bytes, what: str, limit: int) -> Extract:
     from pptx import Presentation
 
     open_archive(data, what).close()
-    slides = list(Presentation(io.BytesIO(data)).slides)
+    show = Presentation(io.BytesIO(data))
+    slides, authors = list(show.slides), _authors(show)
     hidden = [number for number, slide in enumerate(slides, 1) if _is_hidden(slide)]
-    text, pages = extract_pages(("" if _is_hidden(slide) else _text_of(slide) for slide in slides), what, limit)
+    text, pages = extract_pages(
+        ("" if _is_hidden(slide) else _text_of(slide, authors) for slide in slides), what, limit
+    )
     notice = f"Left out: hidden slides ({', '.join(map(str, hidden))})." if hidden else ""
     return Extract(text, pages=pages, notice=notice)
 
@@ -32,11 +35,12 @@ def _is_hidden(slide: Any) -> bool:
     return slide._element.get("show") in {"0", "false"}
 
 
-def _text_of(slide: Any) -> str:
+def _text_of(slide: Any, authors: dict[str, str]) -> str:
     texts = [text.replace("\v", "\n").strip() for text in _texts(slide.shapes)]
     if slide.has_notes_slide and slide.notes_slide.notes_text_frame is not None:
         notes = _words(slide.notes_slide.notes_text_frame).strip()
         texts.append(f"Notes: {notes}" if notes else "")
+    texts += _comments(slide, authors)
     return "\n\n".join(filter(None, texts))
 
 
@@ -56,7 +60,7 @@ def _texts(shapes: Iterable[Any]) -> Iterator[str]:
 
 def _place(shape: Any) -> tuple[bool, int, int]:
     is_title = shape.is_placeholder and shape.placeholder_format.type in {1, 3}
-    if shape.shape_type == 6:  # a group may tell no place but that of what is in it
+    if _kind(shape) == 6:  # a group may tell no place but that of what is in it
         places = [_place(inner) for inner in shape.shapes]
         return min(places) if places else (True, 0, 0)
     return not is_title, shape.top or 0, shape.left or 0
@@ -113,19 +117,53 @@ def _points(series: Any, *names: str) -> dict[int, str]:
 
 
 def _diagram(shape: Any) -> str:
-    """The words of the nodes of SmartArt, a line each."""
-    from lxml import etree
-
+    """The words of the nodes of SmartArt, a line for each of their paragraphs."""
     ids = next(shape._element.iter(f"{DIAGRAM}relIds"), None)
     if ids is None:
         return ""
-    part = shape.part.related_part(ids.get(f"{RELATIONSHIPS}dm"))
-    root = etree.fromstring(part.blob, etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False))
-    nodes = ("".join(text.text or "" for text in node.iter(f"{A}t")) for node in root.iter(f"{DIAGRAM}pt"))
-    return "\n".join(filter(None, nodes))
+    root = _parse(shape.part.related_part(ids.get(f"{RELATIONSHIPS}dm")))
+    paragraphs = (paragraph for node in root.iter(f"{DIAGRAM}pt") for paragraph in node.iter(f"{A}p"))
+    lines = ("".join(text.text or "" for text in paragraph.iter(f"{A}t")).strip() for paragraph in paragraphs)
+    return "\n".join(filter(None, lines))
 
 
 def _alt_text(shape: Any) -> str:
     properties = next(shape._element.iter("{*}cNvPr"), None)
     words = "" if properties is None else (properties.get("descr") or "").strip()
-    return f"[Image: {words}]" if words and shape.shape_type == 13 else ""
+    return f"[Image: {words}]" if words and _kind(shape) == 13 else ""
+
+
+def _kind(shape: Any) -> int | None:
+    """Tell what a shape is; nothing where its program wrote one that the library does not know."""
+    try:
+        kind: int | None = shape.shape_type
+    except NotImplementedError:
+        return None
+    return kind
+
+
+def _authors(show: Any) -> dict[str, str]:
+    """The names of those who commented, by their numbers."""
+    roots = (_parse(part) for kind, part in _related(show.part) if kind in {"commentAuthors", "authors"})
+    return {node.get("id", ""): node.get("name") for root in roots for node in root if node.get("name")}
+
+
+def _comments(slide: Any, authors: dict[str, str]) -> Iterator[str]:
+    """What was noted on a slide, in the order of its file: comments, and the answers to them."""
+    for kind, part in _related(slide.part):
+        for node in _parse(part).iter("{*}cm", "{*}reply") if kind == "comments" else ():
+            body = node.find("{*}text") if node.find("{*}txBody") is None else node.find("{*}txBody")
+            words = "" if body is None else " ".join(" ".join(body.itertext()).split())
+            if words:
+                yield f"[Comment by {authors.get(node.get('authorId'), 'unknown')}: {words}]"
+
+
+def _related(part: Any) -> list[tuple[str, Any]]:
+    """The files that a part names inside of its own, with what they are to it."""
+    return [(rel.reltype.rpartition("/")[2], rel.target_part) for rel in part.rels.values() if not rel.is_external]
+
+
+def _parse(part: Any) -> Any:
+    from lxml import etree
+
+    return etree.fromstring(part.blob, etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False))

@@ -3,29 +3,48 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from datetime import date, datetime, time
 from pathlib import PurePath
 from typing import Any
+from zipfile import ZipFile
 
 from memorag_core.ingest.archive import OLE, open_archive
 from memorag_core.ingest.extract import Extract, extract_pages
+
+BESIDE = {
+    "comments": re.compile(r"\Axl/(?:comments|comments/comment)\d*\.xml\Z"),
+    "charts": re.compile(r"\Axl/charts/chart\w*\.xml\Z"),
+    "pictures": re.compile(r"\Axl/media/"),
+}
+_COMMENT = re.compile(rb"<(?:\w+:)?comment\s")
 
 
 def read(data: bytes, what: str, limit: int) -> Extract:
     """Read the values of XLSX, XLSB, XLS and ODS; hidden sheets are left out, and told."""
     from python_calamine import CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum
 
+    beside: dict[str, int] = {}
     if not data.startswith(OLE):
-        open_archive(data, what).close()
+        with open_archive(data, what) as archive:
+            beside = _count_beside(archive)
     book = CalamineWorkbook.from_filelike(io.BytesIO(data))
     sheets = [sheet for sheet in book.sheets_metadata if sheet.typ == SheetTypeEnum.WorkSheet]
     shown = [sheet.name for sheet in sheets if sheet.visible == SheetVisibleEnum.Visible]
     text, pages = extract_pages((_sheet(book, name, len(shown) > 1) for name in shown), what, limit)
     told = [("hidden sheets", [sheet.name for sheet in sheets if sheet.name not in shown])]
     told += [("sheets that are a chart", [sheet.name for sheet in book.sheets_metadata if sheet not in sheets])]
+    told += [(kind, [f"{number:,}"]) for kind, number in beside.items() if number]
     notice = " ".join(f"Left out: {kind} ({', '.join(names)})." for kind, names in told if names)
     return Extract(text, title=PurePath(what).stem, pages=pages, notice=notice)
+
+
+def _count_beside(archive: ZipFile) -> dict[str, int]:
+    """Count what of a workbook is not in its cells."""
+    files = {kind: [name for name in archive.namelist() if pattern.search(name)] for kind, pattern in BESIDE.items()}
+    notes = sum(len(_COMMENT.findall(archive.read(name))) for name in files["comments"])
+    return {kind: len(names) for kind, names in files.items()} | {"comments": notes}
 
 
 def _sheet(book: Any, name: str, named: bool) -> str:

@@ -6,6 +6,7 @@ import json
 import resource
 import shutil
 import threading
+from collections.abc import Container
 from dataclasses import replace
 from pathlib import Path
 
@@ -323,10 +324,9 @@ def test_a_context_forgotten_while_it_is_loaded_is_unknown_not_damaged(
     engine.memorize([from_text(STORY, "mill")])
     verify = Manifest.verify
 
-    def verify_then_lose(self: Manifest, folder: Path, below: str = "") -> None:
-        verify(self, folder, below)
-        if not below:
-            MemoRAG(settings).forget("mill")
+    def verify_then_lose(self: Manifest, folder: Path, read_later: Container[str] = ()) -> None:
+        verify(self, folder, read_later)
+        MemoRAG(settings).forget("mill")
 
     monkeypatch.setattr(Manifest, "verify", verify_then_lose)
     with pytest.raises(UnknownContext, match="no context 'mill'"):

@@ -12,8 +12,9 @@ import pytest
 from test_store import publish, store
 
 from memorag_core.config import MANIFEST
+from memorag_core.context.damage import sha256_of
 from memorag_core.context.files import verify_documents
-from memorag_core.context.manifest import digest, sha256_of
+from memorag_core.context.manifest import digest
 from memorag_core.context.store import ContextStore
 from memorag_core.context.survey import survey
 from memorag_core.errors import DamagedContext, InputError

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,10 @@ from memorag_core.config import WORK
 from memorag_core.context import atomic_files
 from memorag_core.context.manifest import Manifest
 from memorag_core.context.store import ASIDE, ContextStore
-from memorag_core.errors import ContextExists, StoreError, UnknownContext
+from memorag_core.errors import ContextExists, DamagedContext, StoreError, UnknownContext
 
 HERE = Path(__file__).parent
+TEXT = "documents/a.txt"
 KILLED_EVERYWHERE = """
 import os, sys
 from pathlib import Path
@@ -234,3 +236,42 @@ def test_what_is_set_aside_is_brought_back_in_one_move(tmp_path: Path) -> None:
     (tmp_path / "aside").mkdir()
     atomic_files.recover(tmp_path / "aside", tmp_path / "place")
     assert [path.name for path in tmp_path.iterdir()] == ["place"]
+
+
+def test_a_text_that_stays_is_linked_and_its_digest_kept_and_what_is_no_link_any_more_is_read(
+    store: ContextStore,
+) -> None:
+    publish(store)
+    place, before = store.folder("the-mill"), store.manifest("the-mill")
+    held = (place / TEXT).stat()
+    with store.changing("the-mill"), store.writing("k2") as work:
+        store.reading("the-mill", partial(work.take_texts, before=before, ids={"a"}))
+        other = work.linked[TEXT].model_copy(update={"sha256": "0" * 64})
+        (work.draft / "fresh.txt").write_bytes(b"Fresh")
+        work.linked["fresh.txt"] = other
+        store.replace("the-mill", work, manifest_of("k2"), before)
+    assert (place / TEXT).stat().st_ino == held.st_ino
+    assert store.manifest("the-mill").files[TEXT] == before.files[TEXT]
+    assert whole(store, "the-mill") == "k2"
+
+
+def test_damage_of_a_text_that_stays_is_not_sealed_anew(store: ContextStore) -> None:
+    publish(store)
+    before = store.manifest("the-mill")
+    with store.changing("the-mill"), store.writing("k2") as work:
+        store.reading("the-mill", partial(work.take_texts, before=before, ids={"a"}))
+        (work.draft / TEXT).write_bytes(b"Tixt")  # the link's file is that of the context
+        store.replace("the-mill", work, manifest_of("k2"), before)
+    with pytest.raises(DamagedContext, match=r"a\.txt.*checksum"):
+        whole(store, "the-mill")
+
+
+def test_of_a_context_that_was_memorized_anew_meanwhile_no_text_is_taken(store: ContextStore) -> None:
+    publish(store)
+    before = store.manifest("the-mill")
+    store.forget("the-mill")
+    publish(store, "k3")
+    with store.writing("k2") as work:
+        store.reading("the-mill", partial(work.take_texts, before=before, ids={"a"}))
+        assert work.linked == {}
+        assert list(work.draft.iterdir()) == []

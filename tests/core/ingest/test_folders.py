@@ -84,11 +84,17 @@ def test_links_that_lead_nowhere_or_round_do_not_end_the_rest(project: Path) -> 
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names that are no UTF-8 are of Linux")
-def test_a_name_that_is_no_utf8_is_read_and_shown_with_replacements(project: Path) -> None:
-    Path(os.fsdecode(bytes(project) + b"/caf\xe9.txt")).write_text("The gate is grey.")
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [(b"caf\xe9.txt", "caf?.txt"), (b"\xb3\xf3d\xbc/plan.txt", "??d?/plan.txt"), (b"\x8a\x93.txt", "??.txt")],
+)
+def test_a_name_that_is_no_utf8_is_read_and_shown_with_replacements(project: Path, name: bytes, shown: str) -> None:
+    path = Path(os.fsdecode(bytes(project) + b"/" + name))
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("The gate is grey.")
     reading = read_path(FolderWalk(project), LIMIT)
     [document] = [one for one in reading.documents if one.text == "The gate is grey."]
-    assert document.source.endswith("/caf?.txt")
+    assert document.source.endswith(f"/{shown}")
     assert document.title.encode()
 
 

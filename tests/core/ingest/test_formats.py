@@ -34,6 +34,7 @@ from memorag_core.errors import Cancelled, InputError
 from memorag_core.ingest.archive import MAX_ENTRIES, open_archive
 from memorag_core.ingest.html import reflow
 from memorag_core.ingest.pdf import mend_words
+from memorag_core.ingest.pdf import read as read_pdf
 from memorag_core.ingest.sandbox import SandboxedReader
 from memorag_core.text.pages import join_pages, page_of
 
@@ -253,21 +254,47 @@ def test_no_number_changes_and_nothing_is_lost_in_html(html: str, text: str) -> 
     assert reflow(html, "page").text == text
 
 
-def test_what_a_page_hides_or_strikes_is_left_out_and_told(read: Read, tmp_path: Path) -> None:
-    path = tmp_path / "a.html"
-    path.write_text(
-        "<p>Now 12.<p hidden>Was 9.</p><p style='display: none'>Was 7.</p> <del>Was 8.</del><s>6</s> Paid.",
-        encoding="utf-8",
-    )
-    assert read(path).text == "Now 12.\n\nPaid."
-    assert read(path).notice == "Left out as hidden or struck through: 4 parts."
+@pytest.mark.parametrize(
+    ("html", "parts"),
+    [
+        ("<p>Now 12.<p hidden>Was 9.</p><p style='display: none'>Was 7.</p> <del>8</del><s>6</s> Paid.", "4 parts"),
+        ("<p>Now 12.</p><div style='VISIBILITY:hidden'><p>a<p>b</div><p>Paid.", "1 part"),
+        (
+            "<p>Now 12.<span style='color:red; text-decoration: line-through'>9</span><p><strike>8</strike>Paid.",
+            "2 parts",
+        ),
+        ("<p>Now 12.<p aria-hidden=true>*</p><p hidden=''> </p><p>Paid.", "1 part"),
+    ],
+)
+def test_what_a_page_hides_or_strikes_is_left_out_and_told(read: Read, tmp_path: Path, html: str, parts: str) -> None:
+    (tmp_path / "a.html").write_text(html, encoding="utf-8")
+    document = read(tmp_path / "a.html")
+    assert document.text == "Now 12.\n\nPaid."
+    assert document.notice == f"Left out as hidden or struck through: {parts}."
 
 
-def test_only_the_main_part_of_a_page_that_declares_one_is_read(read: Read, tmp_path: Path) -> None:
-    path = tmp_path / "a.html"
-    path.write_text("<title>T</title><nav>Menu</nav><main><h1>Fees</h1></main><footer>End</footer>", encoding="utf-8")
-    assert (read(path).text, read(path).title) == ("# Fees", "T")
-    assert "without the menus" in read(path).notice
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("<nav>Menu</nav><main><h1>Fees</h1></main><footer>End</footer>", "# Fees"),
+        ("<div>Menu</div><div role=main><p>A night.</div><div>Cookies?</div>", "A night."),
+        ("<p>Menu<article><p>A <b>night</b>.</article><p>Menu", "A night."),
+    ],
+)
+def test_only_the_main_part_of_a_page_that_declares_one_is_read(
+    read: Read, tmp_path: Path, html: str, text: str
+) -> None:
+    (tmp_path / "a.html").write_text(f"<title>T</title>{html}", encoding="utf-8")
+    document = read(tmp_path / "a.html")
+    assert (document.text, document.title) == (text, "T")
+    assert "without the menus" in document.notice
+
+
+@pytest.mark.parametrize(
+    "html", ["<article>One.</article><article>Two.</article>", "One.<main> </main><p>Two.", "One.<p>Two."]
+)
+def test_a_page_without_one_main_part_is_read_whole(html: str) -> None:
+    assert reflow(html, "page").text == "One.\n\nTwo."
 
 
 def test_chapters_are_read_in_the_encoding_that_each_declares(read: Read, tmp_path: Path) -> None:
@@ -323,6 +350,50 @@ def test_fields_and_notes_of_a_pdf_stand_behind_the_text_of_their_page(read: Rea
         "[Note: Approved on 3 March.]",
         "[Note: STAMP: 85 paid]",
     ]
+
+
+FORM = b"<< /Type /Catalog /Pages 2 0 R /AcroForm << /Fields [4 0 R] /DA (/Helv 0 Tf) >> >>"
+FORM_PAGE = b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 99 99] /Annots [5 0 R 6 0 R] >>"
+NO_FIELD = b"<< /Type /Annot /Subtype /Link /Rect [0 0 1 1] >>"
+KID = b"<< /Type /Annot /Subtype /Widget /Parent 4 0 R /Rect [0 0 9 9] %s >>"
+
+
+@pytest.mark.parametrize(
+    ("field", "kids", "lines"),
+    [
+        (b"/FT /Tx /T (a) /V (Ingrid)", (b"", b""), ["[Field a: Ingrid]"]),
+        (b"/FT /Tx /T (a) /TU (Name of the applicant) /V (Ingrid)", (b"",), ["[Field Name of the applicant: Ingrid]"]),
+        (b"/FT /Ch /Ff 131072 /T (basin) /Opt [(North) (South)] /V (South)", (b"",), ["[Field basin: South]"]),
+        (
+            b"/FT /Ch /Ff 2097152 /T (days) /Opt [(Mon) (Tue) (Wed)] /V [(Mon) (Wed)]",
+            (b"",),
+            ["[Field days: Mon, Wed]"],
+        ),
+        (
+            b"/FT /Btn /Ff 49152 /T (pays) /V /Cash",
+            (
+                b"/AS /Cash /AP << /N << /Cash 7 0 R /Off 7 0 R >> >>",
+                b"/AS /Off /AP << /N << /Card 7 0 R /Off 7 0 R >> >>",
+            ),
+            ["[Field pays: Cash]"],
+        ),
+        (b"/FT /Tx /T (a)", (b"",), []),
+    ],
+    ids=["shown twice", "label", "choice", "choices", "radio", "empty"],
+)
+def test_a_field_is_read_once_whatever_kind_it_is_of_and_however_it_is_kept(
+    field: bytes, kids: tuple[bytes, ...], lines: list[str]
+) -> None:
+    widgets = [KID % kid for kid in kids]
+    whole = b"<< " + field + b" /Kids [%s] >>" % b" ".join(b"%d 0 R" % (5 + at) for at in range(len(kids)))
+    look = b"<< /Type /XObject /Subtype /Form /BBox [0 0 9 9] /Length 0 >>\nstream\n\nendstream"
+    parts = (FORM_PAGE, whole, *[*widgets, NO_FIELD][:2], look)
+    data = pdf_of(FORM, b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>", *parts)
+    if lines:
+        assert read_pdf(data, "a.pdf", LIMIT).text.splitlines() == lines
+    else:
+        with pytest.raises(InputError, match="empty"):
+            read_pdf(data, "a.pdf", LIMIT)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,8 @@ from datetime import date
 
 import pytest
 from openpyxl import Workbook
+from openpyxl.chart import BarChart, Reference
+from openpyxl.comments import Comment
 
 from memorag_core.errors import InputError
 from memorag_core.ingest.extract import Extract
@@ -89,6 +91,84 @@ def test_an_open_text_is_read_in_order_and_its_deletions_told() -> None:
     found = read("a.odt", open_document(body, f"<office:automatic-styles>{raised}</office:automatic-styles>"))
     assert found.text == "## Mill\n\nIt holds 10^6 l[So he says.].\n\n- Horn\n\n | x | x"
     assert found.notice == "Left out: tracked deletions (1)."
+
+
+STRUCK = '<style:style style:name="S"><style:text-properties style:text-line-through-style="solid"/></style:style>'
+RAISED = '<style:style style:name="R"><style:text-properties style:text-position="33% 58%"/></style:style>'
+
+
+@pytest.mark.parametrize(
+    ("body", "text", "notice"),
+    [
+        ('x<text:span text:style-name="R">2</text:span>', "x^2", ""),
+        ('<text:span>x<text:span><text:span text:style-name="R">2</text:span></text:span></text:span>', "x^2", ""),
+        ('In 1998<text:span><text:span text:style-name="R">4</text:span></text:span>.', "In 1998[4].", ""),
+        ('12 <text:span text:style-name="S">9</text:span>a night', "12 a night", "Left out: struck parts (1)."),
+        (
+            '12<text:span text:style-name="S"> <text:span>9</text:span> </text:span>',
+            "12",
+            "Left out: struck parts (1).",
+        ),
+    ],
+)
+def test_marks_and_struck_words_of_an_open_text_are_read_through_spans(body: str, text: str, notice: str) -> None:
+    styles = f"<office:automatic-styles>{STRUCK}{RAISED}</office:automatic-styles>"
+    found = read("a.odt", open_document(f"<office:text><text:p>{body}</text:p></office:text>", styles))
+    assert (found.text, found.notice) == (text, notice)
+
+
+def open_cell(words: str = "", span: str = "") -> str:
+    return f"<table:table-cell {span}><text:p>{words}</text:p></table:table-cell>"
+
+
+COVERED = "<table:covered-table-cell/>"
+ACROSS, DOWN = (f'table:number-{way}-spanned="2"' for way in ("columns", "rows"))
+
+
+@pytest.mark.parametrize(
+    ("rows", "lines"),
+    [
+        ([open_cell("Both", ACROSS) + COVERED, open_cell("a") + open_cell("b")], ["Both | Both", "a | b"]),
+        ([open_cell("N") + open_cell("Varga", DOWN), open_cell("S") + COVERED], ["N | Varga", "S | Varga"]),
+        (
+            [
+                open_cell("All", f"{ACROSS} {DOWN}") + COVERED + open_cell("x"),
+                COVERED * 2 + open_cell("y"),
+                open_cell("a") + open_cell() + open_cell("z"),
+            ],
+            ["All | All | x", "All | All | y", "a |  | z"],
+        ),
+    ],
+    ids=["across", "down", "both"],
+)
+def test_a_merged_cell_of_an_open_text_stands_wherever_it_reaches(rows: list[str], lines: list[str]) -> None:
+    table = "".join(f"<table:table-row>{row}</table:table-row>" for row in rows)
+    body = f"<office:text><table:table>{table}</table:table></office:text>"
+    assert read("a.odt", open_document(body)).text.splitlines() == lines
+
+
+@pytest.mark.parametrize(
+    ("items", "text"), [(["12"], "12"), (["-12"], "-12"), (["12", "7"], "- 12 - 7")], ids=["one", "negative", "two"]
+)
+def test_the_dash_of_a_list_in_a_cell_is_no_minus(items: list[str], text: str) -> None:
+    inside = "".join(f"<text:list-item><text:p>{item}</text:p></text:list-item>" for item in items)
+    row = f"<table:table-row><table:table-cell><text:list>{inside}</text:list></table:table-cell></table:table-row>"
+    body = f"<office:text><table:table>{row}</table:table></office:text>"
+    assert read("a.odt", open_document(body)).text == text
+
+
+def test_what_is_not_in_the_cells_of_a_workbook_is_told() -> None:
+    book = Workbook()
+    sheet = book.worksheets[0]
+    sheet.append(["Vessel", 3])
+    for place in ("A1", "B1"):
+        sheet[place].comment = Comment("Check it.", "Ann")
+    chart = BarChart()
+    chart.add_data(Reference(sheet, min_col=2, min_row=1, max_row=1))
+    sheet.add_chart(chart, "D1")
+    data = io.BytesIO()
+    book.save(data)
+    assert read("a.xlsx", data.getvalue()).notice == "Left out: comments (2). Left out: charts (1)."
 
 
 def test_each_slide_of_an_open_presentation_is_a_page() -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Sequence
 from itertools import count
 
+import pypdfium2
 import pytest
 from fpdf import FPDF
 
 from memorag_core.ingest.extract import Extract
-from memorag_core.ingest.pdf import read
+from memorag_core.ingest.pdf import _text_of, read
+from memorag_core.ingest.pdf_grid import Rulings
+from memorag_core.ingest.pdf_layout import Prose, Run, lay_out
+from memorag_core.ingest.pdf_words import Box, Word
 
 LEFT = ["The northern mole was begun in", "1871 under the engineer Haakon", "Brekke, and it took nine years."]
 RIGHT = ["The southern mole came later,", "in 1902, under Sofie Lind, the", "first woman to lead such works."]
@@ -51,6 +56,17 @@ def column(left: float, lines: Sequence[str], top: float = 30) -> Iterator[Piece
 )
 def test_columns_are_read_one_after_the_other_however_they_were_drawn(pieces: list[Piece]) -> None:
     assert pdf_of(pieces).text == FLOWED
+
+
+@pytest.mark.parametrize("heights", [(9.0, 0.0), (0.0, 9.0), (9.0, 1e-9)])
+def test_letters_that_a_file_says_have_no_height_are_read(heights: tuple[float, float]) -> None:
+    words = [
+        Word(f"{name}{row}", Box(left, 700.5 - 8 * row, left + 90.0, 700.5 - 8 * row + height))
+        for left, name, height in zip((50.0, 200.0), "ab", heights, strict=True)
+        for row in range(4)
+    ]
+    text = _text_of(lay_out(words, Rulings([], [])))
+    assert sorted(text.replace("|", " ").split()) == [f"{name}{row}" for name in "ab" for row in range(4)]
 
 
 def test_lines_across_the_page_stand_before_and_behind_its_columns() -> None:
@@ -98,6 +114,52 @@ def test_a_ruled_table_is_a_line_for_each_row_with_empty_cells_visible(more: lis
     assert text == f"Fleet\n\nVessel | Built | Owner\nAlba |  | Lund\n{row}\n\nAll unladen."
 
 
+def two_lines(left: float, above: str, below: str) -> list[Piece]:
+    return [(left, top, 9, words) for top, words in ((44, above), (48, below)) if words]
+
+
+@pytest.mark.parametrize(
+    ("more", "rows"),
+    [
+        ([*two_lines(22, "Brit", "Cato"), *two_lines(52, "1994", "1995")], ["Brit | 1994 |", "Cato | 1995 |"]),
+        (
+            [*two_lines(22, "Brit", "Cato"), *two_lines(52, "", "1995"), *two_lines(77, "7 m", "8 m")],
+            ["Brit |  | 7 m", "Cato | 1995 | 8 m"],
+        ),
+        ([*two_lines(52, "1,994", "0.5"), *two_lines(77, "3.1", "-")], [" | 1,994 | 3.1", " | 0.5 | -"]),
+        ([*two_lines(22, "The old", "Cato"), *two_lines(77, "laid up", "since")], ["The old Cato |  | laid up since"]),
+        (
+            [(22, 46, 9, "Cato"), (52, 46, 9, "1995"), *two_lines(77, "from 1931", "to 1938")],
+            ["Cato | 1995 | from 1931 to 1938"],
+        ),
+    ],
+    ids=["two", "one empty", "figures alone", "wrapped words", "one wrapped"],
+)
+def test_rows_that_no_line_parts_are_parted_where_their_figures_stand(more: list[Piece], rows: list[str]) -> None:
+    text = pdf_of([*CELLS, *more], grid=(COLUMNS, ROWS)).text
+    assert text.splitlines() == ["Vessel | Built | Owner", "Alba |  | Lund", *rows]
+
+
+@pytest.mark.parametrize(
+    ("lines", "rows"),
+    [
+        ([("Alba", "1988", "7 m"), ("Brit", "1994", "8 m")], ["Alba | 1988 | 7 m", "Brit | 1994 | 8 m"]),
+        ([("Alba", "1988", "7 m"), ("", "1994", "8 m")], ["Alba | 1988 | 7 m", " | 1994 | 8 m"]),
+        ([("Alba", "1988", "laid up"), ("", "", "in 1931")], ["Alba | 1988 | laid up in 1931"]),
+    ],
+    ids=["rows", "first empty", "wrapped"],
+)
+def test_rows_between_two_lines_across_a_table_are_rows(lines: list[tuple[str, str, str]], rows: list[str]) -> None:
+    cells = [
+        (left, 36 + 5 * at, 11, words)
+        for at, line in enumerate([*lines, ("Cato", "2001", "9 m")])
+        for left, words in zip((22, 52, 77), line, strict=True)
+        if words
+    ]
+    text = pdf_of([*CELLS[:3], *cells], grid=((20, 110), (20, 30, 60))).text
+    assert [line.rstrip() for line in text.splitlines()] == ["Vessel | Built | Owner", *rows, "Cato | 2001 | 9 m"]
+
+
 def test_a_table_without_lines_is_read_by_its_gaps() -> None:
     pieces = [
         *CELLS,
@@ -118,3 +180,42 @@ def test_heads_feet_and_numbers_of_pages_are_read_once_and_told() -> None:
     inner = [part for number, line in enumerate(words[1:], 2) for part in (line, f"Step {number}")]
     assert found.text.split() == " ".join(["Annals", words[0], "Step 1", "Page 1 of 5", *inner]).split()
     assert found.notice == "Read once: heads and feet of pages, which repeat on most (8 lines)."
+
+
+@pytest.mark.parametrize("turned", [90, 180, 270])
+def test_a_turned_page_is_read_as_it_is_shown(turned: int) -> None:
+    pdf = FPDF(format=(210, 210))
+    pdf.add_page()
+    pdf.set_font("Helvetica", size=11)
+    for left, top, _, words in [*column(20, LEFT), *column(110, RIGHT)]:
+        pdf.text(left, top, words)
+    document = pypdfium2.PdfDocument(bytes(pdf.output()))
+    page = document[0]
+    side = page.get_width()
+    upright = {90: (0, 1, -1, 0, side, 0), 180: (-1, 0, 0, -1, side, side), 270: (0, -1, 1, 0, 0, side)}
+    for piece in page.get_objects():
+        piece.transform(pypdfium2.PdfMatrix(*upright[turned]))
+    page.gen_content()
+    page.set_rotation(turned)
+    saved = io.BytesIO()
+    document.save(saved)
+    assert read(saved.getvalue(), "a.pdf", 1_000_000).text == FLOWED
+
+
+@pytest.mark.parametrize(
+    ("lines", "text"),
+    [
+        (["历时九年才完", "工,耗资甚巨。"], "历时九年才完工,耗资甚巨。"),
+        (["防波堤は一八七一年に着", "工された。"], "防波堤は一八七一年に着工された。"),
+        (["林素女士见到了 Haakon", "Brekke 先生和他的"], "林素女士见到了 Haakon Brekke 先生和他的"),
+    ],
+)
+def test_no_blank_comes_between_characters_that_are_written_without(lines: list[str], text: str) -> None:
+    runs = [Run(line, Box(50, 700 - 15 * row, 170, 711 - 15 * row)) for row, line in enumerate(lines)]
+    assert _text_of([Prose(runs)]) == text
+
+
+@pytest.mark.parametrize("words", ["הרציף הצפוני נבנה", "بدأ بناء الرصيف", "נבנה בשנת 1871"])
+def test_words_that_run_from_right_to_left_keep_their_order(words: str) -> None:
+    placed = [Word(word, Box(300 - 60 * at, 700, 340 - 60 * at, 711)) for at, word in enumerate(words.split())]
+    assert _text_of(lay_out(placed, Rulings([], []))) == words

@@ -11,6 +11,7 @@ from memorag_core.context.encode import cut
 from memorag_core.context.section_titles import SectionTitles
 from memorag_core.errors import InputError
 from memorag_core.retrieval.bm25 import Bm25Retriever
+from memorag_core.text.pages import join_pages
 from memorag_core.text.tables import find_tables
 from memorag_core.text.terms import stems, terms
 from memorag_core.types import Chunk, Document
@@ -39,6 +40,13 @@ def test_a_passage_is_indexed_under_its_document_and_all_its_headings() -> None:
     assert [chunk.headings for chunk in fees] == [("Basins", "Elm", "Fees"), ("Basins", "Fir basin", "Fees")]
     assert fees[1].indexed == "Harbour > Basins > Fir basin\n### Fees\n\nA night costs 27."
     assert all(BASINS[chunk.start : chunk.end] == chunk.text for chunk in chunks_of(BASINS))
+
+
+@pytest.mark.parametrize("title", ["Ida Krog", "Lease KX-4471", "港口規則"])
+def test_a_text_is_found_by_the_title_that_it_does_not_say(title: str) -> None:
+    titles = ["Hans Juul", "Lease KX-4400", "渡輪規則", title]
+    texts = [cut(Document("d", one, "Agreed at Bodo in 1974."), 20, words)[0].indexed for one in titles]
+    assert first_for(f"What of {title} in 1974?", texts).startswith(title)
 
 
 def test_two_sections_of_one_name_under_two_headings_are_two() -> None:
@@ -87,13 +95,20 @@ def test_a_text_of_more_passages_than_a_context_holds_is_refused_with_what_to_do
             chunks_of(text)
 
 
-def test_a_passage_ends_with_its_page_but_where_a_sentence_goes_on() -> None:
-    text = "The lamp burns oil.\n\nThe flag is white\n\nand green."
-    pages = (0, text.index("The flag"), text.index("and"))
-    assert [chunk.text for chunk in chunks_of(text, pages=pages)] == [
-        "The lamp burns oil.",
-        "The flag is white\n\nand green.",
-    ]
+@pytest.mark.parametrize(
+    ("pages", "passages"),
+    [
+        (
+            ["The lamp burns oil.", "The flag is white", "and green."],
+            ["The lamp burns oil.", "The flag is white\n\nand green."],
+        ),
+        (["One.", "Two.", "Three."], ["One.", "Two.", "Three."]),
+        (["Flags\n- white\n- green", "Lamps\n- oil"], ["Flags\n- white\n- green", "Lamps\n- oil"]),
+    ],
+)
+def test_a_passage_ends_with_its_page_but_where_a_sentence_goes_on(pages: list[str], passages: list[str]) -> None:
+    text, starts = join_pages(pages)
+    assert [chunk.text for chunk in chunks_of(text, pages=starts)] == passages
 
 
 @pytest.mark.parametrize("exact", ["12.3", "11/03/2023", "2.10.3", "KX-4471", "read_pressure"])

@@ -54,6 +54,18 @@ async def test_context_ids_documents_and_pages_are_completed(engine: MemoRAG, mo
     assert by_prompt.completion.values == ["the-harbour"]
 
 
+@pytest.mark.parametrize("below", ["", "/documents/mill", "/chunks/1"], ids=["context", "document", "chunks"])
+async def test_what_changed_is_read_anew_by_a_client_that_read_it_before(engine: MemoRAG, below: str) -> None:
+    engine.memorize([from_text("Alpha stands here.", "mill")], "mill")
+    async with Client(build_server(engine)) as client:
+        uri = f"memorag://contexts/mill{below}"
+        before = await client.read_resource(uri)
+        engine.forget("mill")
+        engine.memorize([from_text("Beta stands in its place now.", "mill")], "mill")
+        after = await client.read_resource(uri)
+    assert getattr(before.contents[0], "text", "") != getattr(after.contents[0], "text", "")
+
+
 async def test_prompts_name_what_they_are_given_and_the_tools_to_call(engine: MemoRAG, mode: Era) -> None:
     given = {
         "ask_long_document": {"document": "mill", "question": "Who kept the book?"},
