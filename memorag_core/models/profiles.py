@@ -40,6 +40,7 @@ def choose_profile(settings: Settings) -> Profile:
         retriever=settings.retriever or profile.retriever,
         reranker=settings.reranker or profile.reranker,
         compression=settings.compression or profile.compression,
+        compression_method=settings.compression_method or profile.compression_method,
         prefill=settings.prefill or profile.prefill,
         storage=settings.storage or profile.storage,
     )

@@ -15,12 +15,13 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from memorag_core.config import Storage
-from memorag_core.models.lm.attention import KeyValues
+from memorag_core.models.lm.key_values import KeyValues, RaggedKeyValues, key_values
 
 HALF = {torch.float32: torch.float16}
 TOKENS, CHANNELS = -2, -1
 PARTS = {"keys": TOKENS, "values": CHANNELS}
 SCALE = ".scale"
+COUNTS = "counts"
 
 
 def save(state: KeyValues, path: Path, storage: Storage) -> None:
@@ -33,6 +34,8 @@ def save(state: KeyValues, path: Path, storage: Storage) -> None:
                 stored[key], stored[key + SCALE] = _quantize(tensor, along)
             else:
                 stored[key] = tensor.to(HALF.get(tensor.dtype, tensor.dtype)).contiguous()
+    if isinstance(state, RaggedKeyValues):
+        stored[COUNTS] = state.counts
     save_file(stored, path)
 
 
@@ -50,7 +53,8 @@ def load(path: Path, next_position: int, like: Any) -> KeyValues:
         return read
 
     keys, values = (LazyTensors([reader(f"{name}.{layer}") for layer in range(layers)]) for name in PARTS)
-    return KeyValues(keys, values, next_position)
+    counts = file.get_tensor(COUNTS).cpu() if COUNTS in names else None
+    return key_values(keys, values, next_position, counts)
 
 
 class LazyTensors(Sequence[torch.Tensor]):
