@@ -22,7 +22,7 @@ MAX_LABEL = 10_000
 MAX_HITS = 1000
 MAX_EVIDENCE_TOKENS = 100_000
 
-Storage = Literal["half", "int8"]
+Storage = Literal["half", "int8", "int4"]
 Recall = Literal["both", "attended"]
 Prefill = Literal["dense", "minference"]
 CompressionMethod = Literal["expected_attention", "kvzip"]

@@ -81,8 +81,8 @@ def test_ragged_attention_equals_dense_attention_under_a_mask() -> None:
         for head in (head for head in range(3) if lengths[head]):
             own, one = slice(2 * head, 2 * head + 2), slice(head, head + 1)
             shown = mask[None, None, head].expand(2, 1, 3, -1)
-            both = (part[:, one].expand(2, -1, -1, -1) for part in (keys, values))
-            dense = attend_masked(query[:, own], *both, 0.3, shown)
+            own_keys, own_values = (part[:, one].expand(2, -1, -1, -1) for part in (keys, values))
+            dense = attend_masked(query[:, own], own_keys, own_values, 0.3, shown)
             torch.testing.assert_close(found.output[:, own], dense.output, atol=1e-5, rtol=0)
             torch.testing.assert_close(found.lse[:, own], dense.lse, atol=1e-5, rtol=0)
     assert bool((state.attend(0, query, 0.3).lse[:, 2:4] == -torch.inf).all()), "a head that keeps nothing"
