@@ -13,7 +13,7 @@ from memorag_core.concurrency.progress import SILENT
 from memorag_core.memory import LongMemory
 from memorag_core.models.lm.kernels import attend_masked
 from memorag_core.models.lm.key_values import RaggedKeyValues
-from memorag_core.models.lm.kv_compression import EXPECTED_ATTENTION, KVZIP
+from memorag_core.models.lm.kv_compression import EXPECTED_ATTENTION, KVZIP, Scorer, Segment
 from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.models.lm.prefill import HINT, PrefillPlan, Replay, read
 from memorag_core.models.lm.rope import rotate, rotation
@@ -86,6 +86,20 @@ def test_ragged_attention_equals_dense_attention_under_a_mask() -> None:
             torch.testing.assert_close(found.output[:, own], dense.output, atol=1e-5, rtol=0)
             torch.testing.assert_close(found.lse[:, own], dense.lse, atol=1e-5, rtol=0)
     assert bool((state.attend(0, query, 0.3).lse[:, 2:4] == -torch.inf).all()), "a head that keeps nothing"
+
+
+def test_a_layer_may_keep_nothing_of_a_segment(lm: LanguageModel) -> None:
+    def last_layer(segment: Segment) -> torch.Tensor:
+        layers.append(segment)
+        return segment.keys[..., 0] + 1000 * len(layers)
+
+    layers: list[Segment] = []
+    ids = torch.randint(3, 600, (2 * SEGMENT + 5,), generator=torch.Generator().manual_seed(1)).tolist()
+    kept = read(lm.model, ids, SILENT.step, PrefillPlan(SEGMENT, RATIO, Scorer("last", last_layer, by_head=True)))
+    assert isinstance(kept, RaggedKeyValues)
+    assert kept.counts.sum(-1)[1].tolist()[0] == 0
+    assert all(bool(part.isfinite().all()) for part in (*kept.keys, *kept.values))
+    assert kept.tokens == kept.next_position == 2 * SEGMENT // RATIO + 5
 
 
 def test_a_state_is_its_first_blocks_and_what_came_behind_them() -> None:
