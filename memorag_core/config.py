@@ -43,7 +43,7 @@ class Profile:
     `compression` is the least ratio that long-LLM memory compresses by (1: none while the text fits into the window),
     `compression_method` what it keeps then,
     `prefill` how it reads what it does not compress; `storage` how any memory is kept on disk. `heads` are the heads of
-    the memory model that look at what answers a question (`benchmarks/heads.py` finds them); without any, recall is
+    the memory model that look at what answers a question (`memorag heads` finds them); without any, recall is
     generated only. `recall` says whether clues are generated beside those that the heads find. `reranker` is a
     cross-encoder that reads the first candidates again; none is fine.
     """
