@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import torch
 
@@ -84,6 +85,12 @@ class RaggedKeyValues(KeyValues):
         counts = torch.full((1, len(keys), state.keys[0].shape[1]), state.tokens)
         return cls(keys, values, state.next_position, counts)
 
+    @cached_property
+    def lengths(self) -> list[list[int]]:
+        """The entries of each head, by layer."""
+        lengths: list[list[int]] = self.counts.sum(0).tolist()
+        return lengths
+
     @property
     def tokens(self) -> int:
         """Entries of a head, on average."""
@@ -112,7 +119,7 @@ class RaggedKeyValues(KeyValues):
 
     def by_head(self, tensor: torch.Tensor, layer: int) -> list[torch.Tensor]:
         """Keys or values of a layer, those of each head for themselves; no copy."""
-        return list(tensor.split(self.counts[:, layer].sum(0).tolist(), 2))
+        return list(tensor.split(self.lengths[layer], 2))
 
     def first(self, tokens: int) -> KeyValues:
         """The state of the first blocks, which have `tokens` entries of a head on average.
@@ -152,21 +159,14 @@ class RaggedKeyValues(KeyValues):
 
     def _select(self, start: torch.Tensor, counts: torch.Tensor, next_position: int) -> KeyValues:
         """Of every head as many entries as its counts say, from where it is said."""
-        ends = start + counts.sum(0)
+        begins, ends = start.tolist(), (start + counts.sum(0)).tolist()
+
+        def take(tensor: torch.Tensor, layer: int) -> torch.Tensor:
+            bounds = zip(self.by_head(tensor, layer), begins[layer], ends[layer], strict=True)
+            return torch.cat([part[:, :, begin:end] for part, begin, end in bounds], 2)
+
         keys, values = (
-            tuple(
-                torch.cat(
-                    [
-                        part[:, :, begin:end]
-                        for part, begin, end in zip(
-                            self.by_head(tensor, layer), start[layer].tolist(), ends[layer].tolist(), strict=True
-                        )
-                    ],
-                    2,
-                )
-                for layer, tensor in enumerate(layers)
-            )
-            for layers in (self.keys, self.values)
+            tuple(take(tensor, layer) for layer, tensor in enumerate(layers)) for layers in (self.keys, self.values)
         )
         return RaggedKeyValues(keys, values, next_position, counts)
 
