@@ -1,14 +1,16 @@
 """What memories answer and recall from themselves alone, on real documents: Lite, and long-LLM at several ratios.
 
 Run: python -m benchmarks.memories MODEL… [--set FOLDER] [--memory lite long] [--ratios 1 2 4 8] [--methods …]
-     [--documents N] [--questions N] [--characters N] [--segment N] [--storage half|int8] [--records FILE]
+     [--documents N] [--stretches N] [--questions N] [--characters N] [--segment N] [--storage half|int8|int4]
+     [--answers-only] [--records FILE]
 e.g. python -m benchmarks.memories smollm2-135m-instruct --set ../shared/eval/loogle_shortdep_qa --documents 3
 
 MODEL is an embedded model, a folder, a hub id, or a GGUF file, which is converted once beside itself. Of every
 document, the `--characters` in a row are read that hold the evidence of most questions, and these questions are asked,
-as one batch. Every row reads the documents anew: what is read later attends to what was kept of what came before, so
-no ratio can be had from the memory of another. With `--storage`, what is asked was on disk in that form. Rows come
-document by document, then over all of them; with `--records`, a run that was stopped goes on where it was.
+as one batch; with `--stretches`, then those that hold most of the others. Every row reads the documents anew: what is
+read later attends to what was kept of what came before, so no ratio can be had from the memory of another. With
+`--storage`, what is asked was on disk in that form. Rows come document by document, then over all of them; with
+`--records`, a run that was stopped goes on where it was.
 
 F1: words shared by answer and gold answer. Clues: cleaned sentences recalled per question; none: the share of
 questions without any; found: the share of clues with at least 0.8 of their words in the gold evidence; overlap: the
@@ -111,15 +113,27 @@ class Records:
         return self.done[key]
 
 
-def cases(folder: Path, documents: int, questions: int, characters: int) -> list[Case]:
-    """The documents with most questions in a stretch of `characters`, cut to it."""
-    asked = [json.loads(line) for line in (folder / "questions.jsonl").read_text(encoding="utf-8").splitlines()]
+def cases(chosen: argparse.Namespace) -> list[Case]:
+    """The stretches with most questions, of the documents that have most in their first one."""
+    asked = [json.loads(line) for line in (chosen.set / "questions.jsonl").read_text(encoding="utf-8").splitlines()]
     found = []
-    for path in sorted(folder.glob("*.txt")):
+    for path in sorted(chosen.set.glob("*.txt")):
         own = [q for q in asked if q["context"] == path.stem and q["evidence"]]
-        text, within = stretch(path.read_text(encoding="utf-8"), own, characters)
-        found.append(Case(Document(path.stem, path.stem, text), spread(within, questions)))
-    return sorted(found, key=lambda case: -len(case.questions))[:documents]
+        found.append(list(stretches(path, own, chosen)))
+    best = sorted((own for own in found if own), key=lambda own: -len(own[0].questions))[: chosen.documents]
+    return [case for own in best for case in own]
+
+
+def stretches(path: Path, questions: Sequence[dict[str, Any]], chosen: argparse.Namespace) -> Iterator[Case]:
+    """A document cut to a stretch of text, and again for the questions that are left."""
+    text, left = path.read_text(encoding="utf-8"), list(questions)
+    for number in range(chosen.stretches):
+        part, within = stretch(text, left, chosen.characters)
+        if not within:
+            return
+        name = f"{path.stem}.{number}" if number else path.stem
+        yield Case(Document(name, name, part), spread(within, chosen.questions))
+        left = [q for q in left if all(q["question"] != other["question"] for other in within)]
 
 
 def stretch(text: str, questions: Sequence[dict[str, Any]], characters: int) -> tuple[str, list[dict[str, Any]]]:
@@ -156,7 +170,7 @@ def memories(lm: LanguageModel, chosen: argparse.Namespace) -> Iterator[tuple[st
             yield name, LongMemory(lm, ratio, SCORERS[method], chosen.segment)
 
 
-def ask(model: KeyValueMemory, case: Case, storage: Storage | None) -> Asked:
+def ask(model: KeyValueMemory, case: Case, storage: Storage | None, clues: bool) -> Asked:
     """All questions over a memory of the document, or what is left of it on disk."""
     started = time.perf_counter()
     memory = model.memorize([case.document], SILENT)
@@ -167,12 +181,13 @@ def ask(model: KeyValueMemory, case: Case, storage: Storage | None) -> Asked:
             model.save(memory, Path(name))
             memory = model.load(Path(name))
     prompts = prompts_for(case.document.text)
-    templates = (prompts.qa, prompts.spans)
-    asked = [t.format(question=q["question"]) for q in case.questions for t in templates]
+    templates = (prompts.qa, prompts.spans) if clues else (prompts.qa,)
+    asked = [t.format(question=q["question"]) for t in templates for q in case.questions]
     replies = model.ask(memory, asked, NEW_TOKENS)
     asking = time.perf_counter() - started - reading
-    pairs = zip(case.questions, replies[::2], replies[1::2], strict=True)
-    outcomes = [judge(case, question, answer, spans) for question, answer, spans in pairs]
+    spans = replies[len(case.questions) :] or [""] * len(case.questions)
+    pairs = zip(case.questions, replies[: len(case.questions)], spans, strict=True)
+    outcomes = [judge(case, question, answer, said) for question, answer, said in pairs]
     return Asked(outcomes, memory.state.tokens, memory.state.nbytes / (1 << 20), reading, asking)
 
 
@@ -224,8 +239,8 @@ def table(lm: LanguageModel, found: Sequence[Case], records: Records, chosen: ar
         print(f"{len(case.questions)} questions, segment {chosen.segment}\n{HEADER}")
         for name, model in memories(lm, chosen):
             key = f"{lm.model_id} {chosen.set.name} {case.document.id} {len(case.document.text)} "
-            key += f"{len(case.questions)} {chosen.segment} {chosen.storage} {name}"
-            part = records.get(key, partial(ask, model, case, chosen.storage))
+            key += f"{len(case.questions)} {chosen.segment} {chosen.storage} {name}" + " answers" * chosen.answers_only
+            part = records.get(key, partial(ask, model, case, chosen.storage, not chosen.answers_only))
             rows.setdefault(name, []).append(part)
             print(row(name, [part]), flush=True)
     print(f"\n{lm.model_id}, {sum(len(case.questions) for case in found)} questions; costs are means of documents")
@@ -257,13 +272,15 @@ def main() -> None:
     parser.add_argument("--ratios", type=int, nargs="+", default=[1, 2, 4, 8])
     parser.add_argument("--methods", nargs="+", choices=list(SCORERS), default=list(SCORERS))
     parser.add_argument("--documents", type=int, default=1)
+    parser.add_argument("--stretches", type=int, default=1, help="of a document, at most")
     parser.add_argument("--questions", type=int, default=10)
     parser.add_argument("--characters", type=int, default=24_000)
     parser.add_argument("--segment", type=int, default=1024)
     parser.add_argument("--storage", choices=get_args(Storage))
+    parser.add_argument("--answers-only", action="store_true", help="ask for no clues")
     parser.add_argument("--records", type=Path)
     chosen = parser.parse_args()
-    found = cases(chosen.set, chosen.documents, chosen.questions, chosen.characters)
+    found = cases(chosen)
     for name in chosen.models:
         table(language_model(name), found, Records(chosen.records), chosen)
 

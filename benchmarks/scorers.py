@@ -1,11 +1,12 @@
-"""Scorers of keys and values that Expected Attention is measured against."""
+"""Scorers of keys and values that the product's are measured against."""
 
 from __future__ import annotations
 
 import torch
 from torch.nn.functional import normalize
 
-from memorag_core.models.lm.kv_compression import Scorer, Segment, expected_attention
+from memorag_core.models.lm import kv_compression as compression
+from memorag_core.models.lm.kv_compression import Scorer, Segment
 
 
 def key_diff(segment: Segment) -> torch.Tensor:
@@ -21,8 +22,12 @@ def key_norm(segment: Segment) -> torch.Tensor:
     return -lengths
 
 
-SCORERS: dict[str, Scorer] = {
-    "expected_attention": expected_attention,
-    "key_diff": key_diff,
-    "key_norm": key_norm,
+SCORERS = compression.SCORERS | {
+    scorer.name: scorer
+    for scorer in (
+        Scorer("key_diff", key_diff),
+        Scorer("key_norm", key_norm),
+        Scorer("kvzip_even", compression.replayed_attention, replays=True),
+        Scorer("ea_by_head", compression.expected_attention, by_head=True),
+    )
 }

@@ -22,9 +22,10 @@ MAX_LABEL = 10_000
 MAX_HITS = 1000
 MAX_EVIDENCE_TOKENS = 100_000
 
-Storage = Literal["half", "int8"]
+Storage = Literal["half", "int8", "int4"]
 Recall = Literal["both", "attended"]
 Prefill = Literal["dense", "minference"]
+CompressionMethod = Literal["expected_attention", "kvzip"]
 Precision = Literal["full", "4bit"]
 
 
@@ -40,8 +41,9 @@ class Profile:
     `budget` is the most tokens of gists it keeps; `chunk` the most tokens of a retrieval chunk. `beacon_ratio` is
     how many tokens of text a beacon stands for, 2 to 32 (0: no beacons); None is the checkpoint's own choice.
     `compression` is the least ratio that long-LLM memory compresses by (1: none while the text fits into the window),
+    `compression_method` what it keeps then,
     `prefill` how it reads what it does not compress; `storage` how any memory is kept on disk. `heads` are the heads of
-    the memory model that look at what answers a question (`benchmarks/heads.py` finds them); without any, recall is
+    the memory model that look at what answers a question (`memorag heads` finds them); without any, recall is
     generated only. `recall` says whether clues are generated beside those that the heads find. `reranker` is a
     cross-encoder that reads the first candidates again; none is fine.
     """
@@ -63,6 +65,7 @@ class Profile:
     heads: tuple[Head, ...] = ()
     recall: Recall = "both"
     compression: int = 1
+    compression_method: CompressionMethod = "expected_attention"
     prefill: Prefill = "dense"
     storage: Storage = "half"
 
@@ -193,6 +196,7 @@ class Settings(BaseModel):
     heads: str | None = Field(None, pattern=r"^\d+:\d+(,\d+:\d+)*$", description="LAYER:HEAD of the memory model, …")
     beacon_ratio: int | None = Field(None, ge=0, le=32, description="tokens a beacon stands for; 0 for no beacons")
     compression: int | None = Field(None, ge=1, le=64)
+    compression_method: CompressionMethod | None = None
     prefill: Prefill | None = None
     storage: Storage | None = None
     weights: Precision = "full"

@@ -20,6 +20,7 @@ from memorag_mcp.commands import show, train
 from memorag_mcp.commands.common import app, command, open_engine
 from memorag_mcp.commands.contents import add, memorize, remove, sync
 from memorag_mcp.commands.evaluate import evaluate
+from memorag_mcp.commands.heads import heads
 from memorag_mcp.commands.open_page import open_page
 from memorag_mcp.commands.options import AsJson, ContextArgument
 from memorag_mcp.commands.questions import QUESTIONS
@@ -145,6 +146,9 @@ def demo(settings: Settings) -> None:
 
 
 command("eval")(evaluate)
+
+
+command("heads")(heads)
 command("token")(token)
 for group in train.GROUPS:
     app.add_typer(group.commands, name=group.name)

@@ -18,7 +18,7 @@ from memorag_core.types import Chunk, Document, OnProgress, ignore_progress
 
 if TYPE_CHECKING:
     from memorag_core.generation import Generator
-    from memorag_core.models.lm.attention import KeyValues
+    from memorag_core.models.lm.key_values import KeyValues
     from memorag_core.models.lm.language_model import LanguageModel
     from memorag_core.retrieval.base import Index, Retriever, X
 

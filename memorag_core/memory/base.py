@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.config import Profile, Storage
 from memorag_core.models.lm import kv_storage
-from memorag_core.models.lm.attention import KeyValues
+from memorag_core.models.lm.key_values import KeyValues
 from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.models.weights import Weights
 from memorag_core.text.prompts import BUILT_IN, Prompts, Templates, prompts_for, render_focus

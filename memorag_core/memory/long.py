@@ -16,17 +16,18 @@ from memorag_core.config import Prefill, Profile
 from memorag_core.errors import InputError
 from memorag_core.memory.base import KeyValueMemory, Memory
 from memorag_core.memory.state_journal import StateJournal
-from memorag_core.models.lm.kv_compression import Scorer, expected_attention
+from memorag_core.models.lm.kv_compression import EXPECTED_ATTENTION, SCORERS, Scorer
 from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.models.lm.minference import sparse_attention
-from memorag_core.models.lm.prefill import PrefillPlan, PrefillState, read
+from memorag_core.models.lm.prefill import PrefillPlan, PrefillState, Replay, read
 from memorag_core.models.lm.rope import supports_shift
 from memorag_core.models.weights import Weights
-from memorag_core.types import Document
+from memorag_core.types import PARAGRAPH_BREAK, Document
 
 RATIOS = (1, 2, 4, 8, 16, 32, 64)
 SEGMENT = 4096
 FOR_QUESTIONS = 1024
+REPEAT = "Repeat the text above word for word, from where it says: "
 
 
 class LongMemory(KeyValueMemory):
@@ -47,7 +48,7 @@ class LongMemory(KeyValueMemory):
         self,
         lm: LanguageModel,
         compression: int = 1,
-        scorer: Scorer = expected_attention,
+        scorer: Scorer = EXPECTED_ATTENTION,
         segment: int = SEGMENT,
         prefill: Prefill = "dense",
     ) -> None:
@@ -64,18 +65,19 @@ class LongMemory(KeyValueMemory):
         self.scorer = scorer
         self.prefill = prefill
         self.segment = 1 << (min(segment, lm.window // 4).bit_length() - 1)
+        self._replay = self._ask_to_repeat() if scorer.replays else None
         self._entries = lm.window - min(FOR_QUESTIONS, lm.window // 4)
         self._sparse = sparse_attention(lm.model.device) if prefill == "minference" else None
 
     @classmethod
     def open(cls, profile: Profile, weights: Weights) -> Self:
         lm = weights.language_model(profile.memory_model)
-        return cls(lm, profile.compression, prefill=profile.prefill)
+        return cls(lm, profile.compression, SCORERS[profile.compression_method], prefill=profile.prefill)
 
     def settings(self) -> dict[str, Any]:
         return {
             "compression": self.compression,
-            "method": self.scorer.__name__,
+            "method": self.scorer.name,
             "segment": self.segment,
             "prefill": self.prefill,
         }
@@ -98,11 +100,16 @@ class LongMemory(KeyValueMemory):
         known = how.resume(sum(1 for _ in alike), memory.notes["read"])
         return self._memory(ids, replace(how, sparse=None), progress, PrefillState(memory.state, known))
 
+    def _ask_to_repeat(self) -> Replay:
+        """What a user would say, and how the reply begins."""
+        lead, tail = self.lm.encode([PARAGRAPH_BREAK + REPEAT, self.lm.chat_tail])
+        return Replay(lead, tail)
+
     def _plan_prefill(self, tokens: int) -> PrefillPlan:
         """The least ratio that is asked for and lets a text fit into the window beside a question."""
         ratios = [ratio for ratio in RATIOS if self.compression <= ratio <= self.segment]
-        ways = (PrefillPlan(self.segment, ratio, self.scorer) for ratio in ratios)
-        how = next((how for how in ways if how.most(tokens) <= self._entries), None)
+        ways = (PrefillPlan(self.segment, ratio, self.scorer, self._replay) for ratio in ratios)
+        how = next((how for how in ways if self._fits(how, tokens)), None)
         if how is None:
             raise InputError(
                 f"The text has {tokens:,} tokens; {self.lm.model_id} has a window of {self.lm.window:,}, too small "
@@ -118,6 +125,9 @@ class LongMemory(KeyValueMemory):
                 "another memory model, such as a Llama, Qwen2 or Mistral."
             )
         return how
+
+    def _fits(self, how: PrefillPlan, tokens: int) -> bool:
+        return how.most(tokens) <= self._entries and how.farthest(tokens) <= self.lm.window
 
     def _memory(
         self, ids: Sequence[int], how: PrefillPlan, progress: ProgressScope, after: PrefillState | None = None

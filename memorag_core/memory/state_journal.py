@@ -6,12 +6,13 @@ import hashlib
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
 from safetensors.torch import load, save
 
 from memorag_core.concurrency.journal import Form, Journal
-from memorag_core.models.lm.attention import KeyValues
+from memorag_core.models.lm.key_values import KeyValues, RaggedKeyValues, key_values
 from memorag_core.models.lm.prefill import PrefillState
 
 PARTS = 64
@@ -29,14 +30,16 @@ class Part:
 def _pack(part: Part) -> bytes:
     names = [("keys", part.added.keys), ("values", part.added.values)]
     tensors = {f"{name}.{n}": one.contiguous() for name, layers in names for n, one in enumerate(layers)}
+    if isinstance(part.added, RaggedKeyValues):
+        tensors["counts"] = part.added.counts
     return save(tensors | {"ids": torch.tensor(part.ids), "next": torch.tensor(part.added.next_position)})
 
 
 def _unpack(kept: bytes) -> Part:
     tensors = load(kept)
-    layers = range((len(tensors) - 2) // 2)
-    keys, values = (tuple(tensors[f"{name}.{n}"] for n in layers) for name in ("keys", "values"))
-    return Part(tensors["ids"].tolist(), KeyValues(keys, values, int(tensors["next"])))
+    ids, position, counts = tensors.pop("ids").tolist(), int(tensors.pop("next")), tensors.pop("counts", None)
+    keys, values = (tuple(tensors[f"{name}.{n}"] for n in range(len(tensors) // 2)) for name in ("keys", "values"))
+    return Part(ids, key_values(keys, values, position, counts))
 
 
 PART = Form("state", _pack, _unpack)
@@ -59,11 +62,11 @@ class StateJournal:
         self.read, self.entries = read, entries
         states = [start.first(entries)] if start and entries else []
         for part in self._parts(read):
-            states.append(_move(part.added, self.device))
+            states.append(part.added.to(self.device))
             self.read += len(part.ids)
         if self.read == read:
             return None
-        joined = _join(states)
+        joined = reduce(lambda before, behind: before.join(behind), states)
         self.entries = joined.tokens
         return PrefillState(joined, self.read)
 
@@ -71,11 +74,7 @@ class StateJournal:
         """Keep the state of the first `read` tokens, once enough were read since the last time."""
         if not self.journal.writes or (read - self.read) * PARTS < len(self.ids):
             return
-        added = KeyValues(
-            tuple(layer[:, :, self.entries :].cpu() for layer in state.keys),
-            tuple(layer[:, :, self.entries :].cpu() for layer in state.values),
-            state.next_position,
-        )
+        added = state.after(self.entries).to(torch.device("cpu"))
         self.journal.keep(PART, {self._name(self.read): Part(list(self.ids[self.read : read]), added)})
         self.read, self.entries = read, state.tokens
 
@@ -88,16 +87,3 @@ class StateJournal:
 
     def _name(self, read: int) -> str:
         return hashlib.sha256(array("q", self.ids[:read]).tobytes()).hexdigest()
-
-
-def _move(state: KeyValues, device: torch.device) -> KeyValues:
-    keys, values = (tuple(layer.to(device) for layer in layers) for layers in (state.keys, state.values))
-    return KeyValues(keys, values, state.next_position)
-
-
-def _join(states: Sequence[KeyValues]) -> KeyValues:
-    keys, values = (
-        tuple(torch.cat(layers, dim=2) for layers in zip(*(getattr(state, name) for state in states), strict=True))
-        for name in ("keys", "values")
-    )
-    return KeyValues(keys, values, states[-1].next_position)

@@ -10,7 +10,8 @@ from memorag_core.config import BEACON_MEMORY, NO_MEMORY, PROFILES, REMOTE_MEMOR
 from memorag_core.errors import InputError
 from memorag_core.models import hub
 from memorag_core.models.api.endpoints import is_remote
-from memorag_core.models.weights import choose_device, model_is_here
+from memorag_core.models.known_heads import known_heads
+from memorag_core.models.weights import Weights, choose_device, model_is_here
 
 GIB = 1 << 30
 NEEDS = {"full": 24, "lite": 8}
@@ -33,24 +34,26 @@ def choose_profile(settings: Settings) -> Profile:
         memory=_kind(memory_model, settings.memory, profile),
         memory_model=memory_model,
         recall=settings.recall or profile.recall,
-        heads=_heads(settings.heads, profile, memory_model),
+        heads=_heads(settings, profile, memory_model),
         beacon_ratio=profile.beacon_ratio if settings.beacon_ratio is None else settings.beacon_ratio,
         embedder=settings.embedder or profile.embedder,
         generator=settings.generator or profile.generator,
         retriever=settings.retriever or profile.retriever,
         reranker=settings.reranker or profile.reranker,
         compression=settings.compression or profile.compression,
+        compression_method=settings.compression_method or profile.compression_method,
         prefill=settings.prefill or profile.prefill,
         storage=settings.storage or profile.storage,
     )
 
 
-def _heads(wanted: str | None, profile: Profile, memory_model: str) -> tuple[Head, ...]:
-    """The heads wanted, `LAYER:HEAD,…`; else the profile's, which are those of its own memory model."""
-    if wanted:
-        pairs = (pair.split(":") for pair in wanted.split(","))
+def _heads(settings: Settings, profile: Profile, memory_model: str) -> tuple[Head, ...]:
+    """The heads wanted, `LAYER:HEAD,…`; else those found here; else the profile's, if the memory model is its own."""
+    if settings.heads:
+        pairs = (pair.split(":") for pair in settings.heads.split(","))
         return tuple((int(layer), int(head)) for layer, head in pairs)
-    return profile.heads if memory_model == profile.memory_model else ()
+    found = known_heads(settings.models_dir, memory_model, lambda: Weights(settings, print).revision_here(memory_model))
+    return found or (profile.heads if memory_model == profile.memory_model else ())
 
 
 def _kind(memory_model: str, wanted: str | None, profile: Profile) -> str:

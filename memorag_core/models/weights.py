@@ -90,6 +90,10 @@ class Weights:
         folder = Path(name).expanduser()
         return digest_of(folder) if not hub.is_id(name) and folder.is_dir() else ""
 
+    def revision_here(self, name: str) -> str:
+        """The revision of a model without loading it; of a hub id, the commit that is in the cache."""
+        return self.revision(name) or hub.commit(name)
+
     def language_model(self, name: str) -> LanguageModel:
         """The language model of that name, loaded the first time."""
         if name not in self._loaded:

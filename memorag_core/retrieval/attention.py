@@ -39,7 +39,7 @@ class AttentionIndexer(Indexer["AttentionIndex"]):
     """An indexer of texts by the attention that a query's tokens pay to theirs, in the retrieval heads."""
 
     def __init__(self, lm: LanguageModel, heads: Sequence[Head]) -> None:
-        """Take a model and its (layer, head) pairs, as `benchmarks/heads.py` finds them."""
+        """Take a model and its (layer, head) pairs, as `memorag heads` finds them."""
         config = lm.model.config
         for layer, head in heads:
             if layer >= config.num_hidden_layers or head >= config.num_attention_heads:

@@ -14,7 +14,7 @@ from memorag_core.concurrency.cancellation import raise_if_cancelled
 from memorag_core.concurrency.progress import SILENT, ProgressScope
 from memorag_core.evaluation.datasets import EvalSet, Question
 from memorag_core.evaluation.metrics import answer_tokens
-from memorag_core.memory import BeaconMemory
+from memorag_core.memory import BeaconMemory, KeyValueMemory
 from memorag_core.models.beacon.model import BeaconModel
 from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.text.prompts import language_of
@@ -110,7 +110,7 @@ class Measuring:
                     Needle(depth, place, str(draw.randrange(10_000, 100_000)))
                     for depth, place in zip(DEPTHS, draw.sample(PLACES, len(DEPTHS)), strict=True)
                 ]
-                for needle in _say_of(memory, plant(hay, needles), needles):
+                for needle in say_of(memory, plant(hay, needles), needles):
                     found[length, needle.depth] += 1
                 advance()
         return {(length, depth): found[length, depth] / ROUNDS for length in self.sizes.lengths for depth in DEPTHS}
@@ -158,7 +158,7 @@ def plant(hay: str, needles: Sequence[Needle]) -> str:
     return "".join([*parts, hay[behind:]])
 
 
-def _say_of(memory: BeaconMemory, text: str, needles: Sequence[Needle]) -> list[Needle]:
+def say_of(memory: KeyValueMemory, text: str, needles: Sequence[Needle]) -> list[Needle]:
     """Those whose number is said when asked for."""
     kept = memory.memorize([Document("hay", "hay", text)], SILENT)
     replies = memory.ask(kept, [NEEDLE_ASKED.format(place=needle.place) for needle in needles], REPLY)

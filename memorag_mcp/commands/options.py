@@ -56,10 +56,16 @@ ENGINE_OPTIONS = [
     _engine_option(
         "compression", int, "RATIO", "The least ratio that long memory compresses by; 1: as the text needs."
     ),
+    _engine_option(
+        "compression_method",
+        str,
+        "HOW",
+        "What long memory keeps when it compresses: expected_attention (quick), or kvzip (twice the reading).",
+    ),
     _engine_option("beacon_ratio", int, "RATIO", "How many tokens a beacon stands for, 2 to 32; 0: no beacons."),
     _engine_option("heads", str, "LAYER:HEAD,…", "The heads of the memory model whose attention finds clues."),
     _engine_option("prefill", str, "HOW", "How long memory reads: dense, or minference (CUDA)."),
-    _engine_option("storage", str, "TYPE", "How memory is kept on disk: half (16 bits) or int8."),
+    _engine_option("storage", str, "TYPE", "How memory is kept on disk: half (16 bits), int8 or int4."),
     _engine_option("weights", str, "TYPE", "How language models are loaded: full, or 4bit (CUDA)."),
 ]
 

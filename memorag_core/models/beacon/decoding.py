@@ -17,9 +17,10 @@ from transformers.cache_utils import Cache, DynamicLayer
 
 from memorag_core.concurrency.cancellation import raise_if_cancelled
 from memorag_core.models.beacon.model import BEACON, BeaconModel, BeaconState
-from memorag_core.models.lm.attention import KeyValues, head_width, lower_right
+from memorag_core.models.lm.attention import head_width, lower_right
 from memorag_core.models.lm.decode_batch import TOKENS_A_FORWARD
 from memorag_core.models.lm.decoding import Greedy
+from memorag_core.models.lm.key_values import KeyValues
 from memorag_core.models.lm.prefill import OnBorder, ignore_border
 from memorag_core.models.lm.rope import rotate, rotation
 

@@ -23,8 +23,8 @@ from transformers.utils.hub import cached_file
 from memorag_core.errors import InputError, ModelUnavailable
 from memorag_core.models import hub
 from memorag_core.models.beacon.modules import BeaconLinear, KVOnlyLayer, TokenRouting
-from memorag_core.models.lm.attention import KeyValues
 from memorag_core.models.lm.fp16_linear import Fp16Linear, pack_linear
+from memorag_core.models.lm.key_values import KeyValues
 from memorag_core.models.lm.language_model import load_model
 from memorag_core.models.lm.rope import BY_LENGTH
 

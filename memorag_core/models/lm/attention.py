@@ -8,7 +8,6 @@ few tokens of each row's own prompt and reply are attended to beside them, under
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -25,38 +24,11 @@ from memorag_core.models.lm.kernels import (
     attend_nothing,
     merge_partial,
 )
+from memorag_core.models.lm.key_values import KeyValues
 
 NAME = "memorag"
 Attention = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 """Causal attention: query, key and value (1, heads, tokens, head dimension) to the same shape."""
-
-
-@dataclass(frozen=True)
-class KeyValues:
-    """The key-value state of a prefix, keys rotated for the place where they stay.
-
-    `keys` and `values` hold one tensor a layer, each (1, key-value heads, tokens, head dimension).
-    `next_position` is the rotary position of the first token that follows.
-    """
-
-    keys: Sequence[torch.Tensor]
-    values: Sequence[torch.Tensor]
-    next_position: int
-
-    @property
-    def tokens(self) -> int:
-        """Tokens kept, the same in every layer."""
-        return int(self.keys[0].shape[-2])
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all keys and values."""
-        return sum(tensor.nbytes for tensor in (*self.keys, *self.values))
-
-    def first(self, tokens: int) -> KeyValues:
-        """The state of the first `tokens`, where each stands at its own position; no copy."""
-        keys, values = (tuple(part[:, :, :tokens] for part in parts) for parts in (self.keys, self.values))
-        return KeyValues(keys, values, tokens)
 
 
 def lower_right(device: torch.device) -> torch.Tensor:
@@ -77,6 +49,7 @@ def attend(
     memory: KeyValues | None = None,
     seen: Sequence[int] | None = None,
     queries: list[torch.Tensor] | None = None,
+    totals: list[torch.Tensor] | None = None,
     sparse: Attention | None = None,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -88,6 +61,7 @@ def attend(
         memory: the prefix shared by all rows; without it, this is scaled-dot-product attention.
         seen: how many of the memory's tokens each row sees, from the first; by default all.
         queries: where to leave the queries of each layer, for who wants to know what was looked for.
+        totals: where to leave the log-sum-exp of each query's scores, for who wants to know what it attended to.
         sparse: what to attend with where nothing was read before, all heads given their keys and values.
 
     Returns:
@@ -101,7 +75,7 @@ def attend(
         return attended.transpose(1, 2).contiguous(), None
     alike = attention_mask is None or attention_mask.numel() == 1
     step = query.shape[2] == 1 and not alike
-    if memory is None and (attention_mask is None or not alike) and not step:
+    if memory is None and totals is None and (attention_mask is None or not alike) and not step:
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     own = (
@@ -110,17 +84,20 @@ def attend(
     parts = [own]
     if memory is not None:
         layer = int(module.layer_idx)  # type: ignore[arg-type]  # every attention module of transformers has it
-        parts.append(_over_memory(query, memory.keys[layer], memory.values[layer], scale, seen))
-    return merge_partial(parts).output.transpose(1, 2).contiguous(), None
+        parts.append(_over_memory(query, memory, layer, scale, seen))
+    whole = merge_partial(parts)
+    if totals is not None:
+        totals.append(whole.lse)
+    return whole.output.transpose(1, 2).contiguous(), None
 
 
 def _over_memory(
-    query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, scale: float, seen: Sequence[int] | None
+    query: torch.Tensor, memory: KeyValues, layer: int, scale: float, seen: Sequence[int] | None
 ) -> PartialAttention:
     """All rows at once that see the same of the memory."""
     if seen is None:
-        return attend_fully(query, keys, values, scale)
-    whole = attend_nothing(query)
+        return memory.attend(layer, query, scale)
+    whole, keys, values = attend_nothing(query), memory.keys[layer], memory.values[layer]
     for count in set(seen) - {0}:
         rows = [row for row, tokens in enumerate(seen) if tokens == count]
         part = attend_fully(query[rows], keys[:, :, :count], values[:, :, :count], scale)
@@ -166,10 +143,15 @@ class BufferCache(Cache):
         self.buffers = [_Buffer(capacity) for _ in range(layers)]
         super().__init__(layers=list(self.buffers))
 
-    def begin(self, state: KeyValues, entries: int) -> None:
-        """Copy in the first entries of a memory, to go on from there."""
+    def begin(self, state: KeyValues) -> None:
+        """Copy in a memory, to go on from there."""
         for buffer, keys, values in zip(self.buffers, state.keys, state.values, strict=True):
-            buffer.put(0, keys[:, :, :entries], values[:, :, :entries])
+            buffer.put(0, keys, values)
+
+    def crop(self, tokens: int) -> None:
+        """Forget all but the first tokens."""
+        for buffer in self.buffers:
+            buffer.length = tokens
 
     def view(self, next_position: int) -> KeyValues:
         """What is here now, as long as nothing more is read; no copy."""

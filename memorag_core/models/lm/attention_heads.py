@@ -11,7 +11,8 @@ from transformers import PreTrainedModel
 from transformers.cache_utils import DynamicCache
 
 from memorag_core.config import Head
-from memorag_core.models.lm.attention import BufferCache, KeyValues, lower_right
+from memorag_core.models.lm.attention import BufferCache, lower_right
+from memorag_core.models.lm.key_values import KeyValues
 from memorag_core.models.lm.language_model import LanguageModel
 
 PADDING = 0

@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 import torch
 from transformers import PreTrainedModel
 
-from memorag_core.models.lm.attention import KeyValues, lower_right
+from memorag_core.models.lm.attention import lower_right
 from memorag_core.models.lm.graphs import StepGraphs
+from memorag_core.models.lm.key_values import KeyValues
 from memorag_core.models.lm.slots import SlotBuffers
 
 TOKENS_A_FORWARD = 2048

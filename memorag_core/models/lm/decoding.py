@@ -8,8 +8,8 @@ import torch
 from transformers import PreTrainedModel
 
 from memorag_core.concurrency.cancellation import raise_if_cancelled
-from memorag_core.models.lm.attention import KeyValues
 from memorag_core.models.lm.decode_batch import DecodeBatch, DecodeRow, group_alike
+from memorag_core.models.lm.key_values import KeyValues
 
 
 def decode(

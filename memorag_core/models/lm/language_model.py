@@ -15,10 +15,11 @@ from memorag_core.config import Precision
 from memorag_core.errors import InputError, ModelUnavailable, require
 from memorag_core.models import hub
 from memorag_core.models.hub import loading
-from memorag_core.models.lm.attention import KeyValues, register
+from memorag_core.models.lm.attention import register
 from memorag_core.models.lm.decode_batch import DecodeRow
 from memorag_core.models.lm.decoding import decode
 from memorag_core.models.lm.fp16_linear import pack
+from memorag_core.models.lm.key_values import KeyValues
 from memorag_core.models.lm.prefill import PrefillPlan, read
 from memorag_core.models.lm.scheduler import DecodeScheduler
 from memorag_core.models.streaming import StreamedText

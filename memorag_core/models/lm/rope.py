@@ -19,7 +19,8 @@ def rotation(model: Any, by: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     cos, sin = rotary(by.new_empty(0, dtype=torch.float32), by.view(1, -1))
     # what is rotated carries the scaling already
     scaling = rotary.attention_scaling
-    return (cos[0] / scaling).view(*by.shape, -1), (sin[0] / scaling).view(*by.shape, -1)
+    shape = (*by.shape, cos.shape[-1])
+    return (cos[0] / scaling).view(shape), (sin[0] / scaling).view(shape)
 
 
 def rotate(rotated: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:

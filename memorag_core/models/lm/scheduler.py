@@ -19,9 +19,9 @@ from memorag_core.concurrency.cancellation import WAIT, raise_if_cancelled
 from memorag_core.concurrency.device_memory import in_halves, with_memory
 from memorag_core.concurrency.device_queue import lend_slot, let_in
 from memorag_core.errors import DeviceMemoryFull
-from memorag_core.models.lm.attention import KeyValues
 from memorag_core.models.lm.decode_batch import DecodeBatch, DecodeRow, group_alike
 from memorag_core.models.lm.graphs import looks_at_length
+from memorag_core.models.lm.key_values import KeyValues
 
 OnReplies = Callable[[list[list[int]]], None]
 KEPT_BYTES = 1 << 28

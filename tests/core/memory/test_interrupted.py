@@ -15,6 +15,7 @@ from memorag_core.concurrency.progress import SILENT, ProgressScope
 from memorag_core.errors import Interrupted
 from memorag_core.memory import BeaconMemory, KeyValueMemory, LongMemory, Memory
 from memorag_core.models.beacon.model import BeaconModel
+from memorag_core.models.lm.kv_compression import KVZIP
 from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.types import Document, Progress
 
@@ -45,7 +46,15 @@ def interrupted(scope_of: Callable[[ProgressScope], Memory], journal: Path, afte
     return done
 
 
-@pytest.mark.parametrize(("kind", "ratio"), [(beacon, 4), (long, 1), (long, 4)], ids=["beacon", "long", "compressed"])
+def replayed(_: Path, lm: Path, ratio: int) -> KeyValueMemory:
+    return LongMemory(LanguageModel.load(lm, "cpu"), ratio, KVZIP, segment=64)
+
+
+@pytest.mark.parametrize(
+    ("kind", "ratio"),
+    [(beacon, 4), (long, 1), (long, 4), (replayed, 4)],
+    ids=["beacon", "long", "compressed", "by head"],
+)
 @pytest.mark.parametrize("changed", [False, True], ids=["new", "changed"])
 def test_reading_goes_on_at_the_last_part_that_was_kept(
     tiny_models: Path, tmp_path: Path, kind: Callable[[Path, Path, int], KeyValueMemory], ratio: int, changed: bool

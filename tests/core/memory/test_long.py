@@ -7,6 +7,7 @@ import gc
 import json
 import random
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,8 +22,9 @@ from memorag_core.config import PROFILES, Settings
 from memorag_core.errors import Cancelled, InputError, MissingExtra
 from memorag_core.memory import MEMORIES, LongMemory, Memory, long
 from memorag_core.models.lm import minference, prefill
-from memorag_core.models.lm.attention import KeyValues
-from memorag_core.models.lm.kv_compression import Scorer, Segment, expected_attention
+from memorag_core.models.lm.key_values import KeyValues
+from memorag_core.models.lm.kv_budgets import SINK
+from memorag_core.models.lm.kv_compression import EXPECTED_ATTENTION, KVZIP, Scorer, Segment, expected_attention
 from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.models.lm.rope import rotate, rotation, supports_shift
 from memorag_core.models.weights import Weights
@@ -38,6 +40,10 @@ def texts(*texts: str) -> list[Document]:
 
 def story(seed: int, words: int = 60) -> str:
     return " ".join(random.Random(seed).choices(WORDS, k=words))
+
+
+HOW = {"exact": (1, EXPECTED_ATTENTION), "quick": (4, EXPECTED_ATTENTION), "kvzip": (4, KVZIP)}
+in_all_ways = pytest.mark.parametrize(("ratio", "scorer"), HOW.values(), ids=HOW)
 
 
 def parts(state: KeyValues) -> list[torch.Tensor]:
@@ -68,7 +74,7 @@ def test_within_the_window_replies_are_the_plain_model_s_token_for_token(lm: Lan
     assert memory.notes["ratio"] == 1
 
 
-@pytest.mark.parametrize("scorer", SCORERS.values())
+@pytest.mark.parametrize("scorer", SCORERS.values(), ids=SCORERS)
 @pytest.mark.parametrize("ratio", [2, 8])
 def test_what_is_not_kept_is_freed(lm: LanguageModel, scorer: Scorer, ratio: int) -> None:
     model = LongMemory(lm, ratio, scorer, segment=64)
@@ -82,10 +88,12 @@ def test_what_is_not_kept_is_freed(lm: LanguageModel, scorer: Scorer, ratio: int
 def test_compressed_entries_are_the_best_of_each_head_moved_together(lm: LanguageModel) -> None:
     ids = torch.randint(3, 600, (64,), generator=torch.Generator().manual_seed(1)).tolist()
     exact = prefill.read(lm.model, ids, SILENT.step, prefill.PrefillPlan())
-    kept = prefill.read(lm.model, ids, SILENT.step, prefill.PrefillPlan(64, 4, lambda s: -s.keys.norm(dim=-1)))
+    kept = prefill.read(
+        lm.model, ids, SILENT.step, prefill.PrefillPlan(64, 4, Scorer("norm", lambda s: -s.keys.norm(dim=-1)))
+    )
     for before, after in zip(exact.keys, kept.keys, strict=True):
         scores = -before[0].norm(dim=-1)
-        scores[:, : prefill.SINK] = torch.inf
+        scores[:, :SINK] = torch.inf
         for head, places in enumerate(scores.topk(16).indices.sort().values):
             moved = rotate(before[0, head, places], *rotation(lm.model, torch.arange(16) - places))
             torch.testing.assert_close(after[0, head], moved, atol=1e-5, rtol=0)
@@ -97,15 +105,18 @@ def test_expected_attention_keeps_what_queries_to_come_attend_to(lm: LanguageMod
     at = torch.arange(64)
     stand = rotate(keys, *rotation(lm.model, at))
     asked = rotate(queries, *rotation(lm.model, at[-16:]))
-    scores = expected_attention(Segment(stand, torch.ones(2, 64, 12), asked, 0, lambda by: rotation(lm.model, by)))
+    scores = expected_attention(
+        Segment(stand, torch.ones(2, 64, 12), asked, torch.zeros(4, 16), 0, partial(rotation, lm.model))
+    )
     future = rotate(queries.repeat(1, 32, 1), *rotation(lm.model, 64 + torch.arange(512)))
     paid = (future @ stand.repeat_interleave(2, 0).transpose(1, 2) / 12**0.5).exp().mean(1).view(2, 2, 64).mean(1)
     agreement = torch.corrcoef(torch.stack([scores.argsort().argsort().flatten(), paid.argsort().argsort().flatten()]))
     assert agreement[0, 1] > 0.8
 
 
-def test_a_text_beyond_the_window_is_compressed_as_much_as_it_needs(narrow: LanguageModel) -> None:
-    model = LongMemory(narrow)
+@pytest.mark.parametrize("scorer", [EXPECTED_ATTENTION, KVZIP], ids=["quick", "kvzip"])
+def test_a_text_beyond_the_window_is_compressed_as_much_as_it_needs(narrow: LanguageModel, scorer: Scorer) -> None:
+    model = LongMemory(narrow, scorer=scorer)
     ratios = []
     for words in (20, 60, 150, 400):
         memory = model.memorize(texts(story(1, words)), SILENT)
@@ -117,9 +128,9 @@ def test_a_text_beyond_the_window_is_compressed_as_much_as_it_needs(narrow: Lang
         model.memorize(texts(story(1, 6000)), SILENT)
 
 
-@pytest.mark.parametrize("ratio", [1, 4])
-def test_an_update_gives_the_memory_of_all_at_once(lm: LanguageModel, ratio: int) -> None:
-    model = LongMemory(lm, ratio, segment=64)
+@in_all_ways
+def test_an_update_gives_the_memory_of_all_at_once(lm: LanguageModel, ratio: int, scorer: Scorer) -> None:
+    model = LongMemory(lm, ratio, scorer, segment=64)
     old = texts(story(1), story(2), story(3))
     memory = model.memorize(old, SILENT)
     changes = {
@@ -138,9 +149,9 @@ def test_an_update_gives_the_memory_of_all_at_once(lm: LanguageModel, ratio: int
         assert all(torch.equal(*pair) for pair in zip(before, parts(memory.state), strict=True))
 
 
-@pytest.mark.parametrize("ratio", [1, 4])
-def test_an_update_reads_only_what_is_new(lm: LanguageModel, ratio: int) -> None:
-    model = LongMemory(lm, ratio, segment=64)
+@in_all_ways
+def test_an_update_reads_only_what_is_new(lm: LanguageModel, ratio: int, scorer: Scorer) -> None:
+    model = LongMemory(lm, ratio, scorer, segment=64)
     old = texts(story(1, 200))
     memory = model.memorize(old, SILENT)
     new = [*old, *texts(story(2))]
@@ -178,18 +189,18 @@ def test_a_hundred_questions_leave_the_memory_bit_for_bit_and_its_size_as_they_w
     assert all(torch.equal(*pair) for pair in zip(before, parts(memory.state), strict=True))
 
 
-@pytest.mark.parametrize("ratio", [1, 4])
-def test_questions_asked_together_are_answered_as_one_by_one(lm: LanguageModel, ratio: int) -> None:
-    model = LongMemory(lm, ratio, segment=64)
+@in_all_ways
+def test_questions_asked_together_are_answered_as_one_by_one(lm: LanguageModel, ratio: int, scorer: Scorer) -> None:
+    model = LongMemory(lm, ratio, scorer, segment=64)
     memory = model.memorize(texts(story(1, 400)), SILENT)
     assert model.ask(memory, QUESTIONS, 16) == [model.ask(memory, [question], 16)[0] for question in QUESTIONS]
 
 
-@pytest.mark.parametrize("ratio", [1, 4])
+@in_all_ways
 def test_a_saved_and_loaded_memory_gives_the_same_answer_and_goes_on(
-    lm: LanguageModel, tmp_path: Path, ratio: int
+    lm: LanguageModel, tmp_path: Path, ratio: int, scorer: Scorer
 ) -> None:
-    model = LongMemory(lm, ratio, segment=64)
+    model = LongMemory(lm, ratio, scorer, segment=64)
     old = texts(story(1, 200))
     memory = model.memorize(old, SILENT)
     model.save(memory, tmp_path)

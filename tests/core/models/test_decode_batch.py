@@ -11,9 +11,10 @@ from conftest import STORY
 from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from memorag_core.models.lm.attention import KeyValues, head_width, register
+from memorag_core.models.lm.attention import head_width, register
 from memorag_core.models.lm.decode_batch import DecodeBatch, DecodeRow
 from memorag_core.models.lm.decoding import decode
+from memorag_core.models.lm.key_values import KeyValues
 from memorag_core.models.lm.language_model import LanguageModel
 
 SHARED_BEGINNING = 40

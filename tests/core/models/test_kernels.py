@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from memorag_core.models.lm import kernels
-from memorag_core.models.lm.attention import KeyValues, attend, lower_right
+from memorag_core.models.lm.attention import attend, lower_right
 from memorag_core.models.lm.kernels import (
     PartialAttention,
     attend_causally,
@@ -15,6 +15,7 @@ from memorag_core.models.lm.kernels import (
     attend_nothing,
     merge_partial,
 )
+from memorag_core.models.lm.key_values import KeyValues
 
 SCALE = 0.3
 

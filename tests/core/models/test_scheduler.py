@@ -15,9 +15,9 @@ from conftest import STORY
 from memorag_core.concurrency.cancellation import cancellable
 from memorag_core.concurrency.device_queue import FairQueue, as_client
 from memorag_core.errors import Cancelled
-from memorag_core.models.lm.attention import KeyValues
 from memorag_core.models.lm.decode_batch import DecodeBatch, DecodeRow
 from memorag_core.models.lm.decoding import decode
+from memorag_core.models.lm.key_values import KeyValues
 from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.models.lm.scheduler import DecodeScheduler
 
