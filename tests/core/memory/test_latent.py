@@ -1,0 +1,178 @@
+"""Latent memory computes what the original computes, and a folder that is none of its kind is told what it lacks."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import STORY
+from latent_checkpoints import load, tokenizer, write
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from benchmarks.latent_parity import compare, main
+from memorag_core.concurrency.progress import SILENT
+from memorag_core.config import PROFILES, Settings
+from memorag_core.errors import InputError, ModelUnavailable
+from memorag_core.memory import LatentMemory
+from memorag_core.models.profiles import choose_profile
+from memorag_core.models.weights import Weights
+from memorag_core.types import Document
+
+CASES = Path(__file__).parent / "latent_cases"
+SIZES = {"ratio4": (4, 32, 5), "ratio16": (16, 1024, 6)}
+
+
+def documents(*texts: str) -> list[Document]:
+    return [Document(str(number), str(number), text) for number, text in enumerate(texts)]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp("latent"))
+
+
+@pytest.fixture(scope="module")
+def model(checkpoint: Path) -> LatentMemory:
+    return load(checkpoint)
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_every_case_agrees_with_the_original(name: str, tmp_path: Path) -> None:
+    model = load(write(tmp_path / name, *SIZES[name]))
+    outcomes = [compare(model, path) for path in sorted((CASES / name).glob("case*.safetensors"))]
+    assert len(outcomes) == 3
+    assert [outcome for outcome in outcomes if not outcome.agrees] == []
+
+
+def test_the_parity_benchmark_fails_where_a_number_or_an_id_differs(
+    tmp_path: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = shutil.copytree(checkpoint, tmp_path / "a")
+    assert main([str(folder)]) == 1, "no case says nothing"
+    path = folder / "case0.safetensors"
+    shutil.copy(CASES / "ratio4" / path.name, path)
+    assert main([str(folder)]) == 0
+    case = load_file(path)
+    with safe_open(path, framework="pt") as file:
+        about = file.metadata()
+    for name, changed in {"logits": case["logits"] + 2e-4, "greedy_ids": (case["greedy_ids"] + 1) % 200}.items():
+        path.unlink()
+        save_file(case | {name: changed}, path, about)
+        assert main([str(folder)]) == 1
+    assert "OTHER" in capsys.readouterr().out
+
+
+def test_a_memory_saved_and_loaded_answers_the_same(model: LatentMemory, tmp_path: Path) -> None:
+    memory = model.memorize(documents(STORY, STORY[::-1]), SILENT)
+    model.save(memory, tmp_path)
+    loaded = model.load(tmp_path)
+    assert loaded.notes == memory.notes
+    questions = ["Who kept the book?", "Why?"]
+    assert model.ask(loaded, questions, 8) == model.ask(memory, questions, 8)
+    assert memory.tokens < len(STORY) * 2 / 4 + 40
+
+
+def test_windows_encoded_together_are_what_each_is_alone(model: LatentMemory) -> None:
+    windows = [list(range(3, 35)), [9], list(range(50, 67))]
+    alone = [model.encoder.encode([window])[0] for window in windows]
+    torch.testing.assert_close(model.encoder.encode(windows), alone, atol=1e-5, rtol=0)
+    assert [len(latents) for latents in alone] == [8, 1, 5]
+
+
+def test_every_latent_says_where_its_text_begins(model: LatentMemory) -> None:
+    text = "Ærø – 3 °C. " * 9
+    [starts] = model.memorize(documents(text), SILENT).notes["starts"]
+    at = [len(text.encode()[: 4 * n].decode(errors="ignore")) for n in range(len(starts))]
+    assert starts == at
+
+
+def test_a_folder_in_the_published_layout_names_the_kind_and_its_decoder_generates(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    profile = choose_profile(Settings.of(profile="full", device="cpu", memory_model=str(checkpoint)))
+    assert (profile.memory, profile.generator_model) == ("latent", str(checkpoint))
+    weights = Weights(Settings.of(device="cpu", models_dir=tmp_path), lambda _: None)
+    model = LatentMemory.open(profile, weights)
+    assert weights.language_model(profile.generator_model) is model.lm
+    assert model.settings() == {"ratio": 4, "window": 32}
+    assert model.identity()["revision"] == weights.revision(str(checkpoint)) != ""
+
+
+def test_a_text_that_is_too_long_is_refused_with_what_there_is_room_for(tmp_path: Path) -> None:
+    model = load(write(tmp_path, max_position_embeddings=128))
+    with pytest.raises(InputError, match=r"of which 4 to 1 make .* room for 96"):
+        model.memorize(documents(STORY * 2), SILENT)
+
+
+def lose(part: str) -> Callable[[Path], Any]:
+    return lambda folder: (folder / part).unlink()
+
+
+def configure(**values: Any) -> Callable[[Path], Any]:
+    def rewrite(folder: Path) -> None:
+        config = json.loads((folder / "model_config.json").read_text(encoding="utf-8"))
+        (folder / "model_config.json").write_text(json.dumps(config | values), encoding="utf-8")
+
+    return rewrite
+
+
+def adapt(**shapes: tuple[int, ...]) -> Callable[[Path], Any]:
+    """Another adapter, of these shapes."""
+
+    def rewrite(folder: Path) -> None:
+        tensors = {name.replace("__", "."): torch.zeros(shape) for name, shape in shapes.items()}
+        save_file(tensors, folder / "adapter" / "adapter.safetensors")
+
+    return rewrite
+
+
+def other_width(inner: int, outer: int) -> Callable[[Path], Any]:
+    return adapt(
+        norm__weight=(inner,),
+        fc1__weight=(outer, inner),
+        fc1__bias=(outer,),
+        fc2__weight=(outer, outer),
+        fc2__bias=(outer,),
+    )
+
+
+def forget_marks(folder: Path) -> None:
+    tokenizer(["<|im_end|>"]).save_pretrained(folder / "decoder")
+
+
+WRONG: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "no configuration": (lose("model_config.json"), "no latent context model .* has no model_config.json"),
+    "no adapter": (lose("adapter/adapter.safetensors"), "has no adapter/adapter.safetensors"),
+    "no encoder": (lose("encoder/config.json"), "has no encoder/config.json"),
+    "no decoder": (lose("decoder/config.json"), "has no decoder/config.json"),
+    "no weights": (lose("encoder/model.safetensors"), "encoder' could not be loaded"),
+    "another pooling": (configure(pooling="eos"), "of another kind .*'pooling': 'eos'"),
+    "another adapter": (configure(adapter_type="mlp_attn"), "of another kind .*mlp_attn"),
+    "no ratio": (configure(compression_ratio=None), "compression_ratio None"),
+    "a window that is no multiple": (configure(encoder_window_size=30), "multiple of the ratio"),
+    "half an adapter": (adapt(fc1__weight=(32, 24)), "does not hold an adapter of norm, fc1 and fc2"),
+    "another encoder": (other_width(16, 32), "takes 16 numbers, its encoder gives 24"),
+    "another decoder": (other_width(24, 16), "latents of 16 numbers, its decoder reads embeddings of 32"),
+    "another tokenizer": (forget_marks, r"no token <\|memory_start\|> and <\|memory_end\|>"),
+}
+
+
+@pytest.mark.parametrize(("spoil", "message"), WRONG.values(), ids=WRONG)
+def test_what_is_no_checkpoint_of_this_kind_is_refused_with_what_is_wrong(
+    checkpoint: Path, tmp_path: Path, spoil: Callable[[Path], Any], message: str
+) -> None:
+    folder = shutil.copytree(checkpoint, tmp_path / "spoiled")
+    spoil(folder)
+    with pytest.raises(ModelUnavailable, match=message):
+        load(folder)
+
+
+def test_profiles_of_other_kinds_keep_theirs(tiny_models: Path) -> None:
+    chosen = choose_profile(Settings.of(profile="tiny", device="cpu", memory_model=str(tiny_models / "lm")))
+    assert chosen.memory == PROFILES["tiny"].memory
