@@ -8,6 +8,7 @@ latent knows which characters it stands for, so that what a question attends to 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from itertools import takewhile
 from typing import Any, Self
 
@@ -20,10 +21,11 @@ from memorag_core.models.latent.checkpoint import LatentCheckpoint
 from memorag_core.models.latent.encoder import LatentEncoder
 from memorag_core.models.latent.reading import read
 from memorag_core.models.latent.text import LatentText
+from memorag_core.models.lm.attention_heads import memory_attention
 from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.models.lm.prefill import PrefillState
 from memorag_core.models.weights import Weights
-from memorag_core.types import PARAGRAPH_BREAK, Document
+from memorag_core.types import PARAGRAPH_BREAK, Attended, Document
 
 BEGIN, END = "<|memory_start|>", "<|memory_end|>"
 FOR_QUESTIONS = 1024
@@ -64,6 +66,16 @@ class LatentMemory(KeyValueMemory):
         alike = takewhile(lambda pair: pair[0] == pair[1], zip(self.lay_out(old).ids, text.ids, strict=False))
         return self._read(text, progress, PrefillState(memory.state, sum(1 for _ in alike)))
 
+    def attend(self, memory: Memory, question: str) -> Sequence[Attended]:
+        """Read the question over the memory once; nothing is decoded."""
+        first, between, _ = self._marks
+        entries, at = list[int](), len(first)
+        for starts in memory.notes["starts"]:
+            entries += range(at, at + len(starts))
+            at += len(starts) + len(between)
+        weights = iter(memory_attention(self.lm, PARAGRAPH_BREAK + question, memory.state, entries).tolist())
+        return [Attended(starts, [next(weights) for _ in starts]) for starts in memory.notes["starts"]]
+
     def _read(self, text: LatentText, progress: ProgressScope, after: PrefillState | None = None) -> Memory:
         """The memory of all of `text`, behind what was read of it; what is finished is kept in the journal."""
         kept = StateJournal(progress.journal, text.ids, self.lm.model.device)
@@ -74,7 +86,7 @@ class LatentMemory(KeyValueMemory):
 
     def lay_out(self, documents: Sequence[Document]) -> LatentText:
         """The entries of documents, each between marks of its own, so that one appended changes none before it."""
-        first, between, last = self.lm.encode([self.lm.chat_head + BEGIN, END + PARAGRAPH_BREAK + BEGIN, END])
+        first, between, last = self._marks
         text = LatentText(self.encoder.ratio)
         for number, document in enumerate(documents):
             text.ids += between if number else first
@@ -82,6 +94,11 @@ class LatentMemory(KeyValueMemory):
         text.ids += last
         self._check_length(text)
         return text
+
+    @cached_property
+    def _marks(self) -> list[list[int]]:
+        """The decoder's own tokens before the first document, between two, and behind the last."""
+        return self.lm.encode([self.lm.chat_head + BEGIN, END + PARAGRAPH_BREAK + BEGIN, END])
 
     def _check_length(self, text: LatentText) -> None:
         room = self.lm.window - min(FOR_QUESTIONS, self.lm.window // 4)

@@ -19,7 +19,7 @@ from memorag_core.query.citations import cite, link_claims, quote_place
 from memorag_core.query.clues import clean_recall, merge_clues
 from memorag_core.query.extract import Excerpt, extract_answer, extract_summary, join_sentences
 from memorag_core.query.grounding import ShownPassage, judge_answer
-from memorag_core.query.recall import attention_clues
+from memorag_core.query.recall import attention_clues, opened_clues
 from memorag_core.query.scope import allow_chunks, select_texts
 from memorag_core.query.search import rerank, search
 from memorag_core.query.summarize import TOKENS_A_WORD, SummaryRequest, interleave, map_reduce
@@ -27,7 +27,19 @@ from memorag_core.retrieval.fusion import Found
 from memorag_core.text.pages import page_of
 from memorag_core.text.prompts import prompts_for, render_answer
 from memorag_core.text.terms import stems
-from memorag_core.types import EVERYTHING, Answer, Chunk, Clue, OnText, Passage, Recalled, Scope, Task, ignore_text
+from memorag_core.types import (
+    EVERYTHING,
+    Answer,
+    Attended,
+    Chunk,
+    Clue,
+    OnText,
+    Passage,
+    Recalled,
+    Scope,
+    Task,
+    ignore_text,
+)
 
 if TYPE_CHECKING:
     from memorag_core.components import Components
@@ -75,16 +87,26 @@ class Query:
         return select_texts(self.corpus, self.allowed)
 
     def recall(self, question: str) -> tuple[Clue, ...]:
-        """Recall clues by attention, or by generation where that is wanted or there are no heads to look with.
+        """Recall clues by attention, or by generation where that is wanted or nothing tells what is attended to.
 
         They are checked against the text, and kept for when the question is asked again.
         """
         key = question, self.scope, tuple((context.id, context.manifest.seal) for context in self.contexts)
         if (known := self.recall_cache.get(key)) is not None:
             return known
-        seen = attention_clues(self.corpus, question, self.allowed)
-        said = self._generate_clues(question) if self.profile.recall == "both" or self.corpus.attention is None else ()
+        if self.corpus.attention is not None:
+            seen = attention_clues(self.corpus, question, self.allowed)
+        else:
+            seen = opened_clues(self.corpus, self._attend(question), question, self.allowed)
+        blind = self.corpus.attention is None and not seen
+        said = self._generate_clues(question) if self.profile.recall == "both" or blind else ()
         return self.recall_cache.put(key, merge_clues(seen, said))
+
+    def _attend(self, question: str) -> Iterator[Attended]:
+        """What the question attends to in each document of the corpus, as far as the memories tell."""
+        for context in self.contexts:
+            seen = self.components.memory.attend(context.memory, question) if context.memory else ()
+            yield from seen or (Attended() for _ in context.documents)
 
     def _generate_clues(self, question: str) -> tuple[Clue, ...]:
         clues: tuple[Clue, ...] = ()

@@ -1,4 +1,4 @@
-"""The keys and queries of single attention heads, rotated for their places, without the layers above them."""
+"""What attention heads look for and at: keys and queries of single ones, and the attention of all on a memory."""
 
 from __future__ import annotations
 
@@ -90,3 +90,38 @@ def head_queries(lm: LanguageModel, text: str, heads: Sequence[Head], position: 
     own = torch.stack([seen[layer][0, number, len(head) :] for layer, number in heads])
     scaled: torch.Tensor = own.float() * scale
     return scaled
+
+
+@torch.inference_mode()
+def memory_attention(lm: LanguageModel, text: str, memory: KeyValues, entries: Sequence[int]) -> torch.Tensor:
+    """How much a text that follows a memory attends to some entries of it, the others being as not there.
+
+    Returns:
+        (entries), float32: the mean over all heads of the root of the attention, so that none outvotes the others;
+        1 where all entries are attended to alike.
+    """
+    [ids] = lm.encode([text])
+    device, start = lm.model.device, memory.next_position
+    seen: list[torch.Tensor] = []
+    body: Any = lm.model.base_model
+    body(
+        input_ids=torch.tensor([ids], device=device),
+        attention_mask=lower_right(device),
+        position_ids=torch.arange(start, start + len(ids), device=device)[None],
+        use_cache=False,
+        memory=memory,
+        queries=seen,
+    )
+    at = torch.tensor(entries, dtype=torch.long, device=device)
+    layers = zip(seen, memory.keys, strict=True)
+    shares = torch.stack([_share(rows[0], keys[0][:, at]).sqrt().mean(0) for rows, keys in layers])
+    weights: torch.Tensor = shares.mean(0) * len(entries) ** 0.5
+    return weights
+
+
+def _share(queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
+    """The mean attention of queries (heads, tokens, width) among keys (key-value heads, entries, width)."""
+    wide = keys.repeat_interleave(len(queries) // len(keys), 0).float()
+    logits = queries.float() @ wide.transpose(1, 2) * queries.shape[-1] ** -0.5
+    mean: torch.Tensor = logits.softmax(-1).mean(1)
+    return mean

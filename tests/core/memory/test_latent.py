@@ -10,21 +10,27 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import STORY
+from conftest import STORY, tiny_settings
 from latent_checkpoints import load, tokenizer, write
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM
 
 from benchmarks.latent_parity import compare, main
+from memorag_core import MemoRAG
 from memorag_core.concurrency.progress import SILENT
 from memorag_core.config import PROFILES, Settings
 from memorag_core.errors import InputError, ModelUnavailable
 from memorag_core.memory import LatentMemory
 from memorag_core.models.profiles import choose_profile
 from memorag_core.models.weights import Weights
-from memorag_core.types import Document
+from memorag_core.types import Attended, Document, Place, Scope
 
 CASES = Path(__file__).parent / "latent_cases"
+LOG = (
+    "The wind went round to the west at noon on Tuesday, and then it rained.\n\n"
+    "The ferry lay at the pier all that night and did not sail. Nobody wrote down why.\n"
+)
 SIZES = {"ratio4": (4, 32, 5), "ratio16": (16, 1024, 6)}
 
 
@@ -90,6 +96,24 @@ def test_every_latent_says_where_its_text_begins(model: LatentMemory) -> None:
     [starts] = model.memorize(documents(text), SILENT).notes["starts"]
     at = [len(text.encode()[: 4 * n].decode(errors="ignore")) for n in range(len(starts))]
     assert starts == at
+
+
+def test_what_a_question_attends_to_is_what_the_decoder_s_own_attention_weighs(
+    model: LatentMemory, checkpoint: Path
+) -> None:
+    texts, question = documents(STORY, STORY[:90]), "Who kept the book?"
+    found = model.attend(model.memorize(texts, SILENT), question)
+    decoder = AutoModelForCausalLM.from_pretrained(checkpoint / "decoder", attn_implementation="eager")
+    text = model.lay_out(texts)
+    [asked] = model.lm.encode(["\n\n" + question])
+    embedded = decoder.get_input_embeddings()(torch.tensor([*text.ids, *asked]).clamp(min=0))
+    embedded[text.latents] = torch.cat(model.encoder.encode(text.windows))
+    layers = decoder(inputs_embeds=embedded[None], output_attentions=True).attentions
+    shares = torch.stack([layer[0, :, len(text.ids) :][..., text.latents] for layer in layers]).detach()
+    expected = (shares / shares.sum(-1, keepdim=True)).mean(-2).sqrt().mean((0, 1)) * len(text.latents) ** 0.5
+    weights = torch.tensor([weight for one in found for weight in one.weights])
+    torch.testing.assert_close(weights, expected, atol=1e-4, rtol=0)
+    assert [one.starts for one in found] == text.starts
 
 
 def test_a_folder_in_the_published_layout_names_the_kind_and_its_decoder_generates(
@@ -171,6 +195,42 @@ def test_what_is_no_checkpoint_of_this_kind_is_refused_with_what_is_wrong(
     spoil(folder)
     with pytest.raises(ModelUnavailable, match=message):
         load(folder)
+
+
+@pytest.fixture(scope="module")
+def engine(checkpoint: Path, tiny_models: Path, tmp_path_factory: pytest.TempPathFactory) -> MemoRAG:
+    """Two contexts over a latent memory; no retrieval heads are known, and recall is `attended`."""
+    settings = tiny_settings(tiny_models, tmp_path_factory.mktemp("store"))
+    engine = MemoRAG(settings.model_copy(update={"memory_model": str(checkpoint)}))
+    engine.memorize([Document("mill", "Mill", STORY * 2), Document("log", "Log", LOG)], name="one")
+    engine.memorize([Document("log", "Log", LOG + "The pilot left at dawn.")], name="two")
+    return engine
+
+
+def test_latents_that_a_question_attends_to_are_opened_into_their_text_as_evidence(
+    engine: MemoRAG, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind, question = LatentMemory, "What did the boats do?"
+    monkeypatch.setattr(kind, "recall", lambda *_: pytest.fail("a clue is generated"))
+    clues = engine.recall("one", question)
+    assert clues
+    assert all(clue.kind == "attended" and clue.place for clue in clues)
+    whole, ferry = len(LOG), LOG.index("The ferry")
+    seen = [Attended(), Attended(range(0, whole, 8), [9.0 * (0 <= at - ferry < 40) for at in range(0, whole, 8)])]
+    monkeypatch.setattr(kind, "attend", lambda *_: seen)
+    [first, *_] = engine.recall("one", question + "!")
+    assert first.text == "The ferry lay at the pier all that night and did not sail."
+    assert first.place == Place("log", ferry, ferry + len(first.text))
+    assert any(first.text in passage.found_by for passage in engine.retrieve("one", question, [first]))
+
+
+def test_latents_of_several_contexts_are_opened_together_and_only_those_of_the_part_that_is_asked(
+    engine: MemoRAG,
+) -> None:
+    places = [clue.place for clue in engine.recall(["one", "two"], "Who left?")]
+    assert {place.document_id for place in places if place} >= {"one/mill", "two/log"}
+    inside = engine.recall("one", "Who left?", scope=Scope(documents=("log",)))
+    assert {clue.place.document_id for clue in inside if clue.place} == {"log"}
 
 
 def test_profiles_of_other_kinds_keep_theirs(tiny_models: Path) -> None:
