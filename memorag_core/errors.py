@@ -11,6 +11,7 @@ MemoRAGError
 │   └── StoreFull           no space left on the device
 ├── ModelUnavailable        weights that cannot be found, fetched or loaded
 │   └── MissingExtra        an optional package is needed; the message names the extra to install
+├── DeviceMemoryFull        the memory of the device that models run on is not enough, even in the smallest batch
 ├── GenerationError         a generator gave no answer (an API refused, timed out, or broke off)
 ├── EmbeddingError          an embedder behind an API gave no vectors, or others than before
 └── Busy                    too many wait for the models; tells the position in the queue
@@ -83,6 +84,10 @@ class ModelUnavailable(MemoRAGError):
 
 class MissingExtra(ModelUnavailable):
     """An optional package is needed."""
+
+
+class DeviceMemoryFull(MemoRAGError):
+    """The memory of the device that models run on is not enough."""
 
 
 class GenerationError(MemoRAGError):

@@ -43,6 +43,7 @@ class Runtime:
         self.encode_queue = FairQueue(settings.queue, settings.patience)
         self.context_cache: LRUCache[tuple[Path, str], Context] = LRUCache(settings.warm_mib * MIB, size_of)
         self.recall_cache: LRUCache[Recalled, tuple[Clue, ...]] = LRUCache(KEPT_RECALLS)
+        self.device_queue.give_up_caches = self._give_up_caches
         self._templates = read_templates(settings.prompts)
         self._components: Components | None = None
 
@@ -65,6 +66,12 @@ class Runtime:
                 gc.collect()
                 gc.freeze()  # half a million objects, which a full collection would go through in a third of a second
         return self._components
+
+    def _give_up_caches(self) -> None:
+        """Drop warm contexts and unused buffers, as the device's memory has run out."""
+        self.say("the memory of the device ran out; contexts that were kept warm are given up")
+        self.context_cache.clear()
+        self.weights.give_up_buffers()
 
     def unload(self, idle_seconds: float) -> bool:
         """Drop models and warm contexts where nobody used them for so long; whether it did."""

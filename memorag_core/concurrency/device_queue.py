@@ -23,6 +23,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 
 from memorag_core.concurrency.cancellation import WAIT, raise_if_cancelled
+from memorag_core.concurrency.device_memory import giving_up, keep_nothing
 from memorag_core.concurrency.flight import AT_FRONT, Flight, QueuePlace
 from memorag_core.concurrency.variables import set_within
 from memorag_core.errors import Busy
@@ -34,7 +35,7 @@ _client: ContextVar[str] = ContextVar("client", default="")
 
 
 def as_client(client: str) -> AbstractContextManager[None]:
-    """Count slots taken inside as this client's, in this thread or in one that inherits its context variables."""
+    """Count slots taken inside as this client's, also in threads that inherit from here."""
     return set_within(_client, client)
 
 
@@ -46,9 +47,12 @@ class FairQueue:
     """A queue of threads of which one works at a time. A thread that has the turn may take it again."""
 
     def __init__(self, most: int, patience: float, slice_seconds: float = SECONDS_A_SLICE) -> None:
-        """Take how many calls may wait, how many seconds each does, and how long long work goes on between two."""
+        """Take how many calls may wait, how many seconds each does, and how long long work goes on between two.
+
+        `give_up_caches`, which may be set, is called by the slot's holder when the device's memory has run out."""
         self.most = most
         self.flight = Flight()
+        self.give_up_caches: Callable[[], None] = keep_nothing
         self._patience = patience
         self._slice = slice_seconds
         self._guard = threading.Lock()
@@ -85,6 +89,7 @@ class FairQueue:
 
         Raises:
             Busy: too many wait already, or the turn did not come in time.
+            DeviceMemoryFull: what is done in it needs more memory than there is.
         """
         if self._holder == threading.get_ident():
             self._nested += 1
@@ -95,7 +100,7 @@ class FairQueue:
             return
         self._take(patient or background, on_wait, background)
         try:
-            with set_within(_working_on, self):
+            with set_within(_working_on, self), giving_up(self.give_up_caches):
                 raise_if_cancelled()
                 yield
         finally:

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Generic, TypeVar
 from zlib import crc32
 
+from memorag_core.concurrency.device_memory import in_halves
+
 T = TypeVar("T")
 LENGTH, CHECK = 8, 4
 
@@ -55,7 +57,7 @@ class Journal:
         """The results of one batch: those that are kept, and the others as `make` makes them, which are kept then."""
         known = {source: self._known.get(form.key(source)) for source in sources}
         missing = [source for source, value in known.items() if value is None]
-        made = dict(zip(missing, make(missing), strict=True)) if missing else {}
+        made = dict(zip(missing, in_halves(missing, make), strict=True)) if missing else {}
         self.keep(form, made)
         return [made[source] if (value := known[source]) is None else form.unpack(value) for source in sources]
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from memorag_core.concurrency.device_memory import with_memory
 from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.context.corpus import Context
 from memorag_core.context.edits import Contents
@@ -117,8 +118,10 @@ class Memorizer:
     ) -> Manifest:
         """Chunk and index; between the steps, questions that wait are answered."""
         with self.shared.device_queue.slot(patient=True, on_wait=progress.tell_position):
-            noted = replace(progress, journal=work.journal())
-            manifest = index(contents.documents, self.shared.components, work.draft, noted, before)
+            components = self.shared.components
+            manifest = _go_on(
+                work, progress, lambda noted: index(contents.documents, components, work.draft, noted, before)
+            )
             return manifest.model_copy(update={"sources": contents.sources})
 
     def _finish(self, held: ContextInfo, progress: ProgressScope, on_ready: OnReady = ignore_ready) -> ContextInfo:
@@ -143,8 +146,8 @@ class Memorizer:
             if context.manifest != manifest:
                 return
             self.store.reading(context_id, work.begin_with)
-            noted, before = replace(progress, journal=work.journal()), work.load_before(self._load)
-            whole = remember(context, self.shared.components, work.draft, noted, before)
+            components, before = self.shared.components, work.load_before(self._load)
+            whole = _go_on(work, progress, lambda noted: remember(context, components, work.draft, noted, before))
         if self.store.replace(context_id, work, whole, manifest):
             work.clear()
 
@@ -174,6 +177,11 @@ class Memorizer:
 
     def _info(self, context_id: str) -> ContextInfo:
         return info_of(context_id, self.store.manifest(context_id))
+
+
+def _go_on(work: WorkFolder, progress: ProgressScope, make: Callable[[ProgressScope], Manifest]) -> Manifest:
+    """Make what is kept in `work`; where the device's memory runs out, go on once at the last finished batch."""
+    return with_memory(lambda: make(replace(progress, journal=work.journal())))
 
 
 def _as_found(info: ContextInfo, held: ContextInfo) -> ContextInfo:

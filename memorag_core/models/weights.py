@@ -106,6 +106,11 @@ class Weights:
             self._loaded[name] = lm
         return self._loaded[name]
 
+    def give_up_buffers(self) -> None:
+        """Drop buffers that models keep for the next request. For the holder of the device's slot."""
+        for lm in self._loaded.values():
+            lm.scheduler.give_up_buffers()
+
     def drop(self) -> None:
         """Forget what is loaded; whoever still uses a model keeps it until then."""
         self._loaded.clear()

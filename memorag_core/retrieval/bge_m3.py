@@ -16,6 +16,7 @@ from safetensors.numpy import load_file, save_file
 from scipy.sparse import csr_array, vstack
 
 from memorag_core.concurrency.cancellation import raise_if_cancelled
+from memorag_core.concurrency.device_memory import in_halves
 from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.errors import ModelUnavailable, require
 from memorag_core.models import hub
@@ -76,10 +77,10 @@ class BgeM3Retriever(Retriever["BgeM3Index"]):
         return count_tokens(self.tokenizer, texts)
 
     def index(self, texts: Sequence[str], progress: ProgressScope) -> BgeM3Index:
-        parts = []
+        parts: list[Encoded] = []
         for start in range(0, len(texts), BATCH):
             raise_if_cancelled()
-            parts.append(self._encode(texts[start : start + BATCH]))
+            parts += in_halves(texts[start : start + BATCH], lambda batch: [self._encode(batch)])
             progress.step(min(start + BATCH, len(texts)), len(texts))
         encoded = _join(parts) if parts else self._encode_nothing()
         return BgeM3Index(self, VectorIndex(encoded.dense, self.device).tensors() | _quantize(encoded))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from memorag_core.concurrency.cancellation import raise_if_cancelled
+from memorag_core.concurrency.device_memory import in_halves
 from memorag_core.errors import ModelUnavailable
 from memorag_core.models.hub import loading
 from memorag_core.retrieval.windows import count_tokens, windows
@@ -71,9 +72,11 @@ class CrossEncoder:
         for start in range(0, len(pairs), BATCH):
             raise_if_cancelled()
             batch = order[start : start + BATCH]
-            given: Any = self.encoder.predict(
-                [pairs[number] for number in batch], batch_size=BATCH, show_progress_bar=False
-            )
+            given = in_halves([pairs[number] for number in batch], self._predict_together)
             for number, score in zip(batch, given, strict=True):
-                scores[number] = float(score)
+                scores[number] = score
         return scores
+
+    def _predict_together(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+        given: Any = self.encoder.predict(list(pairs), batch_size=BATCH, show_progress_bar=False)
+        return [float(score) for score in given]

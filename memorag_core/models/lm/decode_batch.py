@@ -65,6 +65,15 @@ class DecodeBatch:
     The row `rows[i]` has slot i. Behind these stand the prompts of rows that left, until a slot is needed.
     """
 
+    last: torch.Tensor
+    lengths: torch.Tensor
+    alive: torch.Tensor
+    penalties: torch.Tensor
+    seen: torch.Tensor
+    chosen: torch.Tensor
+    _buffers: SlotBuffers
+    _graphs: StepGraphs
+
     def __init__(self, model: PreTrainedModel, stop: frozenset[int], memory: KeyValues | None = None) -> None:
         """Take a model loaded with the attention of `attention.register()`, and the ids that end a row."""
         self.model = model
@@ -74,6 +83,8 @@ class DecodeBatch:
         self._start = memory.next_position if memory else 0
         self._looks = STEPS_A_LOOK.get(model.device.type, 1)
         self._held: list[Sequence[int]] = []
+        self._ahead = 0
+        self.cursor = torch.zeros(1, dtype=torch.long, device=model.device)
         self._allocate(0, 0)
 
     @property
@@ -110,14 +121,19 @@ class DecodeBatch:
 
     @torch.inference_mode()
     def advance(self) -> None:
-        """Go on by a few steps, give every row its tokens, and part with those that ended."""
+        """Go on by a few steps, give every row its tokens, and part with those that ended.
+
+        Where a step fails and is done again, it goes on with that step.
+        """
         if not self.rows:
             return
         steps = min(self._looks, *(row.max_new_tokens - len(row.reply) for row in self.rows))
         width = max(row.entries for row in self.rows) + steps
-        self.cursor.zero_()
-        for _ in range(steps):
+        while self._ahead < steps:
             self._graphs.run(len(self.rows), width)
+            self._ahead += 1
+        self._ahead = 0
+        self.cursor.zero_()
         for row, tokens in zip(self.rows, self.chosen[: len(self.rows), :steps].tolist(), strict=True):
             row.take(tokens, self._stop)
         self._part()
@@ -220,22 +236,19 @@ class DecodeBatch:
         return tokens
 
     def _allocate(self, slots: int, capacity: int) -> None:
-        """Have new, larger buffers and states, with what stood in the old ones."""
+        """Have new, larger buffers and states, with what stood in the old ones; all are made before any is replaced."""
         device, vocabulary = self.model.device, self.model.config.vocab_size
-        old = dict(vars(self))
-        self._buffers = SlotBuffers(self.model, slots, capacity)
-        self.last = torch.zeros(slots, dtype=torch.long, device=device)
-        self.lengths = torch.zeros_like(self.last)
-        self.alive = torch.zeros_like(self.last)
-        self.penalties = torch.ones(slots, device=device)
-        self.seen = torch.zeros(slots, vocabulary, dtype=torch.bool, device=device)
-        self.chosen = torch.zeros(slots, self._looks, dtype=torch.long, device=device)
-        self.cursor = torch.zeros(1, dtype=torch.long, device=device)
-        self._graphs = StepGraphs(self.step, slots, capacity, self.model)
-        if "_buffers" in old:
-            self._buffers.take_over(old["_buffers"])
-            for name in ("last", "lengths", "alive", "penalties", "seen"):
-                getattr(self, name)[: len(old[name])] = old[name]
+        buffers = SlotBuffers(self.model, slots, capacity)
+        numbers = {name: torch.zeros(slots, dtype=torch.long, device=device) for name in ("last", "lengths", "alive")}
+        seen = torch.zeros(slots, vocabulary, dtype=torch.bool, device=device)
+        states = {**numbers, "penalties": torch.ones(slots, device=device), "seen": seen}
+        chosen = torch.zeros(slots, self._looks, dtype=torch.long, device=device)
+        graphs = StepGraphs(self.step, slots, capacity, self.model)
+        if hasattr(self, "_buffers"):
+            buffers.take_over(self._buffers)
+            for name, state in states.items():
+                state[: self._buffers.slots] = getattr(self, name)
+        vars(self).update(states, _buffers=buffers, chosen=chosen, _graphs=graphs)
         self._held += [()] * (slots - len(self._held))
 
 

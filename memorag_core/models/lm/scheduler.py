@@ -8,7 +8,7 @@ slot, and lends the slot between steps, so that the next call can begin and join
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,7 +16,9 @@ from functools import partial
 from transformers import PreTrainedModel
 
 from memorag_core.concurrency.cancellation import WAIT, raise_if_cancelled
+from memorag_core.concurrency.device_memory import in_halves, with_memory
 from memorag_core.concurrency.device_queue import lend_slot, let_in
+from memorag_core.errors import DeviceMemoryFull
 from memorag_core.models.lm.attention import KeyValues
 from memorag_core.models.lm.decode_batch import DecodeBatch, DecodeRow, group_alike
 from memorag_core.models.lm.graphs import looks_at_length
@@ -41,6 +43,10 @@ class Request:
         """Whether there is nothing more to wait for."""
         return self.error is not None or all(row.ended for row in self.rows)
 
+    def rows_but(self, running: set[DecodeRow]) -> list[DecodeRow]:
+        """The rows that have not ended and are not among those that run."""
+        return [row for row in self.rows if not row.ended and row not in running]
+
     @property
     def replies(self) -> list[list[int]]:
         """What was said so far."""
@@ -59,6 +65,7 @@ class DecodeScheduler:
         self._driver: Request | None = None
         self._alone = looks_at_length(model)  # in one batch, a long row would change the others
         self._batches: dict[int, DecodeBatch] = {}
+        self._too_many: int | None = None
 
     def decode(self, rows: list[DecodeRow], memory: KeyValues | None, on_replies: OnReplies) -> list[list[int]]:
         """Return the new ids of each row, as `decoding.decode` would; `on_replies` hears of them while they grow."""
@@ -106,8 +113,8 @@ class DecodeScheduler:
         with self._changed:
             for request in [request for request in self._running if request.unwanted]:
                 self._part(request)
-            joining = self._arrived.pop(0) if self._arrived else None
-        if joining and not joining.unwanted:
+            joining = self._arrived.pop(0) if self._arrived and self._have_room() else None
+        if joining and not joining.unwanted and not joining.ended:
             self._join(joining)
         for batch in list(self._batches.values()):
             self._advance(batch)
@@ -116,27 +123,56 @@ class DecodeScheduler:
             self._running = [request for request in self._running if not request.ended]
             self._changed.notify_all()
 
+    def _rows(self) -> set[DecodeRow]:
+        return {row for batch in self._batches.values() for row in batch.rows}
+
+    def _have_room(self) -> bool:
+        """Whether another request may try to join: not while as many rows run as when memory ran out."""
+        if self._too_many is not None and len(self._rows()) < self._too_many:
+            self._too_many = None
+        return self._too_many is None
+
     def _join(self, request: Request) -> None:
-        """Read the prompts of a request; what goes wrong there is its own."""
-        key = id(request) if self._alone else id(request.memory) if request.memory else 0
-        self._running.append(request)
+        """Read the prompts of a request, as many as there is memory for; what goes wrong there is its own."""
+        if request not in self._running:
+            self._running.append(request)
         try:
-            batch = self._batches.get(key) or DecodeBatch(self._model, self._stop, request.memory)
-            self._batches[key] = batch
-            for together in group_alike(request.rows):
-                batch.join(together, request.check)
+            for together in group_alike(request.rows_but(self._rows())):
+                in_halves(together, partial(self._read, request))
+        except DeviceMemoryFull as error:
+            self._put_off(request, error)
         except BaseException as error:
             request.error = error
             self._part(request)
 
+    def _read(self, request: Request, rows: Sequence[DecodeRow]) -> Sequence[DecodeRow]:
+        """Let rows of a request join their batch; a new batch is kept once they have."""
+        key = id(request) if self._alone else id(request.memory) if request.memory else 0
+        batch = self._batches.get(key) or DecodeBatch(self._model, self._stop, request.memory)
+        batch.join(rows, request.check)
+        self._batches[key] = batch
+        return rows
+
+    def _put_off(self, request: Request, error: DeviceMemoryFull) -> None:
+        """Let what could not join wait until rows have left; where none runs, there is nothing to wait for."""
+        running = self._rows()
+        if not running:
+            request.error = error
+            self._part(request)
+            return
+        with self._changed:
+            self._too_many = len(running)
+            self._arrived.insert(0, request)
+
     def _advance(self, batch: DecodeBatch) -> None:
         """Go on by a few steps; where that fails, it fails for all rows of the batch, whose buffers go."""
         try:
-            batch.advance()
+            with_memory(batch.advance)
         except BaseException as error:
-            failed = [request for request in self._running if set(request.rows) & set(batch.rows)]
-            for request in failed:
-                request.error = error
+            rows = set(batch.rows)
+            for request in self._running:
+                if rows & set(request.rows):
+                    request.error = error
             self._batches = {key: other for key, other in self._batches.items() if other is not batch}
 
     def _part(self, request: Request) -> None:
@@ -145,6 +181,10 @@ class DecodeScheduler:
         for batch in self._batches.values():
             for row in [row for row in batch.rows if row in request.rows]:
                 batch.leave(row)
+
+    def give_up_buffers(self) -> None:
+        """Drop the buffers of batches in which nothing runs. For the holder of the device's slot."""
+        self._batches = {key: batch for key, batch in self._batches.items() if batch.rows}
 
     def _withdraw(self, request: Request) -> None:
         """Leave; the driver lets another thread drive, and gives back what nobody needs."""
