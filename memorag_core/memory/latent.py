@@ -19,7 +19,7 @@ from memorag_core.memory.base import KeyValueMemory, Memory
 from memorag_core.memory.state_journal import StateJournal
 from memorag_core.models.latent.checkpoint import LatentCheckpoint
 from memorag_core.models.latent.encoder import LatentEncoder
-from memorag_core.models.latent.reading import read
+from memorag_core.models.latent.reading import LatentReader
 from memorag_core.models.latent.text import LatentText
 from memorag_core.models.lm.attention_heads import memory_attention
 from memorag_core.models.lm.language_model import LanguageModel
@@ -81,7 +81,8 @@ class LatentMemory(KeyValueMemory):
         kept = StateJournal(progress.journal, text.ids, self.lm.model.device)
         begun = after.read if after else 0
         further = kept.resume(begun, begun, after.state if after else None)
-        state = read(self.lm.model, self.encoder, text, progress.step, further or after, kept.keep)
+        reader = LatentReader(self.lm.model, self.encoder)
+        state = reader.read(text, progress.step, further or after, kept.keep)
         return Memory(state, {"read": text.read, "ratio": text.ratio, "starts": text.starts})
 
     def lay_out(self, documents: Sequence[Document]) -> LatentText:

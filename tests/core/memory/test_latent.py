@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +89,21 @@ def test_windows_encoded_together_are_what_each_is_alone(model: LatentMemory) ->
     alone = [model.encoder.encode([window])[0] for window in windows]
     torch.testing.assert_close(model.encoder.encode(windows), alone, atol=1e-5, rtol=0)
     assert [len(latents) for latents in alone] == [8, 1, 5]
+
+
+def test_windows_are_encoded_in_halves_where_memory_runs_out(
+    model: LatentMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected, encode = model.memorize(documents(STORY), SILENT), model.encoder.encode
+
+    def encode_one(windows: Sequence[Sequence[int]]) -> list[torch.Tensor]:
+        if len(windows) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return encode(windows)
+
+    monkeypatch.setattr(model.encoder, "encode", encode_one)
+    memory = model.memorize(documents(STORY), SILENT)
+    torch.testing.assert_close(memory.state.keys, expected.state.keys, atol=1e-4, rtol=0)
 
 
 def test_every_latent_says_where_its_text_begins(model: LatentMemory) -> None:
