@@ -10,6 +10,7 @@ Li et al., End-to-End Context Compression at Scale, arXiv 2606.09659; `latent-co
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -41,10 +42,7 @@ class LatentCheckpoint:
         folder = _fetch(source)
         missing = [part for part in PARTS if not (folder / part).is_file()]
         if missing:
-            raise ModelUnavailable(
-                f"'{source}' is no latent context model (LCLM): it has no {', '.join(missing)}. Give a folder in the "
-                f"published layout, with {', '.join(PARTS)}, or a hub id such as latent-context/0.6b-4b-LCLM-8x."
-            )
+            raise _incomplete(source, missing)
         return cls(folder, *_sizes(source, folder / CONFIG))
 
 
@@ -63,10 +61,19 @@ def language_model_in(source: str | Path) -> str | Path:
 def _fetch(source: str | Path) -> Path:
     if Path(source).is_dir():
         return Path(source)
+    if not hub.find_file(source, CONFIG) and hub.find_file(source, "config.json"):
+        raise _incomplete(source, [CONFIG])  # gigabytes of another model need not be fetched to say so
     from huggingface_hub import snapshot_download
 
     with hub.loading(source):
         return Path(snapshot_download(str(source)))
+
+
+def _incomplete(source: str | Path, missing: Sequence[str]) -> ModelUnavailable:
+    return ModelUnavailable(
+        f"'{source}' is no latent context model (LCLM): it has no {', '.join(missing)}. Give a folder in the published "
+        f"layout, with {', '.join(PARTS)}, or a hub id such as latent-context/0.6b-4b-LCLM-8x."
+    )
 
 
 def _sizes(source: str | Path, path: Path) -> tuple[int, int]:

@@ -59,6 +59,17 @@ def test_of_a_latent_context_model_in_the_cache_the_decoder_is_the_language_mode
     (LatentCheckpoint.find("org/latent").folder / "adapter" / "adapter.safetensors").unlink()
     with pytest.raises(ModelUnavailable, match=r"has no adapter/adapter\.safetensors"):
         LatentCheckpoint.find("org/latent")
+    with pytest.raises(ModelUnavailable, match="hf download org/nowhere"):
+        LatentCheckpoint.find("org/nowhere")
+
+
+def test_a_model_of_another_kind_is_not_fetched_to_be_told_that_it_has_no_latents(
+    unreachable: Path, tiny_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cached(unreachable, "org/tiny", tiny_models / "lm")
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_: pytest.fail("it is fetched"))
+    with pytest.raises(ModelUnavailable, match=r"'org/tiny' is no latent context model .* has no model_config\.json"):
+        LatentCheckpoint.find("org/tiny")
 
 
 def test_a_model_that_is_nowhere_is_told_without_trying_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
