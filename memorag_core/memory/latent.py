@@ -29,6 +29,7 @@ from memorag_core.types import PARAGRAPH_BREAK, Attended, Document
 
 BEGIN, END = "<|memory_start|>", "<|memory_end|>"
 FOR_QUESTIONS = 1024
+NOTHING = "N/A"
 
 
 class LatentMemory(KeyValueMemory):
@@ -67,13 +68,20 @@ class LatentMemory(KeyValueMemory):
         return self._read(text, progress, PrefillState(memory.state, sum(1 for _ in alike)))
 
     def attend(self, memory: Memory, question: str) -> Sequence[Attended]:
-        """Read the question over the memory once; nothing is decoded."""
+        """Read the question over the memory, and one about nothing; nothing is decoded.
+
+        All heads count, since nobody knows which of them retrieve. Most attention goes to the same entries whatever is
+        asked, and that is taken off (Chen et al., In-Context Re-ranking, arXiv 2410.02642).
+        """
         first, between, _ = self._marks
         entries, at = list[int](), len(first)
         for starts in memory.notes["starts"]:
             entries += range(at, at + len(starts))
             at += len(starts) + len(between)
-        weights = iter(memory_attention(self.lm, PARAGRAPH_BREAK + question, memory.state, entries).tolist())
+        asked, always = (
+            memory_attention(self.lm, PARAGRAPH_BREAK + text, memory.state, entries) for text in (question, NOTHING)
+        )
+        weights = iter((asked - always).tolist())
         return [Attended(starts, [next(weights) for _ in starts]) for starts in memory.notes["starts"]]
 
     def _read(self, text: LatentText, progress: ProgressScope, after: PrefillState | None = None) -> Memory:

@@ -64,7 +64,7 @@ class OpenedText:
             for number, chunk in enumerate(self.chunks if self._attended else ())
             if chunk.document_id in self._attended and (allowed is None or allowed[number])
         }
-        return nlargest(k, (number for number, weight in weights.items() if weight > 0), key=weights.__getitem__)
+        return nlargest(k, weights, key=weights.__getitem__)
 
     def weigh(self, number: int, text: str, spans: Sequence[Span]) -> list[float]:
         """As `Weighing` says."""

@@ -134,9 +134,9 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Attended:
-    """What a question attends to in a document: from character `starts[i]` to the next, each has `weights[i]`.
+    """What a question attends to in a document: what stands from character `starts[i]` to the next has `weights[i]`.
 
-    A weight of 1 is what each would have if all of a memory were attended to alike.
+    A weight is how much more it is attended to than any question would; 1 is an equal share of all attention.
     """
 
     starts: Sequence[int] = ()

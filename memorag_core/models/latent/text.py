@@ -41,11 +41,6 @@ class LatentText:
         """The tokens that latents stand for."""
         return sum(map(len, self.windows))
 
-    @property
-    def latents(self) -> list[int]:
-        """The numbers of the entries that are latents."""
-        return [entry for entry, number in enumerate(self.ids) if number < 0]
-
     def passes(self, start: int, windows: int) -> Iterator[tuple[int, int, range]]:
         """The stretches of entries that are read at once, from `start` on, with the windows that they need.
 

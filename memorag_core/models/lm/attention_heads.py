@@ -97,8 +97,7 @@ def memory_attention(lm: LanguageModel, text: str, memory: KeyValues, entries: S
     """How much a text that follows a memory attends to some entries of it, the others being as not there.
 
     Returns:
-        (entries), float32: the mean over all heads of the root of the attention, so that none outvotes the others;
-        1 where all entries are attended to alike.
+        (entries), float32: the mean over all heads and the text's tokens; 1 where entries are attended to alike.
     """
     [ids] = lm.encode([text])
     device, start = lm.model.device, memory.next_position
@@ -114,14 +113,14 @@ def memory_attention(lm: LanguageModel, text: str, memory: KeyValues, entries: S
     )
     at = torch.tensor(entries, dtype=torch.long, device=device)
     layers = zip(seen, memory.keys, strict=True)
-    shares = torch.stack([_share(rows[0], keys[0][:, at]).sqrt().mean(0) for rows, keys in layers])
-    weights: torch.Tensor = shares.mean(0) * len(entries) ** 0.5
+    shares = torch.stack([_share(rows[0], keys[0][:, at]) for rows, keys in layers])
+    weights: torch.Tensor = shares.mean(0) * len(entries)
     return weights
 
 
 def _share(queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
-    """The mean attention of queries (heads, tokens, width) among keys (key-value heads, entries, width)."""
+    """The mean share that queries (heads, tokens, width) give each of the keys (key-value heads, entries, width)."""
     wide = keys.repeat_interleave(len(queries) // len(keys), 0).float()
     logits = queries.float() @ wide.transpose(1, 2) * queries.shape[-1] ** -0.5
-    mean: torch.Tensor = logits.softmax(-1).mean(1)
+    mean: torch.Tensor = logits.softmax(-1).mean((0, 1))
     return mean

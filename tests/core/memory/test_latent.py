@@ -120,14 +120,18 @@ def test_what_a_question_attends_to_is_what_the_decoder_s_own_attention_weighs(
     found = model.attend(model.memorize(texts, SILENT), question)
     decoder = AutoModelForCausalLM.from_pretrained(checkpoint / "decoder", attn_implementation="eager")
     text = model.lay_out(texts)
-    [asked] = model.lm.encode(["\n\n" + question])
-    embedded = decoder.get_input_embeddings()(torch.tensor([*text.ids, *asked]).clamp(min=0))
-    embedded[text.latents] = torch.cat(model.encoder.encode(text.windows))
-    layers = decoder(inputs_embeds=embedded[None], output_attentions=True).attentions
-    shares = torch.stack([layer[0, :, len(text.ids) :][..., text.latents] for layer in layers]).detach()
-    expected = (shares / shares.sum(-1, keepdim=True)).mean(-2).sqrt().mean((0, 1)) * len(text.latents) ** 0.5
+    latents = [entry for entry, number in enumerate(text.ids) if number < 0]
+
+    def attention(question: str) -> torch.Tensor:
+        [asked] = model.lm.encode(["\n\n" + question])
+        embedded = decoder.get_input_embeddings()(torch.tensor([*text.ids, *asked]).clamp(min=0))
+        embedded[latents] = torch.cat(model.encoder.encode(text.windows))
+        layers = decoder(inputs_embeds=embedded[None], output_attentions=True).attentions
+        shares = torch.stack([layer[0, :, len(text.ids) :][..., latents] for layer in layers]).detach()
+        return (shares / shares.sum(-1, keepdim=True)).mean((0, 1, 2)) * len(latents)
+
     weights = torch.tensor([weight for one in found for weight in one.weights])
-    torch.testing.assert_close(weights, expected, atol=1e-4, rtol=0)
+    torch.testing.assert_close(weights, attention(question) - attention("N/A"), atol=1e-4, rtol=0)
     assert [one.starts for one in found] == text.starts
 
 
