@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from memorag_core.errors import require
 from memorag_core.models import hub
 from memorag_core.models.hub import loading
 from memorag_core.retrieval.base import Allowed, Finder, Hit, Index, Retriever, encode_missing, split_allowed
+from memorag_core.retrieval.encoders import Kind, open_encoder
 from memorag_core.retrieval.fusion import merge_by_score
 from memorag_core.retrieval.vectors import VectorIndex, Vectors
 from memorag_core.retrieval.windows import count_tokens, windows
@@ -27,7 +28,6 @@ from memorag_core.retrieval.windows import count_tokens, windows
 VECTORS = "vectors.safetensors"
 TINIEST = 1e-30
 ROW: Form[NDArray[Any]] = Form("vector", lambda row: row.tobytes(), lambda kept: np.frombuffer(kept, np.float32))
-Kind = Literal["query", "document"]
 NAMES: dict[Kind, tuple[str, ...]] = {"query": ("query",), "document": ("document", "passage", "corpus")}
 """What models call the instructions before a text of each kind."""
 PUBLISHED_PROMPTS = (
@@ -125,26 +125,22 @@ class DenseRetriever(VectorRetriever):
             MissingExtra: faiss is not installed.
         """
         require("faiss", "cpu")
-        from sentence_transformers import SentenceTransformer
-
         with loading(source):
-            self.encoder = SentenceTransformer(str(source), device=device)
+            self.encoder = open_encoder(source, device)
         name = model_id or str(source)
-        if not any(self.encoder.prompts.values()):
-            self.encoder.prompts |= find_prompts(name)
-        super().__init__(name, revision or hub.commit(str(source)), device, self.encoder.prompts)
+        prompts = self.encoder.prompts
+        said = prompts if any(prompts.values()) else find_prompts(name)
+        super().__init__(name, revision or hub.commit(str(source)), device, said)
 
     def count(self, texts: Sequence[str]) -> list[int]:
         return count_tokens(self.encoder.tokenizer, texts)
 
     def encode(self, texts: Sequence[str], kind: Kind) -> Vectors:
-        encode: Any = self.encoder.encode_query if kind == "query" else self.encoder.encode_document
-        vectors = encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
-        return np.asarray(vectors, dtype=np.float32)
+        return self.encoder.encode(texts, self.prompt(kind), kind)
 
     def room(self, kind: Kind) -> int:
         special: int = self.encoder.tokenizer.num_special_tokens_to_add()
-        return int(self.encoder.max_seq_length or 512) - special - self.count([self.prompt(kind)])[0]
+        return self.encoder.max_tokens - special - self.count([self.prompt(kind)])[0]
 
 
 def find_prompts(model_id: str) -> dict[str, str]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from memorag_core.concurrency.progress import SILENT
 from memorag_core.retrieval.dense import DenseRetriever
+from memorag_core.retrieval.encoders import Encoder, LibraryEncoder, PlainEncoder, open_encoder
 from memorag_core.retrieval.vectors import VectorIndex, Vectors
 
 TEXTS = ["The mill stands at the head of the pond.", "Amos kept the gate book.", "水闸", "The horn was sounded.", ""]
@@ -86,6 +89,41 @@ def test_prompts_of_the_model_itself_come_first(tiny_models: Path, tmp_path: Pat
     plain = DenseRetriever(tiny_models / "embedder", "cpu", "plain")
     np.testing.assert_allclose(ours.encode_queries(["mill"]), plain.encode_queries(["ask: mill"]), atol=1e-5)
     assert ours.settings() == {"prompt": "read: "}
+
+
+def save_with(tiny_models: Path, folder: Path, *modules: Any) -> Path:
+    """The tiny encoder's transformer, with other modules behind it, as the library writes it."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Transformer
+
+    transformer = Transformer(str(tiny_models / "embedder"), max_seq_length=256)
+    SentenceTransformer(modules=[transformer, *modules], device="cpu").save(str(folder))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("modes", "encoder"),
+    [("mean", PlainEncoder), ("cls", PlainEncoder), ("max", LibraryEncoder), (("mean", "cls"), LibraryEncoder)],
+)
+def test_texts_are_encoded_as_the_library_does(
+    tiny_models: Path, tmp_path: Path, modes: Any, encoder: type[Encoder]
+) -> None:
+    from sentence_transformers.sentence_transformer.modules import Pooling
+
+    folder = save_with(tiny_models, tmp_path, Pooling(32, pooling_mode=modes))
+    ours, library = open_encoder(folder, "cpu"), LibraryEncoder(folder, "cpu")
+    texts = ["  The mill stands at the pond.\n", "mill", "The gates were hung in May. " * 60]
+    assert type(ours) is encoder
+    assert ours.max_tokens == library.max_tokens
+    np.testing.assert_allclose(
+        ours.encode(texts, "read: ", "document"), library.encode(texts, "read: ", "document"), atol=1e-6
+    )
+
+
+def test_the_common_layout_needs_no_sentence_transformers(tiny_models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sentence_transformers", None)
+    ours = open_encoder(tiny_models / "embedder", "cpu").encode(["mill"], "", "query")
+    assert ours.shape == (1, 32)
 
 
 def clustered(count: int) -> Vectors:
