@@ -85,6 +85,7 @@ class MemoryModel(ABC, Generic[M]):
     """
 
     kind: ClassVar[str]
+    attends: ClassVar[bool] = False
     templates: Templates = BUILT_IN
     storage: Storage = "half"
 
@@ -136,7 +137,10 @@ class MemoryModel(ABC, Generic[M]):
         return spans, questions
 
     def attend(self, memory: M, question: str) -> Sequence[Attended]:
-        """What a question attends to, document by document; nothing where no entry stands for one place in the text."""
+        """What a question attends to, document by document; of a kind that `attends`, whose entries stand for places.
+
+        Of other kinds nothing is known, and retrieval heads need keys of all passages (`retrieval.attention`).
+        """
         return ()
 
     def answer(self, memory: M, question: str, max_new_tokens: int = 48) -> str:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from itertools import takewhile
+from itertools import product, takewhile
 from typing import Any, Self
 
 from memorag_core.concurrency.progress import ProgressScope
-from memorag_core.config import Profile
+from memorag_core.config import Head, Profile
 from memorag_core.errors import InputError, ModelUnavailable
 from memorag_core.memory.base import KeyValueMemory, Memory
 from memorag_core.memory.state_journal import StateJournal
@@ -21,7 +21,7 @@ from memorag_core.models.latent.checkpoint import LatentCheckpoint
 from memorag_core.models.latent.encoder import LatentEncoder
 from memorag_core.models.latent.reading import LatentReader
 from memorag_core.models.latent.text import LatentText
-from memorag_core.models.lm.attention_heads import memory_attention
+from memorag_core.models.lm.attention_heads import check_heads, raised_attention
 from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.models.lm.prefill import PrefillState
 from memorag_core.models.weights import Weights
@@ -29,21 +29,26 @@ from memorag_core.types import PARAGRAPH_BREAK, Attended, Document
 
 BEGIN, END = "<|memory_start|>", "<|memory_end|>"
 FOR_QUESTIONS = 1024
-NOTHING = "N/A"
 
 
 class LatentMemory(KeyValueMemory):
     """One entry for every `ratio` tokens of a document, and a few of the decoder's own around it."""
 
     kind = "latent"
+    attends = True
 
-    def __init__(self, lm: LanguageModel, encoder: LatentEncoder) -> None:
-        """Take the decoder and the encoder of one checkpoint.
+    def __init__(self, lm: LanguageModel, encoder: LatentEncoder, heads: Sequence[Head] = ()) -> None:
+        """Take the decoder and the encoder of one checkpoint, and the decoder's heads that retrieve, if they are known.
 
         Raises:
-            ModelUnavailable: the decoder cannot read what the encoder makes.
+            InputError: it has no such heads.
+            ModelUnavailable: it cannot read what the encoder makes.
         """
         super().__init__(lm)
+        check_heads(lm, heads)
+        config = lm.model.config
+        every = product(range(config.num_hidden_layers), range(config.num_attention_heads))
+        self.heads = tuple(heads) or tuple(every)
         self.encoder = encoder
         self._check_fit()
 
@@ -51,7 +56,7 @@ class LatentMemory(KeyValueMemory):
     def open(cls, profile: Profile, weights: Weights) -> Self:
         checkpoint = LatentCheckpoint.find(weights.source(profile.memory_model))
         lm = weights.language_model(profile.memory_model)
-        return cls(lm, LatentEncoder.load(checkpoint, weights.device))
+        return cls(lm, LatentEncoder.load(checkpoint, weights.device), profile.heads)
 
     def settings(self) -> dict[str, Any]:
         return {"ratio": self.encoder.ratio, "window": self.encoder.window}
@@ -68,20 +73,13 @@ class LatentMemory(KeyValueMemory):
         return self._read(text, progress, PrefillState(memory.state, sum(1 for _ in alike)))
 
     def attend(self, memory: Memory, question: str) -> Sequence[Attended]:
-        """Read the question over the memory, and one about nothing; nothing is decoded.
-
-        All heads count, since nobody knows which of them retrieve. Most attention goes to the same entries whatever is
-        asked, and that is taken off (Chen et al., In-Context Re-ranking, arXiv 2410.02642).
-        """
+        """Read the question over the memory; nothing is decoded. All heads count where none are known to retrieve."""
         first, between, _ = self._marks
         entries, at = list[int](), len(first)
         for starts in memory.notes["starts"]:
             entries += range(at, at + len(starts))
             at += len(starts) + len(between)
-        asked, always = (
-            memory_attention(self.lm, PARAGRAPH_BREAK + text, memory.state, entries) for text in (question, NOTHING)
-        )
-        weights = iter((asked - always).tolist())
+        weights = iter(raised_attention(self.lm, question, memory.state, entries, self.heads).tolist())
         return [Attended(starts, [next(weights) for _ in starts]) for starts in memory.notes["starts"]]
 
     def _read(self, text: LatentText, progress: ProgressScope, after: PrefillState | None = None) -> Memory:

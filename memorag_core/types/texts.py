@@ -136,7 +136,7 @@ class Place:
 class Attended:
     """What a question attends to in a document: what stands from character `starts[i]` to the next has `weights[i]`.
 
-    A weight is how much more it is attended to than any question would; 1 is an equal share of all attention.
+    Weights compare places with each other; 0 is what the question attends to no more than any other would.
     """
 
     starts: Sequence[int] = ()

@@ -1,4 +1,4 @@
-"""What attention heads look for and at: keys and queries of single ones, and the attention of all on a memory."""
+"""What attention heads look for and at: keys and queries of single ones, and what they attend to in a memory."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from transformers import PreTrainedModel
 from transformers.cache_utils import DynamicCache
 
 from memorag_core.config import Head
+from memorag_core.errors import InputError
 from memorag_core.models.lm.attention import BufferCache, KeyValues, lower_right
 from memorag_core.models.lm.language_model import LanguageModel
+from memorag_core.types import PARAGRAPH_BREAK
 
 PADDING = 0
+NOTHING = "N/A"
 
 
 @contextmanager
@@ -92,35 +95,64 @@ def head_queries(lm: LanguageModel, text: str, heads: Sequence[Head], position: 
     return scaled
 
 
+def check_heads(lm: LanguageModel, heads: Sequence[Head]) -> None:
+    """Raise `InputError` where a model lacks one of the (layer, head) pairs."""
+    config = lm.model.config
+    for layer, head in heads:
+        if layer >= config.num_hidden_layers or head >= config.num_attention_heads:
+            raise InputError(
+                f"{lm.model_id} has no head {layer}:{head}; its layers are 0 to {config.num_hidden_layers - 1}, "
+                f"the heads of each 0 to {config.num_attention_heads - 1}. Choose among these with --heads."
+            )
+
+
 @torch.inference_mode()
-def memory_attention(lm: LanguageModel, text: str, memory: KeyValues, entries: Sequence[int]) -> torch.Tensor:
-    """How much a text that follows a memory attends to some entries of it, the others being as not there.
+def raised_attention(
+    lm: LanguageModel, text: str, memory: KeyValues, entries: Sequence[int], heads: Sequence[Head]
+) -> torch.Tensor:
+    """How much more attention a text that follows a memory pays to entries of it than a text about nothing does.
+
+    Most attention goes to the same entries whatever is asked, and that is taken off (Chen et al., In-Context
+    Re-ranking, arXiv 2410.02642). What is left is squared: heads that the text moves sharply are those that retrieve.
+
+    Args:
+        entries: those that count; the others are as not there.
+        heads: (layer, head) pairs that count.
 
     Returns:
-        (entries), float32: the mean over all heads and the text's tokens; 1 where entries are attended to alike.
+        (entries), float32: the mean over heads of the square of what is left, in equal shares of all attention.
     """
-    [ids] = lm.encode([text])
-    device, start = lm.model.device, memory.next_position
-    seen: list[torch.Tensor] = []
-    body: Any = lm.model.base_model
-    body(
-        input_ids=torch.tensor([ids], device=device),
-        attention_mask=lower_right(device),
-        position_ids=torch.arange(start, start + len(ids), device=device)[None],
-        use_cache=False,
-        memory=memory,
-        queries=seen,
-    )
-    at = torch.tensor(entries, dtype=torch.long, device=device)
-    layers = zip(seen, memory.keys, strict=True)
-    shares = torch.stack([_share(rows[0], keys[0][:, at]) for rows, keys in layers])
-    weights: torch.Tensor = shares.mean(0) * len(entries)
+    at = torch.tensor(entries, dtype=torch.long, device=lm.model.device)
+    asked, always = (_queries_behind(lm, one, memory, 1 + max(layer for layer, _ in heads)) for one in (text, NOTHING))
+    raised = torch.zeros(len(entries), device=lm.model.device)
+    for layer, numbers in _by_layer(heads).items():
+        groups = lm.model.config.num_attention_heads // memory.keys[layer].shape[1]
+        keys = memory.keys[layer][0][:, at].float()[[number // groups for number in numbers]].transpose(1, 2)
+        more, less = ((seen[layer][numbers] @ keys).softmax(-1).mean(1) for seen in (asked, always))
+        raised += ((more - less) * len(entries)).clamp(min=0).square().sum(0)
+    weights: torch.Tensor = raised / len(heads)
     return weights
 
 
-def _share(queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
-    """The mean share that queries (heads, tokens, width) give each of the keys (key-value heads, entries, width)."""
-    wide = keys.repeat_interleave(len(queries) // len(keys), 0).float()
-    logits = queries.float() @ wide.transpose(1, 2) * queries.shape[-1] ** -0.5
-    mean: torch.Tensor = logits.softmax(-1).mean((0, 1))
-    return mean
+def _queries_behind(lm: LanguageModel, text: str, memory: KeyValues, layers: int) -> list[torch.Tensor]:
+    """The queries of a text that follows a memory, scaled, by layer: (heads, tokens, head dimension)."""
+    [ids] = lm.encode([PARAGRAPH_BREAK + text])
+    start, device = memory.next_position, lm.model.device
+    seen: list[torch.Tensor] = []
+    with truncate_layers(lm.model, layers) as body:
+        body(
+            input_ids=torch.tensor([ids], device=device),
+            attention_mask=lower_right(device),
+            position_ids=torch.arange(start, start + len(ids), device=device)[None],
+            use_cache=False,
+            memory=memory,
+            queries=seen,
+        )
+    return [rows[0].float() * rows.shape[-1] ** -0.5 for rows in seen]
+
+
+def _by_layer(heads: Sequence[Head]) -> dict[int, list[int]]:
+    layers: dict[int, list[int]] = {}
+    for layer, number in heads:
+        layers.setdefault(layer, []).append(number)
+    return layers

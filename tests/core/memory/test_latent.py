@@ -117,22 +117,31 @@ def test_what_a_question_attends_to_is_what_the_decoder_s_own_attention_weighs(
     model: LatentMemory, checkpoint: Path
 ) -> None:
     texts, question = documents(STORY, STORY[:90]), "Who kept the book?"
-    found = model.attend(model.memorize(texts, SILENT), question)
+    memory = model.memorize(texts, SILENT)
+    found = model.attend(memory, question)
     decoder = AutoModelForCausalLM.from_pretrained(checkpoint / "decoder", attn_implementation="eager")
     text = model.lay_out(texts)
     latents = [entry for entry, number in enumerate(text.ids) if number < 0]
 
     def attention(question: str) -> torch.Tensor:
+        """By layer and head, in equal shares."""
         [asked] = model.lm.encode(["\n\n" + question])
         embedded = decoder.get_input_embeddings()(torch.tensor([*text.ids, *asked]).clamp(min=0))
         embedded[latents] = torch.cat(model.encoder.encode(text.windows))
         layers = decoder(inputs_embeds=embedded[None], output_attentions=True).attentions
         shares = torch.stack([layer[0, :, len(text.ids) :][..., latents] for layer in layers]).detach()
-        return (shares / shares.sum(-1, keepdim=True)).mean((0, 1, 2)) * len(latents)
+        return (shares / shares.sum(-1, keepdim=True)).mean(2) * len(latents)
 
+    squares = (attention(question) - attention("N/A")).clamp(min=0).square()
     weights = torch.tensor([weight for one in found for weight in one.weights])
-    torch.testing.assert_close(weights, attention(question) - attention("N/A"), atol=1e-4, rtol=0)
+    torch.testing.assert_close(weights, squares.mean((0, 1)), atol=1e-4, rtol=1e-4)
     assert [one.starts for one in found] == text.starts
+    known = LatentMemory(model.lm, model.encoder, [(0, 3), (0, 1), (1, 2)]).attend(memory, question)
+    weights = torch.tensor([weight for one in known for weight in one.weights])
+    expected = (squares[0, 3] + squares[0, 1] + squares[1, 2]) / 3
+    torch.testing.assert_close(weights, expected, atol=1e-4, rtol=1e-4)
+    with pytest.raises(InputError, match="has no head 2:0"):
+        LatentMemory(model.lm, model.encoder, [(2, 0)])
 
 
 def test_a_folder_in_the_published_layout_names_the_kind_and_its_decoder_generates(
@@ -218,9 +227,9 @@ def test_what_is_no_checkpoint_of_this_kind_is_refused_with_what_is_wrong(
 
 @pytest.fixture(scope="module")
 def engine(checkpoint: Path, tiny_models: Path, tmp_path_factory: pytest.TempPathFactory) -> MemoRAG:
-    """Two contexts over a latent memory; no retrieval heads are known, and recall is `attended`."""
+    """Two contexts over a latent memory whose heads are known; recall is `attended`."""
     settings = tiny_settings(tiny_models, tmp_path_factory.mktemp("store"))
-    engine = MemoRAG(settings.model_copy(update={"memory_model": str(checkpoint)}))
+    engine = MemoRAG(settings.model_copy(update={"memory_model": str(checkpoint), "heads": "0:1,1:2"}))
     engine.memorize([Document("mill", "Mill", STORY * 2), Document("log", "Log", LOG)], name="one")
     engine.memorize([Document("log", "Log", LOG + "The pilot left at dawn.")], name="two")
     return engine
@@ -233,6 +242,7 @@ def test_latents_that_a_question_attends_to_are_opened_into_their_text_as_eviden
     monkeypatch.setattr(kind, "recall", lambda *_: pytest.fail("a clue is generated"))
     clues = engine.recall("one", question)
     assert clues
+    assert engine.context("one").attention is None, "its heads need no other keys"
     assert all(clue.kind == "attended" and clue.place for clue in clues)
     whole, ferry = len(LOG), LOG.index("The ferry")
     seen = [Attended(), Attended(range(0, whole, 8), [9.0 * (0 <= at - ferry < 40) for at in range(0, whole, 8)])]
