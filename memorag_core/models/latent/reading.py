@@ -38,7 +38,7 @@ class LatentReader:
         cache = BufferCache(self.decoder.config.num_hidden_layers, len(text.ids))
         start = after.read if after else 0
         if after:
-            cache.begin(after.state, start)
+            cache.begin(after.state.first(start), start)
         for at, end, needed in text.passes(start, WINDOWS_A_PASS.get(self.decoder.device.type, FEW_WINDOWS)):
             raise_if_cancelled()
             entries = self._embed(text, range(at, end), needed)
