@@ -55,17 +55,18 @@ def language_model_in(source: str | Path) -> str | Path:
     """What a loader of language models takes for a folder or hub id: of a latent context model, its decoder."""
     if Path(source).is_dir():
         return Path(source) / DECODER if holds_latents(Path(source)) else source
-    return _fetch(source) / DECODER if hub.find_file(source, CONFIG) else source
+    has_latents = hub.is_id(str(source)) and hub.find_file(source, CONFIG)
+    return _fetch(source) / DECODER if has_latents else source
 
 
 def _fetch(source: str | Path) -> Path:
     if Path(source).is_dir():
         return Path(source)
-    if not hub.find_file(source, CONFIG) and hub.find_file(source, "config.json"):
-        raise _incomplete(source, [CONFIG])  # gigabytes of another model need not be fetched to say so
     from huggingface_hub import snapshot_download
 
     with hub.loading(source):
+        if not hub.find_file(source, CONFIG) and hub.find_file(source, "config.json"):
+            raise _incomplete(source, [CONFIG])  # gigabytes of another model need not be fetched to say so
         return Path(snapshot_download(str(source)))
 
 

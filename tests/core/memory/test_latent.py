@@ -262,6 +262,13 @@ def test_latents_of_several_contexts_are_opened_together_and_only_those_of_the_p
     assert {clue.place.document_id for clue in inside if clue.place} == {"log"}
 
 
+def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ModelUnavailable, match=r"nowhere' could not be loaded .* Give a folder that holds it"):
+        load(tmp_path / "nowhere")
+    with pytest.raises(ModelUnavailable, match="nowhere' could not be loaded"):
+        Weights(Settings.of(device="cpu"), lambda _: None).language_model(str(tmp_path / "nowhere"))
+
+
 def test_profiles_of_other_kinds_keep_theirs(tiny_models: Path) -> None:
     chosen = choose_profile(Settings.of(profile="tiny", device="cpu", memory_model=str(tiny_models / "lm")))
     assert chosen.memory == PROFILES["tiny"].memory
