@@ -34,7 +34,7 @@ def long(_: Path, lm: Path, ratio: int) -> KeyValueMemory:
 
 
 def latent(folder: Path, _: Path, ratio: int) -> KeyValueMemory:
-    return load_latent(write_latent(folder / "latent", ratio, window=16))
+    return load_latent(write_latent(folder / "latent", ratio, window=24))
 
 
 def interrupted(scope_of: Callable[[ProgressScope], Memory], journal: Path, after: int) -> list[float]:
