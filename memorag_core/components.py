@@ -57,7 +57,7 @@ def open_components(profile: Profile, weights: Weights, templates: Templates) ->
     memory.templates = templates
     memory.storage = profile.storage
     retriever = open_retriever(profile, weights)
-    attention = open_attention(profile, weights)
+    attention = None if memory.attends else open_attention(profile, weights)
     generator = open_generator(profile.generator_model, weights)
     recipe = {
         "memory": {"kind": memory.kind} | memory.identity() | memory.settings(),

@@ -83,6 +83,7 @@ class Profile:
 REMOTE_MEMORY = "lite-api"
 NO_MEMORY = "none"
 BEACON_MEMORY = "beacon"
+LATENT_MEMORY = "latent"
 TINY_LM = "smollm2-135m-instruct"
 TOO_SMALL_TO_WRITE = frozenset({TINY_LM})
 TINY_EMBEDDER = "all-minilm-l6-v2"

@@ -21,7 +21,7 @@ from memorag_core.models.lm.key_values import KeyValues
 from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.models.weights import Weights
 from memorag_core.text.prompts import BUILT_IN, Prompts, Templates, prompts_for, render_focus
-from memorag_core.types import PARAGRAPH_BREAK, Document
+from memorag_core.types import PARAGRAPH_BREAK, Attended, Document
 
 TENSORS = "memory.safetensors"
 NOTES = "memory.json"
@@ -85,6 +85,7 @@ class MemoryModel(ABC, Generic[M]):
     """
 
     kind: ClassVar[str]
+    attends: ClassVar[bool] = False
     templates: Templates = BUILT_IN
     storage: Storage = "half"
 
@@ -134,6 +135,13 @@ class MemoryModel(ABC, Generic[M]):
         asked = [template.format(question=question) for template in (prompts.spans, prompts.questions)]
         spans, questions = self.ask(memory, asked, max_new_tokens)
         return spans, questions
+
+    def attend(self, memory: M, question: str) -> Sequence[Attended]:
+        """What a question attends to, document by document; of a kind that `attends`, whose entries stand for places.
+
+        Of other kinds nothing is known, and retrieval heads need keys of all passages (`retrieval.attention`).
+        """
+        return ()
 
     def answer(self, memory: M, question: str, max_new_tokens: int = 48) -> str:
         """The answer from memory alone."""

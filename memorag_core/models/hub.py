@@ -17,6 +17,8 @@ from memorag_core.errors import ModelUnavailable
 
 SECONDS = 3.0
 MAX_NAME = 200
+CONFIGS = ("config.json", "model_config.json")
+"""What a model has one of, in the first folder."""
 REMEMBERED = 60
 """How long an answer of the hub holds, in seconds, at most."""
 
@@ -36,7 +38,7 @@ def answers() -> bool:
 def in_cache(name: str) -> bool:
     """Whether the hub's cache holds configuration and weights of a model."""
     folder = _find_cached(name)
-    return folder is not None and any(path.suffix in {".safetensors", ".bin"} for path in folder.iterdir())
+    return folder is not None and any(path.suffix in {".safetensors", ".bin"} for path in folder.rglob("*"))
 
 
 def commit(name: str) -> str:
@@ -54,6 +56,20 @@ def has(name: str) -> bool:
     except Exception:  # the errors of its HTTP library change with its versions; all mean no
         return False
     return True
+
+
+def find_file(source: str | Path, name: str) -> str | None:
+    """Where a file of a folder or hub id is, fetched now if need be; None where there is none of that name."""
+    from transformers.utils.hub import cached_file
+
+    with offline_unless_it_answers(source):
+        found: str | None = cached_file(
+            str(source),
+            name,
+            _raise_exceptions_for_missing_entries=False,
+            _raise_exceptions_for_connection_errors=False,
+        )
+    return found
 
 
 @contextmanager
@@ -103,7 +119,7 @@ def _find_cached(name: str) -> Path | None:
     try:
         from huggingface_hub import try_to_load_from_cache
 
-        config = try_to_load_from_cache(name, "config.json")
+        found = [try_to_load_from_cache(name, config) for config in CONFIGS]
     except (ImportError, ValueError):  # no hub, or not the form of a hub id
         return None
-    return Path(config).parent if isinstance(config, str) else None
+    return next((Path(config).parent for config in found if isinstance(config, str)), None)

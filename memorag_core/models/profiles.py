@@ -6,11 +6,21 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from memorag_core.config import BEACON_MEMORY, NO_MEMORY, PROFILES, REMOTE_MEMORY, Head, Profile, Settings
+from memorag_core.config import (
+    BEACON_MEMORY,
+    LATENT_MEMORY,
+    NO_MEMORY,
+    PROFILES,
+    REMOTE_MEMORY,
+    Head,
+    Profile,
+    Settings,
+)
 from memorag_core.errors import InputError
 from memorag_core.models import hub
 from memorag_core.models.api.endpoints import is_remote
 from memorag_core.models.known_heads import known_heads
+from memorag_core.models.latent.checkpoint import holds_latents
 from memorag_core.models.weights import Weights, choose_device, model_is_here
 
 GIB = 1 << 30
@@ -62,6 +72,8 @@ def _kind(memory_model: str, wanted: str | None, profile: Profile) -> str:
         return REMOTE_MEMORY
     if wanted:
         return wanted
+    if holds_latents(Path(memory_model)):
+        return LATENT_MEMORY
     config = Path(memory_model) / "config.json"
     made_for_beacons = config.is_file() and "beacon_window" in json.loads(config.read_text(encoding="utf-8"))
     return BEACON_MEMORY if made_for_beacons else profile.memory

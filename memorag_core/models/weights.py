@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from memorag_core.config import Settings
 from memorag_core.errors import ModelUnavailable
 from memorag_core.models import embedded, hub
+from memorag_core.models.latent.checkpoint import language_model_in
 
 if TYPE_CHECKING:
     from memorag_core.models.lm.language_model import LanguageModel
@@ -101,8 +102,9 @@ class Weights:
             self.say(f"loading {name}")
             from memorag_core.models.lm.language_model import LanguageModel
 
-            lm = LanguageModel.load(source, self.device, name, self.settings.weights, self.source)
-            lm.revision = self.revision(name) or lm.revision
+            found = language_model_in(source)
+            lm = LanguageModel.load(found, self.device, name, self.settings.weights, self.source)
+            lm.revision = self.revision(name) or hub.commit(name)
             if base := getattr(lm.model.config, "beacon_base", None):
                 lm.revision += f"+{self.revision(base) or hub.commit(base)}"
             self._loaded[name] = lm

@@ -19,7 +19,7 @@ from memorag_core.query.citations import cite, link_claims, quote_place
 from memorag_core.query.clues import clean_recall, merge_clues
 from memorag_core.query.extract import Excerpt, extract_answer, extract_summary, join_sentences
 from memorag_core.query.grounding import ShownPassage, judge_answer
-from memorag_core.query.recall import recall_by_attention
+from memorag_core.query.recall import opened_clues, recall_by_attention
 from memorag_core.query.scope import allow_chunks, select_texts
 from memorag_core.query.search import rerank, search
 from memorag_core.query.summarize import TOKENS_A_WORD, SummaryRequest, interleave, map_reduce
@@ -30,6 +30,7 @@ from memorag_core.text.terms import stems
 from memorag_core.types import (
     EVERYTHING,
     Answer,
+    Attended,
     Chunk,
     Clue,
     OnText,
@@ -87,26 +88,36 @@ class Query:
         return select_texts(self.corpus, self.allowed)
 
     def recall(self, question: str) -> tuple[Clue, ...]:
-        """Recall clues by attention, or by generation where that is wanted or there are no heads to look with.
+        """Recall clues by attention, or by generation where that is wanted or nothing tells what is attended to.
 
         They are checked against the text, and kept for when the question is asked again.
         """
         key = self._key(question)
         if (known := self.recall_cache.get(key)) is not None:
             return known.clues
-        seen = recall_by_attention(self.corpus, question, self.allowed)
-        said = self._generate_clues(question) if self.profile.recall == "both" or self.corpus.attention is None else ()
+        if self.corpus.attention is not None:
+            seen = recall_by_attention(self.corpus, question, self.allowed)
+        else:
+            seen = Recollection(opened_clues(self.corpus, self._attend(question), question, self.allowed))
+        blind = self.corpus.attention is None and not seen.clues
+        said = self._generate_clues(question) if self.profile.recall == "both" or blind else ()
         return self.recall_cache.put(key, replace(seen, clues=merge_clues(seen.clues, said))).clues
 
     def _key(self, question: str) -> Recalled:
         return question, self.scope, tuple((context.id, context.manifest.seal) for context in self.contexts)
 
-    def _attended(self, question: str, clues: Sequence[Clue]) -> tuple[tuple[int, float], ...]:
+    def _attention(self, question: str, clues: Sequence[Clue]) -> tuple[tuple[int, float], ...]:
         """The attention on passages, where clues come from it."""
         if all(clue.kind != "attended" for clue in clues):
             return ()
         known = self.recall_cache.get(self._key(question))
         return (known or recall_by_attention(self.corpus, question, self.allowed)).attended
+
+    def _attend(self, question: str) -> Iterator[Attended]:
+        """What the question attends to in each document of the corpus, as far as the memories tell."""
+        for context in self.contexts:
+            seen = self.components.memory.attend(context.memory, question) if context.memory else ()
+            yield from seen or (Attended() for _ in context.documents)
 
     def _generate_clues(self, question: str) -> tuple[Clue, ...]:
         clues: tuple[Clue, ...] = ()
@@ -125,7 +136,7 @@ class Query:
         self, question: str, clues: Sequence[Clue], k: int | None = None, tokens: int | None = None
     ) -> tuple[Passage, ...]:
         """Retrieve passages for the question and its clues, best first, within the budget."""
-        recalled = Recollection(tuple(self._place_inside(clues)), self._attended(question, clues))
+        recalled = Recollection(tuple(self._place_inside(clues)), self._attention(question, clues))
         found = search(self.corpus, question, recalled, max(k or 0, self.settings.hits), self.allowed)
         if self.components.reranker:
             found = rerank(found, question, self.corpus.chunks, self.components.reranker)

@@ -22,9 +22,8 @@ from memorag_core.concurrency.cancellation import raise_if_cancelled
 from memorag_core.concurrency.journal import Form
 from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.config import Head
-from memorag_core.errors import InputError
 from memorag_core.models.lm.attention import head_width
-from memorag_core.models.lm.attention_heads import head_keys, head_queries
+from memorag_core.models.lm.attention_heads import check_heads, head_keys, head_queries
 from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.retrieval.base import Allowed, Hit, Indexer, Stored, encode_missing
 from memorag_core.text.chunking import Span
@@ -40,13 +39,7 @@ class AttentionIndexer(Indexer["AttentionIndex"]):
 
     def __init__(self, lm: LanguageModel, heads: Sequence[Head]) -> None:
         """Take a model and its (layer, head) pairs, as `memorag heads` finds them."""
-        config = lm.model.config
-        for layer, head in heads:
-            if layer >= config.num_hidden_layers or head >= config.num_attention_heads:
-                raise InputError(
-                    f"{lm.model_id} has no head {layer}:{head}; its layers are 0 to {config.num_hidden_layers - 1}, "
-                    f"the heads of each 0 to {config.num_attention_heads - 1}. Choose among these with --heads."
-                )
+        check_heads(lm, heads)
         self.lm = lm
         self.heads = tuple(heads)
         self.model_id = lm.model_id

@@ -28,13 +28,24 @@ from memorag_core.types.calls import (
     ignore_text,
 )
 from memorag_core.types.contexts import Change, ContextInfo, DocumentInfo, Ready
-from memorag_core.types.texts import BETWEEN_HEADINGS, PARAGRAPH_BREAK, Chunk, Document, Origin, Original, Place, Source
+from memorag_core.types.texts import (
+    BETWEEN_HEADINGS,
+    PARAGRAPH_BREAK,
+    Attended,
+    Chunk,
+    Document,
+    Origin,
+    Original,
+    Place,
+    Source,
+)
 
 __all__ = [
     "BETWEEN_HEADINGS",
     "EVERYTHING",
     "PARAGRAPH_BREAK",
     "Answer",
+    "Attended",
     "Change",
     "Chunk",
     "Citation",

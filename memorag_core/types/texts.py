@@ -5,6 +5,7 @@ Offsets are Python string indices into `Document.text`, half open: `text[start:e
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 BETWEEN_HEADINGS = " > "
@@ -129,3 +130,14 @@ class Place:
     def overlaps(self, other: Place) -> bool:
         """Whether a character stands in both."""
         return self.document_id == other.document_id and max(self.start, other.start) < min(self.end, other.end)
+
+
+@dataclass(frozen=True, slots=True)
+class Attended:
+    """What a question attends to in a document: what stands from character `starts[i]` to the next has `weights[i]`.
+
+    Weights compare places with each other; 0 is what the question attends to no more than any other would.
+    """
+
+    starts: Sequence[int] = ()
+    weights: Sequence[float] = ()

@@ -33,7 +33,7 @@ ENGINE_OPTIONS = [
     _engine_option("profile", str, "NAME", "The set of models: auto, or a name that `memorag models` shows."),
     _engine_option("device", str, "DEVICE", "Where models run: auto, cpu, mps, cuda or cuda:N."),
     _engine_option("models_dir", Path, "FOLDER", "The folder that holds the embedded models.", "MEMORAG_MODELS"),
-    _engine_option("memory", str, "KIND", "The kind of memory: lite, lite-api, beacon, long, or none (index only)."),
+    _engine_option("memory", str, "KIND", "The kind of memory: lite, lite-api, beacon, latent, long, or none."),
     _engine_option("memory_model", str, "MODEL", "The memory model: a hub id, a folder, or openai:MODEL."),
     _engine_option("embedder", str, "MODEL", "The embedder: a hub id, a folder, or openai:MODEL."),
     _engine_option("retriever", str, "KIND", "How texts are found: hybrid (dense and BM25), dense, bge-m3, bm25."),

@@ -419,5 +419,5 @@ def test_a_long_memory_kept_in_int8_is_another_context_that_answers_too(settings
 
 
 def test_an_unknown_kind_of_memory_is_refused_with_those_there_are(settings: Settings) -> None:
-    with pytest.raises(InputError, match=r"no memory 'elephant'\. Choose one of: lite, beacon, long"):
+    with pytest.raises(InputError, match=r"no memory 'elephant'\. Choose one of: lite, beacon, latent, long"):
         MemoRAG(settings.model_copy(update={"memory": "elephant"})).memorize([from_text(STORY, "mill")])

@@ -18,7 +18,6 @@ from typing import Any, Self
 import torch
 from safetensors import safe_open
 from transformers import PreTrainedModel
-from transformers.utils.hub import cached_file
 
 from memorag_core.errors import InputError, ModelUnavailable
 from memorag_core.models import hub
@@ -223,30 +222,19 @@ class BeaconModel:
 
 def read_weights(source: str | Path) -> dict[str, torch.Tensor]:
     """The beacon tensors of a folder or hub id, from one safetensors file or several; nothing else is read."""
-    index = _file(source, INDEX)
+    index = hub.find_file(source, INDEX)
     names = [WEIGHTS]
     if index is not None:
         placed = json.loads(Path(index).read_text(encoding="utf-8"))["weight_map"]
         names = sorted({file for name, file in placed.items() if "beacon" in name})
     tensors: dict[str, torch.Tensor] = {}
     for name in names:
-        path = _file(source, name)
+        path = hub.find_file(source, name)
         if path is None:
             raise ModelUnavailable(f"'{source}' has no {name}. Give a folder or hub id with safetensors weights.")
         with safe_open(path, framework="pt") as file:
             tensors |= {key: file.get_tensor(key) for key in file.keys() if "beacon" in key}  # noqa: SIM118  # no dict
     return tensors
-
-
-def _file(source: str | Path, name: str) -> str | None:
-    with hub.offline_unless_it_answers(source):
-        found: str | None = cached_file(
-            str(source),
-            name,
-            _raise_exceptions_for_missing_entries=False,
-            _raise_exceptions_for_connection_errors=False,
-        )
-    return found
 
 
 def _take(weights: Mapping[str, torch.Tensor], name: str) -> torch.Tensor:

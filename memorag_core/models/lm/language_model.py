@@ -146,7 +146,11 @@ class LanguageModel:
 
 
 def load_model(
-    source: str | Path, device: str, weights: Precision = "full", find: Callable[[str], str | Path] = str
+    source: str | Path,
+    device: str,
+    weights: Precision = "full",
+    find: Callable[[str], str | Path] = str,
+    auto: Any = AutoModelForCausalLM,
 ) -> PreTrainedModel:
     """The weights of a folder or hub id in transformers' own class: bfloat16 on CUDA, float32 elsewhere.
 
@@ -157,6 +161,7 @@ def load_model(
 
     Args:
         weights: `4bit` keeps the matrices in four bits (bitsandbytes NF4) and computes as before.
+        auto: the `Auto` class of transformers that knows the kind of model.
 
     Raises:
         InputError: 4-bit weights on a device that is not CUDA.
@@ -169,7 +174,7 @@ def load_model(
     with loading(source), _errors_only():
         config = AutoConfig.from_pretrained(source, trust_remote_code=False)
         base = getattr(config, "beacon_base", None)
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = auto.from_pretrained(
             find(base) if base else source,
             config=config,
             dtype=dtype,

@@ -12,6 +12,8 @@ import pytest
 import torch
 from beacon_checkpoints import write
 from conftest import STORY
+from latent_checkpoints import load as load_latent
+from latent_checkpoints import write as write_latent
 
 from memorag_core.concurrency.progress import SILENT
 from memorag_core.memory import BeaconMemory, KeyValueMemory, LiteMemory, base
@@ -32,13 +34,17 @@ def beacon(tiny_models: Path, folder: Path) -> KeyValueMemory:
     return BeaconMemory(lm, BeaconModel.beside(lm.model, folder))
 
 
+def latent(tiny_models: Path, folder: Path) -> KeyValueMemory:
+    return load_latent(write_latent(folder))
+
+
 def live_bytes() -> int:
     """Bytes of all tensors that anything still holds."""
     gc.collect()
     return sum(item.nbytes for item in gc.get_objects() if type(item) is torch.Tensor)
 
 
-@pytest.mark.parametrize("kind", [lite, beacon])
+@pytest.mark.parametrize("kind", [lite, beacon, pytest.param(latent, marks=pytest.mark.slow)])
 def test_a_memory_asked_a_hundred_times_is_what_it_was_bit_for_bit_and_memory_use_is_flat(
     kind: Callable[[Path, Path], KeyValueMemory], tiny_models: Path, tmp_path: Path
 ) -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from beacon_checkpoints import write
 from conftest import STORY, tiny_settings
+from latent_checkpoints import write as write_latent
 
 from memorag_core import Document, MemoRAG, Settings
 from memorag_core.context.corpus import Context
@@ -26,14 +27,24 @@ def beacon_model(tmp_path_factory: pytest.TempPathFactory, tiny_models: Path) ->
     return write(tmp_path_factory.mktemp("beacon"), tiny_models / "lm", 600, window=64, ratio=[4], sink_size=2)
 
 
-@pytest.fixture(scope="module", params=["tiny", "full"])
+@pytest.fixture(scope="module")
+def latent_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_latent(tmp_path_factory.mktemp("latent"))
+
+
+@pytest.fixture(scope="module", params=["tiny", "full", "latent"])
 def settings(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tiny_models: Path, beacon_model: Path
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    tiny_models: Path,
+    beacon_model: Path,
+    latent_model: Path,
 ) -> Settings:
     base = tiny_settings(tiny_models, tmp_path_factory.mktemp("store"))
     if request.param == "tiny":
         return base
-    return base.model_copy(update={"profile": "full", "memory_model": str(beacon_model), "generator": "memory"})
+    model = beacon_model if request.param == "full" else latent_model
+    return base.model_copy(update={"profile": "full", "memory_model": str(model), "generator": "memory"})
 
 
 @pytest.fixture(scope="module")

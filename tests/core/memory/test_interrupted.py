@@ -9,6 +9,8 @@ import pytest
 import torch
 from beacon_checkpoints import write
 from conftest import STORY
+from latent_checkpoints import load as load_latent
+from latent_checkpoints import write as write_latent
 
 from memorag_core.concurrency.journal import Journal
 from memorag_core.concurrency.progress import SILENT, ProgressScope
@@ -32,6 +34,10 @@ def long(_: Path, lm: Path, ratio: int) -> KeyValueMemory:
     return LongMemory(LanguageModel.load(lm, "cpu"), ratio, segment=64)
 
 
+def latent(folder: Path, _: Path, ratio: int) -> KeyValueMemory:
+    return load_latent(write_latent(folder / "latent", ratio, window=16))
+
+
 def interrupted(scope_of: Callable[[ProgressScope], Memory], journal: Path, after: int) -> list[float]:
     """Stop at a step of the work; the shares that were done until then."""
     done: list[float] = []
@@ -52,8 +58,8 @@ def replayed(_: Path, lm: Path, ratio: int) -> KeyValueMemory:
 
 @pytest.mark.parametrize(
     ("kind", "ratio"),
-    [(beacon, 4), (long, 1), (long, 4), (replayed, 4)],
-    ids=["beacon", "long", "compressed", "by head"],
+    [(beacon, 4), (long, 1), (long, 4), (replayed, 4), (latent, 4)],
+    ids=["beacon", "long", "compressed", "by head", "latent"],
 )
 @pytest.mark.parametrize("changed", [False, True], ids=["new", "changed"])
 def test_reading_goes_on_at_the_last_part_that_was_kept(

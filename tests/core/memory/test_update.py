@@ -11,10 +11,12 @@ import pytest
 import torch
 from beacon_checkpoints import write
 from conftest import SHARED, STORY
+from latent_checkpoints import load as load_latent
+from latent_checkpoints import write as write_latent
 
 from benchmarks.parity import checkpoints
 from memorag_core.concurrency.progress import SILENT, ProgressScope
-from memorag_core.memory import BeaconMemory, LiteMemory, Memory
+from memorag_core.memory import BeaconMemory, KeyValueMemory, LatentMemory, LiteMemory, Memory
 from memorag_core.models.beacon.model import BeaconModel
 from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.text.chunking import split
@@ -57,7 +59,7 @@ def assert_equal(memory: Memory, expected: Memory) -> None:
     torch.testing.assert_close(memory.state.values, expected.state.values, atol=1e-4, rtol=0)
 
 
-def assert_updates_to_the_whole(model: BeaconMemory | LiteMemory, old: str, new: str) -> None:
+def assert_updates_to_the_whole(model: KeyValueMemory, old: str, new: str) -> None:
     memory = model.memorize(documents(old), SILENT)
     tensors = (*memory.state.keys, *memory.state.values)
     before = [tensor.clone() for tensor in tensors]
@@ -82,6 +84,16 @@ def beacons(
 @pytest.fixture(scope="module")
 def lite(tiny_models: Path) -> LiteMemory:
     return LiteMemory(LanguageModel.load(tiny_models / "lm", "cpu"), chunk=64, gist=8, budget=128)
+
+
+@pytest.fixture(scope="module")
+def latent(tmp_path_factory: pytest.TempPathFactory) -> LatentMemory:
+    return load_latent(write_latent(tmp_path_factory.mktemp("latent")))
+
+
+@changed
+def test_a_latent_memory_is_updated_to_that_of_the_whole(latent: LatentMemory, old: str, new: str) -> None:
+    assert_updates_to_the_whole(latent, old, new)
 
 
 @changed
@@ -119,6 +131,29 @@ def test_a_beacon_memory_reads_on_from_the_change_or_from_the_window_border_befo
     [after_removal, whole] = read(three, "abc", "ac")
     assert after_removal <= whole - behind + again
     assert read(three, "abc", "abc") == [three.notes["read"]]
+
+
+def test_a_latent_memory_encodes_only_windows_behind_the_change(
+    latent: LatentMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = latent.memorize(documents("abc"), SILENT)
+    encoded: list[Sequence[int]] = []
+    encode = latent.encoder.encode
+
+    def counted(windows: Sequence[Sequence[int]]) -> list[torch.Tensor]:
+        encoded.extend(windows)
+        return encode(windows)
+
+    monkeypatch.setattr(latent.encoder, "encode", counted)
+    latent.update(memory, documents("abc"), documents("abce"), SILENT)
+    assert encoded == latent.lay_out(documents("e")).windows
+    encoded.clear()
+    latent.update(memory, documents("abc"), documents("ab"), SILENT)
+    assert encoded == []
+    changed = latent.lay_out(documents("abC")).windows
+    alike = sum(1 for window in latent.lay_out(documents("abc")).windows if window in changed)
+    latent.update(memory, documents("abc"), documents("abC"), SILENT)
+    assert encoded == changed[alike:]
 
 
 def test_gists_of_what_is_still_there_are_kept_and_only_those_of_new_parts_written(
