@@ -31,7 +31,7 @@ _give_up: ContextVar[Callable[[], None]] = ContextVar("give_up", default=keep_no
 
 
 @contextmanager
-def giving_up(caches: Callable[[], None]) -> Iterator[None]:
+def watch_memory(caches: Callable[[], None]) -> Iterator[None]:
     """Inside, work that runs out of memory can call `caches`, which drops what is only kept for later.
 
     Raises:

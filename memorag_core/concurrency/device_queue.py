@@ -23,7 +23,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 
 from memorag_core.concurrency.cancellation import WAIT, raise_if_cancelled
-from memorag_core.concurrency.device_memory import giving_up, keep_nothing
+from memorag_core.concurrency.device_memory import keep_nothing, watch_memory
 from memorag_core.concurrency.flight import AT_FRONT, Flight, QueuePlace
 from memorag_core.concurrency.variables import set_within
 from memorag_core.errors import Busy
@@ -100,7 +100,7 @@ class FairQueue:
             return
         self._take(patient or background, on_wait, background)
         try:
-            with set_within(_working_on, self), giving_up(self.give_up_caches):
+            with set_within(_working_on, self), watch_memory(self.give_up_caches):
                 raise_if_cancelled()
                 yield
         finally:

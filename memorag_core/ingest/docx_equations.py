@@ -63,7 +63,7 @@ def _fraction(node: Any, parts: Parts) -> str:
     return f"{_bracket(above)}/{below if _ONE.match(below) else f'({below})'}"
 
 
-def _delimited(node: Any, parts: Parts) -> str:
+def _delimit(node: Any, parts: Parts) -> str:
     """Write what stands in brackets with these, as the file says which."""
     between = _sign(node, "d", "sepChr", "|")
     inside = between.join("".join(map(_linear, part)) for part in node.findall(f"{M}e"))
@@ -95,7 +95,7 @@ def _scripts(node: Any, parts: Parts) -> str:
 
 WRITERS: dict[str, Callable[[Any, Parts], str]] = {
     "f": _fraction,
-    "d": _delimited,
+    "d": _delimit,
     "func": _function,
     "m": _rows,
     "eqArr": _rows,

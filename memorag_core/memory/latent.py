@@ -21,7 +21,7 @@ from memorag_core.models.latent.checkpoint import LatentCheckpoint
 from memorag_core.models.latent.encoder import LatentEncoder
 from memorag_core.models.latent.reading import LatentReader
 from memorag_core.models.latent.text import LatentText
-from memorag_core.models.lm.attention_heads import check_heads, raised_attention
+from memorag_core.models.lm.attention_heads import check_heads, compare_attention
 from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.models.lm.prefill import PrefillState
 from memorag_core.models.weights import Weights
@@ -79,7 +79,7 @@ class LatentMemory(KeyValueMemory):
         for starts in memory.notes["starts"]:
             entries += range(at, at + len(starts))
             at += len(starts) + len(between)
-        weights = iter(raised_attention(self.lm, question, memory.state, entries, self.heads).tolist())
+        weights = iter(compare_attention(self.lm, question, memory.state, entries, self.heads).tolist())
         return [Attended(starts, [next(weights) for _ in starts]) for starts in memory.notes["starts"]]
 
     def _read(self, text: LatentText, progress: ProgressScope, after: PrefillState | None = None) -> Memory:

@@ -19,7 +19,7 @@ from memorag_core.query.citations import cite, link_claims, quote_place
 from memorag_core.query.clues import clean_recall, merge_clues
 from memorag_core.query.extract import Excerpt, extract_answer, extract_summary, join_sentences
 from memorag_core.query.grounding import ShownPassage, judge_answer
-from memorag_core.query.recall import opened_clues, recall_by_attention
+from memorag_core.query.recall import open_clues, recall_by_attention
 from memorag_core.query.scope import allow_chunks, select_texts
 from memorag_core.query.search import rerank, search
 from memorag_core.query.summarize import TOKENS_A_WORD, SummaryRequest, interleave, map_reduce
@@ -98,7 +98,7 @@ class Query:
         if self.corpus.attention is not None:
             seen = recall_by_attention(self.corpus, question, self.allowed)
         else:
-            seen = Recollection(opened_clues(self.corpus, self._attend(question), question, self.allowed))
+            seen = Recollection(open_clues(self.corpus, self._attend(question), question, self.allowed))
         blind = self.corpus.attention is None and not seen.clues
         said = self._generate_clues(question) if self.profile.recall == "both" or blind else ()
         return self.recall_cache.put(key, replace(seen, clues=merge_clues(seen.clues, said))).clues

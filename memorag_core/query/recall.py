@@ -44,7 +44,7 @@ def recall_by_attention(corpus: Corpus, question: str, allowed: Allowed = None) 
     return Recollection(clues, tuple((hit.chunk, hit.score) for hit in best))
 
 
-def opened_clues(
+def open_clues(
     corpus: Corpus, attended: Iterable[Attended], question: str, allowed: Allowed = None
 ) -> tuple[Clue, ...]:
     """Open what the memory itself was attended to in, as `recall_by_attention` does: passages, and in each a sentence.

@@ -67,7 +67,7 @@ class PlainLayout:
         if kinds not in KINDS or modules[0]["path"] or "auto_map" in _read(source, "config.json"):
             return None
         tokens = transformer.pop("max_seq_length", None)
-        pooling = _pooling(_read(source, f"{modules[1]['path']}/config.json"))
+        pooling = _find_pooling(_read(source, f"{modules[1]['path']}/config.json"))
         if pooling is None or not transformer.items() <= ORDINARY.items() or about.get("default_prompt_name"):
             return None
         return cls(pooling, tokens, about.get("prompts") or {})
@@ -123,7 +123,7 @@ class LibraryEncoder:
         return np.asarray(vectors, dtype=np.float32)
 
 
-def _pooling(config: Mapping[str, Any]) -> str | None:
+def _find_pooling(config: Mapping[str, Any]) -> str | None:
     """The one way of pooling; None where there are several, or one that is not done here."""
     if not config.get("include_prompt", True):
         return None

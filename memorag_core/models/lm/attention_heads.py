@@ -108,7 +108,7 @@ def check_heads(lm: LanguageModel, heads: Sequence[Head]) -> None:
 
 
 @torch.inference_mode()
-def raised_attention(
+def compare_attention(
     lm: LanguageModel, text: str, memory: KeyValues, entries: Sequence[int], heads: Sequence[Head]
 ) -> torch.Tensor:
     """How much more attention a text that follows a memory pays to entries of it than a text about nothing does.

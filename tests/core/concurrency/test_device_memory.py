@@ -11,7 +11,7 @@ import torch
 from conftest import STORY
 
 from memorag_core import MemoRAG, Settings, from_text
-from memorag_core.concurrency.device_memory import giving_up, in_halves, with_memory
+from memorag_core.concurrency.device_memory import in_halves, watch_memory, with_memory
 from memorag_core.concurrency.device_queue import FairQueue
 from memorag_core.concurrency.journal import Form, Journal
 from memorag_core.errors import DeviceMemoryFull
@@ -48,7 +48,7 @@ def at_most(items: int, asked: list[int], shortage: Exception) -> Callable[[Sequ
 def test_a_batch_is_done_in_halves_once_caches_are_given_up(shortage: Exception) -> None:
     asked: list[int] = []
     given_up: list[str] = []
-    with giving_up(lambda: given_up.append("caches")):
+    with watch_memory(lambda: given_up.append("caches")):
         found = in_halves(range(7), at_most(2, asked, shortage))
     assert found == [0, 10, 20, 30, 40, 50, 60]
     assert asked == [7, 7, 3, 3, 1, 2, 4, 4, 2, 2]
