@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,12 @@ SHORTAGES = [
     RuntimeError("MPS backend out of memory (MPS allocated: 9.06 GB)"),
     MemoryError("Unable to allocate 8 GiB for an array"),
 ]
+
+
+@pytest.fixture(autouse=True)
+def no_collections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Collecting the garbage of a whole test run takes half a second each time; nothing here needs it."""
+    monkeypatch.setattr(gc, "collect", lambda: 0)
 
 
 def at_most(items: int, asked: list[int], shortage: Exception) -> Callable[[Sequence[int]], list[int]]:
