@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import gc
-import sys
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
 from memorag_core.components import Components, open_components
+from memorag_core.concurrency.device_memory import release_memory
 from memorag_core.concurrency.device_queue import FairQueue
 from memorag_core.concurrency.lru import LRUCache
 from memorag_core.config import ORIGINALS, Profile, Settings
@@ -83,9 +83,7 @@ class Runtime:
             self.context_cache.clear()
             if self.lasting:
                 gc.unfreeze()
-            gc.collect()  # models are full of cycles
-            if (torch := sys.modules.get("torch")) and torch.cuda.is_available():
-                torch.cuda.empty_cache()
+            release_memory()
         self.say(f"unloaded the models, which nobody used for {idle_seconds:.0f} s")
         return True
 

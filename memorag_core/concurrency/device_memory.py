@@ -91,7 +91,12 @@ def has_run_out(error: BaseException) -> bool:
 
 def _drop_caches() -> None:
     _give_up.get()()
-    gc.collect()
+    release_memory()
+
+
+def release_memory() -> None:
+    """Give back to the device what nothing refers to any more."""
+    gc.collect()  # models are full of cycles
     if (torch := sys.modules.get("torch")) and torch.cuda.is_available():
         torch.cuda.empty_cache()
 

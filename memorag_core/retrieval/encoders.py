@@ -15,6 +15,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import torch
 
+from memorag_core.models import hub
 from memorag_core.retrieval.vectors import Vectors
 
 Kind = Literal["query", "document"]
@@ -134,9 +135,8 @@ def _find_pooling(config: Mapping[str, Any]) -> str | None:
 
 def _read(source: str | Path, name: str) -> Any:
     """A JSON file of a model; an empty object where it cannot be had, of which the library will tell."""
-    from transformers.utils.hub import cached_file
-
     try:
-        return json.loads(Path(str(cached_file(str(source), name))).read_text(encoding="utf-8"))
+        path = hub.find_file(source, name)
+        return json.loads(Path(path).read_text(encoding="utf-8")) if path else {}
     except (OSError, ValueError):
         return {}
