@@ -57,11 +57,22 @@ class ShownPassage:
         return cls(chunk.text, chunk.heading_lines, cut)
 
     @cached_property
+    def spans(self) -> tuple[Span, ...]:
+        """Where its sentences stand."""
+        return tuple(sentences(self.text)) if self.cut is None else self.cut
+
+    @cached_property
     def windows(self) -> list[SentenceRow]:
         """Its sentences, as many in a row as are read together."""
-        spans = list(sentences(self.text)) if self.cut is None else self.cut
-        last = max(1, len(spans) - NEAR + 1)
-        return [SentenceRow(self, tuple(spans[at : at + NEAR])) for at in range(last)] if spans else []
+        last = max(1, len(self.spans) - NEAR + 1)
+        return [SentenceRow(self, self.spans[at : at + NEAR]) for at in range(last)] if self.spans else []
+
+    def around(self, spans: Sequence[Span]) -> str:
+        """The context, and its text from the sentence before the first of some spans to the last; without any, all."""
+        first = min(spans, default=(0, 0))[0]
+        start = max((begin for begin, _ in self.spans if begin < first), default=first)
+        text = self.text[start : max((end for _, end in spans), default=len(self.text))]
+        return f"{self.context}\n{text}".strip()
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,11 @@ from memorag_core.query.budget import fit_budget
 from memorag_core.query.citations import cite, link_claims, quote_place
 from memorag_core.query.clues import clean_recall, merge_clues
 from memorag_core.query.extract import Excerpt, extract_answer, extract_summary, join_sentences
-from memorag_core.query.grounding import ShownPassage, judge_answer
+from memorag_core.query.grounding import ShownPassage
 from memorag_core.query.recall import open_clues, recall_by_attention
 from memorag_core.query.scope import allow_chunks, select_texts
 from memorag_core.query.search import rerank, search
+from memorag_core.query.second_opinion import judge
 from memorag_core.query.summarize import TOKENS_A_WORD, SummaryRequest, interleave, map_reduce
 from memorag_core.retrieval.fusion import Found
 from memorag_core.text.pages import page_of
@@ -242,7 +243,7 @@ class Query:
         text = self.components.generator.generate(prompt, max_new_tokens, self.on_text)
         documents = self.corpus.texts.documents
         shown = [ShownPassage.of(passage.chunk, documents[passage.chunk.document_id].text) for passage in evidence]
-        judged = judge_answer(text, question, shown)
+        judged = judge(text, question, shown, self.components.entailment)
         quotes = cite(text, question, evidence, self.corpus.texts)
         citations, claims = link_claims(judged, quotes, evidence, self.corpus.texts)
         return self._conclude(Answer(text, task, citations, clues, evidence, claims=claims), question)
