@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from memorag_core.context.corpus import Corpus, memories_of, merge
 from memorag_core.errors import InputError, MemoryNotReady
-from memorag_core.query.answerable import UNLIKELY, likelihood
+from memorag_core.query.answerable import UNLIKELY, find_signs, likelihood
 from memorag_core.query.budget import fit_budget
 from memorag_core.query.citations import cite, link_claims, quote_place
 from memorag_core.query.clues import clean_recall, merge_clues
@@ -270,7 +270,7 @@ class Query:
         if answer.task == "summarize":
             return answer
         bags = [frozenset(stems(passage.chunk.indexed)) for passage in answer.evidence]
-        answerable = likelihood(question, bags, self.corpus.spread, len(self.corpus.chunks))
+        answerable = likelihood(find_signs(question, bags, self.corpus.spread, len(self.corpus.chunks)))
         return replace(answer, supported=supported and answerable >= UNLIKELY, answerable=answerable)
 
 

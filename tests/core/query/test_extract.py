@@ -7,7 +7,7 @@ import textwrap
 import pytest
 
 from memorag_core.config import PROFILES, TINY_LM
-from memorag_core.query.answerable import UNLIKELY, likelihood
+from memorag_core.query.answerable import UNLIKELY, find_signs, likelihood
 from memorag_core.query.extract import extract_answer, extract_summary, join_sentences
 from memorag_core.text.source_text import SourceText
 from memorag_core.text.terms import stems
@@ -65,5 +65,5 @@ def test_a_profile_says_whether_its_generator_writes() -> None:
 def test_a_question_that_the_text_does_not_speak_of_is_told_by_its_score() -> None:
     bag = frozenset(stems(TEXT))
     spread = dict.fromkeys(bag, 1)
-    assert likelihood("When was the lighthouse of Orre lit?", [bag], spread, 9) > 0.8
-    assert likelihood("Who is the president of the United States?", [bag], spread, 9) < UNLIKELY
+    assert likelihood(find_signs("When was the lighthouse of Orre lit?", [bag], spread, 9)) > 0.8
+    assert likelihood(find_signs("Who is the president of the United States?", [bag], spread, 9)) < UNLIKELY
