@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from memorag_core import MemoRAG, Settings, from_text
 from memorag_core.evaluation.datasets import EvalSet, Question, read_sets
 from memorag_core.query.answerable import UNLIKELY, Signs, find_signs
+from memorag_core.text.ids import slug
 from memorag_core.text.terms import stems
 from memorag_core.types import ContextInfo
 
@@ -65,7 +66,7 @@ def main() -> None:
 def ask(engine: MemoRAG, one: EvalSet) -> Asked:
     """Ask all questions of a set that have evidence, each of a right and of a wrong text."""
     texts, places = deal(one) if len(one.contexts) == 1 else (one.contexts, {q.id: q.context for q in one.questions})
-    ids = {name: memorize(engine, f"{one.name}-{name}", text) for name, text in texts.items()}
+    ids = {name: memorize(engine, slug(f"{one.name}-{name}"), text) for name, text in texts.items()}
     names, asked = sorted(ids), Asked()
     for question in one.questions:
         if question.evidence:
@@ -88,7 +89,7 @@ def memorize(engine: MemoRAG, name: str, text: str) -> str:
         raise Ready(info.id)
 
     try:
-        return engine.memorize([from_text(text, title=name)], name, on_ready=stop).id
+        return engine.memorize([from_text(text, title=name)], on_ready=stop).id
     except Ready as ready:
         return str(ready)
 
