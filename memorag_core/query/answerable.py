@@ -8,11 +8,16 @@ one question to the next (`python -m benchmarks.answerable`).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import exp, log
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from memorag_core.query.statements import Statement
-from memorag_core.text.terms import content_stems
+from memorag_core.text.terms import content_stems, stems
+
+if TYPE_CHECKING:
+    from memorag_core.context.corpus import Corpus
+    from memorag_core.types import Passage
 
 
 class Signs(NamedTuple):
@@ -35,6 +40,17 @@ UNLIKELY = 0.3
 def asked_words(question: str) -> frozenset[str]:
     """The words that a question asks with; a single Han character says too little."""
     return frozenset(word for word in content_stems(question) if len(word) > 1 or not "\u3400" <= word <= "\u9fff")
+
+
+def rate_passages(question: str, passages: Sequence[Passage], corpus: Corpus) -> tuple[Passage, ...]:
+    """Give each passage how likely it alone answers as its score."""
+    return tuple(replace(passage, score=rate(question, [passage], corpus)) for passage in passages)
+
+
+def rate(question: str, passages: Sequence[Passage], corpus: Corpus) -> float:
+    """How likely passages answer a question, of all the chunks of a corpus, best first."""
+    bags = [frozenset(stems(passage.chunk.indexed)) for passage in passages]
+    return likelihood(find_signs(question, bags, corpus.spread, len(corpus.chunks)))
 
 
 def find_signs(question: str, passages: Sequence[frozenset[str]], spread: Mapping[str, int], chunks: int) -> Signs:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from memorag_core.context.corpus import Corpus, memories_of, merge
 from memorag_core.errors import InputError, MemoryNotReady
-from memorag_core.query.answerable import UNLIKELY, find_signs, likelihood
+from memorag_core.query.answerable import UNLIKELY, rate, rate_passages
 from memorag_core.query.budget import fit_budget
 from memorag_core.query.citations import cite, link_claims, quote_place
 from memorag_core.query.clues import clean_recall, merge_clues
@@ -27,7 +27,6 @@ from memorag_core.query.summarize import TOKENS_A_WORD, SummaryRequest, interlea
 from memorag_core.retrieval.fusion import Found
 from memorag_core.text.pages import page_of
 from memorag_core.text.prompts import prompts_for, render_answer
-from memorag_core.text.terms import stems
 from memorag_core.types import (
     EVERYTHING,
     Answer,
@@ -141,7 +140,8 @@ class Query:
         found = search(self.corpus, question, recalled, max(k or 0, self.settings.hits), self.allowed)
         if self.components.reranker:
             found = rerank(found, question, self.corpus.chunks, self.components.reranker)
-        return self._fit_budget(found[:k], tokens or self.settings.evidence_tokens)
+        fitting = self._fit_budget(found[:k], tokens or self.settings.evidence_tokens)
+        return rate_passages(question, fitting, self.corpus)
 
     def _place_inside(self, clues: Sequence[Clue]) -> list[Clue]:
         """Leave out clues whose place is outside of the scope; a caller may have recalled them without it."""
@@ -269,8 +269,7 @@ class Query:
         answer = replace(answer, supported=supported, without_memory=self.without_memory)
         if answer.task == "summarize":
             return answer
-        bags = [frozenset(stems(passage.chunk.indexed)) for passage in answer.evidence]
-        answerable = likelihood(find_signs(question, bags, self.corpus.spread, len(self.corpus.chunks)))
+        answerable = rate(question, answer.evidence, self.corpus)
         return replace(answer, supported=supported and answerable >= UNLIKELY, answerable=answerable)
 
 

@@ -18,6 +18,7 @@ AROUND = 1500
 
 _GLUED = re.compile(r"(?<=[a-z\]]{3}[.!?])(?=[A-Z][a-z]* )")
 _ENDS = re.compile(r"[.!?…。！？；:：][\"'”’」』)\]）]*\s*\Z")
+_SMALL = re.compile(r"[(\[]?[a-zà-öø-ÿа-яα-ω]")
 _MARK = re.compile(r"\s*(?:[-*•·|>#]|\d{1,3}[.)、]|[（(]?[一二三四五六七八九十]+[、）)])")
 
 
@@ -75,7 +76,7 @@ def _split_glued(text: str, span: Span) -> Iterator[Span]:
 
 def _goes_on(text: str, before: Span, after: Span) -> bool:
     """Whether what stands behind a sentence is the rest of it: a line after one without an end, or a small letter."""
-    if text[after[0]].islower():
+    if _SMALL.match(text, *after):
         return not text[before[0]].islower()
     wrapped = "\n" in text[before[1] : after[0]]
     return wrapped and not _ENDS.search(text[before[0] : before[1]]) and not _MARK.match(text[after[0] : after[1]])
