@@ -26,6 +26,8 @@ evidence, the kind of answer asked for, a clue's place. All but the last were fi
 ADDED, EARLIER = 0.1, 0.1
 """A second sentence is looked for where a passage adds so much of the question; earlier evidence goes before later."""
 COVERED = 0.6
+FAR_BELOW = 1.2
+"""A summary leaves out what is so much less central than its best sentence: speech mostly."""
 
 _FIGURE = re.compile(
     r"(?i)\b(?:when|how (?:many|much|long|old|tall|high|far|deep|heavy)|(?:what|which) (?:year|date|time))\b"
@@ -117,14 +119,18 @@ class _Weighing:
 
 
 def extract_summary(focus: str, passages: Sequence[Passage], words: int, texts: SourceText) -> list[Excerpt]:
-    """Choose sentences whose words most other evidence has too, each of another passage, in the order of the text."""
+    """Choose sentences whose words most other evidence has too, each of another passage, in the order of the text.
+
+    What is far below the best is left out, though words are left.
+    """
     found = _sentences(passages, texts)
     scores = weigh_sentences([text for _, _, text in found], focus)
     chosen: list[int] = []
     used: set[int] = set()
+    floor = max(scores, default=0.0) - FAR_BELOW
     for at in sorted(range(len(found)), key=lambda at: -scores[at]):
         size = len(terms(found[at][2]))
-        if found[at][0] not in used and (not chosen or size <= words):
+        if found[at][0] not in used and (not chosen or (size <= words and scores[at] >= floor)):
             chosen.append(at)
             used.add(found[at][0])
             words -= size
