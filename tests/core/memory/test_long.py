@@ -274,7 +274,7 @@ def test_a_model_whose_positions_cannot_be_moved_is_refused_only_where_it_matter
     assert not supports_shift(narrow.model)
     model = LongMemory(narrow)
     assert model.memorize(texts(story(1, 20)), SILENT).notes["ratio"] == 1
-    with pytest.raises(InputError, match="rotary positions cannot be moved"):
+    with pytest.raises(InputError, match="positions of its entries cannot be moved"):
         model.memorize(texts(story(1, 200)), SILENT)
 
 
