@@ -210,7 +210,7 @@ def test_a_saved_and_loaded_memory_gives_the_same_answer_and_goes_on(
     model.save(memory, tmp_path)
     loaded = model.load(tmp_path)
     assert loaded.notes == memory.notes
-    assert model.ask(loaded, QUESTIONS, 16) == model.ask(memory, QUESTIONS, 16)
+    assert model.ask(loaded, QUESTIONS, 8) == model.ask(memory, QUESTIONS, 8)
     new = [*old, *texts(story(2, 20))]
     updated = model.update(loaded, old, new, SILENT)
     assert updated.state.tokens == model.memorize(new, SILENT).state.tokens
