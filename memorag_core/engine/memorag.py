@@ -256,6 +256,10 @@ class MemoRAG:
         """The models in use."""
         return self.shared.profile
 
+    def advise(self) -> str | None:
+        """What could write better answers than the generator, said once; None where there is nothing to say."""
+        return self.shared.advise()
+
     @contextmanager
     def _open_query(
         self, context_id: str | Sequence[str], on_text: OnText = ignore_text, scope: Scope = EVERYTHING

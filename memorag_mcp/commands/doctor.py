@@ -20,7 +20,8 @@ from memorag_core.context.store import ContextStore
 from memorag_core.errors import InputError, MemoRAGError
 from memorag_core.models import embedded, hub
 from memorag_core.models.api.endpoints import ENDPOINTS, is_remote
-from memorag_core.models.profiles import GIB, choose_profile
+from memorag_core.models.api.nearby import find_nearby
+from memorag_core.models.profiles import GIB, choose_profile, suggest_generator
 from memorag_core.models.weights import choose_device, model_is_here
 from memorag_mcp.http.address import ListenAddress
 from memorag_mcp.http.tokens import Tokens, tokens_file
@@ -144,6 +145,9 @@ def _profile_and_models(settings: Settings, has_torch: bool) -> Iterator[Check]:
     yield Check("profile", "ok", f"{profile.name}: {profile.fits}")
     for name in _names(profile):
         yield _model(name, settings.models_dir)
+    if profile.extracts and has_torch:
+        found = "too small to write: answers are whole sentences of the text"
+        yield Check("generator", "note", found, f"For written answers, {suggest_generator(settings, find_nearby())}")
 
 
 def _names(profile: Profile) -> list[str]:
