@@ -102,7 +102,7 @@ def list_contexts(settings: Settings, as_json: AsJson = False) -> None:
     if as_json:
         show.as_json(survey)
     else:
-        show.contexts(survey.contexts, survey.damaged, settings.store)
+        show.contexts(survey.contexts, survey.damaged, settings.shared or settings.store)
 
 
 @command("forget")

@@ -152,7 +152,7 @@ class Manifest(BaseModel):
             data = read_plain_file(folder.resolve() / MANIFEST, MAX_MANIFEST)
         except (OSError, NoPlainFile) as error:
             raise damage(folder, f"{MANIFEST} cannot be read ({quote_name(error)})") from error
-        return _parse(folder, data)
+        return parse_manifest(folder, data)
 
     def check_sizes(self, folder: Path) -> None:
         """Look for missing, truncated and changed files, and what should not be there.
@@ -200,7 +200,7 @@ class Manifest(BaseModel):
 
 
 @lru_cache(maxsize=PARSED)
-def _parse(folder: Path, data: bytes) -> Manifest:
+def parse_manifest(folder: Path, data: bytes) -> Manifest:
     """Check the bytes of a folder's manifest, field by field; the same bytes once."""
     record = _parse_record(folder, data)
     try:
