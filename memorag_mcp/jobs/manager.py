@@ -37,7 +37,10 @@ class UnknownJob(InputError):
 
 
 class Jobs:
-    """The jobs of one server, over the records that all servers of a store share. Safe between threads."""
+    """The jobs of one server, over the records that all servers of a store share. Safe between threads.
+
+    `execute` does a job's work: the handler registered for it, unless another machine does.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.records = Records(folder)
@@ -46,6 +49,7 @@ class Jobs:
         self._threads: dict[str, threading.Thread] = {}
         self._handlers: dict[type[Call], Handler[Any]] = {}
         self._expected: list[Asker] = []
+        self.execute: Callable[[Job, Call], BaseModel] = self._execute_here
 
     def register(self, kind: type[C]) -> Callable[[Handler[C]], Handler[C]]:
         """Register what the jobs of a kind of call do."""
@@ -185,10 +189,13 @@ class Jobs:
             job.save()
         self.records.close()
 
+    def _execute_here(self, job: Job, call: Call) -> BaseModel:
+        return self._handlers[type(call)](job, call)
+
     def _run(self, job: Job, call: Call, on_end: OnEnd) -> None:
         try:
             with cancellable(job.flag):
-                result = self._handlers[type(call)](job, call)
+                result = self.execute(job, call)
             job.end("completed", result=result.model_dump(mode="json"))
         except Cancelled:
             job.end(job.stopped_as, reason=reason_of(job.record, job.stopped_as))
