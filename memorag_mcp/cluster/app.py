@@ -40,18 +40,18 @@ class ClusterOptions(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     settings: dict[str, Any] = Field(default_factory=dict, description="the engine's, with `shared`")
-    fronts: int = Field(2, ge=1)
-    replicas: int = Field(1, ge=1, description="the fewest replicas that answer")
-    most_replicas: int = Field(4, ge=1)
-    writers: int = Field(1, ge=1, description="the fewest replicas that memorize")
-    most_writers: int = Field(2, ge=1)
-    gpus: float = Field(0.0, ge=0)
-    cpus: float = Field(1.0, ge=0)
-    ongoing: int = Field(8, ge=1, description="requests that one replica has at once, in its queue or at work")
+    fronts: int = Field(default=2, ge=1)
+    replicas: int = Field(default=1, ge=1, description="the fewest replicas that answer")
+    most_replicas: int = Field(default=4, ge=1)
+    writers: int = Field(default=1, ge=1, description="the fewest replicas that memorize")
+    most_writers: int = Field(default=2, ge=1)
+    gpus: float = Field(default=0.0, ge=0)
+    cpus: float = Field(default=1.0, ge=0)
+    ongoing: int = Field(default=8, ge=1, description="requests that one replica has at once, in its queue or at work")
     host: str = "127.0.0.1"
     port: int = 8365
     allowed_hosts: list[str] = Field(default_factory=list, description="Host headers to accept, as in clients' URLs")
-    tokens: Path | None = Field(None, description="the file of tokens, on each machine with a front")
+    tokens: Path | None = Field(default=None, description="the file of tokens, on each machine with a front")
 
 
 class Front:

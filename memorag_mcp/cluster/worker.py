@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import os
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -102,10 +101,6 @@ class Worker:
         jobs = self._server(owner).jobs
         async for event in _events(lambda tell: jobs.execute(ForwardedJob(record, tell), call)):
             yield event
-
-    async def pid(self) -> int:
-        """The number of this process."""
-        return os.getpid()
 
     def _server(self, owner: str) -> ContextServer:
         if owner not in self.servers:
