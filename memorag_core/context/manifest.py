@@ -154,8 +154,8 @@ class Manifest(BaseModel):
             raise damage(folder, f"{MANIFEST} cannot be read ({quote_name(error)})") from error
         return parse_manifest(folder, data)
 
-    def check_sizes(self, folder: Path) -> None:
-        """Look for missing, truncated and changed files, and what should not be there.
+    def check_sizes(self, folder: Path) -> Manifest:
+        """Return this, after a look for missing, truncated and changed files, and what should not be there.
 
         The manifest is written last, so a file is read only where it was changed after that.
 
@@ -174,6 +174,7 @@ class Manifest(BaseModel):
             status, is_touched = found[name], found[name].st_mtime_ns > sealed
             if status.st_size != entry.bytes or (is_touched and not is_intact(folder / name, status, entry.sha256)):
                 raise damage(folder, f"{quote_name(name)} does not match its checksum")
+        return self
 
     def verify(self, folder: Path, read_later: Container[str] = ()) -> None:
         """Compare every file with its recorded size and checksum, but those that `read_file` is going to read.

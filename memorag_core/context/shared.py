@@ -46,6 +46,7 @@ class SharedStore(ContextStore):
     def __init__(self, root: Path, versions: Versions) -> None:
         super().__init__(root)
         self.versions = versions
+        self.bucket = versions.bucket
 
     def ids(self) -> list[str]:
         """Sorted ids of all contexts."""

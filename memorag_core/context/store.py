@@ -21,7 +21,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from filelock import FileLock
 
@@ -32,6 +32,9 @@ from memorag_core.context.manifest import Manifest
 from memorag_core.context.work import LOCK, WorkFolder, acquire_now, lock_of, wait_for
 from memorag_core.errors import ContextExists, DamagedContext, MemoRAGError, UnknownContext, quote_name
 from memorag_core.text.ids import slug, slug_or, unique
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
 
 ASIDE = "aside="
 STORE_LOCK = f"store{LOCK}"
@@ -44,6 +47,7 @@ class ContextStore:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.bucket: ObjectStore | None = None
 
     def ids(self) -> list[str]:
         """Sorted ids, including contexts that lost their manifest, excluding those still being written."""
@@ -66,7 +70,7 @@ class ContextStore:
 
     def check(self, context_id: str) -> Manifest:
         """The manifest of a context, each of its files being there and of its size. Raises as `reading`."""
-        return self.reading(context_id, _check_sizes)
+        return self.reading(context_id, lambda folder, manifest: manifest.check_sizes(folder))
 
     def reading(self, context_id: str, read: Callable[[Path, Manifest], T]) -> T:
         """Call `read` with a context's folder and the manifest that belongs to it, and return its result.
@@ -291,8 +295,3 @@ class ContextStore:
             f"The name '{context_id}' belongs to a context with other contents. Choose another name, or forget "
             f"'{context_id}' first."
         )
-
-
-def _check_sizes(folder: Path, manifest: Manifest) -> Manifest:
-    manifest.check_sizes(folder)
-    return manifest
