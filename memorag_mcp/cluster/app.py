@@ -5,7 +5,6 @@ A Serve configuration names `memorag_mcp.cluster.app:build` and gives the fields
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,6 +17,7 @@ from memorag_mcp.cluster.engine import ClusterEngine, Replicas
 from memorag_mcp.cluster.worker import Worker
 from memorag_mcp.http.address import ListenAddress
 from memorag_mcp.http.app import application
+from memorag_mcp.http.shared_tokens import SharedTokens
 from memorag_mcp.http.tokens import settings_of, tokens_file
 from memorag_mcp.protocol.sdk_server import ContextServer
 from memorag_mcp.server import build_server
@@ -51,7 +51,6 @@ class ClusterOptions(BaseModel):
     host: str = "127.0.0.1"
     port: int = 8365
     allowed_hosts: list[str] = Field(default_factory=list, description="Host headers to accept, as in clients' URLs")
-    tokens: Path | None = Field(default=None, description="the file of tokens, on each machine with a front")
 
 
 class Front:
@@ -62,8 +61,9 @@ class Front:
     ) -> None:
         settings = Settings.of(**options.settings)
         shared = Runtime(settings, lambda _: None)
-        tokens = tokens_file(settings.store, options.tokens)
-        address = ListenAddress(tokens, options.host, options.port, options.allowed_hosts, one_of_several=True)
+        tokens = SharedTokens(tokens_file(settings.store, None), str(settings.shared))
+        tokens.follow()
+        address = ListenAddress(tokens.path, options.host, options.port, options.allowed_hosts, one_of_several=True)
 
         def build_for(owner: str) -> ContextServer:
             writers = Replicas(memories, owner)
@@ -140,7 +140,6 @@ def deploy(address: str, settings: Settings, listen: ListenAddress) -> ClusterOp
         host=listen.host,
         port=listen.port,
         allowed_hosts=list(listen.allowed_hosts),
-        tokens=listen.tokens,
     )
     application = build(options.model_dump(mode="json"))
     serve.start(http_options={"host": options.host, "port": options.port, "location": "EveryNode"})
