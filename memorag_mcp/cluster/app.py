@@ -46,7 +46,7 @@ class ClusterOptions(BaseModel):
     writers: int = Field(default=1, ge=1, description="the fewest replicas that memorize")
     most_writers: int = Field(default=2, ge=1)
     gpus: float = Field(default=0.0, ge=0)
-    cpus: float = Field(default=1.0, ge=0)
+    cpus: float = Field(default=0.5, ge=0)
     ongoing: int = Field(default=8, ge=1, description="requests that one replica has at once, in its queue or at work")
     host: str = "127.0.0.1"
     port: int = 8365
