@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
-from ray.exceptions import RayError
+from ray.exceptions import RayError, RayTaskError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, ReplicaUnavailableError
 
 from memorag_core.concurrency.cancellation import raise_if_cancelled
@@ -51,7 +51,7 @@ class Replicas:
     def ask(self, context: str, method: str, hear: Callable[[Any], None], *values: object) -> Any:
         """Call a method of a replica where the context is warm; return its result, and `hear` what it tells before.
 
-        A replica that is lost is replaced by another one as long as nothing was heard of it.
+        A replica that is lost is replaced by another one as long as no text was heard of it.
 
         Raises:
             Busy: too many wait, or replicas were lost again and again.
@@ -65,9 +65,11 @@ class Replicas:
                     if event.kind == "result":
                         return event.value
                     hear(event.value)
-                    heard = True
+                    heard |= isinstance(event.value, str)  # progress can be told twice, the pieces of a text cannot
             except BackPressureError as error:
                 raise Busy("Too many wait for the models. Try again in a moment.") from error
+            except RayTaskError as error:
+                raise _as_raised(error.cause) from error
             except LOST as error:
                 if heard:
                     raise Busy("The machine that worked on this was lost. Try again.") from error
