@@ -126,11 +126,14 @@ def deploy(address: str, settings: Settings, listen: ListenAddress) -> ClusterOp
         InputError: the settings name no store that machines share; or no cluster is at that address.
     """
     import ray
+    from ray.exceptions import RayError
 
     try:
         ray.init(address=address, ignore_reinit_error=True, log_to_driver=False)
-    except ConnectionError as error:
-        raise InputError(f"No Ray cluster is at {address}. Start one with: ray start --head") from error
+    except (ConnectionError, RayError) as error:
+        raise InputError(
+            f"No Ray cluster can be used at {address} ({error}). Start one with: ray start --head"
+        ) from error
     gpus = int(ray.cluster_resources().get("GPU", 0))
     options = ClusterOptions(
         settings=settings.model_dump(mode="json", exclude_unset=True),
