@@ -10,6 +10,7 @@ from obstore.store import MemoryStore
 from waits import SECONDS, wait_until
 
 from memorag_core.config import Settings
+from memorag_core.context import leases
 from memorag_mcp.http import shared_tokens
 from memorag_mcp.http.shared_tokens import SharedTokens, open_tokens
 from memorag_mcp.http.tokens import Tokens
@@ -38,7 +39,10 @@ def test_a_token_given_at_one_machine_holds_at_all_until_it_is_taken_away_at_any
     assert three.path.stat().st_mode & 0o77 == 0
 
 
-def test_of_tokens_given_at_several_machines_at_once_none_is_lost(machines: list[SharedTokens]) -> None:
+def test_of_tokens_given_at_several_machines_at_once_none_is_lost(
+    machines: list[SharedTokens], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "SECONDS_BETWEEN_LOOKS", 0.0)
     with ThreadPoolExecutor(3) as pool:
         tokens = list(pool.map(lambda at: at[1].add(f"user-{at[0]}"), enumerate(machines), timeout=SECONDS))
     again = SharedTokens(machines[0].path, "memory")
