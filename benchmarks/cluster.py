@@ -29,7 +29,7 @@ import psutil
 from mcp import Client
 
 SAMPLE = Path(__file__).resolve().parents[1] / "contexts" / "samples" / "harrow-sound.md"
-CONTEXTS, CLIENTS, CHARACTERS = 40, 30, 3000
+CONTEXTS, CLIENTS, CHARACTERS = 40, 30, 1500
 SECONDS_BETWEEN_QUESTIONS = 10.0
 HOST, PORT, S3_PORT = "127.0.0.1", 18365, 18366
 BUSY = ("Try again", "busy")

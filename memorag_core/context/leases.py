@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from memorag_core.concurrency.cancellation import poll_until
-from memorag_core.context.versions import tell_failures
+from memorag_core.context.versions import tag_of, tell_failures
 from memorag_core.errors import StoreError
 
 if TYPE_CHECKING:
-    from obstore import PutMode
+    from obstore import PutMode, UpdateVersion
     from obstore.store import ObjectStore
 
 LEASES = "leases/"
@@ -33,24 +33,24 @@ class Lease:
     def __init__(self, bucket: ObjectStore, name: str) -> None:
         self._bucket = bucket
         self._path = LEASES + name
-        self._tag = ""
-        self._seen = ("", 0.0)
+        self._tag: UpdateVersion = {}
+        self._seen: tuple[UpdateVersion, float] = ({}, 0.0)
 
     def take(self) -> bool:
         """Take it if nobody holds it, or who holds it is dead; whether that could be done."""
         if self._put("create"):
             return True
         try:
-            tag = str(self._bucket.head(self._path)["e_tag"])
+            tag = tag_of(self._bucket.head(self._path))
         except FileNotFoundError:
             return False
         if tag != self._seen[0]:
             self._seen = (tag, time.monotonic())
-        return time.monotonic() - self._seen[1] > SECONDS_TO_LIVE and self._put({"e_tag": tag})
+        return time.monotonic() - self._seen[1] > SECONDS_TO_LIVE and self._put(tag)
 
     def renew(self) -> bool:
         """Show that its holder lives; whether it still is the holder's."""
-        return self._put({"e_tag": self._tag})
+        return self._put(self._tag)
 
     def drop(self) -> None:
         """Let others take it."""
@@ -61,7 +61,7 @@ class Lease:
         from obstore.exceptions import AlreadyExistsError, PreconditionError
 
         with suppress(AlreadyExistsError, PreconditionError, FileNotFoundError):
-            self._tag = str(self._bucket.put(self._path, uuid4().bytes, mode=mode)["e_tag"])
+            self._tag = tag_of(self._bucket.put(self._path, uuid4().bytes, mode=mode))
             return True
         return False
 

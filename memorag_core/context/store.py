@@ -92,7 +92,7 @@ class ContextStore:
         found = []
         for context_id in self.ids():
             try:
-                if self.manifest(context_id).key == key:
+                if self._glance(context_id).key == key:
                     self.reading(context_id, lambda folder, manifest: manifest.verify(folder))
                     found.append(context_id)
             except MemoRAGError:
@@ -221,6 +221,9 @@ class ContextStore:
         if context_id in self.find(key):
             return context_id
         raise self._name_taken(context_id)
+
+    def _glance(self, context_id: str) -> Manifest:
+        return self.manifest(context_id)
 
     def _is_taken(self, context_id: str) -> bool:
         return (self.root / context_id).exists() or context_id in self._set_aside()

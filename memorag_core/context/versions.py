@@ -26,7 +26,7 @@ from memorag_core.context.manifest import FileEntry
 from memorag_core.errors import StoreError, require
 
 if TYPE_CHECKING:
-    from obstore import PutMode
+    from obstore import ObjectMeta, PutMode, PutResult, UpdateVersion
     from obstore.store import ObjectStore
 
 HEADS, BLOBS, SWEPT = "heads/", "blobs/", "swept"
@@ -39,9 +39,9 @@ SECONDS_KEPT = 24 * 3600
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """What a context is since some publication: its manifest, as bytes, with the bucket's tag of these."""
+    """What a context is since some publication: its manifest, as bytes, and how the bucket tells it from others."""
 
-    tag: str
+    tag: UpdateVersion
     manifest: bytes
     seen: float
 
@@ -87,13 +87,16 @@ class Versions:
 
     def ids(self) -> list[str]:
         """Return the ids of all contexts, sorted."""
-        found = []
+        found, new = list[str](), dict[str, None]()
         with tell_failures(self.where):
             for one in (one for some in self.bucket.list(HEADS) for one in some):
                 found.append(context_id := one["path"].removeprefix(HEADS).removesuffix(".json"))
                 known = self._heads.get(context_id)
-                if known and known.tag == one["e_tag"]:
+                if known and known.tag.get("e_tag") == one["e_tag"]:
                     self._heads[context_id] = Version(known.tag, known.manifest, time.monotonic())
+                else:
+                    new[context_id] = None
+        _do_each(self.where, self.read, new)  # who wants a list wants the manifests, and here they are got together
         return sorted(found)
 
     def read(self, context_id: str, seconds: float = 0.0) -> Version | None:
@@ -105,8 +108,10 @@ class Versions:
             return known
         try:
             with tell_failures(self.where), suppress(NotModifiedError):
-                got = self.bucket.get(_head(context_id), options={"if_none_match": known.tag} if known else None)
-                known = Version(str(got.meta["e_tag"]), bytes(got.bytes()), time.monotonic())
+                got = self.bucket.get(
+                    _head(context_id), options={"if_none_match": known.tag["e_tag"]} if known else None
+                )
+                known = Version(tag_of(got.meta), bytes(got.bytes()), time.monotonic())
                 self._heads[context_id] = known
         except FileNotFoundError:
             self._heads.pop(context_id, None)
@@ -115,7 +120,7 @@ class Versions:
 
     def publish(self, context_id: str, manifest: bytes, replaced: Version | None) -> bool:
         """Make a manifest what a context is, if it still is `replaced` (None: if there is none); whether it was."""
-        mode: PutMode = {"e_tag": replaced.tag} if replaced else "create"
+        mode: PutMode = replaced.tag if replaced else "create"
         if self._put(_head(context_id), manifest, mode):
             return True
         now = self.read(context_id)  # a put that was sent twice meets itself
@@ -175,7 +180,7 @@ class Versions:
             last = self.bucket.head(SWEPT)
         except FileNotFoundError:
             return self._put(SWEPT, b"", "create")
-        return _is_old(last["last_modified"]) and self._put(SWEPT, b"", {"e_tag": last["e_tag"]})
+        return _is_old(last["last_modified"]) and self._put(SWEPT, b"", tag_of(last))
 
     def _put(self, path: str, data: bytes, mode: PutMode) -> bool:
         """Put an object on a condition; whether that held."""
@@ -190,6 +195,14 @@ class Versions:
         return False  # some answer that what was to be replaced is not found
 
 
+def tag_of(known: ObjectMeta | PutResult) -> UpdateVersion:
+    """How a bucket tells a version of an object from others: S3 and Azure by a tag, Google by a number."""
+    tag: UpdateVersion = {"e_tag": known["e_tag"]}
+    if known["version"] is not None:
+        tag["version"] = known["version"]
+    return tag
+
+
 def _head(context_id: str) -> str:
     return f"{HEADS}{context_id}.json"
 
@@ -198,7 +211,7 @@ def _is_old(at: datetime) -> bool:
     return (datetime.now(UTC) - at).total_seconds() > SECONDS_KEPT
 
 
-def _do_each(where: str, do: Callable[[str], None], names: Mapping[str, object]) -> None:
+def _do_each(where: str, do: Callable[[str], object], names: Mapping[str, object]) -> None:
     """Do something for each name, some at once; the first failure is raised."""
     with tell_failures(where), ThreadPoolExecutor(AT_ONCE) as pool:
         for _ in pool.map(do, names):
