@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memorag_core.context.manifest import FileEntry
-from memorag_core.errors import StoreError, require
+from memorag_core.errors import InputError, StoreError, quote_name, require
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta, PutMode, PutResult, UpdateVersion
@@ -53,7 +53,7 @@ def tell_failures(where: str) -> Iterator[None]:
 
     try:
         yield
-    except (BaseError, ValueError) as error:  # of a URL
+    except BaseError as error:
         first = str(error).split("\n")[0]
         raise StoreError(
             f"The shared store in {where} cannot be used ({first}). Check its address and your credentials, then try "
@@ -65,15 +65,25 @@ def open_bucket(url: str) -> ObjectStore:
     """Open a bucket or a folder in one: `s3://`, `gs://`, `az://`; credentials come from the environment.
 
     Raises:
-        StoreError: the address is none of a bucket.
+        InputError: the address is none of a bucket.
         MissingExtra: the package for it is not installed.
     """
     require("obstore", "cluster")
-    from obstore.store import from_url
+    from obstore.exceptions import BaseError
+    from obstore.store import AzureStore, GCSStore, S3Store, from_url
 
-    with tell_failures(url):
-        retries = {"max_retries": RETRIES, "retry_timeout": timedelta(seconds=SECONDS_OF_RETRIES)}
-        return from_url(url, retry_config=retries)  # type: ignore[call-overload, no-any-return]  # one for each kind
+    retries = {"max_retries": RETRIES, "retry_timeout": timedelta(seconds=SECONDS_OF_RETRIES)}
+    try:
+        bucket: ObjectStore = from_url(url, retry_config=retries)  # type: ignore[call-overload]  # one for each kind
+        if isinstance(bucket, S3Store | GCSStore | AzureStore):  # the others know no put in the place of a version
+            return bucket
+        why = "what is there cannot tell of two writers which came first"
+    except (BaseError, ValueError) as error:
+        why = str(error).split("\n")[0]
+    raise InputError(
+        f"{quote_name(url)} is no bucket that can be used ({why}). Write s3://BUCKET/FOLDER, gs://BUCKET/FOLDER or "
+        "az://CONTAINER/FOLDER; a folder on a disk is named with --store."
+    )
 
 
 class Versions:

@@ -301,8 +301,9 @@ def test_a_bucket_that_cannot_be_reached_is_told(tmp_path: Path, monkeypatch: py
     closed = open_store(Settings.of(store=tmp_path, shared="s3://nowhere/at-all"))
     with pytest.raises(StoreError, match=r"s3://nowhere/at-all cannot be used .*Check its address"):
         closed.ids()
-    with pytest.raises(StoreError, match="cannot be used"):
-        open_store(Settings.of(store=tmp_path, shared="nothing"))
+    for url in ("nothing", "file:///tmp", "https://example.org/", "s3://"):
+        with pytest.raises(InputError, match=r"is no bucket that can be used .* --store"):
+            open_store(Settings.of(store=tmp_path, shared=url))
 
 
 @only_folders
