@@ -25,6 +25,7 @@ from memorag_core.config import Settings
 from memorag_core.engine import MemoRAG
 from memorag_core.runtime import Runtime
 from memorag_core.types import Progress
+from memorag_mcp.http.metrics import device_bytes
 from memorag_mcp.http.tokens import settings_of
 from memorag_mcp.jobs.call import Call
 from memorag_mcp.jobs.job import Job, JobRecord, ignore_record
@@ -101,6 +102,10 @@ class Worker:
         jobs = self._server(owner).jobs
         async for event in _events(lambda tell: jobs.execute(ForwardedJob(record, tell), call)):
             yield event
+
+    def check_health(self) -> None:
+        """Raise where the device answers no more; Ray Serve asks now and then, and replaces the replica."""
+        device_bytes()
 
     def _server(self, owner: str) -> ContextServer:
         if owner not in self.servers:
