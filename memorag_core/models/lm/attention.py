@@ -7,7 +7,7 @@ few tokens of each row's own prompt and reply are attended to beside them, under
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -17,11 +17,8 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from memorag_core.models.lm.kernels import (
-    PartialAttention,
     attend_causally,
-    attend_fully,
     attend_masked,
-    attend_nothing,
     merge_partial,
 )
 from memorag_core.models.lm.key_values import KeyValues
@@ -47,7 +44,6 @@ def attend(
     attention_mask: torch.Tensor | None,
     scaling: float | None = None,
     memory: KeyValues | None = None,
-    seen: Sequence[int] | None = None,
     queries: list[torch.Tensor] | None = None,
     totals: list[torch.Tensor] | None = None,
     sparse: Attention | None = None,
@@ -59,7 +55,6 @@ def attend(
         query: (batch, heads, new, head dimension). key, value: (batch, key-value heads, own, head dimension).
         attention_mask: boolean (batch, 1, new, own) over the row's own tokens, or `lower_right`.
         memory: the prefix shared by all rows; without it, this is scaled-dot-product attention.
-        seen: how many of the memory's tokens each row sees, from the first; by default all.
         queries: where to leave the queries of each layer, for who wants to know what was looked for.
         totals: where to leave the log-sum-exp of each query's scores, for who wants to know what it attended to.
         sparse: what to attend with where nothing was read before, all heads given their keys and values.
@@ -84,25 +79,11 @@ def attend(
     parts = [own]
     if memory is not None:
         layer = int(module.layer_idx)  # type: ignore[arg-type]  # every attention module of transformers has it
-        parts.append(_over_memory(query, memory, layer, scale, seen))
+        parts.append(memory.attend(layer, query, scale))
     whole = merge_partial(parts)
     if totals is not None:
         totals.append(whole.lse)
     return whole.output.transpose(1, 2).contiguous(), None
-
-
-def _over_memory(
-    query: torch.Tensor, memory: KeyValues, layer: int, scale: float, seen: Sequence[int] | None
-) -> PartialAttention:
-    """All rows at once that see the same of the memory."""
-    if seen is None:
-        return memory.attend(layer, query, scale)
-    whole, keys, values = attend_nothing(query), memory.keys[layer], memory.values[layer]
-    for count in set(seen) - {0}:
-        rows = [row for row, tokens in enumerate(seen) if tokens == count]
-        part = attend_fully(query[rows], keys[:, :, :count], values[:, :, :count], scale)
-        whole.output[rows], whole.lse[rows] = part.output, part.lse
-    return whole
 
 
 class _Buffer(DynamicLayer):
