@@ -21,9 +21,10 @@ from typing import Any
 import torch
 
 from benchmarks.shapes import SHAPES, checkpoint, interleaved, seconds, tokens
-from memorag_core.models.beacon.decoding import decode_after, read
 from memorag_core.models.beacon.model import BeaconModel, BeaconState
-from memorag_core.models.lm.decoding import Greedy
+from memorag_core.models.beacon.prefix import BeaconPrefix
+from memorag_core.models.beacon.reading import read
+from memorag_core.models.lm.decoding import decode
 
 QUERY_TOKENS = 40
 ORIGINAL_STEPS = 6
@@ -31,19 +32,6 @@ OUR_STEPS = 33
 PROMPTS = {"recalled text": 64, "recalled questions": 70, "rewrite": 58, "answer": 46}
 PROMPT_STEPS = 48
 BARS = {"memorizing": 1.5, "decoding": 15.0, "recall + rewrite + answer as a batch": 2.0}
-
-
-class Timed(Greedy):
-    """Greedy decoding of one row that notes when each token was chosen."""
-
-    def __init__(self) -> None:
-        super().__init__(1)
-        self.times: list[float] = []
-
-    def take(self, logits: torch.Tensor) -> torch.Tensor | None:
-        chosen = super().take(logits)
-        self.times.append(time.perf_counter())
-        return chosen
 
 
 class Original:
@@ -105,9 +93,14 @@ class Comparison:
         """Tokens a second after the query, ours and theirs."""
 
         def ours() -> float:
-            greedy = Timed()
-            decode_after(self.ours, [self.query], OUR_STEPS, self.state, greedy)
-            return (OUR_STEPS - 1) / (greedy.times[-1] - greedy.times[0])
+            times: list[float] = []
+            decode(
+                BeaconPrefix(self.ours, self.state),
+                [self.query],
+                OUR_STEPS,
+                on_replies=lambda _: times.append(time.perf_counter()),
+            )
+            return (OUR_STEPS - 1) / (times[-1] - times[0])
 
         def theirs() -> float:
             found = self.original.ask("decode", query=self.query, new=ORIGINAL_STEPS)
@@ -120,13 +113,13 @@ class Comparison:
         prompts = [tokens(count, self.shape, seed) for seed, count in enumerate(PROMPTS.values(), start=2)]
 
         def reply(asked: Sequence[list[int]]) -> float:
-            return seconds(lambda: decode_after(self.ours, asked, PROMPT_STEPS, self.state, Greedy(len(asked))))
+            return seconds(lambda: decode(BeaconPrefix(self.ours, self.state), asked, PROMPT_STEPS))
 
         return interleaved(runs, [lambda: reply(prompts), lambda: sum(reply([prompt]) for prompt in prompts)])
 
     def same_ids(self) -> bool:
         """Whether both say the same."""
-        [ours] = decode_after(self.ours, [self.query], ORIGINAL_STEPS, self.state, Greedy(1))
+        [ours] = decode(BeaconPrefix(self.ours, self.state), [self.query], ORIGINAL_STEPS)
         theirs = self.original.ask("decode", query=self.query, new=ORIGINAL_STEPS)["ids"]
         return bool(ours == theirs)
 

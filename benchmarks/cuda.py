@@ -22,9 +22,10 @@ import torch
 from benchmarks import parity
 from benchmarks.memory import kept, steady
 from benchmarks.shapes import SHAPES, build, checkpoint, seconds, tokens
-from memorag_core.models.beacon.decoding import BeaconBatch, decode_after, read
 from memorag_core.models.beacon.model import BeaconModel, BeaconState
-from memorag_core.models.lm.decoding import Greedy
+from memorag_core.models.beacon.prefix import BeaconPrefix
+from memorag_core.models.beacon.reading import BeaconReading, read
+from memorag_core.models.lm.decoding import decode
 from memorag_core.models.lm.kernels import attend_causally, attend_fully
 
 READ_BAR_SECONDS = 12.0
@@ -52,11 +53,11 @@ def same_as_cpu(device: str) -> bool:
         for window, ratio in ((128, 4), (256, 16)):
             folder = checkpoint(Path(name), "tiny", window, ratio)
             models = [parity.loaded(folder, place) for place in ("cpu", device)]
-            logits = [BeaconBatch(model, None, 1, len(context)).feed([context]).cpu() for model in models]
+            logits = [BeaconReading(model, len(context)).feed(context).cpu() for model in models]
             largest = max(largest, float((logits[0] - logits[1]).abs().max()))
             states = [read(model, context) for model in models]
             pairs = zip(models, states, strict=True)
-            replies.append([decode_after(model, prompts, 24, state, Greedy(3)) for model, state in pairs])
+            replies.append([decode(BeaconPrefix(model, state), prompts, 24) for model, state in pairs])
     agrees = largest <= parity.TOLERANCE and all(here == there for here, there in replies)
     print(f"float32 against this CPU: largest difference {largest:.1e}, replies {'same' if agrees else 'OTHER'}")
     return agrees
@@ -112,7 +113,7 @@ def decoding(model: BeaconModel, shape: str, state: BeaconState, rate: float) ->
         prompts = [tokens(40, shape, seed) for seed in range(rows)]
 
         def asked(new: int, prompts: list[list[int]] = prompts) -> float:
-            return seconds(lambda: decode_after(model, prompts, new, state, Greedy(len(prompts))))
+            return seconds(lambda: decode(BeaconPrefix(model, state), prompts, new))
 
         asked(2)
         speed = steady(asked)

@@ -80,7 +80,7 @@ def compare(model: LatentMemory, path: Path) -> Outcome:
     [prompt] = model.lm.encode([PARAGRAPH_BREAK + asked["question"] + model.lm.chat_tail])
     ids = expected["greedy_ids"].tolist()
     row = DecodeRow(prompt, len(ids), PENALTY)
-    [reply] = model.lm.scheduler.decode([row], memory.state, lambda _: None)
+    [reply] = model.lm.scheduler.decode([row], model.prefix(memory), lambda _: None)
     return Outcome(
         path.stem,
         _largest(_latents(model, documents), expected["latents"]),

@@ -28,9 +28,10 @@ from transformers import DynamicCache
 from benchmarks.shapes import SHAPES, build, interleaved, plain, seconds, tokens
 from memorag_core.memory import Memory
 from memorag_core.memory.beacon import BeaconMemory
-from memorag_core.models.beacon.decoding import decode_after, read
 from memorag_core.models.beacon.model import BeaconModel, BeaconState
-from memorag_core.models.lm.decoding import Greedy
+from memorag_core.models.beacon.prefix import BeaconPrefix
+from memorag_core.models.beacon.reading import read
+from memorag_core.models.lm.decoding import decode
 
 QUERY_TOKENS = 40
 STEPS = 33
@@ -133,7 +134,7 @@ class Costs:
 
     def asked(self, prompts: Sequence[Sequence[int]], new: int) -> float:
         """Seconds to reply with `new` tokens to all of `prompts` as a batch."""
-        return seconds(lambda: decode_after(self.model, prompts, new, self.state, Greedy(len(prompts))))
+        return seconds(lambda: decode(BeaconPrefix(self.model, self.state), prompts, new))
 
 
 @dataclass(frozen=True)

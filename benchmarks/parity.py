@@ -18,9 +18,10 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from memorag_core.models.beacon.decoding import BeaconBatch, decode_after, read
 from memorag_core.models.beacon.model import BeaconModel, BeaconState
-from memorag_core.models.lm.decoding import Greedy
+from memorag_core.models.beacon.prefix import BeaconPrefix
+from memorag_core.models.beacon.reading import BeaconReading, read
+from memorag_core.models.lm.decoding import decode
 from memorag_core.models.lm.fp16_linear import unpack
 from memorag_core.models.lm.language_model import load_model
 
@@ -66,9 +67,9 @@ def compare(model: BeaconModel, path: Path, seed: int | None = None) -> Outcome:
     case = {name: tensor.to(model.model.device) for name, tensor in load_file(path).items()}
     context, query, ids = (case[name][0].tolist() for name in ("context_ids", "query_ids", "greedy_ids"))
     context_logits, state = _remembered(model, _pieces(context, seed))
-    greedy = _Recording(1)
-    [reply] = decode_after(model, [query], len(ids) + 1, state, greedy)  # one more, for the logits after the last
-    query_logits, *greedy_logits = greedy.logits
+    prefix = _Recording(model, state)
+    [reply] = decode(prefix, [query], len(ids) + 1)  # one more, for the logits after the last
+    query_logits, *greedy_logits = prefix.logits
     return Outcome(
         f"{path.parent.name}/{path.stem}",
         _largest(context_logits, case["context_last_logits"][0]),
@@ -79,25 +80,35 @@ def compare(model: BeaconModel, path: Path, seed: int | None = None) -> Outcome:
     )
 
 
-class _Recording(Greedy):
-    """Greedy decoding that keeps the logits of its only row."""
+class _Recording(BeaconPrefix):
+    """Keeps the logits of the only row: those behind its prompt, and then of each step."""
 
-    def __init__(self, rows: int) -> None:
-        super().__init__(rows)
+    captured = False  # a step that is replayed calls nothing
+
+    def __init__(self, beacons: BeaconModel, state: BeaconState) -> None:
+        super().__init__(beacons, state)
         self.logits: list[torch.Tensor] = []
 
-    def take(self, logits: torch.Tensor) -> torch.Tensor | None:
+    def read(self, *given: Any) -> torch.Tensor:
+        """Of a prompt in several passes, the last counts."""
+        logits = super().read(*given)
+        self.logits = [logits[0]]
+        return logits
+
+    def step(self, *given: Any) -> torch.Tensor:
+        """Keep them."""
+        logits = super().step(*given)
         self.logits.append(logits[0])
-        return super().take(logits)
+        return logits
 
 
 def _remembered(model: BeaconModel, pieces: Sequence[Sequence[int]]) -> tuple[torch.Tensor, BeaconState]:
     """The logits after the last piece, and the state."""
     state = None
     for piece in pieces:
-        rows = BeaconBatch(model, state, 1, len(piece))
-        logits = rows.feed([piece])[0]
-        state = rows.state()
+        reading = BeaconReading(model, len(piece), state)
+        logits = reading.feed(piece)[0]
+        state = reading.state()
     assert state is not None, "a context has tokens"
     return logits, state
 

@@ -15,7 +15,8 @@ import torch
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, Qwen2Config
 
-from memorag_core.models.beacon.model import EMBEDDING, WEIGHTS, BeaconLayout, BeaconModel
+from memorag_core.models.beacon.layout import BeaconLayout
+from memorag_core.models.beacon.model import EMBEDDING, WEIGHTS, BeaconModel
 from memorag_core.models.lm.attention import register
 from memorag_core.models.lm.fp16_linear import pack
 

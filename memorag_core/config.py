@@ -45,7 +45,7 @@ class Profile:
     `prefill` how it reads what it does not compress; `storage` how any memory is kept on disk. `heads` are the heads of
     the memory model that look at what answers a question (`memorag heads` finds them); without any, recall is
     generated only. `recall` says whether clues are generated beside those that the heads find. `reranker` is a
-    cross-encoder that reads the first candidates again; none is fine.
+    cross-encoder that reads the first candidates again, `entailment` a model that judges claims; none is fine.
     """
 
     name: str
@@ -56,6 +56,7 @@ class Profile:
     generator: str
     retriever: str = "hybrid"
     reranker: str | None = None
+    entailment: str | None = None
     gist_chunk: int = 4096
     gist: int = 256
     budget: int = 8192
@@ -183,9 +184,9 @@ def default_models_dir() -> Path:
 class Settings(BaseModel):
     """Everything a user can choose. An unknown option or a value out of range is an `InputError`.
 
-    `memory_model`, `embedder`, `reranker` and `generator` override the profile's: an id on the hub or a folder. The
-    generator `memory` is the memory model itself. Memory model, embedder and generator may be behind an API:
-    `openai:MODEL`, or another kind of `models.api.endpoints`.
+    `memory_model`, `embedder`, `reranker`, `entailment` and `generator` override the profile's: an id on the hub or a
+    folder. The generator `memory` is the memory model itself. Memory model, embedder and generator may be behind an
+    API: `openai:MODEL`, or another kind of `models.api.endpoints`.
     `memory` as a kind, `heads`, `beacon_ratio`, `compression`, `prefill` and `storage` override the profile's too;
     `weights` holds for every language model.
     """
@@ -202,6 +203,7 @@ class Settings(BaseModel):
     generator: str | None = None
     retriever: str | None = Field(None, description="hybrid, dense, bge-m3 or bm25")
     reranker: str | None = Field(None, description="a cross-encoder to read the first candidates again; none without")
+    entailment: str | None = Field(None, description="a model that judges claims beside the rules; none without")
     prompts: Path | None = Field(None, description="a folder of templates that replace the built-in ones")
     recall: Recall | None = Field(None, description="both, or attended: no clue is generated where heads find some")
     heads: str | None = Field(None, pattern=r"^\d+:\d+(,\d+:\d+)*$", description="LAYER:HEAD of the memory model, …")
@@ -225,7 +227,7 @@ class Settings(BaseModel):
         """A client's configuration file has no shell to expand the tilde."""
         return path and path.expanduser()
 
-    @field_validator("memory_model", "embedder", "reranker", "generator", mode="after")
+    @field_validator("memory_model", "embedder", "reranker", "entailment", "generator", mode="after")
     @classmethod
     def _from_the_root(cls, name: str | None) -> str | None:
         """A folder given by its path is the same wherever another process has its current folder."""

@@ -19,6 +19,7 @@ from memorag_core.config import Profile, Storage
 from memorag_core.models.lm import kv_storage
 from memorag_core.models.lm.key_values import KeyValues
 from memorag_core.models.lm.language_model import LanguageModel
+from memorag_core.models.lm.prefix import Prefix
 from memorag_core.models.weights import Weights
 from memorag_core.text.prompts import BUILT_IN, Prompts, Templates, prompts_for, render_focus
 from memorag_core.types import PARAGRAPH_BREAK, Attended, Document
@@ -58,30 +59,31 @@ class Memory:
 class MemoryModel(ABC, Generic[M]):
     """A language model that remembers. One instance serves any number of memories; it keeps none itself.
 
-    It needs no retrieval and no server; `model` here is the folder of a model, or its id on the hub:
+        It needs no retrieval and no server; `model` here is the folder of a model, or its id on the hub:
 
-    >>> from memorag_core import Document
-    >>> from memorag_core.concurrency.progress import SILENT
-    >>> from memorag_core.memory import LiteMemory
-    >>> from memorag_core.models.lm.language_model import LanguageModel
-    >>> remembering = LiteMemory(LanguageModel.load(model, "cpu"))
-    >>> log = [Document("log", "Log", "The gates were hung in May 1963. The horn was sounded first.")]
-    >>> memory = remembering.memorize(log, SILENT)
-    >>> answer = remembering.answer(memory, "When were the gates hung?")
-    >>> clues, questions = remembering.recall(memory, "Who hung the gates?")
+        >>> from memorag_core import Document
+        >>> from memorag_core.concurrency.progress import SILENT
+        >>> from memorag_core.memory import LiteMemory
+        >>> from memorag_core.models.lm.language_model import LanguageModel
+    from memorag_core.models.lm.prefix import Prefix
+        >>> remembering = LiteMemory(LanguageModel.load(model, "cpu"))
+        >>> log = [Document("log", "Log", "The gates were hung in May 1963. The horn was sounded first.")]
+        >>> memory = remembering.memorize(log, SILENT)
+        >>> answer = remembering.answer(memory, "When were the gates hung?")
+        >>> clues, questions = remembering.recall(memory, "Who hung the gates?")
 
-    A document more, or one less, and what need not be read again is not:
+        A document more, or one less, and what need not be read again is not:
 
-    >>> more = [*log, Document("book", "Book", "Amos kept the gate book.")]
-    >>> memory = remembering.update(memory, log, more, SILENT)
-    >>> memory.state.nbytes > 0
-    True
+        >>> more = [*log, Document("book", "Book", "Amos kept the gate book.")]
+        >>> memory = remembering.update(memory, log, more, SILENT)
+        >>> memory.state.nbytes > 0
+        True
 
-    And kept, to be asked by another process:
+        And kept, to be asked by another process:
 
-    >>> remembering.save(memory, folder)
-    >>> remembering.load(folder).notes == memory.notes
-    True
+        >>> remembering.save(memory, folder)
+        >>> remembering.load(folder).notes == memory.notes
+        True
     """
 
     kind: ClassVar[str]
@@ -166,7 +168,11 @@ class KeyValueMemory(MemoryModel[Memory]):
 
     def ask(self, memory: Memory, instructions: Sequence[str], max_new_tokens: int) -> list[str]:
         """Reply to the instructions together over the memory, which is read and not changed."""
-        return self.lm.ask(instructions, max_new_tokens, memory.state, repetition_penalty=1.1)
+        return self.lm.ask(instructions, max_new_tokens, self.prefix(memory), repetition_penalty=1.1)
+
+    def prefix(self, memory: Memory) -> Prefix:
+        """What instructions continue."""
+        return Prefix(self.lm.model, memory.state)
 
     def _ids(self, documents: Sequence[Document]) -> list[int]:
         """Tokenize all documents, each alone, so that one that is appended later changes no token before it."""

@@ -14,12 +14,13 @@ from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.config import Profile
 from memorag_core.memory.base import KeyValueMemory, Memory
 from memorag_core.memory.state_journal import StateJournal
-from memorag_core.models.beacon.decoding import decode_after, read
 from memorag_core.models.beacon.model import BeaconModel, BeaconState
-from memorag_core.models.lm.decoding import Greedy
+from memorag_core.models.beacon.prefix import BeaconPrefix
+from memorag_core.models.beacon.reading import read
 from memorag_core.models.lm.language_model import LanguageModel
+from memorag_core.models.lm.prefix import Prefix
 from memorag_core.models.weights import Weights
-from memorag_core.types import PARAGRAPH_BREAK, Document
+from memorag_core.types import Document
 
 
 class BeaconMemory(KeyValueMemory):
@@ -62,10 +63,8 @@ class BeaconMemory(KeyValueMemory):
         rest = ids[behind.read :] if behind else ids
         return _memory(read(self.beacons, rest, progress.step, behind, kept.keep))
 
-    def ask(self, memory: Memory, instructions: Sequence[str], max_new_tokens: int) -> list[str]:
-        prompts = self.lm.encode([PARAGRAPH_BREAK + instruction + self.lm.chat_tail for instruction in instructions])
-        greedy = Greedy(len(prompts), self.lm.stop, repetition_penalty=1.1)
-        return self.lm.texts(decode_after(self.beacons, prompts, max_new_tokens, _state(memory), greedy))
+    def prefix(self, memory: Memory) -> Prefix:
+        return BeaconPrefix(self.beacons, _state(memory))
 
     def _crop(self, state: BeaconState, tokens: int) -> BeaconState:
         """What was kept of the first `tokens`, or, of a window that is folded, of those before that window."""

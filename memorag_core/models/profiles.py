@@ -54,6 +54,7 @@ def choose_profile(settings: Settings) -> Profile:
         generator=settings.generator or profile.generator,
         retriever=settings.retriever or profile.retriever,
         reranker=settings.reranker or profile.reranker,
+        entailment=settings.entailment or profile.entailment,
         compression=settings.compression or profile.compression,
         compression_method=settings.compression_method or profile.compression_method,
         prefill=settings.prefill or profile.prefill,

@@ -13,20 +13,20 @@ from typing import TYPE_CHECKING
 
 from memorag_core.context.corpus import Corpus, memories_of, merge
 from memorag_core.errors import InputError, MemoryNotReady
-from memorag_core.query.answerable import UNLIKELY, likelihood
+from memorag_core.query.answerable import UNLIKELY, rate, rate_passages
 from memorag_core.query.budget import fit_budget
 from memorag_core.query.citations import cite, link_claims, quote_place
 from memorag_core.query.clues import clean_recall, merge_clues
 from memorag_core.query.extract import Excerpt, extract_answer, extract_summary, join_sentences
-from memorag_core.query.grounding import ShownPassage, judge_answer
+from memorag_core.query.grounding import ShownPassage
 from memorag_core.query.recall import open_clues, recall_by_attention
 from memorag_core.query.scope import allow_chunks, select_texts
 from memorag_core.query.search import rerank, search
+from memorag_core.query.second_opinion import judge
 from memorag_core.query.summarize import TOKENS_A_WORD, SummaryRequest, interleave, map_reduce
 from memorag_core.retrieval.fusion import Found
 from memorag_core.text.pages import page_of
 from memorag_core.text.prompts import prompts_for, render_answer
-from memorag_core.text.terms import stems
 from memorag_core.types import (
     EVERYTHING,
     Answer,
@@ -140,7 +140,8 @@ class Query:
         found = search(self.corpus, question, recalled, max(k or 0, self.settings.hits), self.allowed)
         if self.components.reranker:
             found = rerank(found, question, self.corpus.chunks, self.components.reranker)
-        return self._fit_budget(found[:k], tokens or self.settings.evidence_tokens)
+        fitting = self._fit_budget(found[:k], tokens or self.settings.evidence_tokens)
+        return rate_passages(question, fitting, self.corpus)
 
     def _place_inside(self, clues: Sequence[Clue]) -> list[Clue]:
         """Leave out clues whose place is outside of the scope; a caller may have recalled them without it."""
@@ -242,7 +243,7 @@ class Query:
         text = self.components.generator.generate(prompt, max_new_tokens, self.on_text)
         documents = self.corpus.texts.documents
         shown = [ShownPassage.of(passage.chunk, documents[passage.chunk.document_id].text) for passage in evidence]
-        judged = judge_answer(text, question, shown)
+        judged = judge(text, question, shown, self.components.entailment)
         quotes = cite(text, question, evidence, self.corpus.texts)
         citations, claims = link_claims(judged, quotes, evidence, self.corpus.texts)
         return self._conclude(Answer(text, task, citations, clues, evidence, claims=claims), question)
@@ -268,8 +269,7 @@ class Query:
         answer = replace(answer, supported=supported, without_memory=self.without_memory)
         if answer.task == "summarize":
             return answer
-        bags = [frozenset(stems(passage.chunk.indexed)) for passage in answer.evidence]
-        answerable = likelihood(question, bags, self.corpus.spread, len(self.corpus.chunks))
+        answerable = rate(question, answer.evidence, self.corpus)
         return replace(answer, supported=supported and answerable >= UNLIKELY, answerable=answerable)
 
 

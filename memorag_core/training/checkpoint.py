@@ -15,7 +15,8 @@ from transformers import PreTrainedModel
 
 from memorag_core.context.atomic_files import replace_folder
 from memorag_core.errors import InputError
-from memorag_core.models.beacon.model import EMBEDDING, UNDERSTOOD, WEIGHTS, BeaconLayout, BeaconModel
+from memorag_core.models.beacon.layout import BeaconLayout
+from memorag_core.models.beacon.model import EMBEDDING, UNDERSTOOD, WEIGHTS, BeaconModel
 from memorag_core.models.lm.fp16_linear import unpack
 from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.training.plan import TrainingPlan

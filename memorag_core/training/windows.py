@@ -1,4 +1,4 @@
-"""The loss of next tokens over windows with beacons: what `BeaconBatch` computes, kept in one graph.
+"""The loss of next tokens over windows with beacons: what `BeaconReading` computes, kept in one graph.
 
 Windows are read in order, and the beacons of those before stay in the graph, so that a window's loss reaches the
 weights through all of its memory. Zhang et al., arXiv 2401.03462, section 3.3.
@@ -14,7 +14,8 @@ import torch
 from torch.utils.checkpoint import checkpoint
 from transformers.cache_utils import Cache, DynamicLayer
 
-from memorag_core.models.beacon.model import BEACON, EMBEDDING, BeaconLayout, BeaconModel
+from memorag_core.models.beacon.layout import BEACON, BeaconLayout
+from memorag_core.models.beacon.model import EMBEDDING, BeaconModel
 from memorag_core.models.lm.rope import rotate, rotation
 
 UNCOUNTED = -100

@@ -58,7 +58,7 @@ Recalled = tuple[str, Scope, tuple[tuple[str, str], ...]]
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """Evidence: a chunk with its fused score and the queries (the question, clues) that found it, best first.
+    """Evidence: a chunk, how likely it alone answers (`score`), and the queries that found it, best first.
 
     `page` is the one it begins on, from 1, where its document has pages, `last_page` the one it ends on.
     """

@@ -152,7 +152,7 @@ def _profile_and_models(settings: Settings, has_torch: bool) -> Iterator[Check]:
 
 def _names(profile: Profile) -> list[str]:
     """The models of a profile, each once; the generator `memory` is the memory model."""
-    names = (profile.memory_model, profile.embedder, profile.reranker, profile.generator)
+    names = (profile.memory_model, profile.embedder, profile.reranker, profile.entailment, profile.generator)
     return [name for name in dict.fromkeys(names) if name and name != "memory"]
 
 

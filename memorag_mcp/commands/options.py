@@ -38,6 +38,7 @@ ENGINE_OPTIONS = [
     _engine_option("embedder", str, "MODEL", "The embedder: a hub id, a folder, or openai:MODEL."),
     _engine_option("retriever", str, "KIND", "How texts are found: hybrid (dense and BM25), dense, bge-m3, bm25."),
     _engine_option("reranker", str, "MODEL", "A cross-encoder to read the best hits again: a hub id or a folder."),
+    _engine_option("entailment", str, "MODEL", "A model of entailment that judges answers too: a hub id or a folder."),
     _engine_option("hits", int, "N", "How many passages each query brings before they are fused."),
     _engine_option("evidence_tokens", int, "N", "How many tokens of evidence the generator is shown."),
     _engine_option("max_characters", int, "N", "The largest context to accept, in characters."),

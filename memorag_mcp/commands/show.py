@@ -155,7 +155,7 @@ def passages(found: Sequence[Passage]) -> None:
             results().print()
         chunk = passage.chunk
         place = _place(chunk.document_id, passage.page, chunk.start, chunk.end)
-        _quote(f"[{number}] {place}, score {passage.score:.4f}", chunk.text.strip())
+        _quote(f"[{number}] {place}, score {passage.score:.2f}", chunk.text.strip())
         if under := BETWEEN_HEADINGS.join(filter(None, (chunk.document_title, *chunk.headings))):
             results().print(_indent(f"under: {under}", "dim"))
         results().print(_indent(f"found by: {' | '.join(passage.found_by)}", "dim"))

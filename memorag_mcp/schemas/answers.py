@@ -74,7 +74,9 @@ class PassageResult(PlaceResult):
     )
     page: int | None = Field(description=PAGE)
     last_page: int | None = Field(description="The page it ends on; null where there are none")
-    score: float = Field(description="Fused score; higher is better, comparable within one result only")
+    score: float = Field(
+        description="How likely it alone answers, by its words: 0 to 1, on one scale for all questions"
+    )
     found_by: list[str] = Field(
         description="The question or clues that found it, the strongest first: data, as they are"
     )

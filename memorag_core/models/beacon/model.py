@@ -21,78 +21,19 @@ from transformers import PreTrainedModel
 
 from memorag_core.errors import InputError, ModelUnavailable
 from memorag_core.models import hub
-from memorag_core.models.beacon.modules import BeaconLinear, KVOnlyLayer, TokenRouting
+from memorag_core.models.beacon.layout import BEACON, BeaconLayout
+from memorag_core.models.beacon.modules import BeaconLinear, Entries, KVOnlyLayer, TokenRouting
 from memorag_core.models.lm.fp16_linear import Fp16Linear, pack_linear
 from memorag_core.models.lm.key_values import KeyValues
 from memorag_core.models.lm.language_model import load_model
 from memorag_core.models.lm.rope import BY_LENGTH
 
-BEACON = -1
 RATIOS = range(2, 33)
 USUAL_RATIO = 4
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 EMBEDDING = "model.beacon_embed_tokens.weight"
 UNDERSTOOD = {"beacon_pos": "interleave", "beacon_attn": "full-coverage", "beacon_attend_prev": True}
-
-
-@dataclass(frozen=True, slots=True)
-class BeaconLayout:
-    """Where tokens and beacons stand, all of it from one count: the tokens read so far.
-
-    The entries of a memory are [sink, beacons of the folded windows, unfinished window]; in a window one beacon
-    follows every `ratio` tokens, counted from the very first one, so the count carries over where `ratio` does not
-    divide `window`. The sink are the first `sink` entries of the first window, kept when that window is folded.
-    A `ratio` of 0 means no beacons and no windows: the plain model.
-    """
-
-    window: int
-    ratio: int
-    sink: int
-
-    def started(self, read: int) -> int:
-        """Tokens read before the unfinished window began."""
-        return read - read % self.window if self.ratio else 0
-
-    def folded(self, read: int) -> int:
-        """Entries of [sink, beacons]: what no longer changes."""
-        before = self.started(read)
-        return self.sink + before // self.ratio if before else 0
-
-    def entries(self, read: int) -> int:
-        """All entries."""
-        before = self.started(read)
-        return (self.sink if before else 0) + read - before + (read // self.ratio if self.ratio else 0)
-
-    def room(self, read: int) -> int | None:
-        """Tokens until the window is full; None where there are no windows."""
-        return self.window - read % self.window if self.ratio else None
-
-    def most(self, read: int, tokens: int) -> int:
-        """The most entries that `tokens` more bring at any time, beside those there are after `read`."""
-        if not self.ratio:
-            return tokens
-        unfinished = min(tokens, self.window)
-        return self.folded(read + tokens) - self.folded(read) + unfinished + unfinished // self.ratio + 1
-
-    def interleave(self, tokens: Sequence[int], read: int) -> list[int]:
-        """The tokens with a `BEACON` wherever one is due, after `read` tokens."""
-        if not self.ratio:
-            return list(tokens)
-        entries: list[int] = []
-        for count, token in enumerate(tokens, start=read + 1):
-            entries.append(token)
-            if count % self.ratio == 0:
-                entries.append(BEACON)
-        return entries
-
-    def kept(self, read: int) -> list[int]:
-        """Which entries stay of the window that `read` tokens have just filled, in their order."""
-        before = read - self.window
-        sink = range(self.sink if before == 0 else 0)
-        earlier = before // self.ratio
-        beacons = range(earlier + 1, read // self.ratio + 1)
-        return [*sink, *(number * self.ratio - before + number - earlier - 1 for number in beacons)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,11 +110,20 @@ class BeaconModel:
         embedded = self.model.get_input_embeddings()(torch.tensor(ids, device=device).clamp(min=0))
         if not beacons:
             return self._pass_layers(embedded, inputs)
-        self._where.beacons = torch.tensor(beacons, device=device)
-        self._where.tokens = torch.tensor([at for at, number in enumerate(flat) if number != BEACON], device=device)
-        embedded.flatten(0, 1)[self._where.beacons] = self.embedding.to(embedded.dtype)
-        with self.projections():
+        tokens = [at for at, number in enumerate(flat) if number != BEACON]
+        where = torch.tensor(tokens, device=device), torch.tensor(beacons, device=device)
+        embedded.flatten(0, 1)[where[1]] = self.embedding.to(embedded.dtype)
+        with self.projections(*where):
             return self._pass_layers(embedded, inputs)
+
+    def hidden_of_step(self, tokens: torch.Tensor, with_beacons: bool, **inputs: Any) -> torch.Tensor:
+        """Pass a token of each row through the model, or token and beacon; `inputs` and what returns as of `hidden`."""
+        embedded = self.model.get_input_embeddings()(tokens[:, None])
+        if not with_beacons:
+            return self._pass_layers(embedded, inputs)
+        beacons = self.embedding.to(embedded.dtype).expand_as(embedded)
+        with self.projections(slice(0, None, 2), slice(1, None, 2)):
+            return self._pass_layers(torch.cat([embedded, beacons], dim=1), inputs)
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """(rows, hidden size) to (rows, vocabulary)."""
@@ -181,9 +131,10 @@ class BeaconModel:
         return scores
 
     @contextmanager
-    def projections(self) -> Iterator[None]:
+    def projections(self, tokens: Entries, beacons: Entries) -> Iterator[None]:
         """Replace the projections that beacons have of their own; the plain ones are back afterwards, come what may."""
         try:
+            self._where.tokens, self._where.beacons = tokens, beacons
             for attention, name, routed in self._routed:
                 setattr(attention, name, routed)
             yield
@@ -214,8 +165,9 @@ class BeaconModel:
         with torch.device("meta"):
             beacon = torch.nn.Linear(weight.shape[1], weight.shape[0], bias=prefix + "bias" in weights)
         own = {key.removeprefix(prefix): tensor for key, tensor in weights.items() if key.startswith(prefix)}
-        beacon.load_state_dict(own, assign=True)
-        beacon.requires_grad_(False).to(self.model.device, self.model.dtype)
+        here = {key: tensor.to(self.model.device, self.model.dtype) for key, tensor in own.items()}
+        beacon.load_state_dict(here, assign=True)
+        beacon.requires_grad_(False)
         ordinary = getattr(attention, name)
         return BeaconLinear(ordinary, pack_linear(beacon) if type(ordinary) is Fp16Linear else beacon, self._where)
 

@@ -7,16 +7,22 @@ from typing import Any
 import torch
 from transformers.models.llama.modeling_llama import rotate_half
 
+Entries = torch.Tensor | slice
+"""Some of the entries of a forward pass, (rows · new): their numbers, or where they stand at regular distances."""
+
 
 class TokenRouting:
-    """Which entries of the running forward pass are tokens and which are beacons: indices into (rows · new)."""
+    """Which entries of the running forward pass are tokens and which are beacons."""
+
+    tokens: Entries
+    beacons: Entries
 
     def __init__(self) -> None:
         self.forget()
 
     def forget(self) -> None:
         """No pass is running: let go of its tensors."""
-        self.tokens = self.beacons = torch.empty(0, dtype=torch.long)
+        self.tokens = self.beacons = slice(0)
         self._hidden: torch.Tensor | None = None
         self._parts: tuple[torch.Tensor, ...] = ()
 

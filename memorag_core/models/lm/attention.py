@@ -7,7 +7,7 @@ few tokens of each row's own prompt and reply are attended to beside them, under
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -18,14 +18,11 @@ from transformers.masking_utils import sdpa_mask
 
 from memorag_core.errors import InputError
 from memorag_core.models.lm.kernels import (
-    PartialAttention,
     attend_causally,
-    attend_fully,
     attend_masked,
-    attend_nothing,
     merge_partial,
 )
-from memorag_core.models.lm.key_values import KeyValues, RaggedKeyValues
+from memorag_core.models.lm.key_values import KeyValues
 
 NAME = "memorag"
 Attention = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
@@ -50,7 +47,6 @@ def attend(
     attention_mask: torch.Tensor | None,
     scaling: float | None = None,
     memory: KeyValues | None = None,
-    seen: Sequence[int] | None = None,
     queries: list[torch.Tensor] | None = None,
     totals: list[torch.Tensor] | None = None,
     sparse: Attention | None = None,
@@ -63,7 +59,6 @@ def attend(
         query: (batch, heads, new, head dimension). key, value: (batch, key-value heads, own, head dimension).
         attention_mask: boolean (batch, 1, new, own) over the row's own tokens, or `lower_right`.
         memory: the prefix shared by all rows; without it, this is scaled-dot-product attention.
-        seen: how many of the memory's tokens each row sees, from the first; by default all.
         queries: where to leave the queries of each layer, for who wants to know what was looked for.
         totals: where to leave the log-sum-exp of each query's scores, for who wants to know what it attended to.
         sparse: what to attend with where nothing was read before, all heads given their keys and values.
@@ -97,31 +92,17 @@ def attend(
         causal = attend_causally(query, key, value, scale) if alike else None
         parts = [causal or attend_masked(query, key, value, scale, attention_mask)]
         if memory is not None:
-            parts.append(_over_memory(query, memory, layer, scale, seen))
+            parts.append(memory.attend(layer, query, scale))
     whole = merge_partial(parts)
     if totals is not None:
         totals.append(whole.lse)
     return whole.output.transpose(1, 2).contiguous(), None
 
 
-def _over_memory(
-    query: torch.Tensor, memory: KeyValues, layer: int, scale: float, seen: Sequence[int] | None
-) -> PartialAttention:
-    """All rows at once that see the same of the memory."""
-    if seen is None:
-        return memory.attend(layer, query, scale)
-    whole, keys, values = attend_nothing(query), memory.keys[layer], memory.values[layer]
-    for count in set(seen) - {0}:
-        rows = [row for row, tokens in enumerate(seen) if tokens == count]
-        part = attend_fully(query[rows], keys[:, :, :count], values[:, :, :count], scale)
-        whole.output[rows], whole.lse[rows] = part.output, part.lse
-    return whole
-
-
 def _goes_beyond(window: int, memory: KeyValues | None, key: torch.Tensor) -> bool:
-    """Whether there is more than a window; what is ragged was compressed to fit into one."""
-    before = 0 if memory is None or isinstance(memory, RaggedKeyValues) else memory.tokens
-    return before + key.shape[2] > window
+    """Whether there is more than a window; a memory that is ragged or in parts was compressed to fit into one."""
+    whole = memory is None or type(memory) is KeyValues
+    return whole and (memory.tokens if memory else 0) + key.shape[2] > window
 
 
 def _put_before(

@@ -1,9 +1,9 @@
 """The decode engine: rows that join a running batch, advance by steps of fixed shapes, and leave it when they end.
 
 Each row has a slot of static key-value buffers. Lengths, masks and chosen tokens stay on the device, so that a step
-reads nothing back and can be captured as a CUDA graph; the host looks every few steps at what has ended. Rows may
-continue one memory, of which there is one copy that nobody writes. A prompt that begins as another one in the slots
-is not read twice: what is alike is copied.
+reads nothing back and can be captured as a CUDA graph; the host looks every few steps at what has ended. All rows
+continue one `Prefix`, which says how the model reads on. A prompt that begins as another one in the slots is not read
+twice: what is alike is copied.
 """
 
 from __future__ import annotations
@@ -13,11 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
-from transformers import PreTrainedModel
 
-from memorag_core.models.lm.attention import lower_right
-from memorag_core.models.lm.graphs import StepGraphs
-from memorag_core.models.lm.key_values import KeyValues
+from memorag_core.models.lm.graphs import StepGraphs, StepShape
+from memorag_core.models.lm.prefix import Prefix
 from memorag_core.models.lm.slots import SlotBuffers
 
 TOKENS_A_FORWARD = 2048
@@ -39,16 +37,18 @@ class DecodeRow:
     repetition_penalty: float = 1.0
     reply: list[int] = field(default_factory=list)
     ended: bool = False
+    folded: int = 0
+    """How many tokens it had read when entries of it were folded last."""
 
     @property
     def most(self) -> int:
-        """The most entries that it takes."""
+        """The most tokens that it reads."""
         return len(self.prompt) + self.max_new_tokens
 
     @property
-    def entries(self) -> int:
-        """The entries that it has: the last token chosen is not read yet."""
-        return len(self.prompt) + len(self.reply) - 1
+    def read(self) -> int:
+        """The tokens that it has read: the last one chosen is not read yet."""
+        return len(self.prompt) + max(0, len(self.reply) - 1)
 
     def take(self, tokens: Sequence[int], stop: frozenset[int]) -> None:
         """Take the tokens chosen next, up to one that ends the row."""
@@ -61,7 +61,7 @@ class DecodeRow:
 
 
 class DecodeBatch:
-    """Rows decoded greedily together over one memory, or over none. For one thread at a time.
+    """Rows decoded greedily together behind one prefix. For one thread at a time.
 
     The row `rows[i]` has slot i. Behind these stand the prompts of rows that left, until a slot is needed.
     """
@@ -75,17 +75,15 @@ class DecodeBatch:
     _buffers: SlotBuffers
     _graphs: StepGraphs
 
-    def __init__(self, model: PreTrainedModel, stop: frozenset[int], memory: KeyValues | None = None) -> None:
-        """Take a model loaded with the attention of `attention.register()`, and the ids that end a row."""
-        self.model = model
-        self.memory = memory
+    def __init__(self, prefix: Prefix, stop: frozenset[int]) -> None:
+        """Take a prefix whose model has the attention of `attention.register()`, and the ids that end a row."""
+        self.prefix, self.model = prefix, prefix.model
         self.rows: list[DecodeRow] = []
         self._stop = stop
-        self._start = memory.next_position if memory else 0
-        self._looks = STEPS_A_LOOK.get(model.device.type, 1)
+        self._looks = STEPS_A_LOOK.get(self.model.device.type, 1)
         self._held: list[Sequence[int]] = []
         self._ahead = 0
-        self.cursor = torch.zeros(1, dtype=torch.long, device=model.device)
+        self.cursor = torch.zeros(1, dtype=torch.long, device=self.model.device)
         self._allocate(0, 0)
 
     @property
@@ -94,9 +92,9 @@ class DecodeBatch:
         return self._buffers.nbytes
 
     @torch.inference_mode()
-    def reserve(self, slots: int, capacity: int) -> None:
-        """Make room for so many rows, of so many entries each."""
-        buffers = self._buffers
+    def reserve(self, slots: int, tokens: int) -> None:
+        """Make room for so many rows, of so many tokens each."""
+        buffers, capacity = self._buffers, self.prefix.most(tokens)
         if slots > buffers.slots:
             slots = max(slots, 2 * buffers.slots)
         if slots > buffers.slots or capacity > buffers.capacity:
@@ -108,15 +106,17 @@ class DecodeBatch:
 
         `on_forward` is called after every pass through the model; where it raises, the rows have not joined.
         """
-        first = len(self.rows)
+        first, rows = len(self.rows), sorted(rows, key=lambda row: -len(row.prompt))
         self.reserve(first + len(rows), max(row.most for row in rows))
         known = min(self._claim(first + number, row.prompt) for number, row in enumerate(rows))
-        self._begin(first, rows)
+        slots = slice(first, first + len(rows))
+        self._begin(slots, rows)
         self._read(first, rows, known, on_forward)
         self.rows += rows
-        self._held[first : len(self.rows)] = [row.prompt for row in rows]
-        self.alive[first : len(self.rows)] = 1
-        for row, token in zip(rows, self.last[first : len(self.rows)].tolist(), strict=True):
+        self._held[slots] = [() if row.folded else row.prompt for row in rows]
+        self.lengths[slots] = torch.tensor([len(row.prompt) for row in rows], device=self.model.device)
+        self.alive[slots] = 1
+        for row, token in zip(rows, self.last[slots].tolist(), strict=True):
             row.take([token], self._stop)
         self._part()
 
@@ -129,9 +129,11 @@ class DecodeBatch:
         if not self.rows:
             return
         steps = min(self._looks, *(row.max_new_tokens - len(row.reply) for row in self.rows))
-        width = max(row.entries for row in self.rows) + steps
         while self._ahead < steps:
-            self._graphs.run(len(self.rows), width)
+            read = [row.read + self._ahead for row in self.rows]
+            for slot, (row, tokens) in enumerate(zip(self.rows, read, strict=True)):
+                self._fold(slot, row, tokens)
+            self._graphs.run(self.prefix.shape(read))
             self._ahead += 1
         self._ahead = 0
         self.cursor.zero_()
@@ -145,26 +147,14 @@ class DecodeBatch:
         row.ended = True
         self._part()
 
-    def step(self, rows: int, width: int, full: bool = False) -> None:
-        """Choose the next token of the first rows, which see the first `width` entries of their slots.
-
-        Nothing is read back from the device. Where rows are `full`, they fill that width, and nothing is masked.
-        """
-        lengths = self.lengths[:rows]
-        shown = None if full else torch.arange(width, device=lengths.device) <= lengths[:, None, None, None]
-        logits = self.model(
-            input_ids=self.last[:rows, None],
-            attention_mask=shown,
-            position_ids=self._start + lengths[:, None],
-            past_key_values=self._buffers.for_step(lengths, width),
-            use_cache=True,
-            logits_to_keep=1,
-            memory=self.memory,
-        ).logits[:, -1]
-        chosen = self._choose(logits, slice(0, rows))
-        self.chosen[:rows].index_copy_(1, self.cursor, chosen[:, None])
+    def step(self, shape: StepShape) -> None:
+        """Choose the next token of the first rows. Nothing is read back from the device."""
+        slots = slice(0, shape.rows)
+        logits = self.prefix.step(shape, self.last[slots], self.lengths[slots], self._buffers)
+        chosen = self._choose(logits, slots)
+        self.chosen[slots].index_copy_(1, self.cursor, chosen[:, None])
         self.cursor.add_(1)
-        lengths.add_(self.alive[:rows])
+        self.lengths[slots].add_(self.alive[slots])
 
     def _choose(self, logits: torch.Tensor, slots: slice) -> torch.Tensor:
         """The likeliest token of every row; logits of those it has already generated are divided by the penalty."""
@@ -176,35 +166,33 @@ class DecodeBatch:
         return chosen
 
     def _read(self, first: int, rows: Sequence[DecodeRow], known: int, on_forward: Callable[[], None]) -> None:
-        """Read prompts, filled up on the right, from the entry `known` on."""
-        device, count = self.model.device, len(rows)
-        longest = max(len(row.prompt) for row in rows)
-        ids = torch.tensor([[*row.prompt, *[0] * (longest - len(row.prompt))] for row in rows], device=device)
-        columns = max(1, TOKENS_A_FORWARD // count)
-        for start in range(known, longest, columns):
-            end = min(longest, start + columns)
-            ending = [number for number, row in enumerate(rows) if start < len(row.prompt) <= end]
-            last = [len(rows[number].prompt) - 1 - start for number in ending]
-            logits = self.model(
-                input_ids=ids[:, start:end],
-                attention_mask=lower_right(device),
-                position_ids=torch.arange(self._start + start, self._start + end, device=device)[None],
-                past_key_values=self._buffers.for_prompts(first, count, start),
-                use_cache=True,
-                logits_to_keep=torch.tensor(last, device=device) if last else 1,
-                memory=self.memory,
-            ).logits
-            for at, number in enumerate(ending):
-                slot = first + number
-                self._choose(logits[number, at][None], slice(slot, slot + 1))
+        """Read prompts, the longest first, from the token `known` on."""
+        at = known
+        while going := [row for row in rows if len(row.prompt) > at]:
+            for number, row in enumerate(going):
+                self._fold(first + number, row, at)
+            end = self.prefix.end(at, max(1, TOKENS_A_FORWARD // len(going)))
+            logits = self.prefix.read([row.prompt[at:end] for row in going], at, self._buffers, first)
+            for number, row in enumerate(going):
+                if len(row.prompt) <= end:
+                    slot = first + number
+                    self._choose(logits[number][None], slice(slot, slot + 1))
             on_forward()
+            at = end
 
-    def _begin(self, first: int, rows: Sequence[DecodeRow]) -> None:
-        """Set what the device knows of new rows."""
-        slots = slice(first, first + len(rows))
-        self.lengths[slots] = torch.tensor([len(row.prompt) for row in rows], device=self.model.device)
+    def _fold(self, slot: int, row: DecodeRow, tokens: int) -> None:
+        """Fold what a row must fold after so many tokens, if that is not done."""
+        if self.prefix.folds(tokens) and row.folded != tokens:
+            self.prefix.fold(self._buffers, slot, tokens)
+            row.folded = tokens
+            self._held[slot] = ()
+
+    def _begin(self, slots: slice, rows: Sequence[DecodeRow]) -> None:
+        """Forget the rows that had these slots before."""
         self.penalties[slots] = torch.tensor([row.repetition_penalty for row in rows], device=self.model.device)
         self.seen[slots] = False
+        for row in rows:
+            row.folded = 0
 
     def _part(self) -> None:
         """Let rows that ended leave; the last rows move into their slots."""
@@ -213,6 +201,7 @@ class DecodeBatch:
                 last = len(self.rows) - 1
                 self._swap(slot, last)
                 self.alive[last] = 0
+                self._hold(last, self._held[last])
                 self.rows[slot] = self.rows[last]
                 self.rows.pop()
 
@@ -220,7 +209,7 @@ class DecodeBatch:
         """Exchange two rows, keeping what both hold."""
         if slot == other:
             return
-        self._buffers.swap(slot, other, max(self.rows[slot].entries, self.rows[other].entries))
+        self._buffers.swap(slot, other, self.prefix.most(max(self.rows[slot].read, self.rows[other].read)))
         for state in (self.last, self.lengths, self.penalties, self.seen, self.alive):
             state[[slot, other]] = state[[other, slot]]
         self._held[slot], self._held[other] = self._held[other], self._held[slot]
@@ -232,9 +221,14 @@ class DecodeBatch:
         tokens = min(shared[best], len(prompt) - 1)
         tokens = tokens if tokens >= SHORTEST_PREFIX else 0
         if best != slot:
-            self._buffers.copy(best, slot, tokens)
-        self._held[slot] = prompt[:tokens]
-        return tokens
+            self._buffers.copy(best, slot, self.prefix.entries(tokens))
+        self._hold(slot, prompt[:tokens])
+        return len(self._held[slot])
+
+    def _hold(self, slot: int, prompt: Sequence[int]) -> None:
+        """Note which beginning of a prompt a free slot holds: a step of more rows than there are writes behind it."""
+        self._held[slot] = prompt[:-1] if self.prefix.folds(len(prompt)) else prompt
+        self.lengths[slot] = len(self._held[slot])
 
     def _allocate(self, slots: int, capacity: int) -> None:
         """Have new, larger buffers and states, with what stood in the old ones; all are made before any is replaced."""
@@ -244,7 +238,8 @@ class DecodeBatch:
         seen = torch.zeros(slots, vocabulary, dtype=torch.bool, device=device)
         states = {**numbers, "penalties": torch.ones(slots, device=device), "seen": seen}
         chosen = torch.zeros(slots, self._looks, dtype=torch.long, device=device)
-        graphs = StepGraphs(self.step, slots, capacity, self.model)
+        captures = device.type == "cuda" and self.prefix.captured and not self.prefix.alone
+        graphs = StepGraphs(self.step, slots, capacity, captures)
         if hasattr(self, "_buffers"):
             buffers.take_over(self._buffers)
             for name, state in states.items():

@@ -22,6 +22,7 @@ from memorag_core.models.lm.decoding import decode
 from memorag_core.models.lm.fp16_linear import pack
 from memorag_core.models.lm.key_values import KeyValues
 from memorag_core.models.lm.prefill import PrefillPlan, read
+from memorag_core.models.lm.prefix import Prefix
 from memorag_core.models.lm.scheduler import DecodeScheduler
 from memorag_core.models.streaming import StreamedText
 from memorag_core.types import PARAGRAPH_BREAK, OnStep, OnText
@@ -41,7 +42,7 @@ class LanguageModel:
         self.revision = revision
         self.chat_head, self.chat_tail = self._split_chat_template()
         self.stop = self._stop_ids()
-        self.scheduler = DecodeScheduler(self.model, self.stop)
+        self.scheduler = DecodeScheduler(self.stop)
 
     @classmethod
     def load(
@@ -88,16 +89,17 @@ class LanguageModel:
         """Reply to every instruction, in a batch of their own; each alone, or over `memory` without changing it."""
         lead = PARAGRAPH_BREAK if memory else self.chat_head
         prompts = self.encode([lead + instruction + self.chat_tail for instruction in instructions])
-        replies = decode(self.model, prompts, max_new_tokens, self.stop, memory, repetition_penalty, on_forward)
+        prefix = Prefix(self.model, memory)
+        replies = decode(prefix, prompts, max_new_tokens, self.stop, repetition_penalty, on_forward)
         return self.texts(replies)
 
     def ask(
-        self, instructions: Sequence[str], max_new_tokens: int, memory: KeyValues, repetition_penalty: float = 1.0
+        self, instructions: Sequence[str], max_new_tokens: int, prefix: Prefix, repetition_penalty: float = 1.0
     ) -> list[str]:
-        """Reply to every instruction over `memory` as `generate` does, together with what other threads ask for."""
+        """Reply to every instruction over what `prefix` remembers, together with what other threads ask for."""
         prompts = self.encode([PARAGRAPH_BREAK + instruction + self.chat_tail for instruction in instructions])
         rows = [DecodeRow(prompt, max_new_tokens, repetition_penalty) for prompt in prompts]
-        return self.texts(self.scheduler.decode(rows, memory, lambda _: None))
+        return self.texts(self.scheduler.decode(rows, prefix, lambda _: None))
 
     def write(self, instruction: str, max_new_tokens: int, on_text: OnText, repetition_penalty: float = 1.0) -> str:
         """Reply to one instruction as `generate` does, together with what other threads ask for.
@@ -110,7 +112,8 @@ class LanguageModel:
         def on_replies(replies: list[list[int]]) -> None:
             growing.reach(self.texts(replies)[0])
 
-        replies = self.scheduler.decode([DecodeRow(prompt, max_new_tokens, repetition_penalty)], None, on_replies)
+        rows = [DecodeRow(prompt, max_new_tokens, repetition_penalty)]
+        replies = self.scheduler.decode(rows, Prefix(self.model), on_replies)
         return growing.end(self.texts(replies)[0])
 
     def remember(self, text: str, on_step: OnStep) -> KeyValues:

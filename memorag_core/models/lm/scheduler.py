@@ -13,15 +13,12 @@ from contextvars import copy_context
 from dataclasses import dataclass, field
 from functools import partial
 
-from transformers import PreTrainedModel
-
 from memorag_core.concurrency.cancellation import WAIT, raise_if_cancelled
 from memorag_core.concurrency.device_memory import in_halves, with_memory
 from memorag_core.concurrency.device_queue import lend_slot, let_in
 from memorag_core.errors import DeviceMemoryFull
 from memorag_core.models.lm.decode_batch import DecodeBatch, DecodeRow, group_alike
-from memorag_core.models.lm.graphs import looks_at_length
-from memorag_core.models.lm.key_values import KeyValues
+from memorag_core.models.lm.prefix import Prefix
 
 OnReplies = Callable[[list[list[int]]], None]
 KEPT_BYTES = 1 << 28
@@ -30,13 +27,20 @@ KEPT_BYTES = 1 << 28
 
 @dataclass(eq=False)
 class Request:
-    """Rows that one caller waits for, over one memory or none; `check` raises where that caller was cancelled."""
+    """Rows that one caller waits for, behind one prefix; `check` raises where that caller was cancelled."""
 
     rows: list[DecodeRow]
-    memory: KeyValues | None
+    prefix: Prefix
     check: Callable[[], None] = field(default_factory=lambda: partial(copy_context().run, raise_if_cancelled))
     error: BaseException | None = None
     unwanted: bool = False
+
+    @property
+    def key(self) -> int:
+        """Which batch it joins."""
+        if self.prefix.alone:
+            return id(self)
+        return id(self.prefix.memory) if self.prefix.memory else 0
 
     @property
     def ended(self) -> bool:
@@ -56,20 +60,19 @@ class Request:
 class DecodeScheduler:
     """Decodes what any number of threads ask for, in shared batches. The device's slot goes with who drives."""
 
-    def __init__(self, model: PreTrainedModel, stop: frozenset[int]) -> None:
-        """Take the model, and the ids that end a row."""
-        self._model, self._stop = model, stop
+    def __init__(self, stop: frozenset[int]) -> None:
+        """Take the ids that end a row."""
+        self._stop = stop
         self._changed = threading.Condition()
         self._arrived: list[Request] = []
         self._running: list[Request] = []
         self._driver: Request | None = None
-        self._alone = looks_at_length(model)  # in one batch, a long row would change the others
         self._batches: dict[int, DecodeBatch] = {}
         self._too_many: int | None = None
 
-    def decode(self, rows: list[DecodeRow], memory: KeyValues | None, on_replies: OnReplies) -> list[list[int]]:
+    def decode(self, rows: list[DecodeRow], prefix: Prefix, on_replies: OnReplies) -> list[list[int]]:
         """Return the new ids of each row, as `decoding.decode` would; `on_replies` hears of them while they grow."""
-        request = Request(rows, memory)
+        request = Request(rows, prefix)
         with self._changed:
             self._arrived.append(request)
         try:
@@ -147,10 +150,9 @@ class DecodeScheduler:
 
     def _read(self, request: Request, rows: Sequence[DecodeRow]) -> Sequence[DecodeRow]:
         """Let rows of a request join their batch; a new batch is kept once they have."""
-        key = id(request) if self._alone else id(request.memory) if request.memory else 0
-        batch = self._batches.get(key) or DecodeBatch(self._model, self._stop, request.memory)
+        batch = self._batches.get(request.key) or DecodeBatch(request.prefix, self._stop)
         batch.join(rows, request.check)
-        self._batches[key] = batch
+        self._batches[request.key] = batch
         return rows
 
     def _put_off(self, request: Request, error: DeviceMemoryFull) -> None:

@@ -9,6 +9,8 @@ import torch
 from transformers.cache_utils import Cache, DynamicLayer
 
 from memorag_core.models.lm.attention import head_width
+from memorag_core.models.lm.graphs import StepShape
+from memorag_core.models.lm.key_values import KeyValues
 
 Pair = tuple[torch.Tensor, torch.Tensor]
 Write = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -52,6 +54,17 @@ class SlotBuffers:
                 part[slot, :, :tokens] = part[other, :, :tokens]
                 part[other, :, :tokens] = kept
 
+    def begin(self, state: KeyValues) -> None:
+        """Copy a state into the only slot."""
+        for mine, theirs in zip(self.layers, zip(state.keys, state.values, strict=True), strict=True):
+            for slot, part in zip(mine, theirs, strict=True):
+                slot[:, :, : part.shape[2]] = part
+
+    def view(self, tokens: int, next_position: int) -> KeyValues:
+        """The first entries of the only slot, as long as nothing more is read; no copy."""
+        keys, values = (tuple(part[:, :, :tokens] for part in parts) for parts in zip(*self.layers, strict=True))
+        return KeyValues(keys, values, next_position)
+
     def for_prompts(self, first_slot: int, rows: int, start: int) -> Cache:
         """A cache that writes entries from `start` on into `rows` slots, and shows all up to there."""
 
@@ -62,16 +75,22 @@ class SlotBuffers:
 
         return self._cache(write, start)
 
-    def for_step(self, lengths: torch.Tensor, width: int) -> Cache:
-        """A cache that writes one entry into each of the first slots, at its length, and shows `width` entries."""
-        rows = len(lengths)
+    def for_step(self, shape: StepShape, places: torch.Tensor) -> Cache:
+        """A cache that writes the entries of a step into each of the first slots, from its place on."""
+        at = (places[:, None] + torch.arange(shape.entries, device=places.device))[:, None, :, None]
 
         def write(buffer: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
-            mine = buffer[:rows]
-            mine.scatter_(2, lengths[:, None, None, None].expand_as(new), new)
-            return mine[:, :, :width]
+            mine = buffer[: shape.rows]
+            mine.scatter_(2, at.expand_as(new), new)
+            return mine[:, :, : shape.width]
 
-        return self._cache(write, width - 1)
+        return self._cache(write, shape.width - shape.entries)
+
+    @staticmethod
+    def mask_step(shape: StepShape, places: torch.Tensor) -> torch.Tensor:
+        """The mask (rows, 1, entries, width) of what each entry of a step sees of its slot: all up to itself."""
+        at = places[:, None] + torch.arange(shape.entries, device=places.device)
+        return torch.arange(shape.width, device=places.device) <= at[:, None, :, None]
 
     def _cache(self, write: Write, start: int) -> Cache:
         return Cache(layers=[_SlotLayer(pair, write, start) for pair in self.layers])

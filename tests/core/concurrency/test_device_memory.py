@@ -20,6 +20,7 @@ from memorag_core.memory.lite import LiteMemory
 from memorag_core.models.lm.decode_batch import DecodeRow
 from memorag_core.models.lm.decoding import decode
 from memorag_core.models.lm.language_model import LanguageModel
+from memorag_core.models.lm.prefix import Prefix
 from memorag_core.models.lm.scheduler import DecodeScheduler
 from memorag_core.models.lm.slots import SlotBuffers
 from memorag_core.retrieval.dense import DenseRetriever
@@ -147,26 +148,26 @@ def test_rows_that_find_no_memory_wait_until_others_leave(
 ) -> None:
     [ids] = lm.encode([STORY])
     prompts = [ids[start : start + 12] for start in range(7)]
-    alone = [decode(lm.model, [prompt], 5 + number, lm.stop)[0] for number, prompt in enumerate(prompts)]
+    alone = [decode(Prefix(lm.model), [prompt], 5 + number, lm.stop)[0] for number, prompt in enumerate(prompts)]
     limit_slots(monkeypatch, most)
-    scheduler = DecodeScheduler(lm.model, lm.stop)
+    scheduler = DecodeScheduler(lm.stop)
     rows = [DecodeRow(prompt, 5 + number) for number, prompt in enumerate(prompts)]
-    assert scheduler.decode(rows, None, lambda _: None) == alone
-    assert scheduler.decode([DecodeRow(prompts[0], 5)], None, lambda _: None) == alone[:1]
+    assert scheduler.decode(rows, Prefix(lm.model), lambda _: None) == alone
+    assert scheduler.decode([DecodeRow(prompts[0], 5)], Prefix(lm.model), lambda _: None) == alone[:1]
 
 
 def test_a_row_that_finds_no_memory_when_none_runs_is_told(lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
     limit_slots(monkeypatch, 0)
-    scheduler = DecodeScheduler(lm.model, lm.stop)
+    scheduler = DecodeScheduler(lm.stop)
     scheduler.give_up_buffers()
     with pytest.raises(DeviceMemoryFull):
-        scheduler.decode([DecodeRow([1, 2, 3], 5)], None, lambda _: None)
+        scheduler.decode([DecodeRow([1, 2, 3], 5)], Prefix(lm.model), lambda _: None)
 
 
 def test_a_step_that_ran_out_goes_on_where_it_was(lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
     [ids] = lm.encode([STORY])
     prompts = [ids[:9], ids[3:12]]
-    alone = [decode(lm.model, [prompt], 20, frozenset())[0] for prompt in prompts]
+    alone = [decode(Prefix(lm.model), [prompt], 20, frozenset())[0] for prompt in prompts]
     forward, calls = lm.model.forward, [0]
 
     def stumble(*args: Any, **kwargs: Any) -> Any:
@@ -178,7 +179,7 @@ def test_a_step_that_ran_out_goes_on_where_it_was(lm: LanguageModel, monkeypatch
     monkeypatch.setattr("memorag_core.models.lm.decode_batch.STEPS_A_LOOK", {"cpu": 8})
     monkeypatch.setattr(lm.model, "forward", stumble)
     rows = [DecodeRow(prompt, 20) for prompt in prompts]
-    assert DecodeScheduler(lm.model, frozenset()).decode(rows, None, lambda _: None) == alone
+    assert DecodeScheduler(frozenset()).decode(rows, Prefix(lm.model), lambda _: None) == alone
     assert calls[0] == 22
 
 

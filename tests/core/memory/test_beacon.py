@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import random
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,23 +16,32 @@ import torch
 from beacon_checkpoints import reference, write
 from conftest import SHARED, STORY
 from safetensors.torch import load_file, save_file
+from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import AutoModelForCausalLM
 
 from benchmarks.parity import checkpoints, compare, main
+from memorag_core.concurrency.device_queue import FairQueue
 from memorag_core.concurrency.progress import SILENT, ProgressScope
 from memorag_core.config import PROFILES, Settings
 from memorag_core.errors import Cancelled, InputError, ModelUnavailable
 from memorag_core.memory import MEMORIES, BeaconMemory
 from memorag_core.memory.base import Memory
-from memorag_core.models.beacon.decoding import BeaconBatch, decode_after, read
-from memorag_core.models.beacon.model import BEACON, BeaconModel, BeaconState
-from memorag_core.models.lm.decoding import Greedy
+from memorag_core.models.beacon.layout import BEACON
+from memorag_core.models.beacon.model import BeaconModel, BeaconState, read_weights
+from memorag_core.models.beacon.prefix import BeaconPrefix
+from memorag_core.models.beacon.reading import BeaconReading, read
+from memorag_core.models.lm.attention import head_width, register
+from memorag_core.models.lm.decode_batch import DecodeBatch, DecodeRow
+from memorag_core.models.lm.decoding import decode
+from memorag_core.models.lm.graphs import StepGraphs, StepShape
+from memorag_core.models.lm.key_values import KeyValues
 from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.models.weights import Weights
 from memorag_core.types import Document, Progress
 
 FIXTURES = checkpoints([SHARED / "parity"])
 IDS = random.Random(3).choices(range(60), k=130)
+SECONDS = 60.0
 QUESTIONS = ["Who kept the book?", "When were the gates hung, and by whom, as far as the book says?", "Why?"]
 
 
@@ -40,8 +51,8 @@ def documents(*texts: str) -> list[Document]:
 
 def logits_of(model: BeaconModel, ids: list[int], state: BeaconState | None = None) -> torch.Tensor:
     """Logits after every token, fed one by one."""
-    rows = BeaconBatch(model, state, 1, len(ids))
-    return torch.cat([rows.feed([[token]]) for token in ids])
+    reading = BeaconReading(model, len(ids), state)
+    return torch.cat([reading.feed([token]) for token in ids])
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +110,7 @@ def test_the_model_gives_the_plain_output_to_the_bit_after_beacons_and_after_an_
     modules = [name for name, _ in model.model.named_modules()]
     read(model, IDS)
     assert torch.equal(model.model(ids).logits, plain)
-    with model.projections():
+    with model.projections(slice(0, None, 2), slice(1, None, 2)):
         assert [name for name, _ in model.model.named_modules()] != modules
     with pytest.raises(RuntimeError, match="size"):
         model.hidden([[1, BEACON]], position_ids=torch.arange(7)[None])
@@ -128,9 +139,9 @@ def test_tokens_go_through_ordinary_projections_only_and_beacons_through_their_o
 def test_reading_only_to_remember_leaves_the_state_of_reading_with_logits(checkpoint: Path) -> None:
     for ratio in (0, 4):
         model = BeaconModel.load(checkpoint, ratio=ratio)
-        rows = BeaconBatch(model, None, 1, len(IDS))
-        rows.feed([IDS])
-        expected, found = rows.state(), read(model, IDS)
+        reading = BeaconReading(model, len(IDS))
+        reading.feed(IDS)
+        expected, found = reading.state(), read(model, IDS)
         assert found.read == expected.read
         torch.testing.assert_close(found.key_values.keys, expected.key_values.keys, atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(found.key_values.values, expected.key_values.values, atol=1e-5, rtol=1e-5)
@@ -145,30 +156,96 @@ def test_the_ratio_is_the_checkpoint_s_or_the_one_chosen_at_load(checkpoint: Pat
             BeaconModel.load(checkpoint, ratio=ratio)
 
 
-def test_rows_that_fold_at_different_times_reply_as_each_would_alone(memory_model: BeaconMemory) -> None:
-    model = memory_model.beacons
-    state = read(model, IDS[:90])
-    prompts = [IDS[:3], IDS[10:15], IDS[20:57], IDS[60:130]]
-    together = decode_after(model, prompts, 40, state, Greedy(4))
-    assert together == [decode_after(model, [prompt], 40, state, Greedy(1))[0] for prompt in prompts]
+PROMPTS = [IDS[:3], IDS[20:57], IDS[60:130], [*IDS[20:55], 1, 2, 3], IDS[20:52], IDS[20:51]]
+BEHIND = [1, 21, 64, 90]
+"""Tokens of a memory: within the first window, where no entry is folded; at the end of one; within the third."""
+STOP = frozenset(range(0, 600, 40))
 
 
-def test_rows_over_a_memory_without_a_full_window_reply_as_each_would_alone(memory_model: BeaconMemory) -> None:
-    model = memory_model.beacons
-    state = read(model, IDS[:21])
-    prompts = [IDS[:2], IDS[10:25], IDS[20:100]]
-    together = decode_after(model, prompts, 20, state, Greedy(3))
-    assert together == [decode_after(model, [prompt], 20, state, Greedy(1))[0] for prompt in prompts]
+@pytest.mark.parametrize("behind", BEHIND)
+def test_rows_that_fold_at_different_times_reply_as_each_would_alone(memory_model: BeaconMemory, behind: int) -> None:
+    state = read(memory_model.beacons, IDS[:behind])
+    prefix = BeaconPrefix(memory_model.beacons, state)
+    replies = decode(prefix, PROMPTS, 40)
+    assert replies == [decode(prefix, [prompt], 40)[0] for prompt in PROMPTS]
+    logits = logits_of(memory_model.beacons, [*PROMPTS[1], *replies[1]], state)
+    assert logits[len(PROMPTS[1]) - 1 : -1].argmax(-1).tolist() == replies[1]
 
 
-def test_a_row_that_is_fed_nothing_waits_for_the_others(memory_model: BeaconMemory) -> None:
-    model = memory_model.beacons
-    state = read(model, IDS[:40])
-    rows = BeaconBatch(model, state, 2, 40)
-    rows.feed([IDS[:30], []])
-    logits = rows.feed([[], IDS[:30]])
-    assert not logits[0].any()
-    torch.testing.assert_close(logits[1], BeaconBatch(model, state, 1, 30).feed([IDS[:30]])[0], atol=1e-4, rtol=0)
+@pytest.mark.parametrize("as_on_cuda", [False, True])
+@pytest.mark.parametrize("behind", BEHIND)
+def test_rows_that_join_and_leave_reply_as_each_would_alone_and_leave_the_memory_as_it_was(
+    memory_model: BeaconMemory, monkeypatch: pytest.MonkeyPatch, behind: int, as_on_cuda: bool
+) -> None:
+    state = read(memory_model.beacons, IDS[:behind])
+    prefix = BeaconPrefix(memory_model.beacons, state)
+    alone = [decode(prefix, [prompt], 45, STOP, 1.1)[0] for prompt in PROMPTS]
+    before = [tensor.clone() for tensor in (*state.key_values.keys, *state.key_values.values)]
+    if as_on_cuda:  # a look every few steps, and steps of more rows and entries than there are
+        monkeypatch.setattr("memorag_core.models.lm.decode_batch.STEPS_A_LOOK", {"cpu": 5})
+        monkeypatch.setattr(StepGraphs, "run", lambda graphs, shape: graphs._step(graphs.bucket(shape)))
+    draw, joined, cancelled = random.Random(behind), list[tuple[int, DecodeRow]](), list[DecodeRow]()
+    batch = DecodeBatch(prefix, STOP)
+    while len(joined) < 14 or batch.rows:
+        if len(joined) < 14 and draw.random() < 0.6:
+            drawn = draw.choices(range(len(PROMPTS)), k=draw.randint(1, 3))
+            rows = [DecodeRow(PROMPTS[number], draw.randint(1, 45), 1.1) for number in drawn]
+            batch.join(rows)
+            joined += zip(drawn, rows, strict=True)
+        batch.advance()
+        if batch.rows and draw.random() < 0.1:
+            cancelled.append(draw.choice(batch.rows))
+            batch.leave(cancelled[-1])
+    for number, row in joined:
+        most = len(row.reply) if row in cancelled else row.max_new_tokens
+        assert row.reply == alone[number][:most]
+    after = (*state.key_values.keys, *state.key_values.values)
+    assert all(torch.equal(*pair) for pair in zip(before, after, strict=True))
+
+
+def test_questions_of_many_threads_over_one_memory_run_in_one_batch(
+    memory_model: BeaconMemory, memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = [memory_model.ask(memory, [question], 24) for question in QUESTIONS]
+    queue, begun, most, advance = FairQueue(8, SECONDS), threading.Event(), [0], DecodeBatch.advance
+
+    def count(batch: DecodeBatch) -> None:
+        most[0] = max(most[0], len(batch.rows))
+        advance(batch)
+
+    def ask(question: str) -> list[str]:
+        with queue.slot():
+            begun.wait(SECONDS)
+            return memory_model.ask(memory, [question], 24)
+
+    monkeypatch.setattr(DecodeBatch, "advance", count)
+    with ThreadPoolExecutor(len(QUESTIONS)) as pool:
+        futures = [pool.submit(ask, question) for question in QUESTIONS]
+        for _ in range(6000):
+            if queue.waiting == len(QUESTIONS) - 1 or begun.wait(0.01):
+                break
+        begun.set()
+        assert [future.result(SECONDS) for future in futures] == alone
+    assert most == [len(QUESTIONS)]
+
+
+def test_a_step_reads_nothing_back_from_the_device(checkpoint: Path) -> None:
+    loaded = BeaconModel.load(checkpoint)
+    weights = read_weights(checkpoint)
+    with FakeTensorMode() as mode, torch.inference_mode():
+        model = AutoModelForCausalLM.from_config(loaded.model.config, attn_implementation=register())
+        beacons = BeaconModel(model, loaded.layout, {name: mode.from_tensor(part) for name, part in weights.items()})
+        shape = (1, model.config.num_key_value_heads, loaded.layout.entries(90), head_width(model.config))
+        entries = [torch.zeros(shape) for _ in range(model.config.num_hidden_layers)]
+        state = BeaconState(KeyValues(entries, entries, shape[2]), 90)
+        batch = DecodeBatch(BeaconPrefix(beacons, state), frozenset())
+        batch.reserve(3, 64)
+        for entries_a_row in (1, 2):
+            batch.step(StepShape(3, 64, entries_a_row))
+            batch.step(StepShape(3, 64, entries_a_row, "some"))
+            batch.step(StepShape(3, 64, entries_a_row, "none"))
+        with pytest.raises(RuntimeError, match="local_scalar"):
+            batch.last.tolist()
 
 
 def test_questions_asked_together_are_answered_as_one_by_one(memory_model: BeaconMemory, memory: Memory) -> None:

@@ -14,8 +14,10 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from memorag_core.models.lm.attention import head_width, register
 from memorag_core.models.lm.decode_batch import DecodeBatch, DecodeRow
 from memorag_core.models.lm.decoding import decode
+from memorag_core.models.lm.graphs import StepShape
 from memorag_core.models.lm.key_values import KeyValues
 from memorag_core.models.lm.language_model import LanguageModel
+from memorag_core.models.lm.prefix import Prefix
 
 SHARED_BEGINNING = 40
 
@@ -51,7 +53,7 @@ def test_each_row_gets_the_ids_it_gets_alone(
 ) -> None:
     kept = memory if with_memory else None
     before = [tensor.clone() for tensor in (*memory.keys, *memory.values)]
-    batch = DecodeBatch(lm.model, lm.stop, kept)
+    batch = DecodeBatch(Prefix(lm.model, kept), lm.stop)
     rows: list[tuple[DecodeRow, int]] = []
     waiting, at = draw_arrivals(seed), 0
     while waiting or batch.rows:
@@ -65,7 +67,7 @@ def test_each_row_gets_the_ids_it_gets_alone(
             if not row.ended and at >= until:
                 batch.leave(row)
     for row, _ in rows:
-        [alone] = decode(lm.model, [row.prompt], row.max_new_tokens, lm.stop, kept, 1.1)
+        [alone] = decode(Prefix(lm.model, kept), [row.prompt], row.max_new_tokens, lm.stop, 1.1)
         assert row.reply == alone[: len(row.reply)]
         assert len(row.reply) > 0 or not alone
     assert all(torch.equal(*pair) for pair in zip(before, (*memory.keys, *memory.values), strict=True))
@@ -75,7 +77,7 @@ def test_a_prompt_that_begins_as_another_one_is_read_from_where_they_part(
     lm: LanguageModel, prompts: list[list[int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     widths: list[int] = []
-    batch = DecodeBatch(lm.model, lm.stop)
+    batch = DecodeBatch(Prefix(lm.model), lm.stop)
     forward = lm.model.forward
 
     def count(input_ids: torch.Tensor, **inputs: object) -> object:
@@ -88,7 +90,7 @@ def test_a_prompt_that_begins_as_another_one_is_read_from_where_they_part(
         batch.join([row])
     assert widths == [SHARED_BEGINNING + 20, 20, 1]
     monkeypatch.undo()
-    assert [row.reply for row in rows] == [decode(lm.model, [row.prompt], 1, lm.stop)[0] for row in rows]
+    assert [row.reply for row in rows] == [decode(Prefix(lm.model), [row.prompt], 1, lm.stop)[0] for row in rows]
 
 
 @pytest.mark.parametrize("with_memory", [False, True])
@@ -98,8 +100,9 @@ def test_a_step_reads_nothing_back_from_the_device(tiny_models: Path, with_memor
         model = AutoModelForCausalLM.from_config(config, attn_implementation=register())
         shape = (1, config.num_key_value_heads, 24, head_width(config))
         entries = [torch.zeros(shape) for _ in range(config.num_hidden_layers)]
-        batch = DecodeBatch(model, frozenset(), KeyValues(entries, entries, 24) if with_memory else None)
+        memory = KeyValues(entries, entries, 24) if with_memory else None
+        batch = DecodeBatch(Prefix(model, memory), frozenset())
         batch.reserve(3, 64)
-        batch.step(3, 64)
+        batch.step(StepShape(3, 64))
         with pytest.raises(RuntimeError, match="local_scalar"):
             batch.last.tolist()

@@ -10,6 +10,7 @@ from conftest import STORY
 
 from memorag_core.models.lm.decoding import decode
 from memorag_core.models.lm.language_model import LanguageModel
+from memorag_core.models.lm.prefix import Prefix
 
 QUESTIONS = ["Who kept the book?", "When were the gates hung, and by whom, as far as the book says?", "Why?"]
 
@@ -38,7 +39,7 @@ def reference(lm: LanguageModel, prompt: list[int], new: int) -> list[int]:
 
 def test_decoding_without_a_memory_equals_generate_token_for_token(lm: LanguageModel) -> None:
     prompt = ids_of(lm, STORY)
-    assert decode(lm.model, [prompt], 24, lm.stop) == [reference(lm, prompt, 24)]
+    assert decode(Prefix(lm.model), [prompt], 24, lm.stop) == [reference(lm, prompt, 24)]
 
 
 def test_decoding_over_a_memory_equals_generate_over_the_whole_text(lm: LanguageModel) -> None:
@@ -77,9 +78,9 @@ def test_prefilling_in_windows_equals_prefilling_at_once(lm: LanguageModel, monk
 
 def test_a_long_batch_read_in_windows_equals_one_pass(lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
     prompts = [ids_of(lm, STORY), ids_of(lm, STORY[:80])]
-    whole = decode(lm.model, prompts, 12, lm.stop)
+    whole = decode(Prefix(lm.model), prompts, 12, lm.stop)
     monkeypatch.setattr("memorag_core.models.lm.decode_batch.TOKENS_A_FORWARD", 10)
-    assert decode(lm.model, prompts, 12, lm.stop) == whole
+    assert decode(Prefix(lm.model), prompts, 12, lm.stop) == whole
 
 
 def test_attention_in_blocks_equals_attention_at_once(lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,12 +12,14 @@ import torch
 from beacon_checkpoints import write
 from safetensors.torch import load_file, save_file
 
-from memorag_core.models.beacon.decoding import decode_after, read
 from memorag_core.models.beacon.model import BeaconModel
+from memorag_core.models.beacon.prefix import BeaconPrefix
+from memorag_core.models.beacon.reading import read
 from memorag_core.models.lm import fp16_linear
-from memorag_core.models.lm.decoding import Greedy, decode
+from memorag_core.models.lm.decoding import decode
 from memorag_core.models.lm.fp16_linear import Fp16Linear, pack, unpack
 from memorag_core.models.lm.language_model import load_model
+from memorag_core.models.lm.prefix import Prefix
 
 IDS = random.Random(5).choices(range(60), k=100)
 
@@ -88,7 +90,7 @@ def test_beacons_read_and_reply_as_in_float32(published: Path) -> None:
     states = [read(model, IDS) for model in (fast, slow)]
     torch.testing.assert_close(states[0].key_values.keys, states[1].key_values.keys, atol=1e-4, rtol=1e-5)
     replies = [
-        decode_after(model, [IDS[:5], IDS[40:80]], 12, state, Greedy(2))
+        decode(BeaconPrefix(model, state), [IDS[:5], IDS[40:80]], 12)
         for model, state in zip((fast, slow), states, strict=True)
     ]
     assert replies[0] == replies[1]
@@ -97,8 +99,8 @@ def test_beacons_read_and_reply_as_in_float32(published: Path) -> None:
 def test_a_batch_replies_as_each_row_would_alone(published: Path) -> None:
     model = load_model(published, "cpu")
     prompts = [IDS[:4], IDS[10:31], IDS[40:90]]
-    together = decode(model, prompts, 12, frozenset())
-    assert together == [decode(model, [prompt], 12, frozenset())[0] for prompt in prompts]
+    together = decode(Prefix(model), prompts, 12)
+    assert together == [decode(Prefix(model), [prompt], 12)[0] for prompt in prompts]
 
 
 def test_weights_that_are_no_halves_stay_as_they_are(tmp_path: Path) -> None:

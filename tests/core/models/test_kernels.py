@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from memorag_core.models.beacon.prefix import PartedKeyValues
 from memorag_core.models.lm import kernels
 from memorag_core.models.lm.attention import attend, lower_right
 from memorag_core.models.lm.kernels import (
@@ -15,7 +16,6 @@ from memorag_core.models.lm.kernels import (
     attend_nothing,
     merge_partial,
 )
-from memorag_core.models.lm.key_values import KeyValues
 
 SCALE = 0.3
 
@@ -81,16 +81,17 @@ def test_masked_attention_in_blocks_equals_masked_attention_at_once(monkeypatch:
     assert_same(whole, plain(query, key, value, mask))
 
 
-@pytest.mark.parametrize("seen", [None, [30, 30], [30, 12], [0, 30], [0, 12]])
-def test_each_row_sees_its_part_of_the_memory_and_its_own_tokens(seen: list[int] | None) -> None:
+@pytest.mark.parametrize("lasting", [0, 12, 30])
+@pytest.mark.parametrize("sees", [[True, True], [True, False], [False, False]])
+def test_each_row_sees_its_part_of_the_memory_and_its_own_tokens(lasting: int, sees: list[bool]) -> None:
     query, own, own_values = drawn(2, 4, 6)
-    _, past, past_values = drawn(1, 4, 30)
+    _, past, past_values = drawn(1, 4, 31)
     module = torch.nn.Module()
     module.layer_idx = 0  # type: ignore[assignment]  # as every attention module of transformers has it
-    memory = KeyValues((past,), (past_values,), 30)
-    found, _ = attend(module, query, own, own_values, lower_right(query.device), SCALE, memory=memory, seen=seen)
-    sees = torch.arange(30) < torch.tensor(seen or [30, 30])[:, None]
-    mask = torch.cat([sees[:, None, None].expand(2, 1, 4, 30), torch.ones(2, 1, 4, 6).tril(2).bool()], -1)
+    memory = PartedKeyValues((past,), (past_values,), 31, lasting, torch.tensor(sees))
+    found, _ = attend(module, query, own, own_values, lower_right(query.device), SCALE, memory=memory)
+    seen = torch.arange(31) < torch.tensor([31 if all_of_it else lasting for all_of_it in sees])[:, None]
+    mask = torch.cat([seen[:, None, None].expand(2, 1, 4, 31), torch.ones(2, 1, 4, 6).tril(2).bool()], -1)
     key, value = (
         torch.cat([shared.expand(2, -1, -1, -1), own_part], 2)
         for shared, own_part in ((past, own), (past_values, own_values))

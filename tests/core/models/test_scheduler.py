@@ -19,6 +19,7 @@ from memorag_core.models.lm.decode_batch import DecodeBatch, DecodeRow
 from memorag_core.models.lm.decoding import decode
 from memorag_core.models.lm.key_values import KeyValues
 from memorag_core.models.lm.language_model import LanguageModel
+from memorag_core.models.lm.prefix import Prefix
 from memorag_core.models.lm.scheduler import DecodeScheduler
 
 SECONDS = 60.0
@@ -38,7 +39,7 @@ def memories(lm: LanguageModel) -> list[KeyValues | None]:
 @pytest.mark.parametrize("seed", range(4))
 def test_each_client_gets_the_ids_it_gets_alone(lm: LanguageModel, memories: list[KeyValues | None], seed: int) -> None:
     [ids] = lm.encode([STORY])
-    queue, scheduler = FairQueue(CALLS, SECONDS), DecodeScheduler(lm.model, lm.stop)
+    queue, scheduler = FairQueue(CALLS, SECONDS), DecodeScheduler(lm.stop)
     before = [tensor.clone() for memory in memories if memory for tensor in (*memory.keys, *memory.values)]
 
     def call(number: int) -> None:
@@ -57,12 +58,12 @@ def test_each_client_gets_the_ids_it_gets_alone(lm: LanguageModel, memories: lis
         with as_client(str(number % 5)), cancellable(flag):
             try:
                 with queue.slot() if draw.random() < 0.9 else queue.slot(patient=True):
-                    found = scheduler.decode(rows, memory, hear)
+                    found = scheduler.decode(rows, Prefix(lm.model, memory), hear)
             except Cancelled:
                 assert flag.is_set()
                 return
         with queue.slot(patient=True):
-            assert found == [decode(lm.model, [prompt], most, lm.stop, memory, 1.1)[0] for prompt in prompts]
+            assert found == [decode(Prefix(lm.model, memory), [prompt], most, lm.stop, 1.1)[0] for prompt in prompts]
 
     with ThreadPoolExecutor(CALLS) as pool:
         for future in [pool.submit(call, number) for number in range(CALLS)]:
@@ -73,7 +74,7 @@ def test_each_client_gets_the_ids_it_gets_alone(lm: LanguageModel, memories: lis
 
 
 def test_calls_that_wait_join_the_running_batch(lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    queue, scheduler, most = FairQueue(8, SECONDS), DecodeScheduler(lm.model, frozenset()), [0]
+    queue, scheduler, most = FairQueue(8, SECONDS), DecodeScheduler(frozenset()), [0]
     advance = DecodeBatch.advance
     waits = threading.Event()
 
@@ -86,7 +87,7 @@ def test_calls_that_wait_join_the_running_batch(lm: LanguageModel, monkeypatch: 
     def call() -> None:
         with queue.slot():
             waits.wait(SECONDS)
-            scheduler.decode([DecodeRow([5, 6, 7], 32)], None, lambda _: None)
+            scheduler.decode([DecodeRow([5, 6, 7], 32)], Prefix(lm.model), lambda _: None)
 
     with ThreadPoolExecutor(4) as pool:
         futures = [pool.submit(call) for _ in range(4)]
@@ -98,10 +99,10 @@ def test_calls_that_wait_join_the_running_batch(lm: LanguageModel, monkeypatch: 
 
 
 def test_a_request_that_fails_fails_alone(lm: LanguageModel) -> None:
-    scheduler = DecodeScheduler(lm.model, frozenset())
+    scheduler = DecodeScheduler(frozenset())
     with pytest.raises(IndexError):
-        scheduler.decode([DecodeRow([10**6], 4)], None, lambda _: None)
-    assert len(scheduler.decode([DecodeRow([5, 6], 4)], None, lambda _: None)[0]) == 4
+        scheduler.decode([DecodeRow([10**6], 4)], Prefix(lm.model), lambda _: None)
+    assert len(scheduler.decode([DecodeRow([5, 6], 4)], Prefix(lm.model), lambda _: None)[0]) == 4
 
 
 def until(reached: Callable[[], bool]) -> None:

@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.evaluation.datasets import EvalSet, Question
 from memorag_core.memory import BeaconMemory
-from memorag_core.models.beacon.decoding import BeaconBatch
 from memorag_core.models.beacon.model import BeaconModel
+from memorag_core.models.beacon.reading import BeaconReading
 from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.training.clue_data import (
     ClueRecord,
@@ -73,8 +73,8 @@ def test_perplexities_are_those_of_the_plain_model_and_of_the_path_that_answers(
             model = BeaconModel.load(measuring.lm.model_id, ratio=ratio)
             [other] = [list(sample) for sample in samples if sample != ids]
             for name, read in ((f"ratio {ratio}", ids), (of_another(f"ratio {ratio}"), [*other[:-32], *ids[-32:]])):
-                rows = BeaconBatch(model, None, 1, len(read))
-                logits = torch.cat([rows.feed([[token]]) for token in read])[-32:-1]
+                reading = BeaconReading(model, len(read))
+                logits = torch.cat([reading.feed([token]) for token in read])[-32:-1]
                 expected[name] += cross_entropy(logits, gold, reduction="sum").item()
     assert found == pytest.approx({name: math.exp(loss / 62) for name, loss in expected.items()}, rel=1e-4)
 

@@ -15,8 +15,8 @@ from torch.nn.functional import cross_entropy
 from transformers import LlamaConfig
 
 from benchmarks.parity import checkpoints
-from memorag_core.models.beacon.decoding import BeaconBatch
 from memorag_core.models.beacon.model import BeaconModel
+from memorag_core.models.beacon.reading import BeaconReading
 from memorag_core.training.windows import UNCOUNTED, BeaconLoss
 
 FIXTURES = checkpoints([SHARED / "parity"])
@@ -34,8 +34,8 @@ def inputs(*rows: list[int], counted: int = COUNTED) -> tuple[torch.Tensor, torc
 
 def by_reading(model: BeaconModel, ids: list[int], counted: int) -> torch.Tensor:
     """The loss from the logits of the path that answers questions, fed token by token."""
-    rows = BeaconBatch(model, None, 1, len(ids))
-    logits = torch.cat([rows.feed([[token]]) for token in ids])
+    reading = BeaconReading(model, len(ids))
+    logits = torch.cat([reading.feed([token]) for token in ids])
     return cross_entropy(logits[counted - 1 : -1], torch.tensor(ids[counted:]), reduction="none")
 
 

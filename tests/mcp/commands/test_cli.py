@@ -48,7 +48,7 @@ from memorag_mcp.http.address import ListenAddress
 TEXT = "The ferry sank in 1953. [bold]Nobody[/bold] drowned."
 QUOTE = Citation("harrow", "Harrow Sound", 0, 23, TEXT[:23])
 CLUE = Clue("The ferry sank", "span", Place("harrow", 0, 14))
-PASSAGE = Passage(Chunk("harrow", 0, 52, TEXT), 0.0325, ("When did it sink?",))
+PASSAGE = Passage(Chunk("harrow", 0, 52, TEXT), 0.3251, ("When did it sink?",))
 ANSWER = Answer("In 1953.", "memorag", (QUOTE,), (CLUE,), (PASSAGE,), supported=True)
 DAMAGED = {"old": "a file is missing"}
 FILE = DocumentInfo("harrow", "Harrow Sound", "harrow.md", 52)
@@ -264,7 +264,7 @@ def test_a_command_asks_the_engine_what_it_was_told(
     [
         ("ask c Q?", "In 1953. [1] Harrow Sound (harrow, characters 0 to 23) The ferry sank in 1953."),
         ("clues c Q?", "span harrow, characters 0 to 14 The ferry sank"),
-        ("evidence c Q?", f"[1] harrow, characters 0 to 52, score 0.0325 {TEXT} found by: When did it sink?"),
+        ("evidence c Q?", f"[1] harrow, characters 0 to 52, score 0.33 {TEXT} found by: When did it sink?"),
         ("list", "harrow Harrow Sound 1 52 6.1 MB 2026-11-21 old: a file is missing"),
     ],
 )
