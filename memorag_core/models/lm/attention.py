@@ -22,7 +22,7 @@ from memorag_core.models.lm.kernels import (
     attend_masked,
     merge_partial,
 )
-from memorag_core.models.lm.key_values import KeyValues, RaggedKeyValues
+from memorag_core.models.lm.key_values import KeyValues
 
 NAME = "memorag"
 Attention = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
@@ -100,9 +100,9 @@ def attend(
 
 
 def _goes_beyond(window: int, memory: KeyValues | None, key: torch.Tensor) -> bool:
-    """Whether there is more than a window; what is ragged was compressed to fit into one."""
-    before = 0 if memory is None or isinstance(memory, RaggedKeyValues) else memory.tokens
-    return before + key.shape[2] > window
+    """Whether there is more than a window; a memory that is ragged or in parts was compressed to fit into one."""
+    whole = memory is None or type(memory) is KeyValues
+    return whole and (memory.tokens if memory else 0) + key.shape[2] > window
 
 
 def _put_before(
