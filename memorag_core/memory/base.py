@@ -65,7 +65,6 @@ class MemoryModel(ABC, Generic[M]):
         >>> from memorag_core.concurrency.progress import SILENT
         >>> from memorag_core.memory import LiteMemory
         >>> from memorag_core.models.lm.language_model import LanguageModel
-    from memorag_core.models.lm.prefix import Prefix
         >>> remembering = LiteMemory(LanguageModel.load(model, "cpu"))
         >>> log = [Document("log", "Log", "The gates were hung in May 1963. The horn was sounded first.")]
         >>> memory = remembering.memorize(log, SILENT)
