@@ -88,8 +88,8 @@ LATENT_MEMORY = "latent"
 TINY_LM = "smollm2-135m-instruct"
 TOO_SMALL_TO_WRITE = frozenset({TINY_LM})
 TINY_EMBEDDER = "all-minilm-l6-v2"
-SMALL_QWEN = "Qwen/Qwen2.5-1.5B-Instruct"
-MEMORAG_QWEN = "TommyChien/memorag-qwen2-7b-inst"
+SMALL_QWEN = "Qwen/Qwen3-1.7B"
+QWEN_EMBEDDER = "Qwen/Qwen3-Embedding-0.6B"
 
 TINY = Profile(
     name="tiny",
@@ -115,7 +115,7 @@ PROFILES = {
             fits="a GPU of 8 GiB or more, or a patient CPU",
             memory="lite",
             memory_model=SMALL_QWEN,
-            embedder="BAAI/bge-m3",
+            embedder=QWEN_EMBEDDER,
             generator="memory",
         ),
         Profile(
@@ -123,23 +123,33 @@ PROFILES = {
             fits="Chinese text; a GPU of 8 GiB or more, or a patient CPU",
             memory="lite",
             memory_model=SMALL_QWEN,
-            embedder="BAAI/bge-small-zh-v1.5",
+            embedder=QWEN_EMBEDDER,
             generator="memory",
             chunk=384,
         ),
         Profile(
             name="full",
             fits="a GPU of 24 GiB or more",
-            memory="beacon",
-            memory_model=MEMORAG_QWEN,
-            embedder="BAAI/bge-m3",
+            memory=LATENT_MEMORY,
+            memory_model="latent-context/0.6b-4b-LCLM-4x",
+            embedder=QWEN_EMBEDDER,
             generator="memory",
         ),
         Profile(
             name="long",
             fits="a GPU of 24 GiB or more; --memory-model takes any language model, its window is the memory",
             memory="long",
-            memory_model="Qwen/Qwen2.5-7B-Instruct",
+            memory_model="Qwen/Qwen3-4B-Instruct-2507",
+            embedder=QWEN_EMBEDDER,
+            generator="memory",
+            compression=4,
+            compression_method="kvzip",
+        ),
+        Profile(
+            name="beacon",
+            fits="a GPU of 24 GiB or more; the models of the MemoRAG paper",
+            memory=BEACON_MEMORY,
+            memory_model="TommyChien/memorag-qwen2-7b-inst",
             embedder="BAAI/bge-m3",
             generator="memory",
         ),
@@ -185,6 +195,7 @@ class Settings(BaseModel):
 
     profile: str = Field("auto", description="auto, or one of the profiles")
     store: Path = Field(default_factory=default_store)
+    shared: str | None = Field(None, description="a bucket that machines share, s3://BUCKET/FOLDER and the like")
     models_dir: Path = Field(default_factory=default_models_dir)
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
     memory: str | None = None

@@ -164,7 +164,7 @@ def passages(found: Sequence[Passage]) -> None:
         results().print(_indent(f"found by: {' | '.join(passage.found_by)}", "dim"))
 
 
-def contexts(infos: Sequence[ContextInfo], damaged: Mapping[str, str], store: Path) -> None:
+def contexts(infos: Sequence[ContextInfo], damaged: Mapping[str, str], store: Path | str) -> None:
     """The contexts, then those that are damaged with what to do."""
     table = _table("context", "title")
     for column in ("documents", "characters", "size", "memorized"):

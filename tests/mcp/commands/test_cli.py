@@ -76,6 +76,9 @@ class FakeEngine:
     def contexts(self) -> list[ContextInfo]:
         return []
 
+    def advise(self) -> str | None:
+        return None
+
     def memorize(self, contents: Contents, name: str | None, on_progress: Any, _: Any) -> Any:
         on_progress(Progress("memorizing", 1, 2, 0.5))
         return self._ask((contents.documents, name), INFO)
@@ -413,6 +416,17 @@ def test_doctor_says_what_to_do(
     check = next(check for check in doctor.examine(Settings.of(**chosen)) if check.what == what)
     assert check.state == state
     assert todo in check.todo
+
+
+def test_doctor_names_what_could_write_where_the_generator_cannot(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(doctor, "find_nearby", lambda: ["ollama:qwen3.5:4b"])
+    checks = {check.what: check for check in doctor.examine(Settings.of(profile="tiny", device="cpu", store=tmp_path))}
+    assert checks["generator"].state == "note"
+    assert checks["generator"].todo.endswith("--generator ollama:qwen3.5:4b")
+    others = doctor.examine(Settings.of(profile="lite", device="cpu", store=tmp_path))
+    assert "generator" not in {check.what for check in others}
 
 
 def test_doctor_names_the_apis_that_have_a_key_and_shows_none(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
