@@ -51,9 +51,13 @@ def tell_same(question: str, passages: Sequence[str]) -> bool | None:
         return _compare(*found)
     if any(found):
         named, silent = (found[0], other) if found[0] else (found[1], one)
-        related = _related(silent)
+        related = _find_related(silent)
         return bool(named & related) if related else None
-    return None if kind in _AREAS or _related(one) & _related(other) else _compare(_related(one), _related(other))
+    return (
+        None
+        if kind in _AREAS or _find_related(one) & _find_related(other)
+        else _compare(_find_related(one), _find_related(other))
+    )
 
 
 def _compare(one: frozenset[str], other: frozenset[str]) -> bool | None:
@@ -94,7 +98,7 @@ def _beside(kind: str, text: str) -> frozenset[str]:
     return frozenset(name for name, word in (*first, *last) if word.lower() == kind)
 
 
-def _related(text: str) -> frozenset[str]:
+def _find_related(text: str) -> frozenset[str]:
     """The names that something is in, of or from; dates are none."""
     parts = _RELATED.findall(_CALENDAR.sub("", text))
     return frozenset(name for part in parts for name in _NAMES.findall(part))
