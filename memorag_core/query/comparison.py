@@ -6,9 +6,12 @@ import re
 from collections.abc import Iterator, Sequence
 
 from memorag_core.text.chunking import sentences
-from memorag_core.text.terms import stems
+from memorag_core.text.terms import HAN, stems
 
-_NAME = r"[A-Z][\w'’-]*(?:[ -][A-Z][\w'’-]*)*"
+_NAME = r"[A-Z][\w'’-]*+(?: [A-Z][\w'’-]*+){0,5}"
+_NAMES = re.compile(_NAME)
+_NAME_AND_KIND = re.compile(rf"\b({_NAME}) (\w++)")
+_KIND_AND_NAME = re.compile(rf"\b(?=(\w++) (?:of (?:the )?)?({_NAME}))")
 _SAME = re.compile(
     r"\bsame (?:U\.S\. )?(?P<kind>[a-z]+)|同一?[个座所支家位条种]?(?P<han>[一-鿿]{1,3}?)(?=[吗的人]|\W|$)"
 )
@@ -27,7 +30,7 @@ _NATIONS = frozenset(["nationality", "country", "nation", "国家", "国籍", "�
 _AREAS = _NATIONS | frozenset(
     ["state", "province", "county", "city", "town", "village", "region", "continent", "district", "area", "place"]
 )
-_BEGINNING = 200
+_BEGINNING, HAN_NAME = 200, 2
 
 
 def tell_same(question: str, passages: Sequence[str]) -> bool | None:
@@ -48,9 +51,13 @@ def tell_same(question: str, passages: Sequence[str]) -> bool | None:
         return _compare(*found)
     if any(found):
         named, silent = (found[0], other) if found[0] else (found[1], one)
-        related = _related(silent)
+        related = _find_related(silent)
         return bool(named & related) if related else None
-    return None if kind in _AREAS or _related(one) & _related(other) else _compare(_related(one), _related(other))
+    return (
+        None
+        if kind in _AREAS or _find_related(one) & _find_related(other)
+        else _compare(_find_related(one), _find_related(other))
+    )
 
 
 def _compare(one: frozenset[str], other: frozenset[str]) -> bool | None:
@@ -82,20 +89,22 @@ def _texts_about(own: frozenset[str], other: frozenset[str], passages: Sequence[
 
 
 def _beside(kind: str, text: str) -> frozenset[str]:
-    """The names beside a word: `Sorland province`, `the state of Oregon`, `the band Tidewater`."""
+    """The names beside a word: `Sorland province`, `the state of Oregon`, `the band Tidewater`, 河东省."""
     if not kind.isascii():
-        return frozenset(re.findall(rf"([一-鿿]{{2}}){re.escape(kind)}", text))
-    before, behind = rf"({_NAME}) (?i:{kind})\b", rf"\b(?i:{kind}) (?:of (?:the )?)?({_NAME})"
-    return frozenset(name for pattern in (before, behind) for name in re.findall(pattern, text))
+        before = (part[-HAN_NAME:] for part in text.split(kind)[:-1])
+        return frozenset(name for name in before if len(name) == HAN_NAME and all(map(HAN.match, name)))
+    first = (match.groups() for match in _NAME_AND_KIND.finditer(text))
+    last = (match.groups()[::-1] for match in _KIND_AND_NAME.finditer(text))
+    return frozenset(name for name, word in (*first, *last) if word.lower() == kind)
 
 
-def _related(text: str) -> frozenset[str]:
+def _find_related(text: str) -> frozenset[str]:
     """The names that something is in, of or from; dates are none."""
     parts = _RELATED.findall(_CALENDAR.sub("", text))
-    return frozenset(name for part in parts for name in re.findall(_NAME, part))
+    return frozenset(name for part in parts for name in _NAMES.findall(part))
 
 
 def _nations(text: str) -> frozenset[str]:
     """What kind of American, South Korean or other thing it is said to be; else the last of `Lombardy, Italy`."""
-    kinds = frozenset(word for kind in _KIND_OF_THING.findall(text) for word in re.split(r"[ -]", kind))
+    kinds = frozenset(word for kind in _KIND_OF_THING.findall(text) for word in kind.replace("-", " ").split())
     return kinds or frozenset(_CHAIN.findall(text))
