@@ -27,7 +27,7 @@ from memorag_core.text.terms import stems
 from memorag_core.types import ContextInfo
 
 RECALL = 0.6
-STEPS, RIDGE = 30, 1e-3
+STEPS, RIDGE = 30, 1e-4
 Matrix = NDArray[np.float64]
 
 

@@ -195,6 +195,7 @@ class Settings(BaseModel):
 
     profile: str = Field("auto", description="auto, or one of the profiles")
     store: Path = Field(default_factory=default_store)
+    shared: str | None = Field(None, description="a bucket that machines share, s3://BUCKET/FOLDER and the like")
     models_dir: Path = Field(default_factory=default_models_dir)
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
     memory: str | None = None

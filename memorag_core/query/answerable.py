@@ -32,7 +32,7 @@ class Signs(NamedTuple):
     unnamed: float
 
 
-WEIGHTS, LEVEL = Signs(first=3.68, absent=-2.83, unnamed=-4.0), 0.41
+WEIGHTS, LEVEL = Signs(first=3.57, absent=-2.88, unnamed=-4.05), 0.47
 UNLIKELY = 0.3
 """Below this, a question counts as not answered by the text (docs/log.md)."""
 

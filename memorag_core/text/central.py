@@ -15,13 +15,14 @@ QUESTION_MARKS = ("?", "？")
 DAMPED, SIZED = 8, 0.75
 """A long sentence has more words to score with: its sum is divided by (words + DAMPED) ** SIZED."""
 SPOKEN, LEANING, LONG, SLOPE = 2.0, 0.7, 35, 15
-"""What takes from a score: speech, words that lean on the sentence before, and each SLOPE words above so many."""
+"""What takes from a score: speech; first or second persons, leaning on what is before; each SLOPE words above LONG."""
 
 _SPEECH = re.compile(r"^\W*[\"'`“‘「『«]|[.,!?;。！？，][\"'”’」』»]|[\"”」』»]\W*$")
 _LEANS = re.compile(
     r"(?i)^\W*(?:and|but|so|or|yet|therefore|he|she|it|they|this|that|these|those|then|there|his|her|their|its)\b"
     r"|^\W*(?:[他她它这那]|但|而|所以|因此|于是|然后)"
 )
+_PERSON = re.compile(r"\bI\b|\b(?i:me|my|we|us|our|your?)\b|[你您我]")
 
 
 def weigh_sentences(texts: Sequence[str], focus: str = "") -> list[float]:
@@ -43,7 +44,7 @@ def weigh_sentences(texts: Sequence[str], focus: str = "") -> list[float]:
 def _count_faults(text: str) -> float:
     """How much less a sentence says by itself: cut off, a question, speech, leaning on another, or long."""
     cut_off = text[:1].islower() + text.endswith(QUESTION_MARKS)
-    leaning = SPOKEN * bool(_SPEECH.search(text)) + LEANING * bool(_LEANS.match(text))
+    leaning = SPOKEN * bool(_SPEECH.search(text)) + LEANING * sum(bool(p.search(text)) for p in (_LEANS, _PERSON))
     return cut_off + leaning + max(0, len(text.split()) - LONG) / SLOPE
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from memorag_core.config import Profile, Settings
+from memorag_core.context.shared import open_store
 from memorag_core.context.store import ContextStore
 from memorag_core.errors import InputError, MemoRAGError
 from memorag_core.models import embedded, hub
@@ -59,7 +60,7 @@ def examine(settings: Settings) -> list[Check]:
         _apis(),
         *([_device(settings, torch)] if torch else []),
         *_profile_and_models(settings, torch is not None),
-        *_store(ContextStore(settings.store)),
+        *_store(open_store(settings)),
         *_owners(settings.store),
         _port(ListenAddress(tokens_file(settings.store, None))),
     ]
@@ -194,7 +195,7 @@ def _store(store: ContextStore) -> Iterator[Check]:
 def _damage(store: ContextStore) -> Iterator[Check]:
     for context_id in store.ids():
         try:
-            store.manifest(context_id).verify(store.root / context_id)
+            store.reading(context_id, lambda folder, manifest: manifest.verify(folder))
         except MemoRAGError as error:
             yield Check(f"context {context_id}", "note", "cannot be used", str(error))
 

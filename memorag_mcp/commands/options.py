@@ -30,6 +30,9 @@ def _engine_option(field: str, kind: type, metavar: str, text: str, variable: st
 
 ENGINE_OPTIONS = [
     _engine_option("store", Path, "FOLDER", "The folder that holds the contexts."),
+    _engine_option(
+        "shared", str, "URL", "A bucket for the contexts, which machines share: s3://BUCKET/FOLDER, gs://, az://."
+    ),
     _engine_option("profile", str, "NAME", "The set of models: auto, or a name that `memorag models` shows."),
     _engine_option("device", str, "DEVICE", "Where models run: auto, cpu, mps, cuda or cuda:N."),
     _engine_option("models_dir", Path, "FOLDER", "The folder that holds the embedded models.", "MEMORAG_MODELS"),

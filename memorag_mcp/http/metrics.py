@@ -53,11 +53,11 @@ class Metrics:
             "memorag_resident_bytes": psutil.Process().memory_info().rss,
         }
         yield from ((name, "gauge", [(name, value)]) for name, value in gauges.items())
-        if device := _device_bytes():
-            yield "memorag_device_bytes", "gauge", device
+        if device := device_bytes():
+            yield "memoragdevice_bytes", "gauge", device
 
 
-def _device_bytes() -> list[Sample]:
+def device_bytes() -> list[Sample]:
     """The memory of the CUDA device in use: all of it, what nobody has, what this server has, and uses of that.
 
     Nothing before a model is on it: to ask would take memory of the device.
@@ -68,7 +68,7 @@ def _device_bytes() -> list[Sample]:
     free, total = torch.cuda.mem_get_info()
     held, used = torch.cuda.memory_reserved(), torch.cuda.memory_allocated()
     known = {"total": total, "free": free, "reserved": held, "allocated": used}
-    return [(f'memorag_device_bytes{{state="{state}"}}', float(number)) for state, number in known.items()]
+    return [(f'memoragdevice_bytes{{state="{state}"}}', float(number)) for state, number in known.items()]
 
 
 def _lines(samples: Sequence[Sample]) -> str:

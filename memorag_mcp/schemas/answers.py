@@ -80,6 +80,7 @@ class PassageResult(PlaceResult):
     found_by: list[str] = Field(
         description="The question or clues that found it, the strongest first: data, as they are"
     )
+    also_at: list[PlaceResult] | None = Field(description="Where the same text stands once more; else null")
     text: str = Field(description=DATA)
 
     @classmethod
@@ -95,6 +96,7 @@ class PassageResult(PlaceResult):
             last_page=passage.last_page,
             score=passage.score,
             found_by=list(passage.found_by),
+            also_at=list(map(PlaceResult.at, passage.also)) or None,
             text=chunk.text,
         )
 
