@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import product, takewhile
+from itertools import takewhile
 from typing import Any, Self
 
 from memorag_core.concurrency.progress import ProgressScope
@@ -16,7 +16,6 @@ from memorag_core.config import Prefill, Profile
 from memorag_core.errors import InputError
 from memorag_core.memory.base import KeyValueMemory, Memory
 from memorag_core.memory.state_journal import StateJournal
-from memorag_core.models.lm.architecture import sees_alike
 from memorag_core.models.lm.kv_compression import EXPECTED_ATTENTION, SCORERS, Scorer
 from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.models.lm.minference import sparse_attention
@@ -76,13 +75,12 @@ class LongMemory(KeyValueMemory):
         return cls(lm, profile.compression, SCORERS[profile.compression_method], prefill=profile.prefill)
 
     def settings(self) -> dict[str, Any]:
-        kept = {"positions": "kept"} if self.compression > 1 else {}
         return {
             "compression": self.compression,
             "method": self.scorer.name,
             "segment": self.segment,
             "prefill": self.prefill,
-        } | kept
+        }
 
     def memorize(self, documents: Sequence[Document], progress: ProgressScope) -> Memory:
         ids = self._ids(documents)
@@ -92,12 +90,11 @@ class LongMemory(KeyValueMemory):
         self, memory: Memory, old: Sequence[Document], new: Sequence[Document], progress: ProgressScope
     ) -> Memory:
         """The memory of `new`, given that `memory` is that of `old`: only what lies behind their common beginning is
-        read again. All is, where `new` needs another ratio than `old`, or no longer fits into the window as it stands;
-        `notes["ratio"]` and `notes["moved"]` say what a memory has.
+        read again. All is, where `new` needs another ratio than `old`; `notes["ratio"]` says which it has.
         """
         ids = self._ids(new)
         how = self._plan_prefill(len(ids))
-        if (how.ratio, how.moves) != (memory.notes["ratio"], memory.notes.get("moved", how.ratio > 1)):
+        if how.ratio != memory.notes["ratio"]:
             return self._memory(ids, how, progress)
         alike = takewhile(lambda pair: pair[0] == pair[1], zip(self._ids(old), ids, strict=False))
         known = how.resume(sum(1 for _ in alike), memory.notes["read"])
@@ -111,11 +108,7 @@ class LongMemory(KeyValueMemory):
     def _plan_prefill(self, tokens: int) -> PrefillPlan:
         """The least ratio that is asked for and lets a text fit into the window beside a question."""
         ratios = [ratio for ratio in RATIOS if self.compression <= ratio <= self.segment]
-        ways = (
-            PrefillPlan(self.segment, ratio, self.scorer, self._replay, moves=moves)
-            for ratio, moves in product(ratios, (False, True))
-            if ratio > 1 or not moves
-        )
+        ways = (PrefillPlan(self.segment, ratio, self.scorer, self._replay) for ratio in ratios)
         how = next((how for how in ways if self._fits(how, tokens)), None)
         if how is None:
             raise InputError(
@@ -125,22 +118,16 @@ class LongMemory(KeyValueMemory):
             )
         if how.ratio == 1:
             return replace(how, sparse=self._sparse)
-        if not sees_alike(self.lm.model):
-            raise self._cannot_compress(tokens, "in some of its layers a window slides over the text")
-        if (how.moves or not how.replay) and not supports_shift(self.lm.model):
-            raise self._cannot_compress(tokens, "its rotary positions cannot be moved, which only kvzip does without")
+        if not supports_shift(self.lm.model):
+            raise InputError(
+                f"{self.lm.model_id} cannot compress its memory, because the positions of its entries cannot be moved. "
+                f"Memorize at most {self._entries:,} tokens without compression (this text has {tokens:,}), or choose "
+                "another memory model, such as a Llama, Qwen2 or Mistral."
+            )
         return how
 
-    def _cannot_compress(self, tokens: int, why: str) -> InputError:
-        return InputError(
-            f"{self.lm.model_id} cannot compress its memory, because {why}. Memorize at most {self._entries:,} tokens "
-            f"without compression (this text has {tokens:,}), or choose another memory model, such as a Llama, Qwen3 "
-            "or Granite."
-        )
-
     def _fits(self, how: PrefillPlan, tokens: int) -> bool:
-        asked_from = how.most(tokens) if how.moves else tokens
-        return asked_from <= self._entries and how.farthest(tokens) <= self.lm.window
+        return how.most(tokens) <= self._entries and how.farthest(tokens) <= self.lm.window
 
     def _memory(
         self, ids: Sequence[int], how: PrefillPlan, progress: ProgressScope, after: PrefillState | None = None
@@ -149,4 +136,4 @@ class LongMemory(KeyValueMemory):
         begun = how.finished(after.read if after else 0)
         further = kept.resume(begun, how.entries(begun), after.state if after else None)
         state = read(self.lm.model, ids, progress.step, how, further or after, kept.keep)
-        return Memory(state, {"read": len(ids), "ratio": how.ratio, "moved": how.moves})
+        return Memory(state, {"read": len(ids), "ratio": how.ratio})

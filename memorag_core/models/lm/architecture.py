@@ -57,11 +57,6 @@ def check_attention(model: Any, source: object) -> None:
         raise _refuse(source, "has layers whose keys and values are shared, compressed or of different sizes")
 
 
-def sees_alike(model: PreTrainedModel) -> bool:
-    """Whether all layers see as far: where a window slides in some only, entries are told apart by where they stand."""
-    return len(set(getattr(model.config, "layer_types", None) or ())) <= 1
-
-
 def text_part(model: PreTrainedModel) -> PreTrainedModel:
     """The language model of one that also sees or hears; any other as it is."""
     whole: Any = model

@@ -1,4 +1,4 @@
-"""What is kept of a finished segment: the best entries by their scores, and all others freed."""
+"""What is kept of a finished segment: the best entries by their scores, moved together and all others freed."""
 
 from __future__ import annotations
 
@@ -23,27 +23,19 @@ def choose_best(scores: torch.Tensor, budget: int, by_head: bool) -> torch.Tenso
     return torch.zeros_like(scores, dtype=torch.bool).scatter_(-1, scores.topk(budget).indices, True)
 
 
-def keep_chosen(segment: KeyValues, chosen: torch.Tensor, budget: int, turns: Turns | None) -> KeyValues:
-    """The state of a segment of which only what is chosen is kept.
-
-    With `turns`, in `budget` positions from where it began; without, each entry where it stood.
-    """
-    keys, values = [], []
-    for layer, marks in enumerate(chosen):
-        kept = segment.keys[layer][0][marks]
-        keys.append((rotate(kept, *turns(_moves(marks, budget))) if turns else kept)[None, None])
-        values.append(segment.values[layer][0][marks][None, None])
-    position = segment.next_position - chosen.shape[-1] + budget if turns else segment.next_position
-    state = RaggedKeyValues(tuple(keys), tuple(values), position, chosen.sum(-1)[None].cpu())
-    return state.even if bool((state.counts == budget).all()) else state
-
-
-def _moves(marks: torch.Tensor, budget: int) -> torch.Tensor:
-    """By how much each entry that is marked in (key-value heads, entries) moves."""
+def keep_chosen(segment: KeyValues, chosen: torch.Tensor, budget: int, turns: Turns) -> KeyValues:
+    """The state of a segment of which only what is chosen is kept, in `budget` positions from where it began."""
     # The entries of a head move to the front of the segment, in their order: a key that stood at place p and now stands
     # at i is rotated by i - p, as if it had been written there. A head that has more entries than there are positions
     # spreads them evenly over these, so that what follows has the same position for all heads.
-    places = marks.nonzero()[:, 1]
-    ranks = marks.cumsum(1)[marks] - 1
-    crowding = (budget / marks.sum(1, keepdim=True).clamp(min=budget)).expand_as(marks)[marks]
-    return ranks * crowding - places
+    keys, values = [], []
+    for layer, marks in enumerate(chosen):
+        places = marks.nonzero()[:, 1]
+        ranks = marks.cumsum(1)[marks] - 1
+        crowding = (budget / marks.sum(1, keepdim=True).clamp(min=budget)).expand_as(marks)[marks]
+        cos, sin = turns(ranks * crowding - places)
+        keys.append(rotate(segment.keys[layer][0][marks], cos, sin)[None, None])
+        values.append(segment.values[layer][0][marks][None, None])
+    begins = segment.next_position - chosen.shape[-1]
+    kept = RaggedKeyValues(tuple(keys), tuple(values), begins + budget, chosen.sum(-1)[None].cpu())
+    return kept.even if bool((kept.counts == budget).all()) else kept

@@ -1,15 +1,15 @@
 """Text read into a key-value state segment by segment; what is finished is compressed, and its memory freed.
 
 Every token attends to the compressed past and to its own segment so far. Of a finished segment each key-value head
-keeps its own choice of entries. They stay at their positions, so that distances are those of the text; of a text that
-is longer than the model's window they are moved together, so that positions count entries of a head on average and not
-tokens. The unfinished segment stays whole: reading more later goes on exactly as if it had come at once.
+keeps its own choice of entries, gathered and moved together, so that positions count entries of a head on average and
+not tokens, and never leave the model's window. The unfinished segment stays whole: reading more later goes on exactly
+as if it had come at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -19,7 +19,7 @@ from memorag_core.concurrency.cancellation import raise_if_cancelled
 from memorag_core.models.lm.attention import Attention, BufferCache, lower_right
 from memorag_core.models.lm.key_values import KeyValues, RaggedKeyValues
 from memorag_core.models.lm.kv_budgets import SINK, choose_best, keep_chosen
-from memorag_core.models.lm.kv_compression import EXPECTED_ATTENTION, Scorer, Segment, Turns
+from memorag_core.models.lm.kv_compression import EXPECTED_ATTENTION, Scorer, Segment
 from memorag_core.models.lm.rope import rotation
 from memorag_core.types import OnStep
 
@@ -48,9 +48,8 @@ class Replay:
 class PrefillPlan:
     """How a text is read: of every finished `segment`, one of `ratio` entries is kept, chosen by `scorer`.
 
-    Segment and ratio are powers of two; a ratio of 1 keeps all. What is kept stays at its positions, or `moves`
-    together. `replay` is for a scorer that replays. `sparse` attends in place of the model's own attention, and reads
-    the whole text in one pass.
+    Segment and ratio are powers of two; a ratio of 1 keeps all. `replay` is for a scorer that replays. `sparse`
+    attends in place of the model's own attention, and reads the whole text in one pass.
     """
 
     segment: int = 4 * STEP
@@ -58,7 +57,6 @@ class PrefillPlan:
     scorer: Scorer = EXPECTED_ATTENTION
     replay: Replay | None = None
     sparse: Attention | None = None
-    moves: bool = False
 
     def repeated(self, ids: Sequence[int], at: int) -> list[int]:
         """The ids that have the model repeat the next few of `ids` from `at` on."""
@@ -92,17 +90,12 @@ class PrefillPlan:
         closing = read - read % self.segment
         return max(self.entries(read), self.entries(closing - self.segment) + self.segment if closing else 0)
 
-    def position(self, read: int) -> int:
-        """That of the first token behind so many, the last segment of which is finished."""
-        return self.entries(read) if self.moves else read
-
     def farthest(self, read: int) -> int:
-        """The farthest position until `read` tokens are read, replays among them."""
+        """The most entries there are at any time, replays among them."""
         if self.ratio == 1:
             return read
         closing = read - read % self.segment
-        ends = self.most(read) if self.moves else read
-        return max(ends, self.position(closing - self.segment) + self.room(closing) if closing else 0)
+        return max(self.most(read), self.entries(closing - self.segment) + self.room(closing) if closing else 0)
 
     def resume(self, known: int, read: int) -> int:
         """Where to go on reading, in a state after `read` tokens of which the first `known` stay.
@@ -176,9 +169,8 @@ class _Reading:
         self.cache = BufferCache(model.config.num_hidden_layers, how.room(tokens))
         if after:
             state = after.state.first(how.entries(after.read))
-            finished = how.finished(after.read) if how.ratio > 1 else 0
-            closed = how.entries(finished)
-            self.finished = replace(state.first(closed), next_position=how.position(finished)) if closed else None
+            closed = how.entries(how.finished(after.read)) if how.ratio > 1 else 0
+            self.finished = state.first(closed) if closed else None
             rest = state.after(closed)
             if rest.tokens:
                 self.cache.begin(rest.even if isinstance(rest, RaggedKeyValues) else rest)
@@ -217,12 +209,6 @@ class _Reading:
         """Keep the best entries of the segment, as those score that looked."""
         start, budget = self.position - self.how.segment, self.how.segment // self.how.ratio
         segment, turns = self.cache.view(self.position), partial(rotation, self.model)
-        chosen = choose_best(self._scores(segment, start, looks, turns), budget, self.how.scorer.by_head)
-        kept = keep_chosen(segment, chosen, budget, turns if self.how.moves else None)
-        self.finished = self.finished.join(kept) if self.finished else kept
-        self.cache.crop(0)
-
-    def _scores(self, segment: KeyValues, start: int, looks: Iterable[_Watched], turns: Turns) -> torch.Tensor:
         scores: torch.Tensor | None = None
         for watched in looks:
             layers = zip(segment.keys, segment.values, watched.queries, watched.totals, strict=True)
@@ -232,8 +218,10 @@ class _Reading:
         assert scores is not None
         if start == 0:
             # models attend to the first tokens of a text whatever they say (attention sinks)
-            scores[..., : min(SINK, self.how.segment // self.how.ratio)] = torch.inf
-        return scores
+            scores[..., : min(SINK, budget)] = torch.inf
+        kept = keep_chosen(segment, choose_best(scores, budget, self.how.scorer.by_head), budget, turns)
+        self.finished = self.finished.join(kept) if self.finished else kept
+        self.cache.crop(0)
 
     def view(self) -> KeyValues:
         """What is here now, as long as nothing more is read."""

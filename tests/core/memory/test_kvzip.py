@@ -42,13 +42,10 @@ def attention_of_repeats(folder: Path, ids: list[int], kv_heads: int) -> torch.T
     return most
 
 
-@pytest.mark.parametrize("moves", [False, True])
-def test_the_entries_kept_are_those_that_a_repeat_attends_to_most(
-    lm: LanguageModel, tiny_models: Path, moves: bool
-) -> None:
+def test_the_entries_kept_are_those_that_a_repeat_attends_to_most(lm: LanguageModel, tiny_models: Path) -> None:
     ids = torch.randint(3, 600, (SEGMENT,), generator=torch.Generator().manual_seed(1)).tolist()
     exact = read(lm.model, ids, SILENT.step, PrefillPlan())
-    kept = read(lm.model, ids, SILENT.step, PrefillPlan(SEGMENT, RATIO, KVZIP, REPLAY, moves=moves))
+    kept = read(lm.model, ids, SILENT.step, PrefillPlan(SEGMENT, RATIO, KVZIP, REPLAY))
     assert isinstance(kept, RaggedKeyValues)
     most = attention_of_repeats(tiny_models / "lm", ids, exact.keys[0].shape[1])
     most[..., :4] = torch.inf
@@ -59,7 +56,7 @@ def test_the_entries_kept_are_those_that_a_repeat_attends_to_most(
     for layer, marks in enumerate(chosen):
         for head, keys in enumerate(kept.by_head(kept.keys[layer], layer)):
             places = marks[head].nonzero()[:, 0]
-            goal = torch.arange(len(places)) * min(1.0, budget / len(places)) if moves else places
+            goal = torch.arange(len(places)) * min(1.0, budget / len(places))
             moved = rotate(exact.keys[layer][0, head, places], *rotation(lm.model, goal - places))
             torch.testing.assert_close(keys[0, 0], moved, atol=1e-4, rtol=0)
 
@@ -102,7 +99,7 @@ def test_a_layer_may_keep_nothing_of_a_segment(lm: LanguageModel) -> None:
     assert isinstance(kept, RaggedKeyValues)
     assert kept.counts.sum(-1)[1].tolist()[0] == 0
     assert all(bool(part.isfinite().all()) for part in (*kept.keys, *kept.values))
-    assert (kept.tokens, kept.next_position) == (2 * SEGMENT // RATIO + 5, 2 * SEGMENT + 5)
+    assert kept.tokens == kept.next_position == 2 * SEGMENT // RATIO + 5
 
 
 def test_a_state_is_its_first_blocks_and_what_came_behind_them() -> None:
