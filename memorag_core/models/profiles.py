@@ -92,19 +92,19 @@ def suggest_generator(settings: Settings, nearby: Iterable[str] = ()) -> str:
     """
     if name := next(iter(nearby), None):
         return f"a server on this machine has a model that writes: --generator {name}"
-    if fitting := next(_fitting(settings), None):
+    if fitting := next(_list_fitting(settings), None):
         return f"this GPU holds the models of the profile {fitting}: --profile {fitting}"
-    if _memory() >= ENOUGH_TO_WRITE * GIB:
+    if _count_memory() >= ENOUGH_TO_WRITE * GIB:
         return f"this machine could write with a larger model, slowly: --generator {SMALL_QWEN}"
     return "a server could write: --generator ollama:MODEL, or another of docs/options.md"
 
 
 def _choose_fitting(settings: Settings) -> str:
     """The largest profile that the chosen device holds and whose models are here or can be fetched."""
-    return next((name for name in _fitting(settings) if _obtainable(PROFILES[name], settings.models_dir)), "tiny")
+    return next((name for name in _list_fitting(settings) if _obtainable(PROFILES[name], settings.models_dir)), "tiny")
 
 
-def _fitting(settings: Settings) -> Iterator[str]:
+def _list_fitting(settings: Settings) -> Iterator[str]:
     """The profiles that the chosen device holds, the largest first; none without a GPU."""
     device = choose_device(settings)
     if device.startswith("cuda"):
@@ -114,7 +114,7 @@ def _fitting(settings: Settings) -> Iterator[str]:
         yield from (name for name, need in NEEDS.items() if total >= need * GIB * ROUNDED)
 
 
-def _memory() -> int:
+def _count_memory() -> int:
     """The bytes of memory that this machine has."""
     import psutil
 

@@ -57,7 +57,7 @@ def check_attention(model: Any, source: object) -> None:
         raise _refuse(source, "has layers whose keys and values are shared, compressed or of different sizes")
 
 
-def text_part(model: PreTrainedModel) -> PreTrainedModel:
+def take_text_part(model: PreTrainedModel) -> PreTrainedModel:
     """The language model of one that also sees or hears; any other as it is."""
     whole: Any = model
     config = whole.config.get_text_config(decoder=True)

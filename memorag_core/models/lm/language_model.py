@@ -15,7 +15,7 @@ from memorag_core.config import Precision
 from memorag_core.errors import InputError, ModelUnavailable, require
 from memorag_core.models import hub
 from memorag_core.models.hub import loading
-from memorag_core.models.lm.architecture import check_attention, check_layers, text_part
+from memorag_core.models.lm.architecture import check_attention, check_layers, take_text_part
 from memorag_core.models.lm.attention import register
 from memorag_core.models.lm.decode_batch import DecodeRow
 from memorag_core.models.lm.decoding import decode
@@ -54,7 +54,7 @@ class LanguageModel:
         find: Callable[[str], str | Path] = str,
     ) -> LanguageModel:
         """Load a folder or a hub id; arguments and errors are those of `load_model`."""
-        model = text_part(load_model(source, device, weights, find))
+        model = take_text_part(load_model(source, device, weights, find))
         check_attention(model, source)
         with loading(source):
             tokenizer = AutoTokenizer.from_pretrained(source)

@@ -91,12 +91,12 @@ def test_a_gpu_is_offered_the_largest_profile_that_it_holds(
 ) -> None:
     total = type("Properties", (), {"total_memory": gib << 30})
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: total)
-    monkeypatch.setattr(profiles, "_memory", lambda: 16 << 30)
+    monkeypatch.setattr(profiles, "_count_memory", lambda: 16 << 30)
     assert option in suggest_generator(Settings.of(device="cuda:0"))
 
 
 def test_a_small_machine_is_told_of_servers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(profiles, "_memory", lambda: 4 << 30)
+    monkeypatch.setattr(profiles, "_count_memory", lambda: 4 << 30)
     assert "--generator ollama:MODEL" in suggest_generator(Settings.of(device="cpu"))
 
 
