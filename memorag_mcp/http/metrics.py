@@ -54,7 +54,7 @@ class Metrics:
         }
         yield from ((name, "gauge", [(name, value)]) for name, value in gauges.items())
         if device := device_bytes():
-            yield "memoragdevice_bytes", "gauge", device
+            yield "memorag_device_bytes", "gauge", device
 
 
 def device_bytes() -> list[Sample]:
@@ -68,7 +68,7 @@ def device_bytes() -> list[Sample]:
     free, total = torch.cuda.mem_get_info()
     held, used = torch.cuda.memory_reserved(), torch.cuda.memory_allocated()
     known = {"total": total, "free": free, "reserved": held, "allocated": used}
-    return [(f'memoragdevice_bytes{{state="{state}"}}', float(number)) for state, number in known.items()]
+    return [(f'memorag_device_bytes{{state="{state}"}}', float(number)) for state, number in known.items()]
 
 
 def _lines(samples: Sequence[Sample]) -> str:
