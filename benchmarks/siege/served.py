@@ -33,12 +33,13 @@ class Served:
 
 
 @contextmanager
-def serve(store: Path, log: Path, transport: str = "http") -> Iterator[Served]:
+def serve(store: Path, log: Path, transport: str = "http", device: str = "auto") -> Iterator[Served]:
     """Run a server over a store, its notices in a file and its temporary files in the folder `tmp` beside that one."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         port = probe.getsockname()[1]
     flags = ["serve", "--profile", "tiny", "--store", str(store), "--transport", transport, "--port", str(port)]
+    flags += ["--device", device]
     temporary = log.with_name("tmp")
     temporary.mkdir(exist_ok=True)
     environment = os.environ | {"TMPDIR": str(temporary)}

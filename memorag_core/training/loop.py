@@ -78,7 +78,8 @@ class Training:
             )
         self.accelerator, self.plan, self.out, self.module = accelerator, plan, out, module
         self.batches = Batches(rows, plan.batch, module.beacons.layout.window, plan.seed)
-        optimizer = torch.optim.AdamW(module.parameters(), lr=plan.rate, weight_decay=0.0)
+        fused = accelerator.device.type == "cuda"
+        optimizer = torch.optim.AdamW(module.parameters(), lr=plan.rate, weight_decay=0.0, fused=fused or None)
         self.schedule = get_cosine_schedule_with_warmup(optimizer, round(plan.warmup * plan.steps), plan.steps)
         self.wrapped, self.optimizer = accelerator.prepare(module, optimizer)
         accelerator.register_for_checkpointing(self.schedule)
@@ -130,7 +131,7 @@ class Training:
         for at, row in enumerate(rows):
             ids[at, : len(row.tokens)] = torch.from_numpy(row.tokens.astype("int64"))
             counts[at, row.counted : len(row.tokens)] = True
-        targets = ids[:, 1:].masked_fill(~counts[:, 1:], UNCOUNTED).to(self.accelerator.device)
+        targets = ids[:, 1:].masked_fill(~counts[:, 1:], UNCOUNTED)
         windows = -(-width // self.module.beacons.layout.window)
         ratios = random.Random(seed).choices(self.plan.ratios, k=windows)  # noqa: S311  # no secret
         loss: torch.Tensor = self.wrapped(ids[:, :width], targets, ratios)

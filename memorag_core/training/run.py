@@ -58,7 +58,8 @@ def train(settings: Settings, job: TrainingJob, plan: TrainingPlan, say: Say, on
             rows = text_rows(lm, texts_at(job.paths, settings.max_characters), *limits, job.out)
         else:
             rows = record_rows(lm, job.paths, *limits, say)
-    module = BeaconLoss(begin(lm, weights.source(name), plan), plan.recompute)
+    compiled = accelerator.device.type == "cuda"
+    module = BeaconLoss(begin(lm, weights.source(name), plan), plan.recompute, compiled)
     training = Training(accelerator, module, rows, plan, job.out)
     say(f"{len(rows)} rows, {training.about['tokens']:,} tokens; step {training.done.step} of {plan.steps} is done")
     training.run(on_step)

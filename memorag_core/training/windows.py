@@ -14,8 +14,9 @@ import torch
 from torch.utils.checkpoint import checkpoint
 from transformers.cache_utils import Cache, DynamicLayer
 
-from memorag_core.models.beacon.layout import BEACON, BeaconLayout
+from memorag_core.models.beacon.layout import BeaconLayout
 from memorag_core.models.beacon.model import EMBEDDING, BeaconModel
+from memorag_core.models.lm.attention import lower_right
 from memorag_core.models.lm.rope import rotate, rotation
 
 UNCOUNTED = -100
@@ -40,11 +41,11 @@ class BeaconLoss(torch.nn.Module):
     The model beneath is frozen and no part of this module: what is prepared, reduced and saved is the beacons' alone.
     """
 
-    def __init__(self, beacons: BeaconModel, recompute: bool = False) -> None:
+    def __init__(self, beacons: BeaconModel, recompute: bool = False, compiled: bool = False) -> None:
         """Take a model; with `recompute`, the activations of one window at a time are held in the backward pass."""
         super().__init__()
         beacons.model.requires_grad_(False)
-        self.loss = WindowsLoss(beacons, recompute)
+        self.loss = WindowsLoss(beacons, recompute, compiled)
         self.projections = torch.nn.ModuleList(beacons.own.values()).to(self.loss.wide).requires_grad_(True)
         self.embedding = torch.nn.Parameter(beacons.embedding.to(self.loss.wide))
         beacons.embedding = self.embedding
@@ -67,25 +68,29 @@ class BeaconLoss(torch.nn.Module):
 class WindowsLoss:
     """The loss of a beacon model as it is; no weight is changed, and none is made wider."""
 
-    def __init__(self, beacons: BeaconModel, recompute: bool = False) -> None:
-        """As `BeaconLoss`."""
+    def __init__(self, beacons: BeaconModel, recompute: bool = False, compiled: bool = False) -> None:
+        """As `BeaconLoss`; where it is `compiled`, what stands between matrix products is fused."""
         self.beacons = beacons
         self.recompute = recompute
         self.wide = torch.promote_types(beacons.model.dtype, torch.float32)
+        self._score = torch.compile(score, dynamic=True) if compiled else score
+        if compiled:
+            compile_layers(beacons.model)
 
     def __call__(self, ids: torch.Tensor, targets: torch.Tensor, ratios: Sequence[int]) -> torch.Tensor:
         """The summed negative log-likelihood, in nats, of all targets that count.
 
         Args:
             ids: (rows, tokens).
-            targets: (rows, tokens), the token that follows each, or `UNCOUNTED`.
+            targets: (rows, tokens), the token that follows each, or `UNCOUNTED`; best where the host can look.
             ratios: one a window, each a divisor of the window.
         """
-        window = self.beacons.layout.window
-        loss, folded = torch.zeros((), dtype=self.wide, device=targets.device), Folded()
+        window, device = self.beacons.layout.window, self.beacons.model.device
+        loss, folded = torch.zeros((), dtype=self.wide, device=device), Folded()
+        ids, targets = ids.to(device), targets.cpu()
         for number, ratio in enumerate(ratios):
             at = slice(number * window, (number + 1) * window)
-            given = (ids[:, at].tolist(), targets[:, at], number, ratio, folded)
+            given = (ids[:, at], targets[:, at], number, ratio, folded)
             more, folded = (
                 checkpoint(self._window, *given, use_reentrant=False) if self.recompute else self._window(*given)
             )
@@ -93,23 +98,32 @@ class WindowsLoss:
         return loss
 
     def _window(
-        self, ids: Sequence[Sequence[int]], targets: torch.Tensor, number: int, ratio: int, folded: Folded
+        self, ids: torch.Tensor, targets: torch.Tensor, number: int, ratio: int, folded: Folded
     ) -> tuple[torch.Tensor, Folded]:
         """The loss of one window, and the memory with its beacons where it is full."""
-        layout = replace(self.beacons.layout, ratio=ratio)
-        rows = [layout.interleave(row, number * layout.window) for row in ids]
+        layout, device = replace(self.beacons.layout, ratio=ratio), ids.device
+        read, new = number * layout.window, ids.shape[1]
         cache = Cache(
             layers=[_WindowLayer(layer, folded) for layer in range(self.beacons.model.config.num_hidden_layers)]
         )
-        hidden = self.beacons.hidden(rows, past_key_values=cache, **_places(folded.entries, len(rows[0]), targets))
-        tokens = [at for at, entry in enumerate(rows[0]) if entry != BEACON]
-        counted = targets != UNCOUNTED
-        loss = torch.zeros((), dtype=self.wide, device=targets.device)
-        if counted.any():
-            logits = self.beacons.logits(hidden[:, tokens][counted]).to(self.wide)
-            loss = torch.nn.functional.cross_entropy(logits, targets[counted], reduction="sum")
-        full = len(ids[0]) == layout.window
-        return loss, self._fold(layout, (number + 1) * layout.window, folded, cache) if full else folded
+        past, entries = folded.entries, layout.place(new, read)
+        hidden = self.beacons.hidden(
+            ids,
+            read,
+            layout,
+            past_key_values=cache,
+            position_ids=torch.arange(past, past + entries, device=device)[None],
+            attention_mask=lower_right(device),
+        )
+        counted = (targets != UNCOUNTED).flatten().nonzero()[:, 0]
+        loss = torch.zeros((), dtype=self.wide, device=device)
+        if len(counted):
+            tokens, _ = layout.columns(new, read, device)
+            states = hidden.index_select(1, tokens).flatten(0, 1).index_select(0, counted.to(device))
+            wanted = targets.flatten()[counted].to(device)
+            loss = self._score(self.beacons.logits(states), wanted, self.wide)
+        full = new == layout.window
+        return loss, self._fold(layout, read + new, folded, cache) if full else folded
 
     def _fold(self, layout: BeaconLayout, read: int, folded: Folded, cache: Cache) -> Folded:
         """The memory with the entries that stay of the window just read, turned to their places."""
@@ -125,11 +139,17 @@ class WindowsLoss:
         return Folded(tuple(keys), tuple(values))
 
 
-def _places(past: int, new: int, like: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Positions (1, new) of a window's entries after the memory; what each sees, boolean (1, 1, new, all)."""
-    at = torch.arange(past, past + new, device=like.device)
-    mask = torch.arange(past + new, device=like.device) <= at[:, None]
-    return {"position_ids": at[None], "attention_mask": mask[None, None]}
+def score(logits: torch.Tensor, targets: torch.Tensor, wide: torch.dtype) -> torch.Tensor:
+    """The summed negative log-likelihood of targets, computed in a wide dtype."""
+    return torch.nn.functional.cross_entropy(logits.to(wide), targets, reduction="sum")
+
+
+def compile_layers(model: Any) -> None:
+    """Have norms and feed-forward layers compiled when they are first called: once for all layers, of any length."""
+    model.base_model.norm.compile(dynamic=True)
+    for layer in model.base_model.layers:
+        for part in (layer.input_layernorm, layer.post_attention_layernorm, layer.mlp):
+            part.compile(dynamic=True)
 
 
 class _WindowLayer(DynamicLayer):

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
 
 X = TypeVar("X", int, torch.Tensor)
-BEACON = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +42,7 @@ class BeaconLayout:
         """Whether a beacon follows the token that makes it so many."""
         return self.ratio > 0 and read % self.ratio == 0
 
-    def place(self, token: int, read: int) -> int:
+    def place(self, token: X, read: int) -> X:
         """Where the token of that number stands among tokens and beacons that follow `read` tokens."""
         return token + self._beacons(read + token) - self._beacons(read)
 
@@ -62,16 +60,10 @@ class BeaconLayout:
         unfinished = min(tokens, self.window)
         return self.folded(read + tokens) - self.folded(read) + unfinished + unfinished // self.ratio + 1
 
-    def interleave(self, tokens: Sequence[int], read: int) -> list[int]:
-        """The tokens with a `BEACON` wherever one is due, after `read` tokens."""
-        if not self.ratio:
-            return list(tokens)
-        entries: list[int] = []
-        for count, token in enumerate(tokens, start=read + 1):
-            entries.append(token)
-            if self.is_due(count):
-                entries.append(BEACON)
-        return entries
+    def columns(self, tokens: int, read: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+        """Where tokens stand that follow `read` others, and where the beacons do that are due among them."""
+        at = self.place(torch.arange(tokens, device=device), read)
+        return at, at[-(read + 1) % self.ratio :: self.ratio] + 1 if self.ratio else at[:0]
 
     def kept(self, read: int) -> list[int]:
         """Which entries stay of the window that `read` tokens have just filled, in their order."""

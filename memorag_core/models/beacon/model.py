@@ -21,7 +21,7 @@ from transformers import PreTrainedModel
 
 from memorag_core.errors import InputError, ModelUnavailable
 from memorag_core.models import hub
-from memorag_core.models.beacon.layout import BEACON, BeaconLayout
+from memorag_core.models.beacon.layout import BeaconLayout
 from memorag_core.models.beacon.modules import BeaconLinear, Entries, KVOnlyLayer, TokenRouting
 from memorag_core.models.lm.fp16_linear import Fp16Linear, pack_linear
 from memorag_core.models.lm.key_values import KeyValues
@@ -94,27 +94,27 @@ class BeaconModel:
             for attention, name, routed in self._routed
         }
 
-    def hidden(self, ids: Sequence[Sequence[int]], **inputs: Any) -> torch.Tensor:
-        """Pass entries through the model.
+    def hidden(self, ids: torch.Tensor, read: int, layout: BeaconLayout | None = None, **inputs: Any) -> torch.Tensor:
+        """Pass tokens and the beacons due among them through the model.
 
         Args:
-            ids: (rows, new) token ids, `BEACON` where a beacon stands.
+            ids: (rows, tokens), of which each row follows `read` others.
+            layout: where beacons stand, if not as in `self.layout`.
             inputs: what transformers' model takes beside them: positions, mask, cache, memory.
 
         Returns:
-            The last hidden states (rows, new, hidden size), normalized, in the model's dtype.
+            The last hidden states (rows, tokens and beacons, hidden size), normalized, in the model's dtype.
         """
-        device = self.model.device
-        flat = [number for row in ids for number in row]
-        beacons = [at for at, number in enumerate(flat) if number == BEACON]
-        embedded = self.model.get_input_embeddings()(torch.tensor(ids, device=device).clamp(min=0))
-        if not beacons:
+        embedded = self.model.get_input_embeddings()(ids)
+        tokens, beacons = (layout or self.layout).columns(ids.shape[1], read, ids.device)
+        if not len(beacons):
             return self._pass_layers(embedded, inputs)
-        tokens = [at for at, number in enumerate(flat) if number != BEACON]
-        where = torch.tensor(tokens, device=device), torch.tensor(beacons, device=device)
-        embedded.flatten(0, 1)[where[1]] = self.embedding.to(embedded.dtype)
-        with self.projections(*where):
-            return self._pass_layers(embedded, inputs)
+        own = self.embedding.to(embedded.dtype).expand(len(ids), len(beacons), -1)
+        order = torch.cat([tokens, beacons]).argsort()
+        entries = torch.cat([embedded, own], dim=1).index_select(1, order)
+        rows = torch.arange(len(ids), device=ids.device)[:, None] * len(order)
+        with self.projections((rows + tokens).flatten(), (rows + beacons).flatten()):
+            return self._pass_layers(entries, inputs)
 
     def hidden_of_step(self, tokens: torch.Tensor, with_beacons: bool, **inputs: Any) -> torch.Tensor:
         """Pass a token of each row through the model, or token and beacon; `inputs` and what returns as of `hidden`."""

@@ -102,12 +102,13 @@ class BeaconPrefix(Prefix):
 
     def pass_parts(self, parts: Sequence[Sequence[int]], start: int, buffers: SlotBuffers, first: int) -> torch.Tensor:
         """The last hidden states of parts of one length and their beacons, whose entries are left in the slots."""
-        ids = [self.layout.interleave(part, self.behind + start) for part in parts]
-        used, place = self.entries(start), self.layout.entries(self.behind + start)
+        device, read = self.model.device, self.behind + start
+        used, place = self.entries(start), self.layout.entries(read)
         return self.beacons.hidden(
-            ids,
-            position_ids=torch.arange(place, place + len(ids[0]), device=self.model.device)[None],
-            attention_mask=lower_right(self.model.device),
+            torch.tensor(parts, device=device),
+            read,
+            position_ids=torch.arange(place, place + self.layout.place(len(parts[0]), read), device=device)[None],
+            attention_mask=lower_right(device),
             past_key_values=buffers.for_prompts(first, len(parts), used),
             memory=self.memory if self._visible(start) == self._whole else self._lasting_memory,
         )

@@ -20,6 +20,8 @@ from memorag_core.errors import InputError
 from memorag_core.models.lm.kernels import (
     attend_causally,
     attend_masked,
+    attend_to_last,
+    flash_on_cuda,
     merge_partial,
 )
 from memorag_core.models.lm.key_values import KeyValues
@@ -79,6 +81,8 @@ def attend(
         attended = sparse(query, key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1))
         return attended.transpose(1, 2).contiguous(), None
     alike = attention_mask is None or attention_mask.numel() == 1
+    if alike and attention_mask is not None and query.requires_grad:
+        return _attend_in_training(module, query, key, value, scaling)
     step = query.shape[2] == 1 and not alike
     if memory is None and totals is None and (attention_mask is None or not alike) and not step:
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
@@ -126,6 +130,18 @@ def _slide(
     here = places[-new:][None, None] if mask is None else (mask * places[-own:]).amax(-1)
     seen: torch.Tensor = (places <= here[..., None]) & (places > here[..., None] - window)
     return seen
+
+
+def _attend_in_training(
+    module: torch.nn.Module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float | None
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Attention under `lower_right` whose gradients are whole; parts merge by a number that has none."""
+    if flash_on_cuda(query):
+        output = attend_to_last(query, key, value, scaling or query.shape[-1] ** -0.5).output
+        return output.transpose(1, 2).contiguous(), None
+    new, keys = query.shape[2], key.shape[2]
+    mask = torch.ones(1, 1, new, keys, dtype=torch.bool, device=query.device).tril(keys - new)
+    return sdpa_attention_forward(module, query, key, value, mask, scaling=scaling)
 
 
 class _Buffer(DynamicLayer):

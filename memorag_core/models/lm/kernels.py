@@ -35,12 +35,12 @@ def merge_partial(parts: Sequence[PartialAttention]) -> PartialAttention:
     first, *others = parts
     if not others:
         return first
-    output, lse = first.output.float(), first.lse
+    output, lse = first.output.to(first.lse.dtype), first.lse
     # A part's softmax divides by the sum of its own exponentials, exp(lse). Over the keys of both parts the divisor is
     # the sum of the two, so each output counts by its share of it: exp(lse_b) / (exp(lse_a) + exp(lse_b)), which is
     # sigmoid(lse_b - lse_a) and cannot overflow. A part without keys has lse = -inf, so a share of 0.
     for part in others:
-        output = torch.lerp(output, part.output.float(), torch.sigmoid(part.lse - lse)[..., None])
+        output = torch.lerp(output, part.output.to(output.dtype), torch.sigmoid(part.lse - lse)[..., None])
         lse = torch.logaddexp(lse, part.lse)
     return PartialAttention(output.to(first.output.dtype), lse)
 
@@ -80,7 +80,7 @@ def attend_causally(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor,
     new, past = query.shape[2], key.shape[2] - query.shape[2]
     if new == 1:
         return attend_fully(query, key, value, scale)
-    if _flash_on_cuda(query):
+    if flash_on_cuda(query):
         whole = _for_cudnn(query, past)
         latest = _flash(query, key[:, :, whole:], value[:, :, whole:], scale, lower_right=True)
         return (
@@ -99,6 +99,11 @@ def attend_causally(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor,
         )
     seen = torch.ones(new, key.shape[2], dtype=torch.bool, device=query.device).tril(past)
     return attend_masked(query, key, value, scale, seen[None, None])
+
+
+def attend_to_last(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float) -> PartialAttention:
+    """`attend_causally` in one kernel of CUDA, where `flash_on_cuda`."""
+    return _flash(query, key, value, scale, lower_right=True)
 
 
 def attend_masked(
@@ -134,7 +139,7 @@ def _plain(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: to
 
 def _attend_unmasked(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float) -> PartialAttention:
     """`attend_fully` for as many heads of queries as of keys, and one batch size."""
-    if not _flash_on_cuda(query):
+    if not flash_on_cuda(query):
         on_cpu = query.device.type == "cpu"
         return _flash_for_cpu(query, key, value, scale) if on_cpu else attend_masked(query, key, value, scale)
     whole = _for_cudnn(query, key.shape[2])
@@ -155,7 +160,8 @@ def _flash_for_cpu(
     return PartialAttention(output, lse)
 
 
-def _flash_on_cuda(query: torch.Tensor) -> bool:
+def flash_on_cuda(query: torch.Tensor) -> bool:
+    """Whether torch's flash attention takes these queries on CUDA."""
     return query.is_cuda and query.dtype in {torch.float16, torch.bfloat16} and query.shape[-1] % 8 == 0
 
 

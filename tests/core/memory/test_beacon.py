@@ -26,7 +26,6 @@ from memorag_core.config import PROFILES, Settings
 from memorag_core.errors import Cancelled, InputError, ModelUnavailable
 from memorag_core.memory import MEMORIES, BeaconMemory
 from memorag_core.memory.base import Memory
-from memorag_core.models.beacon.layout import BEACON
 from memorag_core.models.beacon.model import BeaconModel, BeaconState, read_weights
 from memorag_core.models.beacon.prefix import BeaconPrefix
 from memorag_core.models.beacon.reading import BeaconReading, read
@@ -113,7 +112,7 @@ def test_the_model_gives_the_plain_output_to_the_bit_after_beacons_and_after_an_
     with model.projections(slice(0, None, 2), slice(1, None, 2)):
         assert [name for name, _ in model.model.named_modules()] != modules
     with pytest.raises(RuntimeError, match="size"):
-        model.hidden([[1, BEACON]], position_ids=torch.arange(7)[None])
+        model.hidden(torch.tensor([IDS[:4]]), 0, position_ids=torch.arange(7)[None])
     assert [name for name, _ in model.model.named_modules()] == modules
     assert torch.equal(model.model(ids).logits, plain)
 

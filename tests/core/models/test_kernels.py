@@ -132,7 +132,7 @@ def test_blocks_for_kernels_of_one_size_and_the_rest_give_attention_over_all(
 
     query, key, value = drawn(1, 4, past + 4)
     expected = attend_causally(query, key, value, SCALE), attend_fully(query, key, value, SCALE)
-    doubles = {"_flash_on_cuda": lambda _: True, "_cudnn_agrees": lambda *_: True, "_flash": flash, "_cudnn": cudnn}
+    doubles = {"flash_on_cuda": lambda _: True, "_cudnn_agrees": lambda *_: True, "_flash": flash, "_cudnn": cudnn}
     for name, double in (doubles | {"CUDNN_KEYS": 8, "CUDNN_QUERIES": 4}).items():
         monkeypatch.setattr(kernels, name, double)
     assert_same(attend_causally(query, key, value, SCALE), expected[0].output)

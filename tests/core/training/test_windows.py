@@ -142,3 +142,16 @@ def test_in_bfloat16_the_loss_is_about_the_same_and_gradients_are_float32(tmp_pa
     loss.backward()
     assert loss.item() == pytest.approx(exact.item(), rel=0.05)
     assert {parameter.grad.dtype for parameter in module.parameters() if parameter.grad is not None} == {torch.float32}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of the compiler
+def test_compiled_parts_give_the_same_loss_and_gradients(tmp_path: Path) -> None:
+    write(tmp_path)
+    plain, compiled = (BeaconLoss(BeaconModel.load(tmp_path), compiled=fused) for fused in (False, True))
+    losses = [module(*inputs(IDS), [4, 8, 2, 4, 4]) for module in (plain, compiled)]
+    for loss in losses:
+        loss.backward()
+    torch.testing.assert_close(losses[1], losses[0])
+    for mine, other in zip(compiled.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(mine.grad, other.grad, atol=1e-5, rtol=1e-4)

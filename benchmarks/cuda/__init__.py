@@ -1,0 +1,1 @@
+"""All that is to be shown on a CUDA machine."""
