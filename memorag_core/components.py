@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from memorag_core.retrieval import Retriever
     from memorag_core.retrieval.attention import AttentionIndexer
     from memorag_core.retrieval.cross_encoder import CrossEncoder
+    from memorag_core.retrieval.entailment import EntailmentModel
     from memorag_core.text.prompts import Templates
 
 
@@ -23,13 +24,15 @@ if TYPE_CHECKING:
 class Components:
     """One of each: what remembers, what finds, what writes. `recipe` is JSON, and part of a context's key.
 
-    The reranker is no part of the recipe: it reads at question time only, so any context can be asked with or without.
+    Reranker and entailment model are no part of the recipe: they read at question time only, so any context can be
+    asked with or without.
     """
 
     memory: MemoryModel[Any]
     retriever: Retriever[Any]
     attention: AttentionIndexer | None
     reranker: CrossEncoder | None
+    entailment: EntailmentModel | None
     generator: Generator
     recipe: dict[str, Any]
     templates: Templates
@@ -49,7 +52,7 @@ def open_components(profile: Profile, weights: Weights, templates: Templates) ->
     """
     from memorag_core.generation import open_generator
     from memorag_core.memory import MEMORIES
-    from memorag_core.retrieval import open_attention, open_reranker, open_retriever
+    from memorag_core.retrieval import open_attention, open_entailment, open_reranker, open_retriever
 
     if profile.memory not in MEMORIES:
         raise InputError(f"There is no memory '{profile.memory}'. Choose one of: {', '.join(MEMORIES)}.")
@@ -65,4 +68,5 @@ def open_components(profile: Profile, weights: Weights, templates: Templates) ->
         "chunk_tokens": min(profile.chunk, retriever.longest_passage),
         "chunking": CHUNKING,
     } | ({"attention": attention.settings()} if attention else {})
-    return Components(memory, retriever, attention, open_reranker(profile, weights), generator, recipe, templates)
+    readers = open_reranker(profile, weights), open_entailment(profile, weights)
+    return Components(memory, retriever, attention, *readers, generator, recipe, templates)

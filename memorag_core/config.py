@@ -45,7 +45,7 @@ class Profile:
     `prefill` how it reads what it does not compress; `storage` how any memory is kept on disk. `heads` are the heads of
     the memory model that look at what answers a question (`memorag heads` finds them); without any, recall is
     generated only. `recall` says whether clues are generated beside those that the heads find. `reranker` is a
-    cross-encoder that reads the first candidates again; none is fine.
+    cross-encoder that reads the first candidates again, `entailment` a model that judges claims; none is fine.
     """
 
     name: str
@@ -56,6 +56,7 @@ class Profile:
     generator: str
     retriever: str = "hybrid"
     reranker: str | None = None
+    entailment: str | None = None
     gist_chunk: int = 4096
     gist: int = 256
     budget: int = 8192
@@ -87,8 +88,8 @@ LATENT_MEMORY = "latent"
 TINY_LM = "smollm2-135m-instruct"
 TOO_SMALL_TO_WRITE = frozenset({TINY_LM})
 TINY_EMBEDDER = "all-minilm-l6-v2"
-SMALL_QWEN = "Qwen/Qwen2.5-1.5B-Instruct"
-MEMORAG_QWEN = "TommyChien/memorag-qwen2-7b-inst"
+SMALL_QWEN = "Qwen/Qwen3-1.7B"
+QWEN_EMBEDDER = "Qwen/Qwen3-Embedding-0.6B"
 
 TINY = Profile(
     name="tiny",
@@ -114,7 +115,7 @@ PROFILES = {
             fits="a GPU of 8 GiB or more, or a patient CPU",
             memory="lite",
             memory_model=SMALL_QWEN,
-            embedder="BAAI/bge-m3",
+            embedder=QWEN_EMBEDDER,
             generator="memory",
         ),
         Profile(
@@ -122,23 +123,33 @@ PROFILES = {
             fits="Chinese text; a GPU of 8 GiB or more, or a patient CPU",
             memory="lite",
             memory_model=SMALL_QWEN,
-            embedder="BAAI/bge-small-zh-v1.5",
+            embedder=QWEN_EMBEDDER,
             generator="memory",
             chunk=384,
         ),
         Profile(
             name="full",
             fits="a GPU of 24 GiB or more",
-            memory="beacon",
-            memory_model=MEMORAG_QWEN,
-            embedder="BAAI/bge-m3",
+            memory=LATENT_MEMORY,
+            memory_model="latent-context/0.6b-4b-LCLM-4x",
+            embedder=QWEN_EMBEDDER,
             generator="memory",
         ),
         Profile(
             name="long",
             fits="a GPU of 24 GiB or more; --memory-model takes any language model, its window is the memory",
             memory="long",
-            memory_model="Qwen/Qwen2.5-7B-Instruct",
+            memory_model="Qwen/Qwen3-4B-Instruct-2507",
+            embedder=QWEN_EMBEDDER,
+            generator="memory",
+            compression=4,
+            compression_method="kvzip",
+        ),
+        Profile(
+            name="beacon",
+            fits="a GPU of 24 GiB or more; the models of the MemoRAG paper",
+            memory=BEACON_MEMORY,
+            memory_model="TommyChien/memorag-qwen2-7b-inst",
             embedder="BAAI/bge-m3",
             generator="memory",
         ),
@@ -173,9 +184,9 @@ def default_models_dir() -> Path:
 class Settings(BaseModel):
     """Everything a user can choose. An unknown option or a value out of range is an `InputError`.
 
-    `memory_model`, `embedder`, `reranker` and `generator` override the profile's: an id on the hub or a folder. The
-    generator `memory` is the memory model itself. Memory model, embedder and generator may be behind an API:
-    `openai:MODEL`, or another kind of `models.api.endpoints`.
+    `memory_model`, `embedder`, `reranker`, `entailment` and `generator` override the profile's: an id on the hub or a
+    folder. The generator `memory` is the memory model itself. Memory model, embedder and generator may be behind an
+    API: `openai:MODEL`, or another kind of `models.api.endpoints`.
     `memory` as a kind, `heads`, `beacon_ratio`, `compression`, `prefill` and `storage` override the profile's too;
     `weights` holds for every language model.
     """
@@ -184,6 +195,7 @@ class Settings(BaseModel):
 
     profile: str = Field("auto", description="auto, or one of the profiles")
     store: Path = Field(default_factory=default_store)
+    shared: str | None = Field(None, description="a bucket that machines share, s3://BUCKET/FOLDER and the like")
     models_dir: Path = Field(default_factory=default_models_dir)
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
     memory: str | None = None
@@ -192,6 +204,7 @@ class Settings(BaseModel):
     generator: str | None = None
     retriever: str | None = Field(None, description="hybrid, dense, bge-m3 or bm25")
     reranker: str | None = Field(None, description="a cross-encoder to read the first candidates again; none without")
+    entailment: str | None = Field(None, description="a model that judges claims beside the rules; none without")
     prompts: Path | None = Field(None, description="a folder of templates that replace the built-in ones")
     recall: Recall | None = Field(None, description="both, or attended: no clue is generated where heads find some")
     heads: str | None = Field(None, pattern=r"^\d+:\d+(,\d+:\d+)*$", description="LAYER:HEAD of the memory model, …")
@@ -215,7 +228,7 @@ class Settings(BaseModel):
         """A client's configuration file has no shell to expand the tilde."""
         return path and path.expanduser()
 
-    @field_validator("memory_model", "embedder", "reranker", "generator", mode="after")
+    @field_validator("memory_model", "embedder", "reranker", "entailment", "generator", mode="after")
     @classmethod
     def _from_the_root(cls, name: str | None) -> str | None:
         """A folder given by its path is the same wherever another process has its current folder."""

@@ -13,7 +13,7 @@ from memorag_core.concurrency.device_queue import FairQueue
 from memorag_core.concurrency.lru import LRUCache
 from memorag_core.config import ORIGINALS, Profile, Settings
 from memorag_core.context.corpus import Context
-from memorag_core.models.profiles import choose_profile
+from memorag_core.models.profiles import choose_profile, suggest_generator
 from memorag_core.models.weights import Weights
 from memorag_core.text.templates import read_templates
 from memorag_core.types import Recalled, Recollection
@@ -46,6 +46,7 @@ class Runtime:
         self.device_queue.give_up_caches = self._give_up_caches
         self._templates = read_templates(settings.prompts)
         self._components: Components | None = None
+        self._advised = False
 
     @cached_property
     def profile(self) -> Profile:
@@ -66,6 +67,14 @@ class Runtime:
                 gc.collect()
                 gc.freeze()  # half a million objects, which a full collection would go through in a third of a second
         return self._components
+
+    def advise(self) -> str | None:
+        """What this machine could write with, the first time; None where it was said, or the generator writes."""
+        advised, self._advised = self._advised, True
+        if advised or not self.profile.extracts:
+            return None
+        small, better = self.profile.generator_model, suggest_generator(self.weights.settings)
+        return f"{small} is too small to write, so that answers are the text's own sentences; {better}"
 
     def _give_up_caches(self) -> None:
         """Drop warm contexts and unused buffers, as the device's memory has run out."""

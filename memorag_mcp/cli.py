@@ -17,6 +17,7 @@ from memorag_core.concurrency.processes import go_on_in_utf8, keep_memory_togeth
 from memorag_core.config import Settings
 from memorag_mcp.attach.choice import default_allowed
 from memorag_mcp.commands import show, train
+from memorag_mcp.commands.cluster import deploy_on
 from memorag_mcp.commands.common import app, command, open_engine
 from memorag_mcp.commands.contents import add, memorize, remove, sync
 from memorag_mcp.commands.evaluate import evaluate
@@ -52,6 +53,11 @@ LINGER = typer.Option(
     help="How long the server of memorag-mcp lives once no host is attached and no work is under way.",
 )
 ALONE = typer.Option("--alone", envvar="MEMORAG_ALONE", help="Of memorag-mcp: share no server with other hosts.")
+CLUSTER = typer.Option(
+    metavar="ADDRESS",
+    envvar="MEMORAG_CLUSTER",
+    help="Run it on the Ray cluster at this address (auto: this machine's); contexts are in --shared.",
+)
 HOSTS = typer.Option(hidden=True, help="The file that tells hosts where this server is; memorag-mcp names it.")
 
 
@@ -69,9 +75,13 @@ def serve(
     linger: Annotated[float, LINGER] = 60.0,
     alone: Annotated[bool, ALONE] = False,
     hosts: Annotated[Path | None, HOSTS] = None,
+    cluster: Annotated[str | None, CLUSTER] = None,
 ) -> None:
     """Run the MCP server."""
     address = ListenAddress(tokens_file(settings.store, tokens), host, port, allowed_host or [], allowed_origin or [])
+    if cluster:
+        deploy_on(cluster, settings, address)
+        return
     _serve(settings, transport, address, allow, unload_after, hosts, linger)
 
 
@@ -102,7 +112,7 @@ def list_contexts(settings: Settings, as_json: AsJson = False) -> None:
     if as_json:
         show.as_json(survey)
     else:
-        show.contexts(survey.contexts, survey.damaged, settings.store)
+        show.contexts(survey.contexts, survey.damaged, settings.shared or settings.store)
 
 
 @command("forget")

@@ -17,7 +17,7 @@ from memorag_core.runtime import Runtime
 from memorag_mcp.attach.hosts import Hosts
 from memorag_mcp.http.address import ListenAddress, Transport
 from memorag_mcp.http.app import application, listen
-from memorag_mcp.http.tokens import Tokens, owner_folder
+from memorag_mcp.http.tokens import Tokens, settings_of
 from memorag_mcp.inputs import ReadLimits
 from memorag_mcp.page.app import offer_page
 from memorag_mcp.page.site import routes_of_page
@@ -106,8 +106,7 @@ def run(
     shared = Runtime(settings, _say, lasting=True)
 
     def build(owner: str) -> ContextServer:
-        store = owner_folder(settings.store, owner)
-        engine = MemoRAG(settings.model_copy(update={"store": store}), shared=shared)
+        engine = MemoRAG(settings_of(settings, owner), shared=shared)
         return build_server(engine, allow, owner, Tokens(address.tokens).files)
 
     if transport == "stdio" or isinstance(transport, Hosts):

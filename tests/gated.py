@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from threading import Event
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import anyio.to_thread
 from pydantic import BaseModel
@@ -18,6 +18,7 @@ from memorag_core.types import ContextInfo, OnProgress, OnReady, Progress
 from memorag_mcp.jobs.call import Call
 from memorag_mcp.jobs.job import Job, JobRecord
 from memorag_mcp.jobs.manager import Jobs
+from memorag_mcp.jobs.shared_records import open_records
 
 
 class GatedMemorizer(Memorizer):
@@ -66,9 +67,9 @@ class Wait(Call):
         return self.tool
 
 
-def jobs_that_wait(folder: Path, gate: Event) -> Jobs:
-    """Jobs of which each `Wait` is done when the gate opens."""
-    jobs = Jobs(folder)
+def jobs_that_wait(folder: Path, gate: Event, bucket: Any = None) -> Jobs:
+    """Jobs of which each `Wait` is done when the gate opens, their records in the folder or a bucket."""
+    jobs = Jobs(open_records(folder, bucket))
 
     @jobs.register(Wait)
     def wait(_: Job, call: Wait) -> Told:

@@ -40,6 +40,7 @@ FLOORS = {
         "tools resources",
         "page",
         "server",
+        "cluster",
         "commands",
         "cli",
         "__main__",

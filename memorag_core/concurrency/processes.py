@@ -90,6 +90,11 @@ def start_apart(launch: Launch, log: int) -> subprocess.Popen[bytes]:
     )
 
 
+def count_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def go_on_in_utf8() -> None:
     """Start this program again in UTF-8 where the locale knows less: names of files and arguments hold any letter."""
     if sys.platform != "win32" and sys.getfilesystemencoding() != "utf-8":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -30,13 +30,14 @@ class Corpus:
     """Documents, their chunks, and the indexes of these.
 
     `index` is the retriever's, which finds chunks for a query. `attention` holds the keys that the memory model's
-    retrieval heads attend to; None without such heads.
+    retrieval heads attend to; None without such heads. `parts` are the corpora of which it is made, if it is.
     """
 
     documents: tuple[Document, ...]
     chunks: tuple[Chunk, ...]
     index: Finder
     attention: AttentionIndex | None
+    parts: tuple[Corpus, ...] = field(default=(), kw_only=True)
 
     @cached_property
     def texts(self) -> SourceText:
@@ -56,6 +57,8 @@ class Corpus:
     @cached_property
     def spread(self) -> Counter[str]:
         """In how many chunks each stem stands."""
+        if self.parts:
+            return sum((part.spread for part in self.parts), Counter[str]())
         return Counter(word for chunk in self.chunks for word in frozenset(stems(chunk.indexed)))
 
     @cached_property
@@ -112,6 +115,7 @@ def merge(contexts: Sequence[Context], components: Components) -> Corpus:
         tuple(replace(chunk, document_id=qualify(c.id, chunk.document_id)) for c in contexts for chunk in c.chunks),
         components.retriever.merge([context.index for context in contexts], sizes),
         _merge_attention(contexts, components),
+        parts=tuple(contexts),
     )
 
 

@@ -106,12 +106,6 @@ def info_of(context_id: str, manifest: Manifest, cached: bool = False) -> Contex
     )
 
 
-def info_in(folder: Path, manifest: Manifest) -> ContextInfo:
-    """Return what a list shows of the context in a folder, after checking that each file is there and of its size."""
-    manifest.check_sizes(folder)
-    return info_of(folder.name, manifest)
-
-
 def verify_documents(folder: Path, manifest: Manifest) -> tuple[Document, ...]:
     """Verify and read the documents of a folder; nothing else is read."""
     manifest.check_sizes(folder)

@@ -152,10 +152,10 @@ class Manifest(BaseModel):
             data = read_plain_file(folder.resolve() / MANIFEST, MAX_MANIFEST)
         except (OSError, NoPlainFile) as error:
             raise damage(folder, f"{MANIFEST} cannot be read ({quote_name(error)})") from error
-        return _parse(folder, data)
+        return parse_manifest(folder, data)
 
-    def check_sizes(self, folder: Path) -> None:
-        """Look for missing, truncated and changed files, and what should not be there.
+    def check_sizes(self, folder: Path) -> Manifest:
+        """Return this, after a look for missing, truncated and changed files, and what should not be there.
 
         The manifest is written last, so a file is read only where it was changed after that.
 
@@ -174,6 +174,7 @@ class Manifest(BaseModel):
             status, is_touched = found[name], found[name].st_mtime_ns > sealed
             if status.st_size != entry.bytes or (is_touched and not is_intact(folder / name, status, entry.sha256)):
                 raise damage(folder, f"{quote_name(name)} does not match its checksum")
+        return self
 
     def verify(self, folder: Path, read_later: Container[str] = ()) -> None:
         """Compare every file with its recorded size and checksum, but those that `read_file` is going to read.
@@ -200,7 +201,7 @@ class Manifest(BaseModel):
 
 
 @lru_cache(maxsize=PARSED)
-def _parse(folder: Path, data: bytes) -> Manifest:
+def parse_manifest(folder: Path, data: bytes) -> Manifest:
     """Check the bytes of a folder's manifest, field by field; the same bytes once."""
     record = _parse_record(folder, data)
     try:

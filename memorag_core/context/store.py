@@ -21,18 +21,20 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
-from memorag_core.concurrency.cancellation import poll_until
 from memorag_core.config import DOCUMENTS, MANIFEST, WORK
 from memorag_core.context.atomic_files import flush, link_tree, recover, replace_folder, replace_manifest, seal
 from memorag_core.context.disk_errors import translate_errors
 from memorag_core.context.manifest import Manifest
-from memorag_core.context.work import LOCK, WorkFolder, acquire_now, lock_of
+from memorag_core.context.work import LOCK, WorkFolder, acquire_now, lock_of, wait_for
 from memorag_core.errors import ContextExists, DamagedContext, MemoRAGError, UnknownContext, quote_name
 from memorag_core.text.ids import slug, slug_or, unique
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
 
 ASIDE = "aside="
 STORE_LOCK = f"store{LOCK}"
@@ -45,6 +47,7 @@ class ContextStore:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.bucket: ObjectStore | None = None
 
     def ids(self) -> list[str]:
         """Sorted ids, including contexts that lost their manifest, excluding those still being written."""
@@ -58,13 +61,16 @@ class ContextStore:
             UnknownContext: there is none of that id; names those there are.
         """
         if context_id not in self._names() or not self._is_context(context_id):
-            names = ", ".join(map(quote_name, self.ids())) or "none yet; memorize one first"
-            raise UnknownContext(f"There is no context {quote_name(context_id)}. The contexts here are: {names}.")
+            raise self._unknown(context_id)
         return self.root / context_id
 
     def manifest(self, context_id: str) -> Manifest:
         """The manifest of a context, its files not verified."""
         return self.reading(context_id, lambda folder, manifest: manifest)
+
+    def check(self, context_id: str) -> Manifest:
+        """The manifest of a context, each of its files being there and of its size. Raises as `reading`."""
+        return self.reading(context_id, lambda folder, manifest: manifest.check_sizes(folder))
 
     def reading(self, context_id: str, read: Callable[[Path, Manifest], T]) -> T:
         """Call `read` with a context's folder and the manifest that belongs to it, and return its result.
@@ -86,9 +92,8 @@ class ContextStore:
         found = []
         for context_id in self.ids():
             try:
-                manifest = self.manifest(context_id)
-                if manifest.key == key:
-                    manifest.verify(self.root / context_id)
+                if self._glance(context_id).key == key:
+                    self.reading(context_id, lambda folder, manifest: manifest.verify(folder))
                     found.append(context_id)
             except MemoRAGError:
                 continue  # damaged or forgotten meanwhile: no cache hit, and asking for it by name says why
@@ -211,11 +216,17 @@ class ContextStore:
             ContextExists: it holds something else.
         """
         context_id = slug(name)
-        if not (self.root / context_id).exists() and context_id not in self._set_aside():
+        if not self._is_taken(context_id):
             return None
         if context_id in self.find(key):
             return context_id
         raise self._name_taken(context_id)
+
+    def _glance(self, context_id: str) -> Manifest:
+        return self.manifest(context_id)
+
+    def _is_taken(self, context_id: str) -> bool:
+        return (self.root / context_id).exists() or context_id in self._set_aside()
 
     def _read(self, context_id: str, read: Callable[[Path, Manifest], T]) -> T:
         folder = self.folder(context_id)
@@ -263,7 +274,7 @@ class ContextStore:
         """Hold the store's lock: nobody else gives names or takes them away, or is between two renames."""
         (self.root / WORK).mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.root / WORK / STORE_LOCK)
-        _wait_for(lock)
+        wait_for(lock)
         try:
             self._bring_back()
             yield
@@ -273,8 +284,12 @@ class ContextStore:
     @contextmanager
     def _lock(self, name: str) -> Iterator[None]:
         (self.root / WORK).mkdir(parents=True, exist_ok=True)
-        with lock_of(self.root / WORK / name, _wait_for):
+        with lock_of(self.root / WORK / name, wait_for):
             yield
+
+    def _unknown(self, context_id: str) -> UnknownContext:
+        names = ", ".join(map(quote_name, self.ids())) or "none yet; memorize one first"
+        return UnknownContext(f"There is no context {quote_name(context_id)}. The contexts here are: {names}.")
 
     def _name_taken(self, context_id: str) -> ContextExists:
         if context_id not in self.ids():
@@ -283,16 +298,3 @@ class ContextStore:
             f"The name '{context_id}' belongs to a context with other contents. Choose another name, or forget "
             f"'{context_id}' first."
         )
-
-
-def _wait_for(lock: FileLock) -> None:
-    """Take a lock; the work can be cancelled while another holds it."""
-    poll_until(lambda seconds: _acquire(lock, seconds))
-
-
-def _acquire(lock: FileLock, seconds: float) -> bool:
-    try:
-        lock.acquire(timeout=seconds)
-    except Timeout:
-        return False
-    return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from memorag_core.context.files import info_in
+from memorag_core.context.files import info_of
 from memorag_core.context.store import ContextStore
 from memorag_core.errors import MemoRAGError, UnknownContext
 from memorag_core.types import ContextInfo
@@ -19,12 +19,12 @@ class Survey:
 
 
 def survey(store: ContextStore) -> Survey:
-    """Survey every context once, by its manifest and the sizes of its files; one forgotten meanwhile is left out."""
+    """Survey every context once, by what the store can tell without reading it; one forgotten meanwhile is left out."""
     contexts: list[ContextInfo] = []
     damaged: dict[str, str] = {}
     for context_id in store.ids():
         try:
-            contexts.append(store.reading(context_id, info_in))
+            contexts.append(info_of(context_id, store.check(context_id)))
         except UnknownContext:
             continue
         except MemoRAGError as error:

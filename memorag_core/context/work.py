@@ -18,8 +18,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
+from memorag_core.concurrency.cancellation import poll_until
 from memorag_core.concurrency.journal import Journal
 from memorag_core.config import MANIFEST
 from memorag_core.context.atomic_files import link_files, link_tree
@@ -56,6 +57,19 @@ def acquire_now(lock: FileLock) -> None:
         Timeout: somebody does (an `OSError`).
     """
     lock.acquire(timeout=0)
+
+
+def wait_for(lock: FileLock) -> None:
+    """Take a lock; the work can be cancelled while another holds it."""
+    poll_until(lambda seconds: _acquire(lock, seconds))
+
+
+def _acquire(lock: FileLock, seconds: float) -> bool:
+    try:
+        lock.acquire(timeout=seconds)
+    except Timeout:
+        return False
+    return True
 
 
 class WorkFolder:

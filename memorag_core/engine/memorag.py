@@ -14,7 +14,7 @@ from memorag_core.config import MAX_EVIDENCE_TOKENS, MAX_HITS, Profile, Settings
 from memorag_core.context.corpus import Context
 from memorag_core.context.edits import Contents, follow, remove_document
 from memorag_core.context.files import info_of, verify_chunks, verify_document, verify_documents
-from memorag_core.context.store import ContextStore
+from memorag_core.context.shared import open_store
 from memorag_core.context.survey import Survey, survey
 from memorag_core.engine.memorizer import Memorizer
 from memorag_core.ingest import Reading, check_size
@@ -62,7 +62,7 @@ class MemoRAG:
     ) -> None:
         """Take settings, a function that hears what takes long (loading, fetching), and another engine's `shared`."""
         self.settings = settings or Settings.of()
-        self.store = ContextStore(self.settings.store)
+        self.store = open_store(self.settings)
         self.shared = shared or Runtime(self.settings, say)
         self.weights = self.shared.weights
         self.memorizer = Memorizer(self.store, self.shared, self.settings.max_characters)
@@ -255,6 +255,10 @@ class MemoRAG:
     def profile(self) -> Profile:
         """The models in use."""
         return self.shared.profile
+
+    def advise(self) -> str | None:
+        """What could write better answers than the generator, said once; None where there is nothing to say."""
+        return self.shared.advise()
 
     @contextmanager
     def _open_query(

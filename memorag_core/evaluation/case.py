@@ -63,7 +63,7 @@ class Bench:
         The kind of memory decides nothing for a system that does not ask it.
         """
         profile, settings = self.engine.profile, self.engine.settings
-        names = filter(None, (profile.memory_model, profile.embedder, profile.reranker))
+        names = filter(None, (profile.memory_model, profile.embedder, profile.reranker, profile.entailment))
         models = list(map(self.engine.weights.revision, names))
         used = asdict(profile if asks_memory else replace(profile, memory=NO_MEMORY))
         chosen = settings.model_dump(mode="json", exclude=NO_MATTER)

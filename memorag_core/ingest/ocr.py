@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -10,6 +9,7 @@ from importlib.util import find_spec
 from statistics import median
 from typing import Any
 
+from memorag_core.concurrency.processes import count_cores
 from memorag_core.ingest.pdf_words import Box, Word
 
 DOTS_AN_INCH = 150
@@ -39,14 +39,19 @@ def is_here() -> bool:
     return all(find_spec(name) is not None for name in ("rapidocr", "onnxruntime"))
 
 
-def read_page(page: Any) -> PageReading | None:
+def most_threads() -> int:
+    """How many threads reading gains from here."""
+    return min(THREADS, count_cores())
+
+
+def read_page(page: Any, threads: int) -> PageReading | None:
     """Read a page of PDFium's as it looks; None where no words are seen."""
     width, height = page.get_width(), page.get_height()
     scale = min(DOTS_AN_INCH / 72, MOST_PIXELS / max(width, height))
     picture = page.render(scale=scale, rev_byteorder=False).to_numpy()[:, :, :3]
-    found = _recognize(picture, COARSE)
+    found = _recognize(picture, COARSE, threads)
     if found is None or _confidence(found) < SURE:
-        again = _recognize(picture, FINE)
+        again = _recognize(picture, FINE, threads)
         found = again if found is None or (again and _confidence(again) > _confidence(found)) else found
     if found is None:
         return None
@@ -57,10 +62,9 @@ def read_page(page: Any) -> PageReading | None:
 
 
 @cache
-def _engine(side: int) -> Any:
+def _engine(side: int, threads: int) -> Any:
     from rapidocr import RapidOCR
 
-    threads = min(THREADS, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
     return RapidOCR(
         params={
             "Global.log_level": "error",
@@ -73,8 +77,8 @@ def _engine(side: int) -> Any:
     )
 
 
-def _recognize(picture: Any, side: int) -> Any | None:
-    found = _engine(side)(picture, return_word_box=True)
+def _recognize(picture: Any, side: int, threads: int) -> Any | None:
+    found = _engine(side, threads)(picture, return_word_box=True)
     return found if found.txts else None
 
 

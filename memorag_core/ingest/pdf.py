@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, pairwise
 from typing import Any
@@ -47,25 +47,44 @@ def read(data: bytes, what: str, limit: int) -> Extract:
     Raises:
         InputError: encrypted, damaged, of too many pages, or scanned without text.
     """
+    return join([read_part(data, what, limit)], what, limit)
+
+
+def read_part(data: bytes, what: str, limit: int, part: int = 0, parts: int = 1) -> PagesRead:
+    """One of so many equal parts of a file's pages. Raises what `read` raises."""
     import pypdfium2
 
     try:
         document = pypdfium2.PdfDocument(data)
     except pypdfium2.PdfiumError as error:
         raise _cannot_open(what, error) from error
-    if len(document) > MAX_PAGES:
-        raise InputError(f"{what} has {len(document):,} pages; the limit is {MAX_PAGES:,}. Split it.")
+    pages = len(document)
+    if pages > MAX_PAGES:
+        raise InputError(f"{what} has {pages:,} pages; the limit is {MAX_PAGES:,}. Split it.")
     document.init_forms()
     scans = Scans()
-    texts, repeated = keep_once(list(_texts(document, scans, limit)))
+    numbers = range(pages * part // parts, pages * (part + 1) // parts)
+    texts = list(_texts(document, numbers, scans, max(1, ocr.most_threads() // parts), limit))
+    return PagesRead(texts, scans, pages, document.count_attachments())
+
+
+def join(read: Sequence[PagesRead], what: str, limit: int) -> Extract:
+    """Make one text of all parts, in their order. Raises `InputError` where there is none, or too much."""
+    scans = Scans(
+        [number for part in read for number in part.scans.unread],
+        {number: words for part in read for number, words in part.scans.words.items()},
+        {number: sure for part in read for number, sure in part.scans.confidence.items()},
+    )
+    pages, attached = read[0].pages, read[0].attached
+    texts, repeated = keep_once([text for part in read for text in part.texts])
     try:
-        text, pages = extract_pages(texts, what, limit)
+        text, starts = extract_pages(texts, what, limit)
     except InputError:
-        if len(scans.unread) < len(document):
+        if len(scans.unread) < pages:
             raise
-        raise InputError(f"{what} has no text: its {len(document):,} pages are pictures; {scans.advice}.") from None
-    notice = _notice(scans, len(document), repeated, document.count_attachments())
-    return Extract(text, pages=pages, notice=notice, words=json.dumps(scans.words) if scans.words else "")
+        raise InputError(f"{what} has no text: its {pages:,} pages are pictures; {scans.advice}.") from None
+    notice = _notice(scans, pages, repeated, attached)
+    return Extract(text, pages=starts, notice=notice, words=json.dumps(scans.words) if scans.words else "")
 
 
 @dataclass(slots=True)
@@ -73,22 +92,32 @@ class Scans:
     """Pages that are pictures, by their numbers: those not read, and the words and confidence of the others."""
 
     unread: list[int] = field(default_factory=list)
-    words: dict[int, list[tuple[str, float, float, float, float]]] = field(default_factory=dict)
-    confidence: dict[int, float] = field(default_factory=dict)
+    words: dict[str, list[tuple[str, float, float, float, float]]] = field(default_factory=dict)
+    confidence: dict[str, float] = field(default_factory=dict)
 
-    def read(self, page: Any, number: int, stamp: str) -> str:
+    def read(self, page: Any, number: int, stamp: str, threads: int) -> str:
         """Read a picture, and note what became of it; where nothing but its stamp was seen, that is returned."""
-        reading = ocr.read_page(page) if ocr.is_here() else None
+        reading = ocr.read_page(page, threads) if ocr.is_here() else None
         if reading is None or sum(len(line.text) for line in reading.lines) <= len(stamp):
             self.unread.append(number)
             return stamp
-        self.words[number], self.confidence[number] = reading.words, reading.confidence
+        self.words[str(number)], self.confidence[str(number)] = reading.words, reading.confidence
         return _text_of(lay_out(reading.lines, Rulings([], [])))
 
     @property
     def advice(self) -> str:
         """What to do about pages that were not read."""
         return "no words were seen on them" if ocr.is_here() else ADVICE
+
+
+@dataclass(frozen=True, slots=True)
+class PagesRead:
+    """What some pages of a file say, in their order; of the whole file, how many pages and attached files it has."""
+
+    texts: list[str]
+    scans: Scans
+    pages: int
+    attached: int
 
 
 def _paragraphs(lines: list[Run]) -> str:
@@ -149,15 +178,15 @@ def mend_words(text: str) -> str:
     return _HYPHEN.sub("", _BROKEN.sub(join, text))
 
 
-def _texts(document: Any, scans: Scans, limit: int) -> Iterator[str]:
+def _texts(document: Any, numbers: range, scans: Scans, threads: int, limit: int) -> Iterator[str]:
     """The text of each page, until `limit` is passed; numbers of those that have a picture instead are noted."""
     size = 0
-    for number in range(len(document)):
+    for number in numbers:
         page = document[number]
         text = _text_of(lay_out(words_of(page, page.get_textpage()), rulings_of(page)))
         if _is_scanned(page, text):
-            text = scans.read(page, number + 1, text)
-            STEPS.get()(number + 1, len(document))
+            text = scans.read(page, number + 1, text, threads)
+            STEPS.get()(number - numbers.start + 1, len(document))
         beside = texts_of_annotations(page)
         page.close()
         size += len(text)
@@ -206,7 +235,7 @@ def _notice(scans: Scans, pages: int, repeated: int, attached: int) -> str:
     return " ".join(told)
 
 
-def _first(numbers: Collection[int]) -> str:
+def _first(numbers: Collection[object]) -> str:
     return ", ".join(map(str, islice(numbers, NAMED))) + (" …" if len(numbers) > NAMED else "")
 
 

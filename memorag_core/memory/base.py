@@ -59,31 +59,30 @@ class Memory:
 class MemoryModel(ABC, Generic[M]):
     """A language model that remembers. One instance serves any number of memories; it keeps none itself.
 
-        It needs no retrieval and no server; `model` here is the folder of a model, or its id on the hub:
+    It needs no retrieval and no server; `model` here is the folder of a model, or its id on the hub:
 
-        >>> from memorag_core import Document
-        >>> from memorag_core.concurrency.progress import SILENT
-        >>> from memorag_core.memory import LiteMemory
-        >>> from memorag_core.models.lm.language_model import LanguageModel
-    from memorag_core.models.lm.prefix import Prefix
-        >>> remembering = LiteMemory(LanguageModel.load(model, "cpu"))
-        >>> log = [Document("log", "Log", "The gates were hung in May 1963. The horn was sounded first.")]
-        >>> memory = remembering.memorize(log, SILENT)
-        >>> answer = remembering.answer(memory, "When were the gates hung?")
-        >>> clues, questions = remembering.recall(memory, "Who hung the gates?")
+    >>> from memorag_core import Document
+    >>> from memorag_core.concurrency.progress import SILENT
+    >>> from memorag_core.memory import LiteMemory
+    >>> from memorag_core.models.lm.language_model import LanguageModel
+    >>> remembering = LiteMemory(LanguageModel.load(model, "cpu"))
+    >>> log = [Document("log", "Log", "The gates were hung in May 1963. The horn was sounded first.")]
+    >>> memory = remembering.memorize(log, SILENT)
+    >>> answer = remembering.answer(memory, "When were the gates hung?")
+    >>> clues, questions = remembering.recall(memory, "Who hung the gates?")
 
-        A document more, or one less, and what need not be read again is not:
+    A document more, or one less, and what need not be read again is not:
 
-        >>> more = [*log, Document("book", "Book", "Amos kept the gate book.")]
-        >>> memory = remembering.update(memory, log, more, SILENT)
-        >>> memory.state.nbytes > 0
-        True
+    >>> more = [*log, Document("book", "Book", "Amos kept the gate book.")]
+    >>> memory = remembering.update(memory, log, more, SILENT)
+    >>> memory.state.nbytes > 0
+    True
 
-        And kept, to be asked by another process:
+    And kept, to be asked by another process:
 
-        >>> remembering.save(memory, folder)
-        >>> remembering.load(folder).notes == memory.notes
-        True
+    >>> remembering.save(memory, folder)
+    >>> remembering.load(folder).notes == memory.notes
+    True
     """
 
     kind: ClassVar[str]

@@ -120,7 +120,7 @@ class LongMemory(KeyValueMemory):
             return replace(how, sparse=self._sparse)
         if not supports_shift(self.lm.model):
             raise InputError(
-                f"{self.lm.model_id} cannot compress its memory, because its rotary positions cannot be moved. "
+                f"{self.lm.model_id} cannot compress its memory, because the positions of its entries cannot be moved. "
                 f"Memorize at most {self._entries:,} tokens without compression (this text has {tokens:,}), or choose "
                 "another memory model, such as a Llama, Qwen2 or Mistral."
             )

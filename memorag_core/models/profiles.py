@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from memorag_core.config import (
     NO_MEMORY,
     PROFILES,
     REMOTE_MEMORY,
+    SMALL_QWEN,
     Head,
     Profile,
     Settings,
@@ -26,6 +28,8 @@ from memorag_core.models.weights import Weights, choose_device, model_is_here
 GIB = 1 << 30
 NEEDS = {"full": 24, "lite": 8}
 ROUNDED = 0.9
+ENOUGH_TO_WRITE = 8
+"""GiB of memory beside which a small model that writes has room."""
 
 
 def choose_profile(settings: Settings) -> Profile:
@@ -50,6 +54,7 @@ def choose_profile(settings: Settings) -> Profile:
         generator=settings.generator or profile.generator,
         retriever=settings.retriever or profile.retriever,
         reranker=settings.reranker or profile.reranker,
+        entailment=settings.entailment or profile.entailment,
         compression=settings.compression or profile.compression,
         compression_method=settings.compression_method or profile.compression_method,
         prefill=settings.prefill or profile.prefill,
@@ -79,15 +84,41 @@ def _kind(memory_model: str, wanted: str | None, profile: Profile) -> str:
     return BEACON_MEMORY if made_for_beacons else profile.memory
 
 
+def suggest_generator(settings: Settings, nearby: Iterable[str] = ()) -> str:
+    """What this machine could write with, where the chosen generator cannot: the one option, and why.
+
+    Args:
+        nearby: models that servers on this machine have.
+    """
+    if name := next(iter(nearby), None):
+        return f"a server on this machine has a model that writes: --generator {name}"
+    if fitting := next(_list_fitting(settings), None):
+        return f"this GPU holds the models of the profile {fitting}: --profile {fitting}"
+    if _count_memory() >= ENOUGH_TO_WRITE * GIB:
+        return f"this machine could write with a larger model, slowly: --generator {SMALL_QWEN}"
+    return "a server could write: --generator ollama:MODEL, or another of docs/options.md"
+
+
 def _choose_fitting(settings: Settings) -> str:
     """The largest profile that the chosen device holds and whose models are here or can be fetched."""
-    if not choose_device(settings).startswith("cuda"):
-        return "tiny"
-    import torch
+    return next((name for name in _list_fitting(settings) if _obtainable(PROFILES[name], settings.models_dir)), "tiny")
 
-    total = torch.cuda.get_device_properties(choose_device(settings)).total_memory
-    fitting = (name for name, need in NEEDS.items() if total >= need * GIB * ROUNDED)
-    return next((name for name in fitting if _obtainable(PROFILES[name], settings.models_dir)), "tiny")
+
+def _list_fitting(settings: Settings) -> Iterator[str]:
+    """The profiles that the chosen device holds, the largest first; none without a GPU."""
+    device = choose_device(settings)
+    if device.startswith("cuda"):
+        import torch
+
+        total = torch.cuda.get_device_properties(device).total_memory
+        yield from (name for name, need in NEEDS.items() if total >= need * GIB * ROUNDED)
+
+
+def _count_memory() -> int:
+    """The bytes of memory that this machine has."""
+    import psutil
+
+    return int(psutil.virtual_memory().total)
 
 
 def _obtainable(profile: Profile, models_dir: Path) -> bool:

@@ -12,7 +12,7 @@ from memorag_core.query.answerable import asked_words
 from memorag_core.query.statements import refers_back
 from memorag_core.text.central import is_told, weigh_sentences
 from memorag_core.text.source_text import SourceText
-from memorag_core.text.terms import HAN, stems, terms
+from memorag_core.text.terms import HAN, content_stems, stems, terms
 from memorag_core.text.values import lacks, read_values
 from memorag_core.text.wrapped import whole_sentences
 from memorag_core.types import Claim, Clue, Passage, Place
@@ -20,11 +20,14 @@ from memorag_core.types import Claim, Clue, Passage, Place
 Sentence = tuple[int, Place, str]
 """A sentence of the evidence: the passage's number, its place, its text."""
 
-ANSWERS = 1
 HEADED, TOGETHER, RANKED, KIND, ATTENDED = 1.0, 0.45, 0.35, 0.25, 0.3
 """What adds to the share of the question that a sentence has: the share with its headings, that of its passage, first
 evidence, the kind of answer asked for, a clue's place. All but the last were fitted leave-one-set-out (docs/log.md)."""
+ADDED, EARLIER = 0.1, 0.1
+"""A second sentence is looked for where a passage adds so much of the question; earlier evidence goes before later."""
 COVERED = 0.6
+FAR_BELOW = 1.2
+"""A summary leaves out what is so much less central than its best sentence: speech mostly."""
 
 _FIGURE = re.compile(
     r"(?i)\b(?:when|how (?:many|much|long|old|tall|high|far|deep|heavy)|(?:what|which) (?:year|date|time))\b"
@@ -33,6 +36,7 @@ _FIGURE = re.compile(
 _WHO = re.compile(r"(?i)\b(?:who|whom|whose|where|which)\b|谁|哪")
 _LINE_BREAK = re.compile(r"(?<!\s)[^\S\n]*+\n\s*+")
 _NAME = re.compile(r"(?<=\w\W)[A-Z]\w+")
+_BRACKETS = re.compile(r"\([^()]*\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,40 +55,82 @@ class Excerpt:
 def extract_answer(
     question: str, passages: Sequence[Passage], clues: Sequence[Clue], texts: SourceText
 ) -> list[Excerpt]:
-    """Choose the sentence that answers most likely: with the question's rarest words, from the first evidence."""
+    """Choose the sentence that answers most likely, and one that goes on where it leaves off, if there is one."""
     found = _sentences(passages, texts)
-    bags = [frozenset(stems(text)) for _, _, text in found]
-    spread = Counter(word for bag in bags for word in bag)
-    weights = {word: log(1 + len(bags) / spread[word]) for word in asked_words(question) & spread.keys()}
-    total = sum(weights.values()) or 1.0
+    if not found:
+        return []
+    weighing = _Weighing(question, passages, found)
     seen = [clue.place for clue in clues if clue.place]
+    first = max(range(len(found)), key=lambda at: (weighing.score(at, seen), -at))
+    chosen = [first, *weighing.find_second(first)]
+    on_topic = any(_is_on_topic(question, found, at, passages) for at in chosen)
+    return [Excerpt(found[at][1], found[at][2], on_topic) for at in chosen]
 
-    heads = [frozenset(stems(passage.chunk.heading_lines)) for passage in passages]
 
-    def share(bag: frozenset[str]) -> float:
-        return sum(weight for word, weight in weights.items() if word in bag) / total
+class _Weighing:
+    """What of a question each sentence of the evidence has, by the weights of its words: rare ones count more."""
 
-    around = [share(head | frozenset(stems(one.chunk.text))) for head, one in zip(heads, passages, strict=True)]
+    def __init__(self, question: str, passages: Sequence[Passage], found: Sequence[Sentence]) -> None:
+        self.question, self.passages, self.found = question, passages, found
+        self.bags = [frozenset(stems(text)) for _, _, text in found]
+        self.heads = [frozenset(stems(passage.chunk.heading_lines)) for passage in passages]
+        self.wholes = [head | frozenset(stems(one.chunk.text)) for head, one in zip(self.heads, passages, strict=True)]
+        self.titles = [content_stems(_BRACKETS.sub("", passage.chunk.title)) for passage in passages]
+        self.asked = asked_words(question)
+        spread = Counter(word for bag in self.bags for word in bag)
+        weights = {word: log(1 + len(found) / spread[word]) for word in self.asked & spread.keys()}
+        total = sum(weights.values()) or 1.0
+        self.weights = {word: weight / total for word, weight in weights.items()}
 
-    def score(at: int) -> float:
-        number, place, text = found[at]
-        held = share(bags[at]) + HEADED * share(bags[at] | heads[number]) + TOGETHER * around[number]
+    def share(self, bag: frozenset[str], but: frozenset[str] = frozenset()) -> float:
+        """The share of the question that some words have, those left out that stand elsewhere."""
+        return sum(weight for word, weight in self.weights.items() if word in bag and word not in but)
+
+    def score(self, at: int, seen: Sequence[Place]) -> float:
+        """How likely a sentence answers: with the question's rarest words, from the first evidence."""
+        number, place, text = self.found[at]
+        held = self.share(self.bags[at]) + HEADED * self.share(self.bags[at] | self.heads[number])
         attended = any(place.overlaps(other) for other in seen)
-        return held + RANKED / (1 + number) + KIND * _is_of_kind(question, text) + ATTENDED * attended
+        around = TOGETHER * self.share(self.wholes[number]) + RANKED / (1 + number)
+        return held + around + KIND * _is_of_kind(self.question, text) + ATTENDED * attended
 
-    best = sorted(range(len(found)), key=lambda at: (-score(at), at))[:ANSWERS]
-    return [Excerpt(found[at][1], found[at][2], _is_on_topic(question, found, at, passages)) for at in sorted(best)]
+    def find_second(self, first: int) -> list[int]:
+        """Find the sentence with most of what the first has not, in evidence that a question of two steps leads to."""
+        here = self.found[first][0]
+        told = self.bags[first] | self.heads[here]
+        others = [n for n in range(len(self.passages)) if self._leads_to(n, here, told) and self._adds(n, told)]
+
+        def score(at: int) -> float:
+            number, bag = self.found[at][0], self.bags[at]
+            return self.share(bag | self.heads[number], told) + self.share(bag, told) + EARLIER / (1 + number)
+
+        ahead = [at for at in range(len(self.found)) if self.found[at][0] in others]
+        return [max(ahead, key=lambda at: (score(at), -at))] if ahead else []
+
+    def _adds(self, number: int, told: frozenset[str]) -> bool:
+        return self.share(self.wholes[number], told) >= ADDED
+
+    def _leads_to(self, number: int, here: int, told: frozenset[str]) -> bool:
+        """Whether a passage is about another thing: one that the first names, or that the question names beside it."""
+        title = self.titles[number]
+        if not title or title == self.titles[here]:
+            return False
+        return not title & told if title <= self.asked else title <= self.wholes[here]
 
 
 def extract_summary(focus: str, passages: Sequence[Passage], words: int, texts: SourceText) -> list[Excerpt]:
-    """Choose sentences whose words most other evidence has too, each of another passage, in the order of the text."""
+    """Choose sentences whose words most other evidence has too, each of another passage, in the order of the text.
+
+    What is far below the best is left out, though words are left.
+    """
     found = _sentences(passages, texts)
     scores = weigh_sentences([text for _, _, text in found], focus)
     chosen: list[int] = []
     used: set[int] = set()
+    floor = max(scores, default=0.0) - FAR_BELOW
     for at in sorted(range(len(found)), key=lambda at: -scores[at]):
         size = len(terms(found[at][2]))
-        if found[at][0] not in used and (not chosen or size <= words):
+        if found[at][0] not in used and (not chosen or (size <= words and scores[at] >= floor)):
             chosen.append(at)
             used.add(found[at][0])
             words -= size

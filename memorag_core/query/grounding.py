@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from memorag_core.query.comparison import tell_same
 from memorag_core.query.contrast import contradict, denies, is_exchanged, is_resequenced
 from memorag_core.query.statements import Statement, admits
 from memorag_core.text.chunking import Span, sentences
@@ -27,6 +28,9 @@ RANKS: tuple[Support, ...] = ("not found", "words found", "borne out")
 
 _YES_OR_NO = re.compile(
     r"(?i)^\W*(?P<yes>yes|no|true|false|是的|不是|是|否|对|不对|有|没有|会|不会|はい|いいえ)(?=$|[\s,.;:!，。；：！、])[\s,.;:!，。；：！、]*"
+)
+_OPEN = re.compile(
+    r"(?i)^\W*(?:who|whom|whose|when|where|which|what|why|how)\b|^(?!.*(?:吗|是否|是不是)).*(?:谁|什么|哪|多少|为何)"
 )
 _NO = frozenset(["no", "false", "不是", "否", "不对", "没有", "不会", "いいえ"])
 _FIGURE = re.compile(r"\d")
@@ -53,11 +57,22 @@ class ShownPassage:
         return cls(chunk.text, chunk.heading_lines, cut)
 
     @cached_property
+    def spans(self) -> tuple[Span, ...]:
+        """Where its sentences stand."""
+        return tuple(sentences(self.text)) if self.cut is None else self.cut
+
+    @cached_property
     def windows(self) -> list[SentenceRow]:
         """Its sentences, as many in a row as are read together."""
-        spans = list(sentences(self.text)) if self.cut is None else self.cut
-        last = max(1, len(spans) - NEAR + 1)
-        return [SentenceRow(self, tuple(spans[at : at + NEAR])) for at in range(last)] if spans else []
+        last = max(1, len(self.spans) - NEAR + 1)
+        return [SentenceRow(self, self.spans[at : at + NEAR]) for at in range(last)] if self.spans else []
+
+    def around(self, spans: Sequence[Span]) -> str:
+        """The context, and its text from the sentence before the first of some spans to the last; without any, all."""
+        first = min(spans, default=(0, 0))[0]
+        start = max((begin for begin, _ in self.spans if begin < first), default=first)
+        text = self.text[start : max((end for _, end in spans), default=len(self.text))]
+        return f"{self.context}\n{text}".strip()
 
 
 @dataclass(frozen=True)
@@ -114,6 +129,8 @@ def _judge(sentence: str, question: str, passages: Sequence[ShownPassage]) -> Ju
 
 
 def _support(claim: Statement, asked: Statement, window: SentenceRow) -> Support:
+    if claim.source and claim.source <= asked.stems - window.stems:
+        claim = claim.without_source()
     if not _is_found(claim, asked, window):
         return "not found"
     clause, _ = _core(claim, asked, window)
@@ -164,8 +181,10 @@ def _speaks_of_it(claim: Statement, window: SentenceRow, asked: Statement) -> bo
     """Return whether the clauses that speak of the claim's subject hold its values and new words."""
     before, values, words = window.evidence.context, set[Value](), set[str]()
     for sentence in window.sentences:
+        reporter = ""
         for clause in sentence.clauses():
-            if admits(clause, claim, before):
+            reporter = clause.subject if clause.reports else reporter
+            if admits(clause, claim, before) or (claim.reports and reporter == claim.subject != ""):
                 values |= clause.values
                 words |= clause.stems
             before = f"{before} {clause.text}"
@@ -190,16 +209,17 @@ def _judge_yes(sentence: str, no: bool, question: str, passages: Sequence[ShownP
     asked = Statement(question)
     windows = [(number, window) for number, passage in enumerate(passages) for window in passage.windows]
     there = frozenset[str]().union(*(window.stems for _, window in windows))
-    if not windows or len(asked.words & there) < TOUCHED * max(1, len(asked.words)):
+    same = tell_same(question, [f"{passage.context}\n{passage.text}" for passage in passages])
+    if _OPEN.search(question) or (same is None and len(asked.words & there) < TOUCHED * max(1, len(asked.words))):
         return Judgement(sentence, "not found")
     number, window = max(windows, key=lambda item: len(asked.words & item[1].stems))
     clause, before = _core(asked, asked, window)
-    if _BOTH.search(question):
-        same: bool | None = _holds_of_both(asked, windows)
-    elif len(asked.words & (clause.words | content_stems(before))) >= max(2, TOUCHED * len(asked.words)):
+    if same is None and _BOTH.search(question):
+        same = _holds_of_both(asked, windows)
+    elif same is None and len(asked.words & (clause.words | content_stems(before))) >= max(
+        2, TOUCHED * len(asked.words)
+    ):
         same = not contradict(question, clause.text)
-    else:
-        same = None
     support: Support = "words found" if same is None else "borne out" if same != no else "not found"
     return Judgement(sentence, support, number, _find_bearing(asked, window))
 

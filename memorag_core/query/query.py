@@ -13,20 +13,18 @@ from typing import TYPE_CHECKING
 
 from memorag_core.context.corpus import Corpus, memories_of, merge
 from memorag_core.errors import InputError, MemoryNotReady
-from memorag_core.query.answerable import UNLIKELY, likelihood
-from memorag_core.query.budget import fit_budget
+from memorag_core.query.answerable import UNLIKELY, rate, rate_passages
 from memorag_core.query.citations import cite, link_claims, quote_place
 from memorag_core.query.clues import clean_recall, merge_clues
+from memorag_core.query.evidence import gather
 from memorag_core.query.extract import Excerpt, extract_answer, extract_summary, join_sentences
-from memorag_core.query.grounding import ShownPassage, judge_answer
+from memorag_core.query.grounding import ShownPassage
 from memorag_core.query.recall import open_clues, recall_by_attention
 from memorag_core.query.scope import allow_chunks, select_texts
 from memorag_core.query.search import rerank, search
+from memorag_core.query.second_opinion import judge
 from memorag_core.query.summarize import TOKENS_A_WORD, SummaryRequest, interleave, map_reduce
-from memorag_core.retrieval.fusion import Found
-from memorag_core.text.pages import page_of
 from memorag_core.text.prompts import prompts_for, render_answer
-from memorag_core.text.terms import stems
 from memorag_core.types import (
     EVERYTHING,
     Answer,
@@ -140,7 +138,8 @@ class Query:
         found = search(self.corpus, question, recalled, max(k or 0, self.settings.hits), self.allowed)
         if self.components.reranker:
             found = rerank(found, question, self.corpus.chunks, self.components.reranker)
-        return self._fit_budget(found[:k], tokens or self.settings.evidence_tokens)
+        room, count = tokens or self.settings.evidence_tokens, self.components.generator.count
+        return rate_passages(question, gather(found, self.corpus, room, count)[:k], self.corpus)
 
     def _place_inside(self, clues: Sequence[Clue]) -> list[Clue]:
         """Leave out clues whose place is outside of the scope; a caller may have recalled them without it."""
@@ -217,18 +216,6 @@ class Query:
         chunks = (passage.chunk for passage in passages)
         return sorted(chunks, key=lambda chunk: (order[chunk.document_id], chunk.start))
 
-    def _fit_budget(self, found: Sequence[Found], tokens: int) -> tuple[Passage, ...]:
-        """Keep the best passages that fit into `tokens`, at least one."""
-        texts = [self.corpus.chunks[item.chunk].indexed for item in found]
-        fitting = fit_budget(texts, tokens, self.components.generator.count)
-        return tuple(self._passage(found[number]) for number in fitting)
-
-    def _passage(self, item: Found) -> Passage:
-        chunk = self.corpus.chunks[item.chunk]
-        pages = self.corpus.pages[chunk.document_id]
-        first, last = page_of(pages, chunk.start), page_of(pages, chunk.end - 1)
-        return Passage(chunk, item.score, item.found_by, first, last)
-
     def _write(
         self,
         prompt: str,
@@ -242,7 +229,7 @@ class Query:
         text = self.components.generator.generate(prompt, max_new_tokens, self.on_text)
         documents = self.corpus.texts.documents
         shown = [ShownPassage.of(passage.chunk, documents[passage.chunk.document_id].text) for passage in evidence]
-        judged = judge_answer(text, question, shown)
+        judged = judge(text, question, shown, self.components.entailment)
         quotes = cite(text, question, evidence, self.corpus.texts)
         citations, claims = link_claims(judged, quotes, evidence, self.corpus.texts)
         return self._conclude(Answer(text, task, citations, clues, evidence, claims=claims), question)
@@ -268,8 +255,7 @@ class Query:
         answer = replace(answer, supported=supported, without_memory=self.without_memory)
         if answer.task == "summarize":
             return answer
-        bags = [frozenset(stems(passage.chunk.indexed)) for passage in answer.evidence]
-        answerable = likelihood(question, bags, self.corpus.spread, len(self.corpus.chunks))
+        answerable = rate(question, answer.evidence, self.corpus)
         return replace(answer, supported=supported and answerable >= UNLIKELY, answerable=answerable)
 
 

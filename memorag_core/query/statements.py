@@ -12,6 +12,16 @@ from memorag_core.text.values import Value, ValueReading, read_values
 
 _BREAK = re.compile(r"[;；，]|(?:,|(?<!\s))\s++(?:while|whereas)\b|,(?=\s+(?:and|but|so|yet|or)\b)")
 _AND = re.compile(r"\band\b")
+_BRACKETS = re.compile(r"[(（][^()（）]*[)）]")
+_SOURCE = re.compile(
+    r"(?i)^\W*(?:according to|in the (?:view|opinion|words) of)\b([^,]{1,60}),\s*|^(?:根?据|按照?)([^，]{1,30})，"
+)
+_REPORT = re.compile(
+    r"(?i)\b(?:said|say|thought|held|knew|told|wrote|(?:add|announc|argu|assert|believ|claim|conced|confirm|den[iy]|doubt|emphasi[sz]|"
+    r"explain|fear|hold|hop|insist|know|maintain|note|point|report|reveal|stat|stress|suggest|tell|think|warn|writ)"
+    r"(?:e|es|s|ed|ing|d|ies|ied|y)?)(?: out)? that\b|[认以]为|表示|指出|强调|声称|(?<!小)说"
+)
+ITEM, LOOKED_BACK = 2, 200
 _PRONOUN = re.compile(
     r"(?i)^\W*(?:he|she|it|they|we|i|you|this|that|these|those|who|which|his|her|its|their|there|both|one)\b"
     r"|^\W*[他她它其该此这那本]"
@@ -69,8 +79,40 @@ class Statement:
 
     def clauses(self) -> list[Statement]:
         """The clauses of a sentence: cut at commas, and at an `and` between two figures."""
-        parts = [piece for part in _BREAK.split(self.text) for piece in _cut_and(part)]
+        parts = [piece for part in _cut_clauses(self.text) for piece in _cut_and(part)]
         return [Statement(part.strip()) for part in parts if part.strip()]
+
+    @cached_property
+    def source(self) -> frozenset[str]:
+        """The stems of whom the statement names as its source, at its beginning."""
+        named = _SOURCE.search(self.text)
+        return content_stems(named[1] or named[2]) if named else frozenset()
+
+    def without_source(self) -> Statement:
+        """What the source is said to say."""
+        return Statement(_SOURCE.sub("", self.text))
+
+    @property
+    def reports(self) -> bool:
+        """Whether it tells what somebody says or thinks."""
+        return _REPORT.search(self.text) is not None
+
+
+def _cut_clauses(text: str) -> Iterator[str]:
+    start = 0
+    for border in _BREAK.finditer(text):
+        if not _is_listed(text[max(start, border.start() - LOOKED_BACK) : border.start()]):
+            yield text[start : border.start()]
+            start = border.end()
+    yield text[start:]
+
+
+def _is_listed(before: str) -> bool:
+    """Whether a comma stands behind an item of a list, as the last in `flour, salt, and oil`; `Ida left` is none."""
+    _, comma, item = _BRACKETS.sub("", before).rpartition(",")
+    words = item.split()
+    told = len(words) == ITEM and words[0][0].isupper() and words[1][0].islower()
+    return bool(comma) and 1 <= len(words) <= ITEM and not told and words[0] not in ("and", "but", "or")
 
 
 def _cut_and(part: str) -> Iterator[str]:

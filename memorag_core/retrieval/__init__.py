@@ -14,6 +14,7 @@ from memorag_core.retrieval.base import Index, Retriever
 if TYPE_CHECKING:
     from memorag_core.retrieval.attention import AttentionIndexer
     from memorag_core.retrieval.cross_encoder import CrossEncoder
+    from memorag_core.retrieval.entailment import EntailmentModel
 
 
 def open_retriever(profile: Profile, weights: Weights) -> Retriever[Any]:
@@ -86,4 +87,13 @@ def open_reranker(profile: Profile, weights: Weights) -> CrossEncoder | None:
     return CrossEncoder(weights.source(profile.reranker), weights.device)
 
 
-__all__ = ["RETRIEVERS", "Index", "Retriever", "open_attention", "open_reranker", "open_retriever"]
+def open_entailment(profile: Profile, weights: Weights) -> EntailmentModel | None:
+    """The entailment model of the profile; None where it has none. Raises what `open_reranker` raises."""
+    if profile.entailment is None:
+        return None
+    from memorag_core.retrieval.entailment import EntailmentModel
+
+    return EntailmentModel(weights.source(profile.entailment), weights.device)
+
+
+__all__ = ["RETRIEVERS", "Index", "Retriever", "open_attention", "open_entailment", "open_reranker", "open_retriever"]

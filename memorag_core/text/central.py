@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from math import log
@@ -11,21 +12,40 @@ from memorag_core.text.wrapped import whole_sentences
 
 SHORTEST = 4
 QUESTION_MARKS = ("?", "？")
-DAMPED, SIZED = 4, 0.75
+DAMPED, SIZED = 8, 0.75
 """A long sentence has more words to score with: its sum is divided by (words + DAMPED) ** SIZED."""
+SPOKEN, LEANING, LONG, SLOPE = 2.0, 0.7, 35, 15
+"""What takes from a score: speech; first or second persons, leaning on what is before; each SLOPE words above LONG."""
+
+_SPEECH = re.compile(r"^\W*[\"'`“‘「『«]|[.,!?;。！？，][\"'”’」』»]|[\"”」』»]\W*$")
+_LEANS = re.compile(
+    r"(?i)^\W*(?:and|but|so|or|yet|therefore|he|she|it|they|this|that|these|those|then|there|his|her|their|its)\b"
+    r"|^\W*(?:[他她它这那]|但|而|所以|因此|于是|然后)"
+)
+_PERSON = re.compile(r"\bI\b|\b(?i:me|my|we|us|our|your?)\b|[你您我]")
 
 
 def weigh_sentences(texts: Sequence[str], focus: str = "") -> list[float]:
-    """How central each sentence is among all; words of `focus` count for more, a cut-off one or a question less."""
+    """How central each sentence is among all; words of `focus` count for more, and less what does not stand alone.
+
+    A word of most sentences says as little as a word of one: the hero's name, `said`.
+    """
     bags = [content_stems(text) for text in texts]
     spread = Counter(word for bag in bags for word in bag)
     asked = content_stems(focus)
     return [
-        sum(log(spread[word]) + 2 * (word in asked) for word in bag) / (DAMPED + len(bag)) ** SIZED
-        - text[:1].islower()
-        - text.endswith(QUESTION_MARKS)
+        sum(log(spread[word]) * (1 - spread[word] / len(texts)) + 2 * (word in asked) for word in bag)
+        / (DAMPED + len(bag)) ** SIZED
+        - _count_faults(text)
         for bag, text in zip(bags, texts, strict=True)
     ]
+
+
+def _count_faults(text: str) -> float:
+    """How much less a sentence says by itself: cut off, a question, speech, leaning on another, or long."""
+    cut_off = text[:1].islower() + text.endswith(QUESTION_MARKS)
+    leaning = SPOKEN * bool(_SPEECH.search(text)) + LEANING * sum(bool(p.search(text)) for p in (_LEANS, _PERSON))
+    return cut_off + leaning + max(0, len(text.split()) - LONG) / SLOPE
 
 
 def pick_sentences(text: str, most: int, count: Callable[[Sequence[str]], list[int]]) -> str:

@@ -1,4 +1,4 @@
-"""Whole sentences of a text, also where its lines are wrapped: a line's end is then no sentence's end."""
+"""Whole sentences of a text: lines may be wrapped within one, and what goes on with a small letter is no other."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ AROUND = 1500
 
 _GLUED = re.compile(r"(?<=[a-z\]]{3}[.!?])(?=[A-Z][a-z]* )")
 _ENDS = re.compile(r"[.!?…。！？；:：][\"'”’」』)\]）]*\s*\Z")
+_SMALL = re.compile(r"[(\[]?[a-zà-öø-ÿа-яα-ω]")
 _MARK = re.compile(r"\s*(?:[-*•·|>#]|\d{1,3}[.)、]|[（(]?[一二三四五六七八九十]+[、）)])")
 
 
 def whole_sentences(text: str, start: int, end: int) -> Iterator[Span]:
     """The sentences of a text that stand in `text[start:end]`, each whole, also beyond these borders."""
     low, high = _paragraphs(text, start, end)
-    spans = _join_lines(text, low, high) if is_wrapped(text) else sentences(text, low, high)
+    spans = _join(text, low, high, 1 if is_wrapped(text) else 0)
     return (span for whole in spans for span in _split_glued(text, whole) if span[0] < end and span[1] > start)
 
 
@@ -53,11 +54,11 @@ def _paragraphs(text: str, start: int, end: int) -> Span:
     return (low if low >= 0 else max(0, start - AROUND)), (high if high >= 0 else min(len(text), end + AROUND))
 
 
-def _join_lines(text: str, low: int, high: int) -> Iterator[Span]:
-    """Sentences with those lines joined that one of them goes on over."""
+def _join(text: str, low: int, high: int, most: int) -> Iterator[Span]:
+    """Sentences with what one of them goes on with, over `most` ends of lines."""
     whole: Span | None = None
     for start, end in sentences(text, low, high):
-        if whole and _goes_on(text, whole, (start, end)):
+        if whole and text.count("\n", whole[1], start) <= most and _goes_on(text, whole, (start, end)):
             whole = whole[0], end
         else:
             if whole:
@@ -74,6 +75,8 @@ def _split_glued(text: str, span: Span) -> Iterator[Span]:
 
 
 def _goes_on(text: str, before: Span, after: Span) -> bool:
-    between = text[before[1] : after[0]]
-    one_line = between.count("\n") == 1
-    return one_line and not _ENDS.search(text[before[0] : before[1]]) and not _MARK.match(text[after[0] : after[1]])
+    """Whether what stands behind a sentence is the rest of it: a line after one without an end, or a small letter."""
+    if _SMALL.match(text, *after):
+        return not text[before[0]].islower()
+    wrapped = "\n" in text[before[1] : after[0]]
+    return wrapped and not _ENDS.search(text[before[0] : before[1]]) and not _MARK.match(text[after[0] : after[1]])

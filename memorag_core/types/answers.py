@@ -58,9 +58,10 @@ Recalled = tuple[str, Scope, tuple[tuple[str, str], ...]]
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """Evidence: a chunk with its fused score and the queries (the question, clues) that found it, best first.
+    """Evidence: a chunk, how likely it alone answers (`score`), and the queries that found it, best first.
 
-    `page` is the one it begins on, from 1, where its document has pages, `last_page` the one it ends on.
+    `page` is the one it begins on, from 1, where its document has pages, `last_page` the one it ends on. `also` are the
+    places where the same text stands once more.
     """
 
     chunk: Chunk
@@ -68,6 +69,7 @@ class Passage:
     found_by: tuple[str, ...]
     page: int | None = None
     last_page: int | None = None
+    also: tuple[Place, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

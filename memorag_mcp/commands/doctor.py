@@ -16,11 +16,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from memorag_core.config import Profile, Settings
+from memorag_core.context.shared import open_store
 from memorag_core.context.store import ContextStore
 from memorag_core.errors import InputError, MemoRAGError
 from memorag_core.models import embedded, hub
 from memorag_core.models.api.endpoints import ENDPOINTS, is_remote
-from memorag_core.models.profiles import GIB, choose_profile
+from memorag_core.models.api.nearby import find_nearby
+from memorag_core.models.profiles import GIB, choose_profile, suggest_generator
 from memorag_core.models.weights import choose_device, model_is_here
 from memorag_mcp.http.address import ListenAddress
 from memorag_mcp.http.tokens import Tokens, tokens_file
@@ -58,7 +60,7 @@ def examine(settings: Settings) -> list[Check]:
         _apis(),
         *([_device(settings, torch)] if torch else []),
         *_profile_and_models(settings, torch is not None),
-        *_store(ContextStore(settings.store)),
+        *_store(open_store(settings)),
         *_owners(settings.store),
         _port(ListenAddress(tokens_file(settings.store, None))),
     ]
@@ -144,11 +146,14 @@ def _profile_and_models(settings: Settings, has_torch: bool) -> Iterator[Check]:
     yield Check("profile", "ok", f"{profile.name}: {profile.fits}")
     for name in _names(profile):
         yield _model(name, settings.models_dir)
+    if profile.extracts and has_torch:
+        found = "too small to write: answers are whole sentences of the text"
+        yield Check("generator", "note", found, f"For written answers, {suggest_generator(settings, find_nearby())}")
 
 
 def _names(profile: Profile) -> list[str]:
     """The models of a profile, each once; the generator `memory` is the memory model."""
-    names = (profile.memory_model, profile.embedder, profile.reranker, profile.generator)
+    names = (profile.memory_model, profile.embedder, profile.reranker, profile.entailment, profile.generator)
     return [name for name in dict.fromkeys(names) if name and name != "memory"]
 
 
@@ -190,7 +195,7 @@ def _store(store: ContextStore) -> Iterator[Check]:
 def _damage(store: ContextStore) -> Iterator[Check]:
     for context_id in store.ids():
         try:
-            store.manifest(context_id).verify(store.root / context_id)
+            store.reading(context_id, lambda folder, manifest: manifest.verify(folder))
         except MemoRAGError as error:
             yield Check(f"context {context_id}", "note", "cannot be used", str(error))
 

@@ -30,6 +30,9 @@ def _engine_option(field: str, kind: type, metavar: str, text: str, variable: st
 
 ENGINE_OPTIONS = [
     _engine_option("store", Path, "FOLDER", "The folder that holds the contexts."),
+    _engine_option(
+        "shared", str, "URL", "A bucket for the contexts, which machines share: s3://BUCKET/FOLDER, gs://, az://."
+    ),
     _engine_option("profile", str, "NAME", "The set of models: auto, or a name that `memorag models` shows."),
     _engine_option("device", str, "DEVICE", "Where models run: auto, cpu, mps, cuda or cuda:N."),
     _engine_option("models_dir", Path, "FOLDER", "The folder that holds the embedded models.", "MEMORAG_MODELS"),
@@ -38,6 +41,7 @@ ENGINE_OPTIONS = [
     _engine_option("embedder", str, "MODEL", "The embedder: a hub id, a folder, or openai:MODEL."),
     _engine_option("retriever", str, "KIND", "How texts are found: hybrid (dense and BM25), dense, bge-m3, bm25."),
     _engine_option("reranker", str, "MODEL", "A cross-encoder to read the best hits again: a hub id or a folder."),
+    _engine_option("entailment", str, "MODEL", "A model of entailment that judges answers too: a hub id or a folder."),
     _engine_option("hits", int, "N", "How many passages each query brings before they are fused."),
     _engine_option("evidence_tokens", int, "N", "How many tokens of evidence the generator is shown."),
     _engine_option("max_characters", int, "N", "The largest context to accept, in characters."),

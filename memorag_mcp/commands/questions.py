@@ -35,6 +35,8 @@ def ask(
     asked = context.split(",")
     _say_searched(engine, asked, scope)
     show.answer(lambda on_text: engine.answer(asked, question, task, on_text, use_memory_answer, scope), as_json)
+    if advice := engine.advise():
+        show.notice(advice)
 
 
 def clues(

@@ -155,13 +155,16 @@ def passages(found: Sequence[Passage]) -> None:
             results().print()
         chunk = passage.chunk
         place = _place(chunk.document_id, passage.page, chunk.start, chunk.end)
-        _quote(f"[{number}] {place}, score {passage.score:.4f}", chunk.text.strip())
+        _quote(f"[{number}] {place}, score {passage.score:.2f}", chunk.text.strip())
         if under := BETWEEN_HEADINGS.join(filter(None, (chunk.document_title, *chunk.headings))):
             results().print(_indent(f"under: {under}", "dim"))
+        if passage.also:
+            places = " | ".join(_place(place.document_id, None, place.start, place.end) for place in passage.also)
+            results().print(_indent(f"also at: {places}", "dim"))
         results().print(_indent(f"found by: {' | '.join(passage.found_by)}", "dim"))
 
 
-def contexts(infos: Sequence[ContextInfo], damaged: Mapping[str, str], store: Path) -> None:
+def contexts(infos: Sequence[ContextInfo], damaged: Mapping[str, str], store: Path | str) -> None:
     """The contexts, then those that are damaged with what to do."""
     table = _table("context", "title")
     for column in ("documents", "characters", "size", "memorized"):

@@ -10,7 +10,7 @@ import typer
 from memorag_core.config import Settings
 from memorag_core.text.ids import slug
 from memorag_mcp.commands import show
-from memorag_mcp.http.tokens import Tokens, tokens_file
+from memorag_mcp.http.shared_tokens import open_tokens
 
 TOKENS = typer.Option(
     metavar="FILE",
@@ -26,7 +26,7 @@ def token(
     tokens: Annotated[Path | None, TOKENS] = None,
 ) -> None:
     """Give tokens to those who may use a server that listens, or take them away."""
-    held = Tokens(tokens_file(settings.store, tokens))
+    held = open_tokens(settings, tokens)
     if action == "list":
         for owner in sorted({entry[0] for entry in held.entries()}):
             show.line(owner)

@@ -21,13 +21,17 @@ EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104  # what is refused unless a name
 
 @dataclass(frozen=True)
 class ListenAddress:
-    """Where to listen, which Host and Origin headers to accept besides its own, and the file of tokens."""
+    """Where to listen, which Host and Origin headers to accept besides its own, and the file of tokens.
+
+    Of a server that is one of several behind that address, no client's requests belong together.
+    """
 
     tokens: Path
     host: str = "127.0.0.1"
     port: int = PORT
     allowed_hosts: Sequence[str] = ()
     allowed_origins: Sequence[str] = ()
+    one_of_several: bool = False
 
     @property
     def is_loopback(self) -> bool:

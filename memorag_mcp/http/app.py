@@ -107,7 +107,7 @@ def application(
     """
     tokens, security = address.require_tokens(), _security(address)
     options = {"host": address.host, "transport_security": security, "max_request_body_size": MAX_REQUEST_BYTES}
-    owners = Owners(build, options, listener)
+    owners = Owners(build, options | ({"stateless_http": True} if address.one_of_several else {}), listener)
     metrics = Metrics(shared)
 
     async def numbers(request: Request) -> Response:

@@ -53,11 +53,11 @@ class Metrics:
             "memorag_resident_bytes": psutil.Process().memory_info().rss,
         }
         yield from ((name, "gauge", [(name, value)]) for name, value in gauges.items())
-        if device := _device_bytes():
+        if device := device_bytes():
             yield "memorag_device_bytes", "gauge", device
 
 
-def _device_bytes() -> list[Sample]:
+def device_bytes() -> list[Sample]:
     """The memory of the CUDA device in use: all of it, what nobody has, what this server has, and uses of that.
 
     Nothing before a model is on it: to ask would take memory of the device.

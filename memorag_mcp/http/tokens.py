@@ -17,7 +17,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from memorag_core.config import OWNERS
+from memorag_core.config import OWNERS, Settings
 from memorag_core.errors import InputError
 from memorag_core.text.ids import slug
 
@@ -28,6 +28,12 @@ LINE = re.compile(r"([^\s:]+):([0-9a-f]{64})")
 def owner_folder(store: Path, owner: str) -> Path:
     """The store of one owner's contexts, within a store; without an owner it is that store itself."""
     return store / OWNERS / f"of={owner}" if owner else store
+
+
+def settings_of(settings: Settings, owner: str) -> Settings:
+    """The settings of one owner's engine: its store, and its part of the bucket, where that is shared."""
+    shared = f"{settings.shared}/of={owner}" if settings.shared and owner else settings.shared
+    return settings.model_copy(update={"store": owner_folder(settings.store, owner), "shared": shared})
 
 
 def tokens_file(store: Path, named: Path | None) -> Path:

@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
@@ -37,15 +36,20 @@ class UnknownJob(InputError):
 
 
 class Jobs:
-    """The jobs of one server, over the records that all servers of a store share. Safe between threads."""
+    """The jobs of one server, over the records that all servers of a store share. Safe between threads.
 
-    def __init__(self, folder: Path) -> None:
-        self.records = Records(folder)
+    `execute` does a job's work: the handler registered for it, unless another machine does.
+    """
+
+    def __init__(self, records: Records) -> None:
+        self.records = records
+        records.on_cancel = self._stop_here
         self._guard = threading.Lock()
         self._live: dict[str, Job] = {}
         self._threads: dict[str, threading.Thread] = {}
         self._handlers: dict[type[Call], Handler[Any]] = {}
         self._expected: list[Asker] = []
+        self.execute: Callable[[Job, Call], BaseModel] = self._execute_here
 
     def register(self, kind: type[C]) -> Callable[[Handler[C]], Handler[C]]:
         """Register what the jobs of a kind of call do."""
@@ -136,13 +140,13 @@ class Jobs:
 
         Raises:
             UnknownJob: there is none of that id.
-            InputError: it belongs to another server that is alive.
+            InputError: it belongs to another server that is alive and cannot be told.
         """
         if job := self.find(job_id):
             job.stop("cancelled")
             return job.record
         record = self.record(job_id)
-        if record.status in AT_WORK:
+        if record.status in AT_WORK and not self.records.ask_to_cancel(job_id):
             raise InputError(f"The job is another server's on this store (process {record.pid}). Cancel it there.")
         if record.status == "interrupted":
             record = end_record(record, "cancelled")
@@ -185,10 +189,20 @@ class Jobs:
             job.save()
         self.records.close()
 
+    def _stop_here(self, job_id: str) -> bool:
+        """Stop a job that another server was asked to cancel; whether it is this server's."""
+        job = self.find(job_id)
+        if job:
+            job.stop("cancelled")
+        return job is not None
+
+    def _execute_here(self, job: Job, call: Call) -> BaseModel:
+        return self._handlers[type(call)](job, call)
+
     def _run(self, job: Job, call: Call, on_end: OnEnd) -> None:
         try:
             with cancellable(job.flag):
-                result = self._handlers[type(call)](job, call)
+                result = self.execute(job, call)
             job.end("completed", result=result.model_dump(mode="json"))
         except Cancelled:
             job.end(job.stopped_as, reason=reason_of(job.record, job.stopped_as))

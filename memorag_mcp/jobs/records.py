@@ -16,7 +16,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -38,6 +38,7 @@ class Records:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.server = secrets.token_hex(8)
+        self.on_cancel: Callable[[str], object] = lambda job_id: None
         self._lock = FileLock(folder / f"{self.server}.lock", thread_local=False)
         self._guard = threading.Lock()
 
@@ -52,21 +53,20 @@ class Records:
 
     def ids(self) -> list[str]:
         """The ids of all jobs that are recorded."""
-        return [path.stem for path in self.folder.glob("*.json")] if self.folder.is_dir() else []
+        return self._stems("json")
 
     def save(self, record: JobRecord) -> None:
         """Write a record. Where the store cannot be written the work itself will say so."""
         with suppress(OSError):
-            self.folder.mkdir(parents=True, exist_ok=True)
             self._tell_alive()
-            self._write(self._path(record.id), record.model_dump_json())
+            self._put(f"{record.id}.json", record.model_dump_json())
 
     def read(self, job_id: str) -> JobRecord | None:
         """What is known of a job; None where nothing is."""
         if len(job_id) != 2 * ID_BYTES or not job_id.isalnum():
             return None
         try:
-            record = JobRecord.model_validate_json(self._path(job_id).read_bytes())
+            record = JobRecord.model_validate_json(self._get(f"{job_id}.json"))
         except (OSError, ValueError):
             return None
         if record.status in AT_WORK and not self._alive(record.server):
@@ -77,20 +77,23 @@ class Records:
     def drop(self, job_id: str) -> None:
         """Forget a job and what it was asked."""
         with suppress(OSError):
-            self._path(job_id).unlink(missing_ok=True)
+            self._delete(f"{job_id}.json")
         self.drop_call(job_id)
 
     def keep_call(self, job_id: str, call: Call) -> bool:
         """Keep what a job was asked; whether that could be done. A full disk must not keep the work from being done."""
         kept = KeptCall(tool=call.tool, arguments=call.model_dump(mode="json"))
         with suppress(OSError):
-            self._write(self._call_path(job_id), kept.model_dump_json())
+            self._put(f"{job_id}.call", kept.model_dump_json())
             return True
         return False
 
     def has_call(self, job_id: str) -> bool:
         """Whether what a job was asked is kept."""
-        return self._call_path(job_id).exists()
+        try:
+            return bool(self._get(f"{job_id}.call"))
+        except OSError:
+            return False
 
     def call(self, job_id: str, kinds: Mapping[str, type[Call]]) -> Call:
         """What a job was asked, as the kind of call that its tool takes.
@@ -99,15 +102,15 @@ class Records:
             InputError: it cannot be read, or no tool takes it.
         """
         try:
-            kept = KeptCall.model_validate_json(self._call_path(job_id).read_bytes())
+            kept = KeptCall.model_validate_json(self._get(f"{job_id}.call"))
             return kinds[kept.tool].model_validate(kept.arguments)
-        except (ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError) as error:
             raise InputError("What this job was asked to do cannot be read. Call the tool that began it.") from error
 
     def drop_call(self, job_id: str) -> None:
         """Forget what a job was asked."""
         with suppress(OSError):
-            self._call_path(job_id).unlink(missing_ok=True)
+            self._delete(f"{job_id}.call")
 
     @contextmanager
     def taking_over(self) -> Iterator[None]:
@@ -129,8 +132,13 @@ class Records:
                 Path(self._lock.lock_file).unlink()
         self._lock.release(force=True)
 
+    def ask_to_cancel(self, job_id: str) -> bool:
+        """Have the server of a job cancel it; whether it can be reached. Over a folder it cannot."""
+        return False
+
     def _tell_alive(self) -> None:
         """Hold this server's lock from its first record on."""
+        self.folder.mkdir(parents=True, exist_ok=True)
         with self._guard:  # jobs begin in threads, and a lock that is being taken is not free to the next one
             if self._lock.is_locked:
                 return
@@ -158,13 +166,17 @@ class Records:
             if lock.stem != self.server and not self._alive(lock.stem):
                 lock.unlink(missing_ok=True)
 
-    def _write(self, path: Path, text: str) -> None:
-        draft = path.with_name(f"{path.name}.tmp")
+    def _stems(self, ending: str) -> list[str]:
+        """The names of all files of an ending, without it."""
+        return [path.stem for path in self.folder.glob(f"*.{ending}")] if self.folder.is_dir() else []
+
+    def _get(self, name: str) -> bytes:
+        return (self.folder / name).read_bytes()
+
+    def _put(self, name: str, text: str) -> None:
+        draft = self.folder / f"{name}.tmp"
         draft.write_text(text, encoding="utf-8")
-        os.replace(draft, path)
+        os.replace(draft, self.folder / name)
 
-    def _path(self, job_id: str) -> Path:
-        return self.folder / f"{job_id}.json"
-
-    def _call_path(self, job_id: str) -> Path:
-        return self.folder / f"{job_id}.call"
+    def _delete(self, name: str) -> None:
+        (self.folder / name).unlink(missing_ok=True)

@@ -36,6 +36,7 @@ from memorag_mcp.jobs.job import JobRecord
 from memorag_mcp.jobs.manager import Jobs, OnEnd
 from memorag_mcp.jobs.pieces import tell_pieces
 from memorag_mcp.jobs.run import Ctx, cancels_jobs, question_threads, run, run_job, takes_turns_for
+from memorag_mcp.jobs.shared_records import open_records
 from memorag_mcp.jobs.tasks_extension import Tasks
 from memorag_mcp.protocol.apps import list_for
 from memorag_mcp.protocol.arguments import as_declared
@@ -70,7 +71,7 @@ class ContextServer(MCPServer[Any]):
         """
         self.engine = engine
         self._for_host = for_host
-        self.jobs = Jobs(engine.store.root / WORK / "jobs")
+        self.jobs = Jobs(open_records(engine.store.root / WORK / "jobs", engine.store.bucket))
         self.changes = Changes()
         self._question_threads = question_threads(engine.shared.device_queue.most)
         super().__init__(

@@ -74,10 +74,13 @@ class PassageResult(PlaceResult):
     )
     page: int | None = Field(description=PAGE)
     last_page: int | None = Field(description="The page it ends on; null where there are none")
-    score: float = Field(description="Fused score; higher is better, comparable within one result only")
+    score: float = Field(
+        description="How likely it alone answers, by its words: 0 to 1, on one scale for all questions"
+    )
     found_by: list[str] = Field(
         description="The question or clues that found it, the strongest first: data, as they are"
     )
+    also_at: list[PlaceResult] | None = Field(description="Where the same text stands once more; else null")
     text: str = Field(description=DATA)
 
     @classmethod
@@ -93,6 +96,7 @@ class PassageResult(PlaceResult):
             last_page=passage.last_page,
             score=passage.score,
             found_by=list(passage.found_by),
+            also_at=list(map(PlaceResult.at, passage.also)) or None,
             text=chunk.text,
         )
 
@@ -172,13 +176,15 @@ class AnswerResult(BaseModel):
     )
     supported: bool | None = Field(description="Whether the evidence bears all of it out; null: from memory, unchecked")
     claims: list[ClaimResult] = Field(description="Its sentences, each with the quotes that bear it out")
-    note: str | None = Field(description="What to tell who reads the answer; null where it is supported")
+    note: str | None = Field(description="What to tell who reads the answer; null where there is nothing to tell")
     citations: list[CitationResult]
     clues: list[ClueResult]
     without_memory: bool = Field(description=WITHOUT_MEMORY)
 
     @classmethod
-    def of(cls, context_ids: Sequence[str], answer: Answer, searched: str | None = None) -> AnswerResult:
+    def of(
+        cls, context_ids: Sequence[str], answer: Answer, searched: str | None = None, advice: str | None = None
+    ) -> AnswerResult:
         """From the engine's answer to what was asked of these contexts, or of the part of them that was searched."""
         context_id, *more = context_ids
         return cls(
@@ -191,7 +197,7 @@ class AnswerResult(BaseModel):
             answerable=None if answer.answerable is None else round(answer.answerable, 2),
             supported=answer.supported,
             claims=[ClaimResult.of(claim) for claim in answer.claims],
-            note=note_on(answer),
+            note=" ".join(filter(None, (note_on(answer), advice))) or None,
             citations=[CitationResult.of(citation) for citation in answer.citations],
             clues=[ClueResult.of(clue) for clue in answer.clues],
             without_memory=answer.without_memory,

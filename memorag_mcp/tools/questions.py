@@ -133,7 +133,7 @@ def add_question_tools(server: ContextServer, engine: MemoRAG) -> None:
             lack_memory(engine, asked, wait_for_memory)
             return engine.answer(asked, question, task, on_text, use_memory_answer, scope), searched
 
-        return AnswerResult.of(asked, *await server.ask_aloud(ctx, work))
+        return AnswerResult.of(asked, *await server.ask_aloud(ctx, work), engine.advise())
 
     @server.tool(title="Summarize a context", annotations=READS, meta=SHOWN_BY_PAGE)
     async def summarize(
@@ -149,4 +149,4 @@ def add_question_tools(server: ContextServer, engine: MemoRAG) -> None:
             lack_memory(engine, [context_id], wait_for_memory)
             return engine.summarize(context_id, focus or None, words, on_text)
 
-        return AnswerResult.of([context_id], await server.ask_aloud(ctx, work))
+        return AnswerResult.of([context_id], await server.ask_aloud(ctx, work), advice=engine.advise())

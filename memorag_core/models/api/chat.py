@@ -72,9 +72,12 @@ class ChatModel:
     def _request(self, client: Any, prompt: str, max_new_tokens: int) -> Any:
         create = client.chat.completions.create
         asked: dict[str, Any] = {"model": self._server.model, "messages": [{"role": "user", "content": prompt}]}
+        more = self._server.address.endpoint.asked
         try:
-            return create(**asked, stream=True, max_tokens=max_new_tokens, temperature=0)
+            return create(**asked, **more, stream=True, max_tokens=max_new_tokens, temperature=0)
         except self._server.openai.BadRequestError as error:
+            if any(name in str(error) for name in more):  # a server that does not know it
+                return create(**asked, stream=True, max_tokens=max_new_tokens, temperature=0)
             if "max_completion_tokens" not in str(error):
                 raise
             room = max_new_tokens + REASONING_TOKENS  # such models think first, out of the same budget

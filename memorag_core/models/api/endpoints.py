@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urlsplit
 
 from memorag_core.errors import InputError
 
+NO_THOUGHT = {"reasoning_effort": "none"}
+"""Models that think would spend the room of an answer on it; by this, Ollama has them answer at once."""
 NO_KEY = "none"  # the client sends one always
 SHORTEST_KEY = 6
 
@@ -16,7 +20,8 @@ SHORTEST_KEY = 6
 class Endpoint:
     """Names of the variables that hold key, address and (Azure) API version, and the address without a variable.
 
-    A server with `needs_key` false is asked without a key where none is set.
+    A server with `needs_key` false is asked without a key where none is set. `asked` is what each request for a reply
+    has beside what all servers know.
     """
 
     key: str
@@ -24,6 +29,7 @@ class Endpoint:
     default: str | None
     needs_key: bool = True
     version: str | None = None
+    asked: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -37,12 +43,17 @@ class Endpoint:
         return tuple(name for name in self.variables if not os.environ.get(name))
 
 
+LOCAL: dict[str, Any] = {"needs_key": False, "asked": NO_THOUGHT}
 ENDPOINTS = {
     "openai": Endpoint("OPENAI_API_KEY", "OPENAI_BASE_URL", "https://api.openai.com/v1"),
     "azure": Endpoint("AZURE_OPENAI_API_KEY", "AZURE_OPENAI_ENDPOINT", None, version="OPENAI_API_VERSION"),
     "deepseek": Endpoint("DEEPSEEK_API_KEY", "DEEPSEEK_BASE_URL", "https://api.deepseek.com"),
-    "ollama": Endpoint("OLLAMA_API_KEY", "OLLAMA_BASE_URL", "http://localhost:11434/v1", needs_key=False),
-    "lmstudio": Endpoint("LMSTUDIO_API_KEY", "LMSTUDIO_BASE_URL", "http://localhost:1234/v1", needs_key=False),
+    "ollama": Endpoint(
+        "OLLAMA_API_KEY", "OLLAMA_BASE_URL", "http://localhost:11434/v1", needs_key=False, asked=NO_THOUGHT
+    ),
+    "lmstudio": Endpoint(
+        "LMSTUDIO_API_KEY", "LMSTUDIO_BASE_URL", "http://localhost:1234/v1", needs_key=False, asked=NO_THOUGHT
+    ),
 }
 
 

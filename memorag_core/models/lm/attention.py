@@ -16,6 +16,7 @@ from transformers.cache_utils import Cache, DynamicLayer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from memorag_core.errors import InputError
 from memorag_core.models.lm.kernels import (
     attend_causally,
     attend_masked,
@@ -28,6 +29,8 @@ from memorag_core.models.lm.key_values import KeyValues
 NAME = "memorag"
 Attention = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 """Causal attention: query, key and value (1, heads, tokens, head dimension) to the same shape."""
+NOT_DONE = ("s_aux", "softcap")
+"""What some models ask of attention that no kernel here does: sinks among the scores, and scores squeezed."""
 
 
 def lower_right(device: torch.device) -> torch.Tensor:
@@ -49,6 +52,7 @@ def attend(
     queries: list[torch.Tensor] | None = None,
     totals: list[torch.Tensor] | None = None,
     sparse: Attention | None = None,
+    sliding_window: int | None = None,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """An attention function of transformers' attention interface.
@@ -60,10 +64,16 @@ def attend(
         queries: where to leave the queries of each layer, for who wants to know what was looked for.
         totals: where to leave the log-sum-exp of each query's scores, for who wants to know what it attended to.
         sparse: what to attend with where nothing was read before, all heads given their keys and values.
+        sliding_window: of what each token sees, the last so many; none where it sees all.
 
     Returns:
         The output (batch, new, heads, head dimension), and no weights.
+
+    Raises:
+        InputError: the model asks for what is not done here.
     """
+    if asked := [name for name in NOT_DONE if kwargs.get(name) is not None]:
+        raise InputError(f"This model's attention has {' and '.join(asked)}, which is not supported.")
     if queries is not None:
         queries.append(query)
     if sparse is not None:
@@ -77,13 +87,16 @@ def attend(
     if memory is None and totals is None and (attention_mask is None or not alike) and not step:
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    own = (
-        attend_causally(query, key, value, scale) if alike else attend_masked(query, key, value, scale, attention_mask)
-    )
-    parts = [own]
-    if memory is not None:
-        layer = int(module.layer_idx)  # type: ignore[arg-type]  # every attention module of transformers has it
-        parts.append(memory.attend(layer, query, scale))
+    layer = int(module.layer_idx)  # type: ignore[arg-type]  # every attention module of transformers has it
+    if sliding_window and _goes_beyond(sliding_window, memory, key):
+        keys, values = _put_before(memory, layer, key, value, sliding_window)
+        mask = _slide(query, key, keys.shape[2], None if alike else attention_mask, sliding_window)
+        parts = [attend_masked(query, keys, values, scale, mask)]
+    else:
+        causal = attend_causally(query, key, value, scale) if alike else None
+        parts = [causal or attend_masked(query, key, value, scale, attention_mask)]
+        if memory is not None:
+            parts.append(memory.attend(layer, query, scale))
     whole = merge_partial(parts)
     if totals is not None:
         totals.append(whole.lse)
@@ -100,6 +113,35 @@ def _attend_in_training(
     new, keys = query.shape[2], key.shape[2]
     mask = torch.ones(1, 1, new, keys, dtype=torch.bool, device=query.device).tril(keys - new)
     return sdpa_attention_forward(module, query, key, value, mask, scaling=scaling)
+
+
+def _goes_beyond(window: int, memory: KeyValues | None, key: torch.Tensor) -> bool:
+    """Whether there is more than a window; a memory that is ragged or in parts was compressed to fit into one."""
+    whole = memory is None or type(memory) is KeyValues
+    return whole and (memory.tokens if memory else 0) + key.shape[2] > window
+
+
+def _put_before(
+    memory: KeyValues | None, layer: int, key: torch.Tensor, value: torch.Tensor, window: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What of a memory a window can reach, and behind it each row's own."""
+    if memory is None:
+        return key, value
+    near = slice(max(0, memory.tokens - window + 1), None)
+    reached = (part[layer][:, :, near].expand(len(key), -1, -1, -1) for part in (memory.keys, memory.values))
+    keys, values = (torch.cat(pair, 2) for pair in zip(reached, (key, value), strict=True))
+    return keys, values
+
+
+def _slide(
+    query: torch.Tensor, key: torch.Tensor, entries: int, mask: torch.Tensor | None, window: int
+) -> torch.Tensor:
+    """Which of all entries, of which each row's own are the last, each query sees through a window."""
+    new, own = query.shape[2], key.shape[2]
+    places = torch.arange(own - entries, own, device=query.device)
+    here = places[-new:][None, None] if mask is None else (mask * places[-own:]).amax(-1)
+    seen: torch.Tensor = (places <= here[..., None]) & (places > here[..., None] - window)
+    return seen
 
 
 class _Buffer(DynamicLayer):

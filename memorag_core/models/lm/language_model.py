@@ -15,6 +15,7 @@ from memorag_core.config import Precision
 from memorag_core.errors import InputError, ModelUnavailable, require
 from memorag_core.models import hub
 from memorag_core.models.hub import loading
+from memorag_core.models.lm.architecture import check_attention, check_layers, take_text_part
 from memorag_core.models.lm.attention import register
 from memorag_core.models.lm.decode_batch import DecodeRow
 from memorag_core.models.lm.decoding import decode
@@ -27,6 +28,8 @@ from memorag_core.models.streaming import StreamedText
 from memorag_core.types import PARAGRAPH_BREAK, OnStep, OnText
 
 MARK = "\u241e"
+NO_THOUGHT = {"enable_thinking": False, "thinking": False}
+"""What chat templates call it, that a reply begins at once; templates that do not think ignore it."""
 
 
 class LanguageModel:
@@ -51,16 +54,19 @@ class LanguageModel:
         find: Callable[[str], str | Path] = str,
     ) -> LanguageModel:
         """Load a folder or a hub id; arguments and errors are those of `load_model`."""
-        model = load_model(source, device, weights, find)
+        model = take_text_part(load_model(source, device, weights, find))
+        check_attention(model, source)
         with loading(source):
             tokenizer = AutoTokenizer.from_pretrained(source)
         return cls(model, tokenizer, model_id or str(source), hub.commit(str(source)))
 
     @property
     def window(self) -> int:
-        """The longest sequence of which the model sees all, in tokens."""
+        """The longest sequence of which some layer sees all, in tokens."""
         config = self.model.config
-        return int(min(config.max_position_embeddings, getattr(config, "sliding_window", None) or torch.inf))
+        slides = "full_attention" not in (getattr(config, "layer_types", None) or ())
+        sliding = (slides and getattr(config, "sliding_window", None)) or torch.inf
+        return int(min(config.max_position_embeddings, sliding))
 
     @property
     def precision(self) -> str:
@@ -138,7 +144,7 @@ class LanguageModel:
         if not self.tokenizer.chat_template:
             return self.tokenizer.bos_token or "", "\n"
         turn = [{"role": "user", "content": MARK}]
-        text = self.tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
+        text = self.tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True, **NO_THOUGHT)
         head, _, tail = text.partition(MARK)
         return head, tail
 
@@ -167,7 +173,7 @@ def load_model(
         auto: the `Auto` class of transformers that knows the kind of model.
 
     Raises:
-        InputError: 4-bit weights on a device that is not CUDA.
+        InputError: 4-bit weights on a device that is not CUDA, or layers that keep no keys and values.
         ModelUnavailable: where neither the folder nor the hub has it, or weights are missing; says how to get it.
             `MissingExtra` where bitsandbytes is not installed.
     """
@@ -176,6 +182,7 @@ def load_model(
     options = {"quantization_config": _four_bits(device, dtype)} if weights == "4bit" else {}
     with loading(source), _errors_only():
         config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+        check_layers(config, source)
         base = getattr(config, "beacon_base", None)
         loaded: Any = auto.from_pretrained(
             find(base) if base else source,

@@ -92,6 +92,8 @@ class PrefillPlan:
 
     def farthest(self, read: int) -> int:
         """The most entries there are at any time, replays among them."""
+        if self.ratio == 1:
+            return read
         closing = read - read % self.segment
         return max(self.most(read), self.entries(closing - self.segment) + self.room(closing) if closing else 0)
 

@@ -32,9 +32,14 @@ def rotate(rotated: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch
 
 @torch.inference_mode()
 def supports_shift(model: PreTrainedModel) -> bool:
-    """Whether `rotation` is how this model rotates, in all layers: keys read further on are the keys moved there."""
+    """Whether `rotation` is how this model rotates, in all layers: keys read further on are the keys moved there.
+
+    Where a window slides over a text that other layers see whole, what is moved would be in other tokens' windows.
+    """
     rope: Any = getattr(model.config, "rope_parameters", None) or {}
     if rope.get("rope_type") in BY_LENGTH or not hasattr(model.base_model, "rotary_emb"):
+        return False
+    if len(set(getattr(model.config, "layer_types", None) or ())) > 1:
         return False
     ids = torch.arange(1, PROBE + 1, device=model.device)[None]
     at = torch.arange(PROBE, device=model.device)[None]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_store import publish, store
+from test_store import publish
 
 from memorag_core.config import MANIFEST
 from memorag_core.context.damage import sha256_of
@@ -21,7 +21,11 @@ from memorag_core.errors import DamagedContext, InputError
 from memorag_core.ingest import check_size
 from memorag_core.types import Document
 
-__all__ = ["store"]
+
+@pytest.fixture
+def store(tmp_path: Path) -> ContextStore:
+    return ContextStore(tmp_path / "store")
+
 
 Change = Callable[[Path, dict[str, Any]], object]
 

@@ -10,10 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from stores import do_damage, elsewhere, only_folders, store
 
-from memorag_core import Document, MemoRAG
+from memorag_core import Document, MemoRAG, Settings
 from memorag_core.config import MANIFEST, WORK
+from memorag_core.context import versions
 from memorag_core.context.manifest import FORMAT_VERSION, DocumentEntry, Manifest
+from memorag_core.context.shared import open_store
 from memorag_core.context.store import ContextStore
 from memorag_core.context.survey import survey
 from memorag_core.errors import (
@@ -27,12 +30,9 @@ from memorag_core.errors import (
     UnknownContext,
 )
 
+__all__ = ["store"]
+
 MEMORY = "memory.safetensors"
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> ContextStore:
-    return ContextStore(tmp_path / "store")
 
 
 def manifest_of(key: str = "k1", title: str = "The mill") -> Manifest:
@@ -109,6 +109,7 @@ def test_an_id_cannot_lead_out_of_the_contexts(store: ContextStore, context_id: 
         store.forget(context_id)
 
 
+@only_folders
 def test_a_folder_that_is_no_context_is_let_be(store: ContextStore) -> None:
     (store.root / "samples").mkdir(parents=True)
     assert store.ids() == []
@@ -156,6 +157,7 @@ def test_a_copy_is_whole_and_outlives_the_original(store: ContextStore) -> None:
         store.copy("second", "second", "k1")
 
 
+@only_folders
 def test_a_full_disk_while_copying_is_told_and_leaves_nothing(
     store: ContextStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -202,15 +204,18 @@ def test_damage_is_named_with_what_to_do_and_a_damaged_context_can_be_replaced(
     store: ContextStore, damage: Callable[[Path], None], error: type[StoreError], message: str
 ) -> None:
     publish(store, title="mill")
-    damage(store.root / "mill")
-    assert store.find("k1") == [], "a damaged context is no cache hit"
+    do_damage(store, "mill", damage)
+    other = elsewhere(store)
+    assert other.find("k1") == [], "a damaged context is no cache hit"
     with pytest.raises(error, match=rf"'mill' .*{message}.*[Ff]orget 'mill'.*memorize it again"):
-        store.manifest("mill").verify(store.folder("mill"))
+        other.reading("mill", lambda folder, manifest: manifest.verify(folder))
     store.forget("mill")
     assert remains(store) == []
     assert publish(store, name="mill") == "mill"
+    assert other.find("k1") == ["mill"]
 
 
+@only_folders
 def test_a_file_that_was_changed_is_named_by_a_list_though_its_size_is_right(store: ContextStore) -> None:
     folder = store.root / publish(store, title="mill")
     later = (folder / MANIFEST).stat().st_mtime + 5
@@ -221,6 +226,7 @@ def test_a_file_that_was_changed_is_named_by_a_list_though_its_size_is_right(sto
     assert "does not match its checksum" in survey(store).damaged["mill"]
 
 
+@only_folders
 def test_a_flipped_byte_anywhere_in_the_manifest_is_found(store: ContextStore) -> None:
     folder = store.root / publish(store)
     whole = (folder / MANIFEST).read_bytes()
@@ -236,6 +242,7 @@ def test_a_flipped_byte_anywhere_in_the_manifest_is_found(store: ContextStore) -
     assert [whole[at - 8 : at + 8] for at in range(len(whole)) if unnoticed(at)] == []
 
 
+@only_folders
 def test_a_file_that_may_not_be_read_is_told(store: ContextStore, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = store.root / publish(store)
     monkeypatch.setattr("memorag_core.context.manifest.sha256_of", failing(errno.EACCES))
@@ -267,6 +274,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(store: ContextStore) -> None:
     ("code", "error", "message"),
     [(errno.ENOSPC, StoreFull, "Free some space"), (errno.EACCES, StoreError, "Check its permissions")],
 )
+@only_folders
 def test_a_failure_to_move_into_place_is_told_and_leaves_nothing(
     store: ContextStore, monkeypatch: pytest.MonkeyPatch, code: int, error: type[StoreError], message: str
 ) -> None:
@@ -285,6 +293,20 @@ def test_a_store_that_cannot_be_made_is_told(tmp_path: Path) -> None:
         publish(ContextStore(tmp_path / "file" / "store"))
 
 
+def test_a_bucket_that_cannot_be_reached_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(versions, "RETRIES", 0)
+    for name, value in {"ENDPOINT": "http://127.0.0.1:9", "ALLOW_HTTP": "true", "ACCESS_KEY_ID": "a"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
+    closed = open_store(Settings.of(store=tmp_path, shared="s3://nowhere/at-all"))
+    with pytest.raises(StoreError, match=r"s3://nowhere/at-all cannot be used .*Check its address"):
+        closed.ids()
+    for url in ("nothing", "file:///tmp", "https://example.org/", "s3://"):
+        with pytest.raises(InputError, match=r"is no bucket that can be used .* --store"):
+            open_store(Settings.of(store=tmp_path, shared=url))
+
+
+@only_folders
 def test_a_store_that_may_only_be_read_can_be_swept(store: ContextStore, monkeypatch: pytest.MonkeyPatch) -> None:
     publish(store)
     (store.root / WORK / "k2.lock").touch()

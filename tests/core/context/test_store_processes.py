@@ -13,12 +13,15 @@ from typing import IO
 
 import pytest
 from filelock import FileLock
+from stores import only_folders, store
 from test_store import fill, manifest_of, publish
 from waits import SECONDS
 
 from memorag_core.config import WORK
 from memorag_core.context.store import ContextStore
 from memorag_core.errors import ContextExists, Interrupted
+
+__all__ = ["store"]
 
 THREADS, TIMES = 6, 10
 ROOT = Path(__file__).resolve().parents[3]
@@ -41,11 +44,6 @@ with store.writing("k1"):
 """
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> ContextStore:
-    return ContextStore(tmp_path / "store")
-
-
 def another_process(store: ContextStore, code: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", START + code, str(store.root)]
     return subprocess.Popen(command, cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -56,6 +54,7 @@ def line(stream: IO[str] | None) -> str:
     return stream.readline().strip()
 
 
+@only_folders
 def test_a_live_writer_is_let_be_and_a_killed_one_is_cleared(store: ContextStore) -> None:
     with another_process(store, WRITE_UNTIL_KILLED) as writer:
         assert line(writer.stdout) == "writing"
@@ -71,6 +70,7 @@ def test_a_live_writer_is_let_be_and_a_killed_one_is_cleared(store: ContextStore
     assert publish(store) == "the-mill"
 
 
+@only_folders
 def test_a_killed_writer_does_not_stop_the_next_one(store: ContextStore) -> None:
     with another_process(store, WRITE_UNTIL_KILLED) as writer:
         assert line(writer.stdout) == "writing"
@@ -79,6 +79,7 @@ def test_a_killed_writer_does_not_stop_the_next_one(store: ContextStore) -> None
         assert list(work.draft.iterdir()) == []
 
 
+@only_folders
 def test_the_second_process_with_a_text_waits_for_the_first_and_then_finds_it(store: ContextStore) -> None:
     with store.writing("k1") as work:
         fill(work.draft)
@@ -105,6 +106,7 @@ def test_threads_that_write_the_same_and_other_texts_lose_nothing_and_write_noth
     assert all(len(store.find(f"k{number}")) == 1 for number in range(4))
 
 
+@only_folders
 def test_a_second_copy_to_the_same_name_does_not_disturb_the_first(
     store: ContextStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,6 +157,7 @@ def test_the_lock_of_finished_work_is_removed_and_that_of_kept_work_stays(store:
     assert locks(store) == {"k2.lock"}
 
 
+@only_folders
 @pytest.mark.parametrize("number", [20, pytest.param(10_000, marks=pytest.mark.slow)])
 def test_locks_that_dead_processes_left_are_removed_once_for_all(store: ContextStore, number: int) -> None:
     publish(store)

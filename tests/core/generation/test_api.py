@@ -228,6 +228,16 @@ def test_each_kind_of_server_has_a_key_and_an_address_of_its_own(
     assert asked["path"] == f"{path}/chat/completions"
     assert asked["model"] == name.partition(":")[2]
     assert asked["headers"]["authorization"] == f"Bearer {key or 'none'}"
+    assert asked.get("reasoning_effort") == ("none" if kind in {"OLLAMA", "LMSTUDIO"} else None)
+
+
+def test_a_server_on_this_machine_that_cannot_be_told_not_to_think_is_asked_without(
+    api: ChatServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OLLAMA_BASE_URL", f"{api.address}/v1")
+    api.replies = [Reply(("unknown field reasoning_effort",), status=400), MAY]
+    assert ChatModel("ollama:small").generate("When?", 16) == "In May 1963."
+    assert "reasoning_effort" not in api.requests[1]
 
 
 def test_azure_is_asked_by_deployment_with_its_own_header_and_version(

@@ -605,6 +605,20 @@ def test_a_pdf_is_not_read_beyond_the_limit(tmp_path: Path) -> None:
         from_path(write_pdf(tmp_path / "long.pdf", [LONG] * 10), 1000)
 
 
+def test_a_long_pdf_that_several_processes_read_says_what_one_does(
+    read: Read, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_pdf(tmp_path / "long.pdf", [f"The harbour book\nPage {page} says {LONG}" for page in range(7)])
+    whole = read(path)
+    monkeypatch.setattr("memorag_core.ingest.sandbox.LONG", 0)
+    monkeypatch.setattr("memorag_core.concurrency.processes.count_cores", lambda: 3)
+    with SandboxedReader() as apart:
+        found = apart.read(path.read_bytes(), ".pdf", "long.pdf", LIMIT)
+        assert (found.text, found.pages, found.notice) == (whole.text, whole.pages, whole.notice)
+        with pytest.raises(InputError, match=r"long\.pdf is damaged or no PDF"):
+            apart.read(path.read_bytes()[:100], ".pdf", "long.pdf", LIMIT)
+
+
 def test_a_pdf_of_countless_pages_is_refused(read: Read, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"many\.pdf has 20,001 pages; the limit is 20,000"):
         read(bomb(tmp_path / "many.pdf", 0, pages=20_001))

@@ -278,7 +278,7 @@ def test_memorizing_tells_of_every_window_and_stops_where_it_is_told_to(memory_m
 
 
 def test_a_profile_opens_the_memory_by_its_kind_with_its_ratio(checkpoint: Path, tmp_path: Path) -> None:
-    profile = replace(PROFILES["full"], memory_model=str(checkpoint), beacon_ratio=8)
+    profile = replace(PROFILES["beacon"], memory_model=str(checkpoint), beacon_ratio=8)
     weights = Weights(Settings.of(device="cpu", models_dir=tmp_path), lambda _: None)
     model = MEMORIES[profile.memory].open(profile, weights)
     assert model.settings() == {"ratio": 8, "window": 32, "sink": 2}

@@ -212,6 +212,10 @@ def test_a_saved_and_loaded_memory_gives_the_same_answer_and_goes_on(
     assert updated.state.tokens == model.memorize(new, SILENT).state.tokens
 
 
+def test_a_whole_text_fits_wherever_its_tokens_do() -> None:
+    assert prefill.PrefillPlan(64).farthest(192) == 192
+
+
 def test_progress_is_told_at_every_pass_and_stops_there(lm: LanguageModel) -> None:
     model = LongMemory(lm, 4, segment=64)
     steps: list[int] = []
@@ -261,7 +265,7 @@ def test_a_profile_opens_the_memory_by_its_kind_with_its_ratio(tiny_models: Path
     profile = replace(PROFILES["long"], memory_model=str(tiny_models / "lm"), compression=8)
     weights = Weights(Settings.of(device="cpu", models_dir=tmp_path), lambda _: None)
     settings = MEMORIES[profile.memory].open(profile, weights).settings()
-    assert settings == {"compression": 8, "method": "expected_attention", "segment": 2048, "prefill": "dense"}
+    assert settings == {"compression": 8, "method": "kvzip", "segment": 2048, "prefill": "dense"}
 
 
 def test_a_model_whose_positions_cannot_be_moved_is_refused_only_where_it_matters(
@@ -274,7 +278,7 @@ def test_a_model_whose_positions_cannot_be_moved_is_refused_only_where_it_matter
     assert not supports_shift(narrow.model)
     model = LongMemory(narrow)
     assert model.memorize(texts(story(1, 20)), SILENT).notes["ratio"] == 1
-    with pytest.raises(InputError, match="rotary positions cannot be moved"):
+    with pytest.raises(InputError, match="positions of its entries cannot be moved"):
         model.memorize(texts(story(1, 200)), SILENT)
 
 

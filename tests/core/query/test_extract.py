@@ -7,7 +7,7 @@ import textwrap
 import pytest
 
 from memorag_core.config import PROFILES, TINY_LM
-from memorag_core.query.answerable import UNLIKELY, likelihood
+from memorag_core.query.answerable import UNLIKELY, find_signs, likelihood
 from memorag_core.query.extract import extract_answer, extract_summary, join_sentences
 from memorag_core.text.source_text import SourceText
 from memorag_core.text.terms import stems
@@ -65,5 +65,25 @@ def test_a_profile_says_whether_its_generator_writes() -> None:
 def test_a_question_that_the_text_does_not_speak_of_is_told_by_its_score() -> None:
     bag = frozenset(stems(TEXT))
     spread = dict.fromkeys(bag, 1)
-    assert likelihood("When was the lighthouse of Orre lit?", [bag], spread, 9) > 0.8
-    assert likelihood("Who is the president of the United States?", [bag], spread, 9) < UNLIKELY
+    assert likelihood(find_signs("When was the lighthouse of Orre lit?", [bag], spread, 9)) > 0.8
+    assert likelihood(find_signs("Who is the president of the United States?", [bag], spread, 9)) < UNLIKELY
+
+
+def test_a_question_of_two_steps_is_answered_by_the_sentence_of_each() -> None:
+    parts = {
+        "Ida Krog": "Ida Krog is the keeper of the lighthouse at Orre. She came by boat.",
+        "Orre": "Orre is a harbour in the north. Its population was 6,960 at the census of 1911.",
+        "Holm": "Holm is an island without a harbour. Its population was 12 at the census of 1911.",
+    }
+    text = "\n\n".join(f"# {title}\n{body}" for title, body in parts.items())
+    starts = [text.index(body) for body in parts.values()]
+    chunks = [
+        Chunk("book", at, at + len(body), body, title) for at, (title, body) in zip(starts, parts.items(), strict=True)
+    ]
+    evidence = tuple(Passage(chunk, 1.0, ()) for chunk in chunks)
+    texts = SourceText([Document("book", "Places", text)], chunks)
+    asked = "What was the population at the census of the harbour whose lighthouse Ida Krog keeps?"
+    found = extract_answer(asked, evidence, (), texts)
+    assert [extract.text for extract in found] == [parts["Ida Krog"][:49], parts["Orre"][32:]]
+    both = extract_answer("Are Orre and Holm islands?", evidence, (), texts)
+    assert {extract.text.split()[0] for extract in both} == {"Orre", "Holm"}

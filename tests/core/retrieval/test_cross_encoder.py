@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -86,20 +86,30 @@ def test_a_model_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_the_engine_reads_the_best_hits_again_and_keeps_what_found_them(
-    settings: Settings, cross_encoder: Path
+    settings: Settings, cross_encoder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    moves: list[tuple[list[Found], list[Found]]] = []
+
+    def note(found: list[Found], *given: Any) -> list[Found]:
+        moves.append((found, rerank(found, *given)))
+        return moves[0][1]
+
+    monkeypatch.setattr("memorag_core.query.query.rerank", note)
     book = from_text("\n\n".join(f"# Gate {number}\nIt was hung in {1900 + number}." for number in range(12)), "gates")
     plain = MemoRAG(settings)
     info = plain.memorize([book])
     before = {passage.chunk: passage for passage in plain.retrieve(info.id, QUERY, tokens=2000)}
     engine = MemoRAG(settings.model_copy(update={"reranker": str(cross_encoder)}))
     after = engine.retrieve(info.id, QUERY, tokens=2000)
+    [(found, again)] = moves
     read = CrossEncoder(cross_encoder, "cpu").scores(QUERY, [chunk.indexed for chunk in before])
-    order = [chunk for _, chunk in sorted(zip(read, before, strict=True), key=lambda pair: -pair[0])]
-    expected = {chunk: before[chunk].score + REREAD / (RRF_K + rank) for rank, chunk in enumerate(order, start=1)}
+    order = [item.chunk for _, item in sorted(zip(read, found, strict=True), key=lambda pair: -pair[0])]
     assert len(after) == len(before) == 12
-    assert {passage.chunk: passage.score for passage in after} == pytest.approx(expected)
-    assert [passage.score for passage in after] == sorted((passage.score for passage in after), reverse=True)
+    scores = {item.chunk: item.score for item in found}
+    expected = {chunk: scores[chunk] + REREAD / (RRF_K + rank) for rank, chunk in enumerate(order, start=1)}
+    assert {item.chunk: item.score for item in again} == pytest.approx(expected)
+    chunks = {item.chunk: chunk for item, chunk in zip(found, before, strict=True)}
+    assert [passage.chunk for passage in after] == [chunks[item.chunk] for item in again]
     assert all(passage.found_by == before[passage.chunk].found_by for passage in after)
     assert engine.memorize([book]).cached  # it is no part of what a context is
 

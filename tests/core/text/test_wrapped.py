@@ -32,3 +32,14 @@ def test_lines_of_lists_and_tables_are_not_joined() -> None:
     assert len(list(whole_sentences(rows, 0, len(rows)))) == 30
     notes = "\n".join(["Eggs", "Flour from the mill by the long bridge", "Milk", "Salt and a little pepper"] * 5)
     assert not is_wrapped(notes)
+
+
+def test_a_small_letter_goes_on_with_a_sentence() -> None:
+    text = (
+        'Orre Brands, Inc. is a maker of rope. "Is it strong?" asked the keeper. It is. but who would test it?\nno end'
+    )
+    found = [text[start:end] for start, end in whole_sentences(text, 0, len(text))]
+    assert found[:2] == ["Orre Brands, Inc. is a maker of rope.", '"Is it strong?" asked the keeper.']
+    assert found[-1] == "no end"
+    small = "we came late. it rained. nobody was there."
+    assert len(list(whole_sentences(small, 0, len(small)))) == 3

@@ -218,7 +218,7 @@ def test_the_engine_remembers_with_a_checkpoint_whatever_the_profile(
     info = engine.memorize([from_text(STORY * 3, title="Mill")])
     answer = engine.answer(info.id, "Who kept the gate book?", "qa")
     assert answer.task == "qa"
-    profile = replace(PROFILES["full"], memory_model=str(tmp_path / "memory"), beacon_ratio=8)
+    profile = replace(PROFILES["beacon"], memory_model=str(tmp_path / "memory"), beacon_ratio=8)
     opened = BeaconMemory.open(profile, Weights(settings, lambda _: None))
     assert opened.settings() == {"ratio": 8, "window": 32, "sink": 0}
     assert ("+" in opened.lm.revision) is alone

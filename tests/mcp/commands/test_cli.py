@@ -48,7 +48,7 @@ from memorag_mcp.http.address import ListenAddress
 TEXT = "The ferry sank in 1953. [bold]Nobody[/bold] drowned."
 QUOTE = Citation("harrow", "Harrow Sound", 0, 23, TEXT[:23])
 CLUE = Clue("The ferry sank", "span", Place("harrow", 0, 14))
-PASSAGE = Passage(Chunk("harrow", 0, 52, TEXT), 0.0325, ("When did it sink?",))
+PASSAGE = Passage(Chunk("harrow", 0, 52, TEXT), 0.3251, ("When did it sink?",))
 ANSWER = Answer("In 1953.", "memorag", (QUOTE,), (CLUE,), (PASSAGE,), supported=True)
 DAMAGED = {"old": "a file is missing"}
 FILE = DocumentInfo("harrow", "Harrow Sound", "harrow.md", 52)
@@ -75,6 +75,9 @@ class FakeEngine:
 
     def contexts(self) -> list[ContextInfo]:
         return []
+
+    def advise(self) -> str | None:
+        return None
 
     def memorize(self, contents: Contents, name: str | None, on_progress: Any, _: Any) -> Any:
         on_progress(Progress("memorizing", 1, 2, 0.5))
@@ -261,7 +264,7 @@ def test_a_command_asks_the_engine_what_it_was_told(
     [
         ("ask c Q?", "In 1953. [1] Harrow Sound (harrow, characters 0 to 23) The ferry sank in 1953."),
         ("clues c Q?", "span harrow, characters 0 to 14 The ferry sank"),
-        ("evidence c Q?", f"[1] harrow, characters 0 to 52, score 0.0325 {TEXT} found by: When did it sink?"),
+        ("evidence c Q?", f"[1] harrow, characters 0 to 52, score 0.33 {TEXT} found by: When did it sink?"),
         ("list", "harrow Harrow Sound 1 52 6.1 MB 2026-11-21 old: a file is missing"),
     ],
 )
@@ -413,6 +416,17 @@ def test_doctor_says_what_to_do(
     check = next(check for check in doctor.examine(Settings.of(**chosen)) if check.what == what)
     assert check.state == state
     assert todo in check.todo
+
+
+def test_doctor_names_what_could_write_where_the_generator_cannot(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(doctor, "find_nearby", lambda: ["ollama:qwen3.5:4b"])
+    checks = {check.what: check for check in doctor.examine(Settings.of(profile="tiny", device="cpu", store=tmp_path))}
+    assert checks["generator"].state == "note"
+    assert checks["generator"].todo.endswith("--generator ollama:qwen3.5:4b")
+    others = doctor.examine(Settings.of(profile="lite", device="cpu", store=tmp_path))
+    assert "generator" not in {check.what for check in others}
 
 
 def test_doctor_names_the_apis_that_have_a_key_and_shows_none(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:

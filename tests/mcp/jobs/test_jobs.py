@@ -25,6 +25,7 @@ from memorag_core.errors import InputError
 from memorag_core.types import Progress
 from memorag_mcp.jobs.job import Job, JobRecord
 from memorag_mcp.jobs.manager import Jobs, UnknownJob
+from memorag_mcp.jobs.records import Records
 from memorag_mcp.jobs.tasks_extension import IDENTIFIER
 from memorag_mcp.server import build_server
 
@@ -251,9 +252,9 @@ async def test_a_server_waits_for_the_end_of_anothers_job_too(gated: Gated, sett
 @pytest.mark.parametrize("job_id", ["", "../../etc/passwd", "0" * 32, "é" * 32, "a" * 10_000])
 def test_an_unknown_job_is_told_with_what_to_do(tmp_path: Path, job_id: str) -> None:
     with pytest.raises(UnknownJob, match="list_contexts shows"):
-        Jobs(tmp_path).record(job_id)
+        Jobs(Records(tmp_path)).record(job_id)
     with pytest.raises(UnknownJob, match="list_contexts shows"):
-        Jobs(tmp_path / "new").resume(job_id, ignore)
+        Jobs(Records(tmp_path / "new")).resume(job_id, ignore)
 
 
 def test_there_is_a_most_of_jobs_and_their_ids_cannot_be_guessed(

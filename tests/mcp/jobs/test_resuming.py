@@ -181,6 +181,6 @@ def test_jobs_that_begin_at_once_are_all_recorded(tmp_path: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join(SECONDS)
-    recorded = {record.status for record in Jobs(tmp_path / "new").unfinished()}
+    recorded = {record.status for record in Jobs(Records(tmp_path / "new")).unfinished()}
     assert (len(jobs.records.ids()), recorded) == (8, {"working"})
     gate.set()
