@@ -55,7 +55,8 @@ def main() -> int:
     for part, work in works.items():
         if part in chosen.only and work:
             report.run(part, work)
-    print(f"\n{time.perf_counter() - started:.0f} s in all. {'; '.join(['FAILED:', *report.failures])}")
+    told = f"FAILED: {'; '.join(report.failures)}" if report.failures else "Nothing failed."
+    print(f"\n{time.perf_counter() - started:.0f} s in all. {told}")
     return 1 if report.failures else 0
 
 
