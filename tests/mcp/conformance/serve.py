@@ -45,7 +45,7 @@ def main() -> None:
         add(server)
     app = server.streamable_http_app(event_store=Events(), retry_interval=500)
     try:
-        uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning")
+        uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning", http="h11", loop="asyncio")  # as ours is run
     finally:
         server.jobs.close()
 
