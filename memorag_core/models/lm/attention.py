@@ -93,8 +93,11 @@ def attend(
         mask = _slide(query, key, keys.shape[2], None if alike else attention_mask, sliding_window)
         parts = [attend_masked(query, keys, values, scale, mask)]
     else:
-        causal = attend_causally(query, key, value, scale) if alike else None
-        parts = [causal or attend_masked(query, key, value, scale, attention_mask)]
+        parts = [
+            attend_causally(query, key, value, scale)
+            if alike
+            else attend_masked(query, key, value, scale, attention_mask)
+        ]
         if memory is not None:
             parts.append(memory.attend(layer, query, scale))
     whole = merge_partial(parts)
