@@ -99,7 +99,7 @@ class Versions:
         """Return the ids of all contexts, sorted."""
         found, new = list[str](), dict[str, None]()
         with tell_failures(self.where):
-            for one in (one for some in self.bucket.list(HEADS) for one in some):
+            for one in list_objects(self.bucket, HEADS):
                 found.append(context_id := one["path"].removeprefix(HEADS).removesuffix(".json"))
                 known = self._heads.get(context_id)
                 if known and known.tag.get("e_tag") == one["e_tag"]:
@@ -174,7 +174,7 @@ class Versions:
     def sweep(self, listed: Callable[[bytes], set[str]]) -> None:
         """Clear blobs of before yesterday that no manifest lists, once a day; `listed` tells what one lists."""
         with tell_failures(self.where):
-            old = {one["path"] for some in self.bucket.list(BLOBS) for one in some if _is_old(one["last_modified"])}
+            old = {one["path"] for one in list_objects(self.bucket, BLOBS) if _is_old(one["last_modified"])}
             if not old or not self._claim_sweep():
                 return
             for context_id in self.ids():
@@ -203,6 +203,12 @@ class Versions:
             except (AlreadyExistsError, PreconditionError):
                 return False
         return False  # some answer that what was to be replaced is not found
+
+
+def list_objects(bucket: ObjectStore, prefix: str) -> Iterator[ObjectMeta]:
+    """Yield what a bucket knows of each object below a prefix."""
+    for some in bucket.list(prefix):
+        yield from some
 
 
 def tag_of(known: ObjectMeta | PutResult) -> UpdateVersion:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memorag_core.context.leases import hold_lease
+from memorag_core.context.versions import list_objects
 from memorag_mcp.jobs.records import KEPT_SECONDS, Records
 
 if TYPE_CHECKING:
@@ -88,14 +89,13 @@ class SharedRecords(Records):
     def _prune(self) -> None:
         """Drop what is old."""
         with _as_os_errors():
-            all_of_them = [one for some in self._bucket.list(JOBS) for one in some]
-            for one in all_of_them:
+            for one in list(list_objects(self._bucket, JOBS)):
                 if _age(one["last_modified"]) > KEPT_SECONDS:
                     self._bucket.delete(one["path"])
 
     def _stems(self, ending: str) -> list[str]:
         with _as_os_errors():
-            paths = [one["path"] for some in self._bucket.list(JOBS) for one in some]
+            paths = [one["path"] for one in list_objects(self._bucket, JOBS)]
         return [Path(path).stem for path in paths if path.endswith(f".{ending}")]
 
     def _get(self, name: str) -> bytes:
