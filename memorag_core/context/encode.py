@@ -18,7 +18,8 @@ from memorag_core.context.corpus import Context
 from memorag_core.context.files import write_texts
 from memorag_core.context.manifest import Manifest
 from memorag_core.errors import InputError
-from memorag_core.text.chunking import Count, passages, sections
+from memorag_core.text.chunking import Count, sections
+from memorag_core.text.passages import passages
 from memorag_core.text.standing import CHUNKING, Standing
 from memorag_core.types import Chunk, Document
 
@@ -122,7 +123,7 @@ def _pause_between(count: Count, progress: ProgressScope) -> Count:
 
 def _chunks(documents: Sequence[Document], components: Components, count: Count, before: Context | None) -> list[Chunk]:
     """Cut all documents into chunks, in order; the chunks of a document that was there before are kept."""
-    under_path = before is None or before.manifest.recipe.get("chunking") == CHUNKING
+    chunking = before.manifest.chunking if before else CHUNKING
     known: dict[Document, list[Chunk]] = {}
     by_id = {document.id: document for document in before.documents} if before else {}
     for chunk in before.chunks if before else ():
@@ -130,16 +131,16 @@ def _chunks(documents: Sequence[Document], components: Components, count: Count,
     return _check_number(
         chunk
         for document in documents
-        for chunk in known.get(document) or cut(document, components.chunk_tokens, count, under_path)
+        for chunk in known.get(document) or cut(document, components.chunk_tokens, count, chunking)
     )
 
 
-def cut(document: Document, limit: int, count: Count, under_path: bool = True) -> list[Chunk]:
-    """Cut a document into chunks: passages of at most `limit` tokens, none of which crosses a heading."""
+def cut(document: Document, limit: int, count: Count, chunking: str = CHUNKING) -> list[Chunk]:
+    """Cut a document into chunks: passages of at most `limit` tokens, which know what `Standing` of that time does."""
     _check_number(sections(document.text))
-    standing = run_leavable(partial(Standing.of, document, under_path))
+    standing = run_leavable(partial(Standing.of, document, chunking))
     spans = passages(document.text, limit, count, document.pages)
-    return _check_number(standing.chunk(span.start, span.end) for span in spans)
+    return _check_number(standing.chunk(start, end) for start, end in spans)
 
 
 def _check_number(parts: Iterator[T]) -> list[T]:

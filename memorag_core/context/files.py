@@ -18,7 +18,7 @@ from memorag_core.context.edits import Contents
 from memorag_core.context.manifest import DocumentEntry, Manifest
 from memorag_core.context.originals import find_original, keep_original, keep_words
 from memorag_core.errors import IncompatibleContext, InputError, quote_name
-from memorag_core.text.standing import CHUNKING, Standing
+from memorag_core.text.standing import Standing
 from memorag_core.types import Chunk, ContextInfo, Document, DocumentInfo
 
 if TYPE_CHECKING:
@@ -166,8 +166,7 @@ def read_chunks(folder: Path, manifest: Manifest, documents: Sequence[Document])
     Raises:
         DamagedContext: their offsets cannot be read.
     """
-    under_path = manifest.recipe.get("chunking") == CHUNKING
-    by_id = {document.id: Standing.of(document, under_path) for document in documents}
+    by_id = {document.id: Standing.of(document, manifest.chunking) for document in documents}
     try:
         offsets = json.loads(manifest.read_file(folder, CHUNKS))
         return tuple(by_id[name].chunk(start, end) for name, start, end in offsets)

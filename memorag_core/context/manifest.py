@@ -119,6 +119,11 @@ class Manifest(BaseModel):
     files: dict[FileName, FileEntry]
     seal: str = ""
 
+    @property
+    def chunking(self) -> str:
+        """How it was chunked, as `text/standing.py` knows it; nothing in the oldest contexts."""
+        return str(self.recipe.get("chunking", ""))
+
     @field_validator("recipe", mode="after")
     @classmethod
     def _names_models(cls, recipe: dict[str, Any]) -> dict[str, Any]:

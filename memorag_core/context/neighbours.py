@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from memorag_core.retrieval.base import Hit
 from memorag_core.retrieval.standard_scores import standardize
-from memorag_core.text.chunking import is_talk
+from memorag_core.text.talk import is_talk
 from memorag_core.types import Chunk
 
 Scores = NDArray[np.float64]

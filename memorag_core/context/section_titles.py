@@ -39,7 +39,8 @@ class SectionTitles:
     def __init__(self, chunks: Sequence[Chunk]) -> None:
         firsts: dict[tuple[str, ...], int] = {}
         for number, chunk in enumerate(chunks):
-            firsts.setdefault(chunk.section, number)
+            for section in chunk.sections:
+                firsts.setdefault(section, number)
         self._sections: dict[Words, list[int]] = {}
         known: dict[Words, tuple[str, ...]] = {}
         for path, number in firsts.items():

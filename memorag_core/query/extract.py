@@ -73,8 +73,9 @@ class _Weighing:
     def __init__(self, question: str, passages: Sequence[Passage], found: Sequence[Sentence]) -> None:
         self.question, self.passages, self.found = question, passages, found
         self.bags = [frozenset(stems(text)) for _, _, text in found]
-        self.heads = [frozenset(stems(passage.chunk.heading_lines)) for passage in passages]
-        self.wholes = [head | frozenset(stems(one.chunk.text)) for head, one in zip(self.heads, passages, strict=True)]
+        over = [passages[number].chunk.lines_over(place.start) for number, place, _ in found]
+        self.heads = [frozenset(stems(lines)) for lines in over]
+        self.wholes = [frozenset(stems(passage.chunk.indexed)) for passage in passages]
         self.titles = [content_stems(_BRACKETS.sub("", passage.chunk.title)) for passage in passages]
         self.asked = asked_words(question)
         spread = Counter(word for bag in self.bags for word in bag)
@@ -89,7 +90,7 @@ class _Weighing:
     def score(self, at: int, seen: Sequence[Place]) -> float:
         """How likely a sentence answers: with the question's rarest words, from the first evidence."""
         number, place, text = self.found[at]
-        held = self.share(self.bags[at]) + HEADED * self.share(self.bags[at] | self.heads[number])
+        held = self.share(self.bags[at]) + HEADED * self.share(self.bags[at] | self.heads[at])
         attended = any(place.overlaps(other) for other in seen)
         around = TOGETHER * self.share(self.wholes[number]) + RANKED / (1 + number)
         return held + around + KIND * _is_of_kind(self.question, text) + ATTENDED * attended
@@ -97,12 +98,12 @@ class _Weighing:
     def find_second(self, first: int) -> list[int]:
         """Find the sentence with most of what the first has not, in evidence that a question of two steps leads to."""
         here = self.found[first][0]
-        told = self.bags[first] | self.heads[here]
+        told = self.bags[first] | self.heads[first]
         others = [n for n in range(len(self.passages)) if self._leads_to(n, here, told) and self._adds(n, told)]
 
         def score(at: int) -> float:
             number, bag = self.found[at][0], self.bags[at]
-            return self.share(bag | self.heads[number], told) + self.share(bag, told) + EARLIER / (1 + number)
+            return self.share(bag | self.heads[at], told) + self.share(bag, told) + EARLIER / (1 + number)
 
         ahead = [at for at in range(len(self.found)) if self.found[at][0] in others]
         return [max(ahead, key=lambda at: (score(at), -at))] if ahead else []
@@ -182,10 +183,9 @@ def _is_on_topic(question: str, found: Sequence[Sentence], at: int, passages: Se
 
     With it: in it, in the line of context, or, where it begins with a pronoun, in the sentence before.
     """
-    number, _, text = found[at]
-    chunk = passages[number].chunk
+    number, place, text = found[at]
     before = found[at - 1][2] if at and refers_back(text) else ""
-    near = " ".join((chunk.heading_lines, before, text))
+    near = " ".join((passages[number].chunk.lines_over(place.start), before, text))
     asked, wanted, there = asked_words(question), read_values(question), read_values(near)
     together = len(asked & frozenset(stems(near))) >= COVERED * len(asked) and bool(asked & frozenset(stems(text)))
     figures = not lacks(there.values | there.implied, wanted.values)

@@ -7,9 +7,11 @@ not contradict it. Where the words are there and it cannot be told whether they 
 from __future__ import annotations
 
 import re
+from bisect import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 
 from memorag_core.query.comparison import tell_same
 from memorag_core.query.contrast import contradict, denies, is_exchanged, is_resequenced
@@ -43,18 +45,23 @@ _COUNTED = re.compile(
 
 @dataclass(frozen=True)
 class ShownPassage:
-    """A passage as it is judged: the document's text of it, under a line of context that is no evidence itself."""
+    """A passage as it is judged: the document's text of it, under a line of context that is no evidence itself.
+
+    `below` are the contexts of the sections in it, each with where it begins, where there are several.
+    """
 
     text: str
     context: str = ""
     cut: tuple[Span, ...] | None = None
+    below: tuple[tuple[int, str], ...] = ()
 
     @classmethod
     def of(cls, chunk: Chunk, document: str) -> ShownPassage:
         """A chunk of a document, cut into that document's sentences."""
         spans = whole_sentences(document, chunk.start, chunk.end)
         cut = tuple((max(start, chunk.start) - chunk.start, min(end, chunk.end) - chunk.start) for start, end in spans)
-        return cls(chunk.text, chunk.heading_lines, cut)
+        below = tuple((start - chunk.start, chunk.lines_over(start)) for start, _ in chunk.below)
+        return cls(chunk.text, chunk.heading_lines, cut, below)
 
     @cached_property
     def spans(self) -> tuple[Span, ...]:
@@ -63,16 +70,25 @@ class ShownPassage:
 
     @cached_property
     def windows(self) -> list[SentenceRow]:
-        """Its sentences, as many in a row as are read together."""
-        last = max(1, len(self.spans) - NEAR + 1)
-        return [SentenceRow(self, self.spans[at : at + NEAR]) for at in range(last)] if self.spans else []
+        """Its sentences, as many in a row as are read together; what stands under another heading is not."""
+        parts = (list(part) for _, part in groupby(self.spans, lambda span: self.context_at(span[0])))
+        return [
+            SentenceRow(self, tuple(spans[at : at + NEAR]), self.context_at(spans[0][0]))
+            for spans in parts
+            for at in range(max(1, len(spans) - NEAR + 1))
+        ]
+
+    def context_at(self, place: int) -> str:
+        """The context of what stands there."""
+        at = bisect(self.below, place, key=lambda part: part[0]) - 1
+        return self.below[at][1] if at >= 0 else self.context
 
     def around(self, spans: Sequence[Span]) -> str:
         """The context, and its text from the sentence before the first of some spans to the last; without any, all."""
         first = min(spans, default=(0, 0))[0]
         start = max((begin for begin, _ in self.spans if begin < first), default=first)
         text = self.text[start : max((end for _, end in spans), default=len(self.text))]
-        return f"{self.context}\n{text}".strip()
+        return f"{self.context_at(first)}\n{text}".strip()
 
 
 @dataclass(frozen=True)
@@ -81,6 +97,7 @@ class SentenceRow:
 
     evidence: ShownPassage
     spans: tuple[Span, ...]
+    context: str
 
     @cached_property
     def sentences(self) -> list[Statement]:
@@ -90,13 +107,13 @@ class SentenceRow:
     @cached_property
     def values(self) -> frozenset[Value]:
         """The values of them all, and of the context."""
-        known = read_values(self.evidence.context)
+        known = read_values(self.context)
         return frozenset().union(known.values, known.implied, *(sentence.values for sentence in self.sentences))
 
     @cached_property
     def stems(self) -> frozenset[str]:
         """The stems of them all, and of the context."""
-        return frozenset(stems(self.evidence.context)).union(*(sentence.stems for sentence in self.sentences))
+        return frozenset(stems(self.context)).union(*(sentence.stems for sentence in self.sentences))
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +184,7 @@ def _is_found(claim: Statement, asked: Statement, window: SentenceRow) -> bool:
 
 def _core(claim: Statement, asked: Statement, window: SentenceRow) -> tuple[Statement, str]:
     """The clause that has most of the claim, and what stands before it."""
-    before, best = window.evidence.context, (-1.0, Statement(""), "")
+    before, best = window.context, (-1.0, Statement(""), "")
     for sentence in window.sentences:
         for clause in sentence.clauses():
             held = len(claim.reading.values) - len(lacks(clause.values, claim.reading.values))
@@ -179,7 +196,7 @@ def _core(claim: Statement, asked: Statement, window: SentenceRow) -> tuple[Stat
 
 def _speaks_of_it(claim: Statement, window: SentenceRow, asked: Statement) -> bool:
     """Return whether the clauses that speak of the claim's subject hold its values and new words."""
-    before, values, words = window.evidence.context, set[Value](), set[str]()
+    before, values, words = window.context, set[Value](), set[str]()
     for sentence in window.sentences:
         reporter = ""
         for clause in sentence.clauses():
@@ -189,7 +206,7 @@ def _speaks_of_it(claim: Statement, window: SentenceRow, asked: Statement) -> bo
                 words |= clause.stems
             before = f"{before} {clause.text}"
     wanted = claim.words - asked.words or claim.words
-    whole = len(claim.words & (words | frozenset(stems(window.evidence.context)))) >= SHARE * len(claim.words)
+    whole = len(claim.words & (words | frozenset(stems(window.context)))) >= SHARE * len(claim.words)
     return not lacks(values, claim.reading.values) and len(wanted & words) >= SHARE * len(wanted) and whole
 
 
@@ -227,6 +244,8 @@ def _judge_yes(sentence: str, no: bool, question: str, passages: Sequence[ShownP
 def _holds_of_both(asked: Statement, windows: Sequence[tuple[int, SentenceRow]]) -> bool | None:
     """Return whether each passage that names one of two has what is asked of both; None where fewer than two do."""
     wanted = asked.words - asked.names - frozenset(stems("both"))
-    named = [number for number, window in windows if asked.names & window.stems]
-    stems_of = {n: frozenset[str]().union(*(window.stems for number, window in windows if number == n)) for n in named}
-    return all(wanted <= known for known in stems_of.values()) if len(stems_of) > 1 else None
+    known: dict[tuple[int, str], frozenset[str]] = {}
+    for number, window in windows:
+        known[number, window.context] = known.get((number, window.context), frozenset()) | window.stems
+    named = [words for words in known.values() if asked.names & words]
+    return all(wanted <= words for words in named) if len(named) > 1 else None

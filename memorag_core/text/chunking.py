@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from bisect import bisect
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import islice, pairwise
+from dataclasses import dataclass
+from itertools import islice
 
 from memorag_core.text.slices import find_all
 
@@ -21,17 +21,15 @@ _ABBREVIATED = re.compile(
 _LONGEST_ABBREVIATION = 6
 _PARAGRAPH = re.compile(r"\n[^\S\n]*\n")
 _WORD = re.compile(r"\S+\s*")
+_LINE_END = re.compile(r"\n\s*")
 _HEADING = re.compile(r"^(#{1,6}+)[^\S\n]++(\S[^\n]*+)", re.MULTILINE)  # possessive: linear on any text
 _FENCE = re.compile(r"^(?:```|~~~)", re.MULTILINE)
-_LINE = re.compile(r"\S[^\n]*")
-_TURN = re.compile(r"(?:\[[^\]\n]{1,20}\]|\([^)\n]{1,20}\)|[\d:.]{4,12})?\s*([^\W\d_][\w .'’()&-]{0,38}?)\s*[:：]")
 LONGEST_HEADING = 80
 CHARACTERS_A_TOKEN = 12
 """Words have less; a tokenizer that takes a word of any length for one token would make one chunk of 16 KB of hex."""
 LONGEST_WORD = 10_000
 """How far from its middle a text is looked through for a place between words."""
 SENTENCES_AT_ONCE = 1000
-TURNS, TURNS_A_SPEAKER = 10, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +43,11 @@ class Section:
     end: int
     title: str = ""
     above: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """Its headings, outermost first; nothing before the first heading."""
+        return (*self.above, self.title) if self.title else self.above
 
 
 def sections(text: str) -> Iterator[Section]:
@@ -77,34 +80,21 @@ def _title(line: str) -> str:
     return words.rstrip("#").rstrip() or words[:1]
 
 
-def passages(text: str, limit: int, count: Count, pages: Sequence[int] = ()) -> Iterator[Section]:
-    """Spans as `split` gives them, each with the headings it stands under; none crosses a heading.
-
-    Nor does one cross the border of two pages, but where a sentence goes on.
-    """
-    for section in sections(text):
-        for first, last in _within_pages(text, section, pages):
-            for start, end in split(text[first:last], limit, count):
-                yield replace(section, start=first + start, end=first + end)
-
-
-def _within_pages(text: str, section: Section, pages: Sequence[int]) -> Iterator[Span]:
-    """The parts of a section on its pages; a page that begins with a small letter goes on with the one before."""
-    borders = [page for page in pages if section.start < page < section.end and not text[page].islower()]
-    yield from pairwise([section.start, *borders, section.end])
-
-
-def split(text: str, limit: int, count: Count) -> list[Span]:
-    """Cover all of `text` but the white space between chunks, in order, with spans of at most `limit` tokens.
+def split(text: str, limit: int, count: Count, whole: Iterator[Span] | None = None) -> list[Span]:
+    """Cover `text` but the white space between chunks, in order, with spans of at most `limit` tokens.
 
     No span is longer than `CHARACTERS_A_TOKEN` characters for each of these, whatever the tokenizer counts.
 
     A chunk ends at a sentence's end, and at a paragraph's where one comes in its last third; a sentence longer than
-    the limit is cut between words, and a word longer than it (or a script without spaces) between characters.
+    the limit is cut at the end of a line, else between words, and a word longer than it (or a script without spaces)
+    between characters.
+
+    Args:
+        whole: what is cut only where it is longer than the limit, in order, instead of the `sentences` of all the text.
     """
     if limit < 1:
         raise ValueError(f"a chunk needs room for a token, not {limit}")
-    found = sentences(text)
+    found = sentences(text) if whole is None else whole
     groups = iter(lambda: list(islice(found, SENTENCES_AT_ONCE)), [])
     pieces = (piece for group in groups for piece in _within(text, group, limit, count))
     return list(_pack(text, pieces, limit))
@@ -120,13 +110,6 @@ def sentences(text: str, start: int = 0, end: int | None = None) -> Iterator[Spa
         yield from _strip(text, at, match.end())
         at = match.end()
     yield from _strip(text, at, end)
-
-
-def is_talk(text: str) -> bool:
-    """Whether a text is a transcript: half of its lines are turns, `Name: …`, of speakers who come back."""
-    lines = _LINE.findall(text)
-    speakers = [turn[1] for line in lines if (turn := _TURN.match(line))]
-    return len(speakers) >= max(TURNS, len(lines) / 2, TURNS_A_SPEAKER * len(set(speakers)))
 
 
 def _strip(text: str, start: int, end: int) -> Iterator[Span]:
@@ -159,14 +142,18 @@ def _shorten(text: str, span: Span, most: int) -> Iterator[Span]:
 
 
 def _halves(text: str, span: Span) -> list[Span]:
-    """Cut a span near its middle, between words where there are any."""
+    """Cut a span near its middle, between lines where there are any, else between words."""
     start, end = span
     assert end - start > 1, "one character holds more tokens than the limit"
     middle = (start + end) // 2
     low, high = max(start, middle - LONGEST_WORD), min(end, middle + LONGEST_WORD)
-    borders = [match.end() for match in _WORD.finditer(text, low, high) if match.end() < high]
+    borders = _ends(_LINE_END, text, low, high) or _ends(_WORD, text, low, high)
     cut = min(borders, key=lambda border: abs(border - middle)) if borders else middle
     return [part for half in ((start, cut), (cut, end)) for part in _strip(text, *half)]
+
+
+def _ends(pattern: re.Pattern[str], text: str, low: int, high: int) -> list[int]:
+    return [match.end() for match in pattern.finditer(text, low, high) if match.end() < high]
 
 
 def _pack(text: str, pieces: Iterable[tuple[Span, int]], limit: int) -> Iterator[Span]:

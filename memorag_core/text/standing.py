@@ -1,44 +1,66 @@
-"""Where each passage of a document stands: under which headings, and in which table."""
+"""Where each passage of a document stands: under which headings, in which table, in whose turn and on which day."""
 
 from __future__ import annotations
 
-from bisect import bisect
+from bisect import bisect, bisect_left
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Self
 
 from memorag_core.text.chunking import Section, sections
 from memorag_core.text.tables import Table, find_tables, header_at
+from memorag_core.text.talk import Talk
 from memorag_core.types import Chunk, Document
 
-CHUNKING = "paths"
+CHUNKING = "turns"
 """How contexts are chunked and indexed now; those of an earlier time, chunked in another way, keep their chunks."""
+BEFORE_TURNS, BEFORE_PATHS = "paths", "sections"
+"""Contexts of these times do not know who speaks where, and before that not their headings but the innermost."""
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A document with its sections and tables. All of it is told from the text, so nothing of it is stored."""
+    """A document with its sections, tables and turns. All of it is told from the text, so nothing of it is stored."""
 
     document: Document
     sections: list[Section]
     tables: list[Table]
+    talk: Talk
     under_path: bool = True
 
     @classmethod
-    def of(cls, document: Document, under_path: bool = True) -> Self:
-        """Read where things stand in a document; `under_path` as in `Chunk`."""
-        return cls(document, list(sections(document.text)), find_tables(document.text), under_path)
+    def of(cls, document: Document, chunking: str = CHUNKING) -> Self:
+        """Read where things stand in a document, as far as contexts of a time know it."""
+        text = document.text
+        talk = Talk.of(text) if chunking == CHUNKING else Talk()
+        return cls(document, list(sections(text)), find_tables(text), talk, chunking in {CHUNKING, BEFORE_TURNS})
 
     def chunk(self, start: int, end: int) -> Chunk:
-        """The passage `text[start:end]`, which knows where it stands."""
-        section = self.sections[bisect(self.sections, start, key=lambda part: part.start) - 1]
+        """The passage `text[start:end]`, which knows where it stands: of several sections, what these stand under."""
+        at = max(0, bisect(self.sections, start, key=_start_of) - 1)
+        parts = self.sections[at : bisect_left(self.sections, end, at + 1, key=_start_of)]
+        paths = [part.path for part in parts]
+        path = tuple(names[0] for names in takewhile(_are_one, zip(*paths, strict=False)))
+        since, first = parts[0].start, self.sections[0]
         return Chunk(
             self.document.id,
             start,
             end,
             self.document.text[start:end],
-            section.title,
-            section.above,
-            self.document.title,
-            header_at(self.tables, start),
-            self.under_path,
+            title=path[-1] if path else "",
+            above=path[:-1],
+            below=tuple((part.start, part.path) for part in parts) if len(parts) > 1 else (),
+            document_title=self.document.title,
+            header=header_at(self.tables, start),
+            date=self.talk.date_at(start, since, first.end if not first.title else 0),
+            speaker=self.talk.speaker_at(start, since),
+            under_path=self.under_path,
         )
+
+
+def _start_of(part: Section) -> int:
+    return part.start
+
+
+def _are_one(names: tuple[str, ...]) -> bool:
+    return len(set(names)) == 1

@@ -9,6 +9,7 @@ from itertools import pairwise
 from unicodedata import east_asian_width
 
 from memorag_core.text.chunking import Span, sentences
+from memorag_core.text.talk import TURN
 
 SAMPLE = 200_000
 LINES, WIDTHS = 4, (40, 120)
@@ -18,6 +19,7 @@ AROUND = 1500
 
 _GLUED = re.compile(r"(?<=[a-z\]]{3}[.!?])(?=[A-Z][a-z]* )")
 _ENDS = re.compile(r"[.!?…。！？；:：][\"'”’」』)\]）]*\s*\Z")
+LONGEST_END = 8
 _SMALL = re.compile(r"[(\[]?[a-zà-öø-ÿа-яα-ω]")
 _MARK = re.compile(r"\s*(?:[-*•·|>#]|\d{1,3}[.)、]|[（(]?[一二三四五六七八九十]+[、）)])")
 
@@ -27,6 +29,11 @@ def whole_sentences(text: str, start: int, end: int) -> Iterator[Span]:
     low, high = _paragraphs(text, start, end)
     spans = _join(text, low, high, 1 if is_wrapped(text) else 0)
     return (span for whole in spans for span in _split_glued(text, whole) if span[0] < end and span[1] > start)
+
+
+def sentences_across_lines(text: str, start: int, end: int) -> Iterator[Span]:
+    """The sentences of `text[start:end]`, over the ends of lines where the text is wrapped; else lines end them."""
+    return _join(text, start, end, 1) if is_wrapped(text) else sentences(text, start, end)
 
 
 @lru_cache(maxsize=64)
@@ -78,5 +85,6 @@ def _goes_on(text: str, before: Span, after: Span) -> bool:
     """Whether what stands behind a sentence is the rest of it: a line after one without an end, or a small letter."""
     if _SMALL.match(text, *after):
         return not text[before[0]].islower()
-    wrapped = "\n" in text[before[1] : after[0]]
-    return wrapped and not _ENDS.search(text[before[0] : before[1]]) and not _MARK.match(text[after[0] : after[1]])
+    if "\n" not in text[before[1] : after[0]] or _MARK.match(text, *after) or TURN.match(text, *after):
+        return False
+    return not _ENDS.search(text, max(before[0], before[1] - LONGEST_END), before[1])

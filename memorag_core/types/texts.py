@@ -5,6 +5,7 @@ Offsets are Python string indices into `Document.text`, half open: `text[start:e
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -73,7 +74,9 @@ class Document:
 class Chunk:
     """A piece of a document: `text == document.text[start:end]`, to the letter; `title` is of the section it is in.
 
-    `above` are the headings over that one, outermost first; `header` is the header row of the table it continues.
+    `above` are the headings over that one, outermost first; `below`, where it holds several sections under these, says
+    where each begins and what its headings are. As they stand before it: `header` is the header row of the table it
+    continues, `date` the line that dates the talk it is of, and `speaker` whose words it begins with.
     `under_path` is false in contexts of an earlier time, whose chunks were indexed under their own title alone.
     """
 
@@ -83,8 +86,11 @@ class Chunk:
     text: str
     title: str = ""
     above: tuple[str, ...] = ()
+    below: tuple[tuple[int, tuple[str, ...]], ...] = ()
     document_title: str = ""
     header: str = ""
+    date: str = ""
+    speaker: str = ""
     under_path: bool = True
 
     @property
@@ -99,10 +105,11 @@ class Chunk:
 
     @property
     def heading_lines(self) -> str:
-        """Those of its headings that do not stand in its text, and its table's header."""
-        path = dict.fromkeys((self.document_title, *self.headings) if self.under_path else (self.title,))
+        """Those of its headings that do not stand in its text, its table's header, and whose words it begins with."""
+        path = dict.fromkeys((self.document_title, *self.headings, self.date) if self.under_path else (self.title,))
         line = BETWEEN_HEADINGS.join(part for part in path if part and part not in self.text)
-        return "\n".join(filter(None, (line, self.header if self.under_path else "")))
+        header = self.header if self.under_path else ""
+        return "\n".join(filter(None, (line, header, f"{self.speaker}:" if self.speaker else "")))
 
     @property
     def headings(self) -> tuple[str, ...]:
@@ -113,6 +120,18 @@ class Chunk:
     def section(self) -> tuple[str, ...]:
         """Which section it stands in: the document and the headings."""
         return (self.document_id, *self.headings)
+
+    @property
+    def sections(self) -> tuple[tuple[str, ...], ...]:
+        """The section it stands in, and those that it holds."""
+        return (self.section, *((self.document_id, *path) for _, path in self.below))
+
+    def lines_over(self, place: int) -> str:
+        """The heading lines of what stands at `place` in it; of several sections in one passage, its own section's."""
+        if not self.below:
+            return self.heading_lines
+        path = self.below[bisect(self.below, place, key=lambda part: part[0]) - 1][1]
+        return BETWEEN_HEADINGS.join(dict.fromkeys(filter(None, (self.document_title, *path))))
 
     def beside(self, other: Chunk) -> bool:
         """Whether both stand in one section."""

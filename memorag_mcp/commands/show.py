@@ -156,7 +156,9 @@ def passages(found: Sequence[Passage]) -> None:
         chunk = passage.chunk
         place = _place(chunk.document_id, passage.page, chunk.start, chunk.end)
         _quote(f"[{number}] {place}, score {passage.score:.2f}", chunk.text.strip())
-        if under := BETWEEN_HEADINGS.join(filter(None, (chunk.document_title, *chunk.headings))):
+        if under := BETWEEN_HEADINGS.join(
+            filter(None, (chunk.document_title, *chunk.headings, chunk.date, chunk.speaker))
+        ):
             results().print(_indent(f"under: {under}", "dim"))
         if passage.also:
             places = " | ".join(_place(place.document_id, None, place.start, place.end) for place in passage.also)

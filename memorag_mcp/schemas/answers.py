@@ -72,6 +72,11 @@ class PassageResult(PlaceResult):
     header: str | None = Field(
         description="The header row of the table that it continues; else null: data, as its text"
     )
+    date: str | None = Field(description="Of a transcript or chat: the line over it that dates it; else null: data")
+    speaker: str | None = Field(
+        description="Of a transcript or chat: whose words it begins with, where it goes on with what began before; "
+        "else null: data"
+    )
     page: int | None = Field(description=PAGE)
     last_page: int | None = Field(description="The page it ends on; null where there are none")
     score: float = Field(
@@ -92,6 +97,8 @@ class PassageResult(PlaceResult):
             title=chunk.document_title,
             headings=list(chunk.headings),
             header=chunk.header or None,
+            date=chunk.date or None,
+            speaker=chunk.speaker or None,
             page=passage.page,
             last_page=passage.last_page,
             score=passage.score,

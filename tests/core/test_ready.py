@@ -157,8 +157,8 @@ def test_interrupted_work_goes_on_at_the_last_batch_and_ends_as_if_undisturbed(
 def test_a_context_of_an_earlier_time_is_asked_and_changed_and_keeps_its_own_chunks(
     heads: MemoRAG, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    standing = Standing.of
-    monkeypatch.setattr(Standing, "of", lambda document, _: standing(document, False))
+    of = Standing.of
+    monkeypatch.setattr(Standing, "of", lambda document, _: of(document, "sections"))
     text = f"# Mill\n\n## Gates\n\n{STORY}\n\n## Light\n\n{OTHER}"
     info = heads.memorize([from_text(text, "mill")])
     path = heads.store.folder(info.id) / MANIFEST

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from memorag_core.text.chunking import Count, is_talk, sentences, split
+from memorag_core.text.chunking import Count, sentences, split
 
 ROOT = Path(__file__).resolve().parents[3]
 EVAL = ROOT.parent / "shared" / "eval"
@@ -155,19 +155,3 @@ def test_initials_and_short_forms_do_not_end_a_sentence_but_a_line_does() -> Non
 def test_a_run_of_dots_takes_no_longer_than_its_length_explains() -> None:
     """A pattern that backtracks would need minutes here."""
     assert split("." * 200_000 + "x", 300_000, lambda texts: [len(text) for text in texts])
-
-
-@pytest.mark.parametrize(
-    ("lines", "talk"),
-    [
-        (["Professor C: OK .", "Grad E: Mm-hmm ."] * 8, True),
-        (["[00:12] Speaker 1: Good morning.", "", "[00:14] Speaker 2: Morning."] * 8, True),
-        (["主持人：大家好。", "王先生：你好。"] * 8, True),
-        (["Note: it rained.", *["It rained on the mill all day, and nobody came."] * 3] * 8, False),
-        ([f"Entry {n}: a thing" for n in "abcdefghijklmnop"], False),
-        (["She said: no.", "He said: yes."], False),
-        ([], False),
-    ],
-)
-def test_talk_is_told_by_its_speakers_turns(lines: list[str], talk: bool) -> None:
-    assert is_talk("\n".join(lines)) is talk

@@ -36,7 +36,7 @@ def first_for(query: str, texts: Sequence[str]) -> str:
 
 
 def test_a_passage_is_indexed_under_its_document_and_all_its_headings() -> None:
-    fees = [chunk for chunk in chunks_of(BASINS) if chunk.title == "Fees"]
+    fees = [chunk for chunk in chunks_of(BASINS, limit=8) if chunk.title == "Fees"]
     assert [chunk.headings for chunk in fees] == [("Basins", "Elm", "Fees"), ("Basins", "Fir basin", "Fees")]
     assert fees[1].indexed == "Harbour > Basins > Fir basin\n### Fees\n\nA night costs 27."
     assert all(BASINS[chunk.start : chunk.end] == chunk.text for chunk in chunks_of(BASINS))
@@ -50,12 +50,29 @@ def test_a_text_is_found_by_the_title_that_it_does_not_say(title: str) -> None:
 
 
 def test_two_sections_of_one_name_under_two_headings_are_two() -> None:
-    one, other = [chunk for chunk in chunks_of(BASINS) if chunk.title == "Fees"]
+    one, other = [chunk for chunk in chunks_of(BASINS, limit=8) if chunk.title == "Fees"]
     assert not one.beside(other)
 
 
+def test_small_sections_are_one_passage_with_the_one_above_and_are_still_found_by_name() -> None:
+    elm, fir = chunks_of(BASINS, limit=40)
+    assert (elm.headings, fir.headings) == (("Basins", "Elm"), ("Basins", "Fir basin"))
+    assert fir.text == BASINS[BASINS.index("## Fir") :].strip()
+    assert fir.lines_over(BASINS.rindex("A night")) == "Harbour > Basins > Fir basin > Fees"
+    text = BASINS.replace("### Fees", "### Quay dues", 1)
+    [link] = SectionTitles(chunks_of(text, limit=40)).find_mentions("What are the Quay dues?")
+    assert link.chunk == 0
+
+
+def test_sections_without_one_above_and_of_two_pages_are_not_joined() -> None:
+    assert len(chunks_of("# Oak\nA tree.\n# Ash\nA tree.", limit=40)) == 2
+    text = "# Trees\n## Oak\nA tree.\n## Ash\nA tree."
+    assert len(chunks_of(text, limit=40)) == 1
+    assert len(chunks_of(text, limit=40, pages=(0, text.index("## Ash")))) == 2
+
+
 def test_who_names_a_section_names_those_below_it() -> None:
-    chunks = chunks_of(BASINS)
+    chunks = chunks_of(BASINS, limit=8)
     named = [chunks[link.chunk].headings for link in SectionTitles(chunks).find_mentions("What does Fir basin cost?")]
     assert named == [("Basins", "Fir basin"), ("Basins", "Fir basin", "Fees")]
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import textwrap
 
+import pytest
+
+from memorag_core.text.passages import passages
 from memorag_core.text.wrapped import is_wrapped, whole_sentences
 
 PROSE = (
@@ -43,3 +46,20 @@ def test_a_small_letter_goes_on_with_a_sentence() -> None:
     assert found[-1] == "no end"
     small = "we came late. it rained. nobody was there."
     assert len(list(whole_sentences(small, 0, len(small)))) == 3
+
+
+@pytest.mark.parametrize("width", [50, 66, 76])
+@pytest.mark.parametrize("before", ["", "   "], ids=["novel", "RFC"])
+def test_chunks_of_wrapped_text_end_with_sentences(width: int, before: str) -> None:
+    wrapped = textwrap.fill(PROSE, width, initial_indent=before, subsequent_indent=before)
+    text = "\n\n".join([wrapped] * 4)
+    chunks = [text[start:end] for start, end in passages(text, 30, lambda texts: [len(t.split()) for t in texts])]
+    assert len(chunks) > 6
+    assert all(chunk.endswith(".") for chunk in chunks)
+
+
+def test_what_is_longer_than_a_chunk_is_cut_where_a_line_ends() -> None:
+    text = "\n".join(["no end of it goes on and on, and who would ever stop it by the sea"] * 40)
+    assert is_wrapped(text)
+    chunks = [text[start:end] for start, end in passages(text, 50, lambda texts: [len(t.split()) for t in texts])]
+    assert all(chunk.startswith("no end") and chunk.endswith("sea") for chunk in chunks)
