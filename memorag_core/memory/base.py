@@ -14,18 +14,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
+from memorag_core.concurrency.lru import LRUCache
 from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.config import Profile, Storage
 from memorag_core.models.lm import kv_storage
 from memorag_core.models.lm.key_values import KeyValues
 from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.models.lm.prefix import Prefix
+from memorag_core.models.lm.verbatim import VerbatimText
 from memorag_core.models.weights import Weights
+from memorag_core.text.central import told_sentences
 from memorag_core.text.prompts import BUILT_IN, Prompts, Templates, prompts_for, render_focus
 from memorag_core.types import PARAGRAPH_BREAK, Attended, Document
 
 TENSORS = "memory.safetensors"
 NOTES = "memory.json"
+LONGEST_VERBATIM = 4_000_000
+"""Characters of a context whose sentences are tokenized, some seconds once, so that clues are held to them."""
+VERBATIM_TEXTS = 2
 
 
 class MemoryState(Protocol):
@@ -130,12 +136,19 @@ class MemoryModel(ABC, Generic[M]):
     def load(self, folder: Path) -> M:
         """Read back what `save` wrote."""
 
-    def recall(self, memory: M, question: str, max_new_tokens: int = 48) -> tuple[str, str]:
-        """Raw clues for a question: sentences of the text, and questions to look up; one of each a line."""
-        prompts = prompts_for(question, self.templates)
-        asked = [template.format(question=question) for template in (prompts.spans, prompts.questions)]
-        spans, questions = self.ask(memory, asked, max_new_tokens)
+    def recall(
+        self, memory: M, question: str, documents: Sequence[Document] = (), max_new_tokens: int = 48
+    ) -> tuple[str, str]:
+        """Raw clues for a question: sentences of the text, and questions to look up; one of each a line.
+
+        A model whose decoding is in our hands says sentences of `documents` to the letter, where these are given.
+        """
+        spans, questions = self.ask(memory, self._recall_prompts(question), max_new_tokens)
         return spans, questions
+
+    def _recall_prompts(self, question: str) -> list[str]:
+        prompts = prompts_for(question, self.templates)
+        return [template.format(question=question) for template in (prompts.spans, prompts.questions)]
 
     def attend(self, memory: M, question: str) -> Sequence[Attended]:
         """What a question attends to, document by document; of a kind that `attends`, whose entries stand for places.
@@ -160,6 +173,7 @@ class KeyValueMemory(MemoryModel[Memory]):
 
     def __init__(self, lm: LanguageModel) -> None:
         self.lm = lm
+        self._verbatim = LRUCache[tuple[str, ...], VerbatimText](VERBATIM_TEXTS)
 
     def identity(self) -> dict[str, str]:
         stored_as = {"storage": self.storage} if self.storage != "half" else {}
@@ -168,6 +182,23 @@ class KeyValueMemory(MemoryModel[Memory]):
     def ask(self, memory: Memory, instructions: Sequence[str], max_new_tokens: int) -> list[str]:
         """Reply to the instructions together over the memory, which is read and not changed."""
         return self.lm.ask(instructions, max_new_tokens, self.prefix(memory), repetition_penalty=1.1)
+
+    def recall(
+        self, memory: Memory, question: str, documents: Sequence[Document] = (), max_new_tokens: int = 48
+    ) -> tuple[str, str]:
+        """As every memory model does; of very long documents, clues are free and looked up in the text afterwards."""
+        held = self._hold_to(tuple(document.text for document in documents))
+        asked = self._recall_prompts(question)
+        spans, questions = self.lm.ask(asked, max_new_tokens, self.prefix(memory), 1.1, held)
+        return spans, questions
+
+    def _hold_to(self, texts: tuple[str, ...]) -> VerbatimText | None:
+        """What clues are held to: the sentences of some texts. Tokenized once."""
+        if not texts or sum(map(len, texts)) > LONGEST_VERBATIM:
+            return None
+        if (known := self._verbatim.get(texts)) is not None:
+            return known
+        return self._verbatim.put(texts, self.lm.hold_to(told_sentences(texts)))
 
     def prefix(self, memory: Memory) -> Prefix:
         """What instructions continue."""

@@ -67,7 +67,9 @@ class NoMemory(MemoryModel[Nothing]):
             "or memorize it again without --memory none."
         )
 
-    def recall(self, memory: Nothing, question: str, max_new_tokens: int = 48) -> tuple[str, str]:
+    def recall(
+        self, memory: Nothing, question: str, documents: Sequence[Document] = (), max_new_tokens: int = 48
+    ) -> tuple[str, str]:
         return "", ""
 
     def key_points(self, memory: Nothing, prompts: Prompts, focus: str | None, max_new_tokens: int = 72) -> str:

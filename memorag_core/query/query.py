@@ -119,8 +119,10 @@ class Query:
 
     def _generate_clues(self, question: str) -> tuple[Clue, ...]:
         clues: tuple[Clue, ...] = ()
-        for memory in memories_of(self.contexts):
-            spans, questions = self.components.memory.recall(memory, question)
+        for context in self.contexts:
+            if context.memory is None:
+                continue
+            spans, questions = self.components.memory.recall(context.memory, question, context.documents)
             clues = merge_clues(clues, clean_recall({"span": spans, "question": questions}, question, self.texts))
         return self._keep_borne_out(clues)
 

@@ -9,6 +9,7 @@ from heapq import nlargest
 from typing import TYPE_CHECKING, Protocol
 
 from memorag_core.query.clues import is_echo
+from memorag_core.query.search import JUDGED
 from memorag_core.text.chunking import Span
 from memorag_core.text.terms import terms
 from memorag_core.text.wrapped import whole_sentences
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from memorag_core.retrieval.base import Allowed
 
 MOST = 6
-JUDGED = 1000
-"""The attention on so many passages counts when evidence is searched for."""
 SHORTEST = 3
 
 

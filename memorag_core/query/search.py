@@ -28,7 +28,7 @@ ATTENDED = 0.05
 """The weight of attention beside what the question finds, both as standard scores; more costs a set evidence."""
 LOOKED_AT = 3
 JUDGED = 1000
-"""This many hits of a search have their scores smoothed with those of their neighbours."""
+"""So many hits of a search, attention added, have their scores smoothed with those of their neighbours."""
 
 READ_AGAIN = 20
 """The cross-encoder reads this many candidates; those behind them stay behind them."""

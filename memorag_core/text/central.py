@@ -53,9 +53,7 @@ def pick_sentences(text: str, most: int, count: Callable[[Sequence[str]], list[i
 
     Where no sentence is that short, nothing.
     """
-    spans = whole_sentences(text, 0, len(text))
-    sentences = [" ".join(text[start:end].split()) for start, end in spans]
-    told = [sentence for sentence in dict.fromkeys(sentences) if is_told(sentence)]
+    told = told_sentences([text])
     weights, sizes = weigh_sentences(told), count(told)
     chosen = []
     for at in sorted(range(len(told)), key=lambda at: -weights[at]):
@@ -63,6 +61,13 @@ def pick_sentences(text: str, most: int, count: Callable[[Sequence[str]], list[i
             chosen.append(at)
             most -= sizes[at] + 1
     return "\n".join(told[at] for at in sorted(chosen))
+
+
+def told_sentences(texts: Sequence[str]) -> list[str]:
+    """The whole sentences of texts that tell something, each once and on one line."""
+    spans = ((text, span) for text in texts for span in whole_sentences(text, 0, len(text)))
+    sentences = dict.fromkeys(" ".join(text[start:end].split()) for text, (start, end) in spans)
+    return [sentence for sentence in sentences if is_told(sentence)]
 
 
 def is_told(sentence: str) -> bool:

@@ -123,7 +123,7 @@ class Measuring:
             for name, questions in _by_context(one):
                 kept = memory.memorize([Document(name, name, one.contexts[name])], SILENT)
                 for question in questions:
-                    recalled = " ".join(memory.recall(kept, question.text, CLUES))
+                    recalled = " ".join(memory.recall(kept, question.text, max_new_tokens=CLUES))
                     shares.append(_say_needle(recalled, one.contexts[name], question))
                     advance()
         return sum(shares) / len(shares) if shares else None

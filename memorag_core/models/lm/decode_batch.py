@@ -17,6 +17,7 @@ import torch
 from memorag_core.models.lm.graphs import StepGraphs, StepShape
 from memorag_core.models.lm.prefix import Prefix
 from memorag_core.models.lm.slots import SlotBuffers
+from memorag_core.models.lm.verbatim import HeldRows, VerbatimText
 
 TOKENS_A_FORWARD = 2048
 STEPS_A_LOOK = {"cuda": 8}
@@ -35,6 +36,8 @@ class DecodeRow:
     prompt: Sequence[int]
     max_new_tokens: int
     repetition_penalty: float = 1.0
+    held: bool = False
+    """Whether it may say only what the batch's text says."""
     reply: list[int] = field(default_factory=list)
     ended: bool = False
     folded: int = 0
@@ -74,10 +77,14 @@ class DecodeBatch:
     chosen: torch.Tensor
     _buffers: SlotBuffers
     _graphs: StepGraphs
+    _held_rows: HeldRows | None = None
 
-    def __init__(self, prefix: Prefix, stop: frozenset[int]) -> None:
-        """Take a prefix whose model has the attention of `attention.register()`, and the ids that end a row."""
-        self.prefix, self.model = prefix, prefix.model
+    def __init__(self, prefix: Prefix, stop: frozenset[int], text: VerbatimText | None = None) -> None:
+        """Take a prefix whose model has the attention of `attention.register()`, and the ids that end a row.
+
+        `text` is what held rows may say.
+        """
+        self.prefix, self.model, self.text = prefix, prefix.model, text
         self.rows: list[DecodeRow] = []
         self._stop = stop
         self._looks = STEPS_A_LOOK.get(self.model.device.type, 1)
@@ -160,7 +167,8 @@ class DecodeBatch:
         """The likeliest token of every row; logits of those it has already generated are divided by the penalty."""
         seen, penalty = self.seen[slots], self.penalties[slots, None]
         punished = torch.where(logits > 0, logits / penalty, logits * penalty)
-        chosen = torch.where(seen, punished, logits).argmax(-1)
+        scores = torch.where(seen, punished, logits)
+        chosen = self._held_rows.choose(scores, slots) if self._held_rows else scores.argmax(-1)
         seen.scatter_(1, chosen[:, None], True)
         self.last[slots] = chosen
         return chosen
@@ -191,6 +199,8 @@ class DecodeBatch:
         """Forget the rows that had these slots before."""
         self.penalties[slots] = torch.tensor([row.repetition_penalty for row in rows], device=self.model.device)
         self.seen[slots] = False
+        if self._held_rows:
+            self._held_rows.begin(slots, [row.held for row in rows])
         for row in rows:
             row.folded = 0
 
@@ -212,6 +222,8 @@ class DecodeBatch:
         self._buffers.swap(slot, other, self.prefix.most(max(self.rows[slot].read, self.rows[other].read)))
         for state in (self.last, self.lengths, self.penalties, self.seen, self.alive):
             state[[slot, other]] = state[[other, slot]]
+        if self._held_rows:
+            self._held_rows.swap(slot, other)
         self._held[slot], self._held[other] = self._held[other], self._held[slot]
 
     def _claim(self, slot: int, prompt: Sequence[int]) -> int:
@@ -238,13 +250,16 @@ class DecodeBatch:
         seen = torch.zeros(slots, vocabulary, dtype=torch.bool, device=device)
         states = {**numbers, "penalties": torch.ones(slots, device=device), "seen": seen}
         chosen = torch.zeros(slots, self._looks, dtype=torch.long, device=device)
+        held_rows = HeldRows(self.text, slots) if self.text else None
         captures = device.type == "cuda" and self.prefix.captured and not self.prefix.alone
         graphs = StepGraphs(self.step, slots, capacity, captures)
         if hasattr(self, "_buffers"):
             buffers.take_over(self._buffers)
             for name, state in states.items():
                 state[: self._buffers.slots] = getattr(self, name)
-        vars(self).update(states, _buffers=buffers, chosen=chosen, _graphs=graphs)
+        if held_rows and self._held_rows:
+            held_rows.take_over(self._held_rows)
+        vars(self).update(states, _buffers=buffers, chosen=chosen, _graphs=graphs, _held_rows=held_rows)
         self._held += [()] * (slots - len(self._held))
 
 

@@ -24,6 +24,7 @@ from memorag_core.models.lm.key_values import KeyValues
 from memorag_core.models.lm.prefill import PrefillPlan, read
 from memorag_core.models.lm.prefix import Prefix
 from memorag_core.models.lm.scheduler import DecodeScheduler
+from memorag_core.models.lm.verbatim import VerbatimText
 from memorag_core.models.streaming import StreamedText
 from memorag_core.types import PARAGRAPH_BREAK, OnStep, OnText
 
@@ -94,12 +95,28 @@ class LanguageModel:
         return self.texts(replies)
 
     def ask(
-        self, instructions: Sequence[str], max_new_tokens: int, prefix: Prefix, repetition_penalty: float = 1.0
+        self,
+        instructions: Sequence[str],
+        max_new_tokens: int,
+        prefix: Prefix,
+        repetition_penalty: float = 1.0,
+        verbatim: VerbatimText | None = None,
     ) -> list[str]:
-        """Reply to every instruction over what `prefix` remembers, together with what other threads ask for."""
+        """Reply to every instruction over what `prefix` remembers, together with what other threads ask for.
+
+        Where `verbatim` is given, the first reply is held to it.
+        """
         prompts = self.encode([PARAGRAPH_BREAK + instruction + self.chat_tail for instruction in instructions])
-        rows = [DecodeRow(prompt, max_new_tokens, repetition_penalty) for prompt in prompts]
-        return self.texts(self.scheduler.decode(rows, prefix, lambda _: None))
+        rows = [
+            DecodeRow(prompt, max_new_tokens, repetition_penalty, held=verbatim is not None and number == 0)
+            for number, prompt in enumerate(prompts)
+        ]
+        return self.texts(self.scheduler.decode(rows, prefix, lambda _: None, verbatim))
+
+    def hold_to(self, sentences: Sequence[str]) -> VerbatimText:
+        """What replies can be held to: these sentences, a line each."""
+        ids = self.encode(sentences) if sentences else []
+        return VerbatimText(ids, self.encode(["\n"])[0][-1], self.stop, self.model.device)
 
     def write(self, instruction: str, max_new_tokens: int, on_text: OnText, repetition_penalty: float = 1.0) -> str:
         """Reply to one instruction as `generate` does, together with what other threads ask for.

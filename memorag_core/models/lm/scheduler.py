@@ -19,6 +19,7 @@ from memorag_core.concurrency.device_queue import lend_slot, let_in
 from memorag_core.errors import DeviceMemoryFull
 from memorag_core.models.lm.decode_batch import DecodeBatch, DecodeRow, group_alike
 from memorag_core.models.lm.prefix import Prefix
+from memorag_core.models.lm.verbatim import VerbatimText
 
 OnReplies = Callable[[list[list[int]]], None]
 KEPT_BYTES = 1 << 28
@@ -27,10 +28,14 @@ KEPT_BYTES = 1 << 28
 
 @dataclass(eq=False)
 class Request:
-    """Rows that one caller waits for, behind one prefix; `check` raises where that caller was cancelled."""
+    """Rows that one caller waits for, behind one prefix; `check` raises where that caller was cancelled.
+
+    `text` is what those rows may say that are held.
+    """
 
     rows: list[DecodeRow]
     prefix: Prefix
+    text: VerbatimText | None = None
     check: Callable[[], None] = field(default_factory=lambda: partial(copy_context().run, raise_if_cancelled))
     error: BaseException | None = None
     unwanted: bool = False
@@ -40,7 +45,8 @@ class Request:
         """Which batch it joins."""
         if self.prefix.alone:
             return id(self)
-        return id(self.prefix.memory) if self.prefix.memory else 0
+        memory = id(self.prefix.memory) if self.prefix.memory else 0
+        return hash((memory, id(self.text))) if self.text else memory
 
     @property
     def ended(self) -> bool:
@@ -70,9 +76,14 @@ class DecodeScheduler:
         self._batches: dict[int, DecodeBatch] = {}
         self._too_many: int | None = None
 
-    def decode(self, rows: list[DecodeRow], prefix: Prefix, on_replies: OnReplies) -> list[list[int]]:
-        """Return the new ids of each row, as `decoding.decode` would; `on_replies` hears of them while they grow."""
-        request = Request(rows, prefix)
+    def decode(
+        self, rows: list[DecodeRow], prefix: Prefix, on_replies: OnReplies, text: VerbatimText | None = None
+    ) -> list[list[int]]:
+        """Return the new ids of each row, as `decoding.decode` would; `on_replies` hears of them while they grow.
+
+        Rows that are held say only what `text` does.
+        """
+        request = Request(rows, prefix, text)
         with self._changed:
             self._arrived.append(request)
         try:
@@ -150,7 +161,7 @@ class DecodeScheduler:
 
     def _read(self, request: Request, rows: Sequence[DecodeRow]) -> Sequence[DecodeRow]:
         """Let rows of a request join their batch; a new batch is kept once they have."""
-        batch = self._batches.get(request.key) or DecodeBatch(request.prefix, self._stop)
+        batch = self._batches.get(request.key) or DecodeBatch(request.prefix, self._stop, request.text)
         batch.join(rows, request.check)
         self._batches[request.key] = batch
         return rows

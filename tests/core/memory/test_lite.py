@@ -117,7 +117,7 @@ def test_recall_answer_and_key_points_only_read_the_memory(lm: LanguageModel) ->
 
     def ask() -> tuple[object, ...]:
         return (
-            model.recall(memory, "Who kept the book?", 8),
+            model.recall(memory, "Who kept the book?", max_new_tokens=8),
             model.answer(memory, "Who kept the book?", 8),
             model.key_points(memory, ENGLISH, "the gates", 8),
         )
