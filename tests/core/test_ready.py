@@ -18,7 +18,7 @@ from memorag_core.errors import Cancelled, Interrupted, MemoryNotReady
 from memorag_core.memory import LiteMemory
 from memorag_core.retrieval.attention import AttentionIndexer
 from memorag_core.retrieval.dense import VectorRetriever
-from memorag_core.text.standing import Standing
+from memorag_core.text.standing import BEFORE_PATHS, BEFORE_TURNS, Standing
 from memorag_core.types import ContextInfo, OnProgress
 
 OTHER = "The lighthouse log says that the wind went round to the west at noon on Tuesday. Then it rained.\n"
@@ -154,22 +154,25 @@ def test_interrupted_work_goes_on_at_the_last_batch_and_ends_as_if_undisturbed(
     assert list((heads.settings.store / ".work").glob("[!.]*/")) == []
 
 
+@pytest.mark.parametrize("chunking", [BEFORE_PATHS, BEFORE_TURNS])
 def test_a_context_of_an_earlier_time_is_asked_and_changed_and_keeps_its_own_chunks(
-    heads: MemoRAG, monkeypatch: pytest.MonkeyPatch
+    heads: MemoRAG, monkeypatch: pytest.MonkeyPatch, chunking: str
 ) -> None:
     of = Standing.of
-    monkeypatch.setattr(Standing, "of", lambda document, _: of(document, "sections"))
-    text = f"# Mill\n\n## Gates\n\n{STORY}\n\n## Light\n\n{OTHER}"
+    monkeypatch.setattr(Standing, "of", lambda document, _: of(document, chunking))
+    talk = "\n".join([f"Amos: {STORY.strip()}", f"Ida: {OTHER}"] * 6)
+    text = f"# Mill\n\n## Gates\n\n{STORY}\n\n## Light\n\n{OTHER}\n\n## Talk\n\n{talk}"
     info = heads.memorize([from_text(text, "mill")])
     path = heads.store.folder(info.id) / MANIFEST
     record = json.loads(path.read_text(encoding="utf-8"))
     monkeypatch.undo()
     del record["ready"]
-    record["recipe"]["chunking"] = "sections"
+    record["recipe"]["chunking"] = chunking
     record["recipe"]["embedder"]["with"][0]["revision"] = "1"
     path.write_text(json.dumps(record | {"seal": digest(record)}), encoding="utf-8")
     chunks = heads.chunks(info.id)
-    assert [chunk.indexed for chunk in chunks] == [chunk.text for chunk in chunks], "under their own titles alone"
+    assert any(">" in chunk.indexed for chunk in chunks) is (chunking == BEFORE_TURNS)
+    assert not any(chunk.speaker for chunk in chunks)
     engine = MemoRAG(heads.settings)
     assert engine.retrieve(info.id, "What does the lighthouse log say?")[0].chunk in chunks
     assert engine.answer(info.id, QUESTION).citations
