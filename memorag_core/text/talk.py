@@ -20,7 +20,7 @@ LONGEST_DATE, MOST_WORDS = 60, 4
 _NAME = r"[^\W\d_][\w .'’()&-]{0,38}?"
 _CLOCK = r"\d\d?:\d\d(?::\d\d)?(?:[ ]?[AaPp]\.?[Mm]\b\.?)?"
 _STAMP = rf"(?:\[[^\]\n]{{1,30}}\]|\([^)\n]{{1,30}}\)|\d[\d./-]{{5,9}},?[ ]{_CLOCK}|[\d:.]{{4,12}})(?:[ ][-–])?\s*"
-TURN = re.compile(
+_TURN = re.compile(
     rf"(?P<alone>{_NAME})[ \t,]{{1,4}}[\[(]?{_CLOCK}[\])]?[ \t]*$"
     rf"|(?:{_STAMP})?[*_]{{0,3}}(?:<(?P<nick>[^<>\n]{{1,38}})>"
     rf"|(?P<name>{_NAME})(?:\s*[\[(]{_CLOCK}[\])])?\s*[*_]{{0,3}}[:：](?!//|\d\d))",
@@ -95,7 +95,7 @@ def _are_turns(text: str, starts: Sequence[int]) -> bool:
 
 
 def _read_turn(text: str, start: int) -> Mark | None:
-    match = TURN.match(text, start)
+    match = _TURN.match(text, start)
     if match is None:
         return None
     name = match["name"] or match["nick"] or match["alone"]

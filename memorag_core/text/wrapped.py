@@ -9,7 +9,6 @@ from itertools import pairwise
 from unicodedata import east_asian_width
 
 from memorag_core.text.chunking import Span, sentences
-from memorag_core.text.talk import TURN
 
 SAMPLE = 200_000
 LINES, WIDTHS = 4, (40, 120)
@@ -85,6 +84,6 @@ def _goes_on(text: str, before: Span, after: Span) -> bool:
     """Whether what stands behind a sentence is the rest of it: a line after one without an end, or a small letter."""
     if _SMALL.match(text, *after):
         return not text[before[0]].islower()
-    if "\n" not in text[before[1] : after[0]] or _MARK.match(text, *after) or TURN.match(text, *after):
+    if "\n" not in text[before[1] : after[0]] or text.startswith("#", before[0]) or _MARK.match(text, *after):
         return False
     return not _ENDS.search(text, max(before[0], before[1] - LONGEST_END), before[1])

@@ -7,7 +7,7 @@ import textwrap
 import pytest
 
 from memorag_core.text.passages import passages
-from memorag_core.text.wrapped import is_wrapped, whole_sentences
+from memorag_core.text.wrapped import is_wrapped, sentences_across_lines, whole_sentences
 
 PROSE = (
     "The keeper climbed the stairs of the light every evening, and counted them under his breath as he went. "
@@ -63,3 +63,9 @@ def test_what_is_longer_than_a_chunk_is_cut_where_a_line_ends() -> None:
     assert is_wrapped(text)
     chunks = [text[start:end] for start, end in passages(text, 50, lambda texts: [len(t.split()) for t in texts])]
     assert all(chunk.startswith("no end") and chunk.endswith("sea") for chunk in chunks)
+
+
+def test_a_heading_is_not_joined_to_the_text_below_it() -> None:
+    text = f"# The light\n{WRAPPED}"
+    [first, *_] = sentences_across_lines(text, 0, len(text))
+    assert text[slice(*first)] == "# The light"
