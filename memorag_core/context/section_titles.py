@@ -14,7 +14,7 @@ from memorag_core.types import Chunk
 LONGEST_TITLE = 10
 SHORTEST_TITLE = 4
 MOST_BELOW = 10
-"""How many sections a name stands for at most, its own and those below it."""
+"""How many passages a name stands for at most: where its own section begins, and those below it."""
 
 _WORD = re.compile(r"[\u3400-\u9fff]|[^\W_\u3400-\u9fff]+")
 _ASIDE = re.compile(r"(?<!\s)\s*+[(（][^()（）]*+[)）]")  # linear on any text
@@ -70,7 +70,7 @@ class SectionTitles:
         if known.setdefault(words, path) != path:
             known[words] = ()  # no section's path: the name stays without a meaning
             self._sections.pop(words, None)
-        elif len(held := self._sections.setdefault(words, [])) < MOST_BELOW:
+        elif len(held := self._sections.setdefault(words, [])) < MOST_BELOW and number not in held:
             held.append(number)
 
     def _longest(self, words: Sequence[str], at: int) -> int:

@@ -82,7 +82,7 @@ def _rank_mentions(context: Corpus, question: str, ranked: Sequence[Found]) -> R
     named = {link.chunk: link.name for link in titles.find_mentions(question)}
     for passage in (chunks[found.chunk] for found in ranked[:LOOKED_AT]):
         for link in titles.find_mentions(passage.text):
-            if not passage.beside(chunks[link.chunk]):
+            if link.name not in passage.headings and not passage.beside(chunks[link.chunk]):
                 named.setdefault(link.chunk, link.name)
     scores = {found.chunk: found.score for found in ranked}
     return Ranking({chunk: named[chunk] for chunk in sorted(named, key=lambda n: -scores.get(n, 0.0))}, NAMED)

@@ -64,6 +64,11 @@ def test_small_sections_are_one_passage_with_the_one_above_and_are_still_found_b
     assert link.chunk == 0
 
 
+def test_a_heading_over_several_sections_names_each_passage_below_it_once() -> None:
+    links = SectionTitles(chunks_of(BASINS, limit=40)).find_mentions("What is said of the Basins?")
+    assert [link.chunk for link in links] == [0, 1]
+
+
 def test_sections_without_one_above_and_of_two_pages_are_not_joined() -> None:
     assert len(chunks_of("# Oak\nA tree.\n# Ash\nA tree.", limit=40)) == 2
     text = "# Trees\n## Oak\nA tree.\n## Ash\nA tree."
