@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -80,9 +80,7 @@ def _title(line: str) -> str:
     return words.rstrip("#").rstrip() or words[:1]
 
 
-def split(
-    text: str, limit: int, count: Count, whole: Iterator[Span] | None = None, begins: Container[int] = ()
-) -> list[Span]:
+def split(text: str, limit: int, count: Count, whole: Iterator[Span] | None = None) -> list[Span]:
     """Cover `text` but the white space between chunks, in order, with spans of at most `limit` tokens.
 
     No span is longer than `CHARACTERS_A_TOKEN` characters for each of these, whatever the tokenizer counts.
@@ -93,14 +91,13 @@ def split(
 
     Args:
         whole: what is cut only where it is longer than the limit, in order, instead of the `sentences` of all the text.
-        begins: where paragraphs begin that no blank line tells of.
     """
     if limit < 1:
         raise ValueError(f"a chunk needs room for a token, not {limit}")
     found = sentences(text) if whole is None else whole
     groups = iter(lambda: list(islice(found, SENTENCES_AT_ONCE)), [])
     pieces = (piece for group in groups for piece in _within(text, group, limit, count))
-    return list(_pack(text, pieces, limit, begins))
+    return list(_pack(text, pieces, limit))
 
 
 def sentences(text: str, start: int = 0, end: int | None = None) -> Iterator[Span]:
@@ -159,15 +156,15 @@ def _ends(pattern: re.Pattern[str], text: str, low: int, high: int) -> list[int]
     return [match.end() for match in pattern.finditer(text, low, high) if match.end() < high]
 
 
-def _pack(text: str, pieces: Iterable[tuple[Span, int]], limit: int, begins: Container[int]) -> Iterator[Span]:
+def _pack(text: str, pieces: Iterable[tuple[Span, int]], limit: int) -> Iterator[Span]:
     """Join neighbours while they fit; break early at a paragraph once two thirds are full."""
     start = end = -1
     filled = 0
     for (piece_start, piece_end), tokens in pieces:
         gap = max(1, piece_start - end) if start >= 0 else 0  # white space is a token a character at most
-        begun = piece_start in begins or (start >= 0 and _PARAGRAPH.search(text, end, piece_start) is not None)
+        fresh_paragraph = start >= 0 and _PARAGRAPH.search(text, end, piece_start) is not None
         too_long = filled + gap + tokens > limit or piece_end - start > limit * CHARACTERS_A_TOKEN
-        if start >= 0 and (too_long or (begun and filled * 3 >= limit * 2)):
+        if start >= 0 and (too_long or (fresh_paragraph and filled * 3 >= limit * 2)):
             yield start, end
             start, filled, gap = -1, 0, 0
         if start < 0:

@@ -7,7 +7,6 @@ from functools import partial
 from itertools import groupby, pairwise
 
 from memorag_core.text.chunking import CHARACTERS_A_TOKEN, Count, Section, Span, sections, split
-from memorag_core.text.talk import Talk
 from memorag_core.text.wrapped import sentences_across_lines
 
 Cut = Callable[[int, int], list[Span]]
@@ -16,11 +15,9 @@ Cut = Callable[[int, int], list[Span]]
 def passages(text: str, limit: int, count: Count, pages: Sequence[int] = ()) -> Iterator[Span]:
     """Spans as `split` gives them; none crosses a heading, but where all that is below one heading is one passage.
 
-    Nor does one cross the border of two pages, but where a sentence goes on. Lines of wrapped text are no sentences,
-    and a turn of talk is a paragraph.
+    Nor does one cross the border of two pages, but where a sentence goes on. Lines of wrapped text are no sentences.
     """
-    turns = frozenset(turn.start for turn in Talk.of(text).turns)
-    cut = partial(_cut, text, limit, count, pages, turns)
+    cut = partial(_cut, text, limit, count, pages)
     return _join_small(sections(text), cut, limit * CHARACTERS_A_TOKEN)
 
 
@@ -42,13 +39,11 @@ def _join_small(parts: Iterable[Section], cut: Cut, most: int, depth: int = 1) -
             yield from _join_small(below, cut, most, depth + 1)
 
 
-def _cut(
-    text: str, limit: int, count: Count, pages: Sequence[int], turns: frozenset[int], start: int, end: int
-) -> list[Span]:
+def _cut(text: str, limit: int, count: Count, pages: Sequence[int], start: int, end: int) -> list[Span]:
     """Cut a part of a text; a page that begins with a small letter goes on with the one before."""
     borders = [page for page in pages if start < page < end and not text[page].islower()]
     return [
         span
         for first, last in pairwise([start, *borders, end])
-        for span in split(text, limit, count, sentences_across_lines(text, first, last), turns)
+        for span in split(text, limit, count, sentences_across_lines(text, first, last))
     ]

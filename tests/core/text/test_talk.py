@@ -90,8 +90,3 @@ def test_contexts_of_before_have_neither() -> None:
 def test_prose_with_dates_and_colons_is_no_talk() -> None:
     text = "\n\n".join([f"On 8 May 2023 it rained: {SAYING}", SAYING, "8 May 2023"] * 9)
     assert Talk.of(text) == Talk()
-
-
-def test_a_passage_of_talk_two_thirds_full_ends_with_its_turn() -> None:
-    text = "\n".join([f"Ann: {SAYING}", f"Bo: {SAYING}"] * 6)
-    assert [chunk.text for chunk in chunks_of(text, 18)] == text.split("\n")
