@@ -20,9 +20,9 @@ def gather(found: Sequence[Found], corpus: Corpus, tokens: int, count: Count) ->
     groups: dict[tuple[str, ...], list[Found]] = {}
     for item in found:
         chunk = corpus.chunks[item.chunk]
-        groups.setdefault((chunk.text, chunk.heading_lines, *chunk.headings), []).append(item)
+        groups.setdefault((chunk.text, chunk.context_lines, *chunk.headings), []).append(item)
     same = list(groups.values())
-    fitting = fit_budget([corpus.chunks[first.chunk].indexed for first, *_ in same], tokens, count)
+    fitting = fit_budget([corpus.chunks[first.chunk].shown for first, *_ in same], tokens, count)
     return tuple(_passage(same[number], corpus) for number in fitting)
 
 

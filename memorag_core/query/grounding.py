@@ -61,7 +61,7 @@ class ShownPassage:
         spans = whole_sentences(document, chunk.start, chunk.end)
         cut = tuple((max(start, chunk.start) - chunk.start, min(end, chunk.end) - chunk.start) for start, end in spans)
         below = tuple((start - chunk.start, chunk.lines_over(start)) for start, _ in chunk.below)
-        return cls(chunk.text, chunk.heading_lines, cut, below)
+        return cls(chunk.text, chunk.context_lines, cut, below)
 
     @cached_property
     def spans(self) -> tuple[Span, ...]:

@@ -167,7 +167,7 @@ class Query:
             found = extract_answer(question, evidence, clues, self.corpus.texts)
             return self._extract(found, "memorag", question, (clues, evidence))
         prompts = prompts_for(question, self.components.templates)
-        prompt = render_answer(prompts, question, [passage.chunk.indexed for passage in evidence])
+        prompt = render_answer(prompts, question, [passage.chunk.shown for passage in evidence])
         return self._write(prompt, "memorag", self.profile.answer, question, (clues, evidence))
 
     def _guess_answers(self, question: str) -> Iterator[Clue]:

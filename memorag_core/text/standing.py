@@ -15,7 +15,9 @@ from memorag_core.types import Chunk, Document
 CHUNKING = "turns"
 """How contexts are chunked and indexed now; those of an earlier time, chunked in another way, keep their chunks."""
 BEFORE_TURNS, BEFORE_PATHS = "paths", "sections"
-"""Contexts of these times do not know who speaks where, and before that not their headings but the innermost."""
+"""Contexts of these times are not indexed under dates and speakers, and before that under one heading only."""
+MEETING = 3
+"""Speakers of whom a name tells what is spoken of; of two, each is named everywhere (measured in docs/log.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +28,13 @@ class Standing:
     sections: list[Section]
     tables: list[Table]
     talk: Talk
-    under_path: bool = True
+    chunking: str
 
     @classmethod
     def of(cls, document: Document, chunking: str = CHUNKING) -> Self:
-        """Read where things stand in a document, as far as contexts of a time know it."""
+        """Read where things stand in a document; `chunking` is how its context was indexed."""
         text = document.text
-        talk = Talk.of(text) if chunking == CHUNKING else Talk()
-        return cls(document, list(sections(text)), find_tables(text), talk, chunking in {CHUNKING, BEFORE_TURNS})
+        return cls(document, list(sections(text)), find_tables(text), Talk.of(text), chunking)
 
     def chunk(self, start: int, end: int) -> Chunk:
         """The passage `text[start:end]`, which knows where it stands: of several sections, what these stand under."""
@@ -41,7 +42,7 @@ class Standing:
         parts = self.sections[at : bisect_left(self.sections, end, at + 1, key=_start_of)]
         paths = [part.path for part in parts]
         path = tuple(names[0] for names in takewhile(_are_one, zip(*paths, strict=False)))
-        since, first = parts[0].start, self.sections[0]
+        since, first, is_new = parts[0].start, self.sections[0], self.chunking == CHUNKING
         return Chunk(
             self.document.id,
             start,
@@ -52,9 +53,10 @@ class Standing:
             below=tuple((part.start, part.path) for part in parts) if len(parts) > 1 else (),
             document_title=self.document.title,
             header=header_at(self.tables, start),
-            date=self.talk.date_at(start, since, first.end if not first.title else 0),
+            date=self.talk.date_at(start, since, first.end if not first.title else 0) if is_new else "",
             speaker=self.talk.speaker_at(start, since),
-            under_path=self.under_path,
+            under_path=is_new or self.chunking == BEFORE_TURNS,
+            under_speaker=is_new and self.talk.speakers >= MEETING,
         )
 
 

@@ -43,10 +43,11 @@ class Mark(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Talk:
-    """The turns of a transcript, and the lines in it that are dates, both in order."""
+    """The turns of a transcript, and the lines in it that are dates, both in order; how many speak more than once."""
 
     turns: Sequence[Mark] = ()
     dates: Sequence[Mark] = ()
+    speakers: int = 0
 
     @classmethod
     def of(cls, text: str) -> Self:
@@ -55,15 +56,15 @@ class Talk:
             return cls()
         lines = [match.span() for match in find_all(_LINE, text, 0, len(text))]
         turns = [turn for start, _ in lines if (turn := _read_turn(text, start))]
-        often = Counter(turn.name for turn in turns)
-        speakers = {turn.start for turn in turns if often[turn.name] > 1}
+        often = {name for name, number in Counter(turn.name for turn in turns).items() if number > 1}
+        said = {turn.start for turn in turns if turn.name in often}
         dates = [
             Mark(start, text[start:end].strip(" \t\r*_-=–—"))
             for start, end in lines
-            if start not in speakers and end - start <= LONGEST_DATE and _is_date(text[start:end])
+            if start not in said and end - start <= LONGEST_DATE and _is_date(text[start:end])
         ]
         ended = {date.start for date in dates}
-        return cls([turn for turn in turns if turn.start not in ended], dates)
+        return cls([turn for turn in turns if turn.start not in ended], dates, len(often))
 
     def speaker_at(self, start: int, since: int) -> str:
         """Who is speaking at `start`, as the text has it, where the turn began before; no further back than `since`."""

@@ -78,6 +78,7 @@ class Chunk:
     where each begins and what its headings are. As they stand before it: `header` is the header row of the table it
     continues, `date` the line that dates the talk it is of, and `speaker` whose words it begins with.
     `under_path` is false in contexts of an earlier time, whose chunks were indexed under their own title alone.
+    `under_speaker` says that it is indexed under the speaker too.
     """
 
     document_id: str
@@ -92,6 +93,7 @@ class Chunk:
     date: str = ""
     speaker: str = ""
     under_path: bool = True
+    under_speaker: bool = False
 
     @property
     def place(self) -> Place:
@@ -100,16 +102,30 @@ class Chunk:
 
     @property
     def indexed(self) -> str:
-        """What is searched, judged and shown to the generator: the text under its heading lines."""
-        return "\n".join(filter(None, (self.heading_lines, self.text)))
+        """What is searched: the text under its heading lines, and under its speaker where that tells much."""
+        return _join_lines(self.heading_lines, self.speaker_line if self.under_speaker else "", self.text)
+
+    @property
+    def shown(self) -> str:
+        """What is shown to the generator: the text under all that is known of where it stands."""
+        return _join_lines(self.context_lines, self.text)
+
+    @property
+    def context_lines(self) -> str:
+        """What it is judged under: its heading lines, and whose words it begins with."""
+        return _join_lines(self.heading_lines, self.speaker_line)
 
     @property
     def heading_lines(self) -> str:
-        """Those of its headings that do not stand in its text, its table's header, and whose words it begins with."""
+        """Those of its headings that do not stand in its text, and its table's header."""
         path = dict.fromkeys((self.document_title, *self.headings, self.date) if self.under_path else (self.title,))
         line = BETWEEN_HEADINGS.join(part for part in path if part and part not in self.text)
-        header = self.header if self.under_path else ""
-        return "\n".join(filter(None, (line, header, f"{self.speaker}:" if self.speaker else "")))
+        return _join_lines(line, self.header if self.under_path else "")
+
+    @property
+    def speaker_line(self) -> str:
+        """Who speaks where it begins, as a turn begins."""
+        return f"{self.speaker}:" if self.speaker else ""
 
     @property
     def headings(self) -> tuple[str, ...]:
@@ -127,15 +143,19 @@ class Chunk:
         return (self.section, *((self.document_id, *path) for _, path in self.below))
 
     def lines_over(self, place: int) -> str:
-        """The heading lines of what stands at `place` in it; of several sections in one passage, its own section's."""
+        """What is judged under which lines at `place` in it; of several sections in one passage, its own section's."""
         if not self.below:
-            return self.heading_lines
+            return self.context_lines
         path = self.below[bisect(self.below, place, key=lambda part: part[0]) - 1][1]
         return BETWEEN_HEADINGS.join(dict.fromkeys(filter(None, (self.document_title, *path))))
 
     def beside(self, other: Chunk) -> bool:
         """Whether both stand in one section."""
         return self.section == other.section
+
+
+def _join_lines(*lines: str) -> str:
+    return "\n".join(filter(None, lines))
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ def test_a_passage_that_begins_within_a_turn_knows_who_speaks(ann: str, bo: str,
     for chunk in chunks:
         begins = chunk.text.startswith(("Rain", "The mill"))
         assert bool(chunk.speaker) is begins
-        assert chunk.indexed.endswith(f"\n{chunk.speaker}:\n{chunk.text}" if begins else chunk.text)
+        assert chunk.shown.endswith(f"\n{chunk.speaker}:\n{chunk.text}" if begins else chunk.text)
 
 
 def test_captions_of_our_own_reader_are_talk() -> None:
@@ -80,10 +80,16 @@ def test_a_passage_of_a_chat_knows_the_day_it_is_of_and_a_turn_ends_with_the_day
     assert {chunk.date for chunk in chunks if chunk.title == "Later"} == {""}
 
 
-def test_contexts_of_before_have_neither() -> None:
+def test_a_passage_of_a_meeting_is_indexed_under_who_speaks_and_one_of_two_people_is_not() -> None:
+    for names, indexed in ((("Ann", "Bo"), False), (("Ann", "Bo", "Cy"), True)):
+        chunks = chunks_of("\n".join([f"{name}: {SAYING}" for name in names] * 6))
+        assert {f"{chunk.speaker}:\n" in chunk.indexed for chunk in chunks if chunk.speaker} == {indexed}
+
+
+def test_contexts_of_before_are_indexed_under_neither() -> None:
     text = "\n".join(["8 May 2023", *[f"Ann: {SAYING}", f"Bo: {SAYING}"] * 6])
     before = cut(Document("d", "Talk", text), 9, words, BEFORE_TURNS)
-    assert {(chunk.speaker, chunk.date) for chunk in before} == {("", "")}
+    assert {(chunk.date, chunk.indexed) for chunk in before} == {("", f"Talk\n{chunk.text}") for chunk in before}
     assert [chunk.text for chunk in before] == [chunk.text for chunk in chunks_of(text)]
 
 
