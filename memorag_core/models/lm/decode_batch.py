@@ -21,7 +21,9 @@ from memorag_core.models.lm.slots import SlotBuffers
 TOKENS_A_FORWARD = 2048
 STEPS_A_LOOK = {"cuda": 8}
 """Steps between two looks of the host; where device and host are one, it looks after each."""
-CAPACITY_UNIT = 256
+CAPACITY_UNIT = {"cuda": 1024}
+"""Room for tokens comes in such parts, elsewhere in `SMALL_UNIT`: where it grows, steps are captured anew."""
+SMALL_UNIT = 256
 MOST_PADDING = 0.75
 """Prompts read together are at least this part of the longest among them."""
 SHORTEST_PREFIX = 32
@@ -81,6 +83,7 @@ class DecodeBatch:
         self.rows: list[DecodeRow] = []
         self._stop = stop
         self._looks = STEPS_A_LOOK.get(self.model.device.type, 1)
+        self._unit = CAPACITY_UNIT.get(self.model.device.type, SMALL_UNIT)
         self._held: list[Sequence[int]] = []
         self._ahead = 0
         self.cursor = torch.zeros(1, dtype=torch.long, device=self.model.device)
@@ -98,7 +101,7 @@ class DecodeBatch:
         if slots > buffers.slots:
             slots = max(slots, 2 * buffers.slots)
         if slots > buffers.slots or capacity > buffers.capacity:
-            self._allocate(max(slots, buffers.slots), max(buffers.capacity, _round_up(capacity, CAPACITY_UNIT)))
+            self._allocate(max(slots, buffers.slots), max(buffers.capacity, _round_up(capacity, self._unit)))
 
     @torch.inference_mode()
     def join(self, rows: Sequence[DecodeRow], on_forward: Callable[[], None] = lambda: None) -> None:
@@ -133,7 +136,7 @@ class DecodeBatch:
             read = [row.read + self._ahead for row in self.rows]
             for slot, (row, tokens) in enumerate(zip(self.rows, read, strict=True)):
                 self._fold(slot, row, tokens)
-            self._graphs.run(self.prefix.shape(read))
+            self._graphs.run(self.step, self.prefix.shape(read))
             self._ahead += 1
         self._ahead = 0
         self.cursor.zero_()
@@ -239,7 +242,7 @@ class DecodeBatch:
         states = {**numbers, "penalties": torch.ones(slots, device=device), "seen": seen}
         chosen = torch.zeros(slots, self._looks, dtype=torch.long, device=device)
         captures = device.type == "cuda" and self.prefix.captured and not self.prefix.alone
-        graphs = StepGraphs(self.step, slots, capacity, captures)
+        graphs = StepGraphs(slots, capacity, device if captures else None)
         if hasattr(self, "_buffers"):
             buffers.take_over(self._buffers)
             for name, state in states.items():
