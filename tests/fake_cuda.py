@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.overrides import TorchFunctionMode
@@ -48,6 +49,7 @@ class _Subscripts(TorchFunctionMode):
         self, function: Any, _: Sequence[type], given: tuple[Any, ...] = (), named: Mapping[str, Any] | None = None
     ) -> Any:
         others: dict[Any, Callable[..., Any]] = {
+            torch.tensor: _make,
             torch.Tensor.__getitem__: _get,
             torch.Tensor.__setitem__: _set,
             torch.Tensor.copy_: ATEN.copy_.default,
@@ -55,6 +57,13 @@ class _Subscripts(TorchFunctionMode):
             torch.Tensor.contiguous: ATEN.contiguous.default,
         }
         return others.get(function, function)(*given, **(named or {}))
+
+
+def _make(values: Any, dtype: torch.dtype | None = None, device: Any = "cpu") -> torch.Tensor:
+    """A tensor of values, which stay unknown there."""
+    made = torch.from_numpy(np.array(values))
+    wide = torch.float32 if made.dtype == torch.float64 else made.dtype if made.numel() else torch.float32
+    return torch.empty(made.shape, dtype=dtype or wide, device=device)
 
 
 def _get(tensor: torch.Tensor, index: Any) -> torch.Tensor:
@@ -91,7 +100,7 @@ def _take_view(tensor: torch.Tensor, index: Any) -> tuple[torch.Tensor, list[tor
         elif isinstance(part, slice):
             view = ATEN.slice.Tensor(view, dim, part.start, part.stop, part.step or 1)
         else:
-            places += [part if isinstance(part, torch.Tensor) else torch.tensor(part, device=tensor.device)]
+            places.append(part if isinstance(part, torch.Tensor) else _make(part, torch.long, tensor.device))
             continue
         places.append(None)
     return view, places if any(place is not None for place in places) else []
