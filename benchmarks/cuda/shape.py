@@ -13,14 +13,15 @@ import torch
 
 from benchmarks.cuda.kernels import Rates
 from benchmarks.cuda.report import Report
-from benchmarks.memory import steady
+from benchmarks.memory import STEPS, steady
 from benchmarks.shapes import SHAPES, build, seconds, tokens, wait
 from memorag_core.memory import Memory
 from memorag_core.memory.beacon import BeaconMemory
 from memorag_core.models.beacon.model import BeaconModel, BeaconState
 from memorag_core.models.beacon.prefix import BeaconPrefix
 from memorag_core.models.beacon.reading import read
-from memorag_core.models.lm.decoding import decode
+from memorag_core.models.lm.decode_batch import DecodeRow
+from memorag_core.models.lm.scheduler import DecodeScheduler
 
 WINDOW = 2048
 READ_BARS = {4: 9.0, 16: 45.0}
@@ -90,10 +91,13 @@ def _decode(report: Report, model: BeaconModel, shape: str, prefix: BeaconPrefix
     """Tokens a second once the first is there, beside weights and memory read once a step."""
     prompts = [tokens(40, shape, seed) for seed in range(rows)]
 
-    def ask(new: int) -> float:
-        return seconds(lambda: decode(prefix, prompts, new))
+    scheduler = DecodeScheduler(frozenset())
 
-    ask(33)
+    def ask(new: int) -> float:
+        asked = [DecodeRow(prompt, new) for prompt in prompts]
+        return seconds(lambda: scheduler.decode(asked, prefix, lambda _: None))
+
+    report.show(f"the first {STEPS} tokens, steps captured, rows: {rows}", ask(STEPS), "s")
     speed = rows * steady(ask)
     config = model.model.config
     weights = _matrices(model) + config.vocab_size * config.hidden_size

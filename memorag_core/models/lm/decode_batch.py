@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import torch
 
 from memorag_core.models.lm.graphs import StepGraphs, StepShape
+from memorag_core.models.lm.key_values import KeyValues
 from memorag_core.models.lm.prefix import Prefix
 from memorag_core.models.lm.slots import SlotBuffers
 
@@ -24,6 +25,9 @@ STEPS_A_LOOK = {"cuda": 8}
 CAPACITY_UNIT = {"cuda": 1024}
 """Room for tokens comes in such parts, elsewhere in `SMALL_UNIT`: where it grows, steps are captured anew."""
 SMALL_UNIT = 256
+KEPT_BYTES = {"cuda": 1 << 30}
+"""Buffers of so many bytes, elsewhere `FEW_BYTES`, are kept for the next rows, with what they hold and their graphs."""
+FEW_BYTES = 1 << 28
 MOST_PADDING = 0.75
 """Prompts read together are at least this part of the longest among them."""
 SHORTEST_PREFIX = 32
@@ -93,6 +97,17 @@ class DecodeBatch:
     def nbytes(self) -> int:
         """Bytes of all slots."""
         return self._buffers.nbytes
+
+    @property
+    def kept_bytes(self) -> int:
+        """How large it may be to be kept when nothing runs in it."""
+        return KEPT_BYTES.get(self.model.device.type, FEW_BYTES)
+
+    def let_go(self) -> KeyValues | None:
+        """Hold the memory no more, which comes again with the next rows; returns it, if there is one to come again."""
+        memory = None if self.prefix.alone else self.prefix.memory
+        del self.prefix
+        return memory
 
     @torch.inference_mode()
     def reserve(self, slots: int, tokens: int) -> None:
