@@ -37,7 +37,8 @@ def build_on_meta(config: Any) -> Any:
 def put_on_cuda(model: torch.nn.Module) -> None:
     """Put a model of the device `meta` there; inside."""
     for part in model.modules():
-        for tensors in (part._parameters, part._buffers):
+        kinds: list[dict[str, Any]] = [part._parameters, part._buffers]
+        for tensors in kinds:
             for name, tensor in tensors.items():
                 if tensor is not None:
                     fake = torch.empty(tensor.shape, dtype=tensor.dtype, device="cuda")

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 from beacon_checkpoints import reference, write
-from conftest import SHARED, STORY
+from conftest import SHARED, STORY, load_exactly
 from fake_cuda import build_on_meta, fake_cuda, put_on_cuda
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
@@ -34,7 +34,6 @@ from memorag_core.models.lm.decode_batch import DecodeBatch, DecodeRow
 from memorag_core.models.lm.decoding import decode
 from memorag_core.models.lm.graphs import StepGraphs, StepShape
 from memorag_core.models.lm.key_values import KeyValues
-from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.models.weights import Weights
 from memorag_core.types import Document, Progress
 
@@ -60,8 +59,8 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory, tiny_models: Path) -> P
 
 
 @pytest.fixture(scope="module")
-def memory_model(checkpoint: Path) -> BeaconMemory:
-    lm = LanguageModel.load(checkpoint, "cpu")
+def memory_model(checkpoint: Path, device: str) -> BeaconMemory:
+    lm = load_exactly(checkpoint, device)
     return BeaconMemory(lm, BeaconModel.beside(lm.model, checkpoint))
 
 
@@ -274,11 +273,11 @@ def test_memorizing_tells_of_every_window_and_stops_where_it_is_told_to(memory_m
         if len(steps) == 3:
             raise Cancelled
 
-    plain = memory_model.lm.model(torch.tensor([IDS])).logits
+    plain = memory_model.lm.model(torch.tensor([IDS], device=memory_model.lm.model.device)).logits
     with pytest.raises(Cancelled):
         memory_model.memorize(documents(STORY * 2), ProgressScope(stop_at_third))
     assert steps == [32, 64, 96]
-    assert torch.equal(memory_model.lm.model(torch.tensor([IDS])).logits, plain)
+    assert torch.equal(memory_model.lm.model(torch.tensor([IDS], device=memory_model.lm.model.device)).logits, plain)
 
 
 def test_a_profile_opens_the_memory_by_its_kind_with_its_ratio(checkpoint: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import STORY
+from conftest import STORY, load_exactly
 from fake_cuda import build_on_meta, fake_cuda, put_on_cuda
 from transformers import AutoConfig
 
@@ -25,8 +25,8 @@ SHARED_BEGINNING = 40
 
 
 @pytest.fixture(scope="module")
-def lm(tiny_models: Path) -> LanguageModel:
-    return LanguageModel.load(tiny_models / "lm", "cpu")
+def lm(tiny_models: Path, device: str) -> LanguageModel:
+    return load_exactly(tiny_models / "lm", device)
 
 
 @pytest.fixture(scope="module")

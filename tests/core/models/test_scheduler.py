@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import STORY
+from conftest import STORY, load_exactly
 
 from memorag_core.concurrency.cancellation import cancellable
 from memorag_core.concurrency.device_queue import FairQueue, as_client
@@ -29,8 +29,8 @@ CALLS = 24
 
 
 @pytest.fixture(scope="module")
-def lm(tiny_models: Path) -> LanguageModel:
-    return LanguageModel.load(tiny_models / "lm", "cpu")
+def lm(tiny_models: Path, device: str) -> LanguageModel:
+    return load_exactly(tiny_models / "lm", device)
 
 
 @pytest.fixture(scope="module")
