@@ -39,7 +39,7 @@ class StepShape:
     full: bool = False
 
 
-Step = Callable[[StepShape], None]
+DoStep = Callable[[StepShape], None]
 """A step of fixed shape, which is given by what calls it, so that nothing here keeps its buffers alive."""
 
 
@@ -56,7 +56,7 @@ class StepGraphs:
         self._pool: Any = None
         self._graphs: dict[StepShape, torch.cuda.CUDAGraph | None] = {}
 
-    def run(self, step: Step, shape: StepShape) -> None:
+    def run(self, step: DoStep, shape: StepShape) -> None:
         """Do a step for at least so many rows and entries."""
         if self._device is None:
             step(self._pad(shape))
@@ -79,7 +79,7 @@ class StepGraphs:
         padded = -(-shape.width // WIDTH_ON_CPU) * WIDTH_ON_CPU
         return shape if shape.full else replace(shape, width=min(self._capacity, padded))
 
-    def _do_and_capture(self, step: Step, shape: StepShape, device: torch.device) -> torch.cuda.CUDAGraph | None:
+    def _do_and_capture(self, step: DoStep, shape: StepShape, device: torch.device) -> torch.cuda.CUDAGraph | None:
         """Do a step as it is, which also prepares what a capture must not, then capture another without doing it.
 
         Both are on one stream, so that the working memory of matrix products is there before the capture. None where
@@ -98,7 +98,7 @@ class StepGraphs:
         self._device = None
         return None
 
-    def _capture(self, step: Step, shape: StepShape, side: torch.cuda.Stream) -> torch.cuda.CUDAGraph | None:
+    def _capture(self, step: DoStep, shape: StepShape, side: torch.cuda.Stream) -> torch.cuda.CUDAGraph | None:
         """Capture a step; where that fails, this one is never captured, and no other where memory is not the reason."""
         self._pool = self._pool or torch.cuda.graph_pool_handle()
         graph = torch.cuda.CUDAGraph()
@@ -114,7 +114,7 @@ class StepGraphs:
         return graph
 
 
-def _do(step: Step, shape: StepShape) -> bool:
+def _do(step: DoStep, shape: StepShape) -> bool:
     """Do a step; whether the host waits for the device nowhere in it, as some mixtures of experts do."""
     before = torch.cuda.get_sync_debug_mode()
     _refuse_waits("error")

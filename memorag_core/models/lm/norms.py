@@ -24,6 +24,13 @@ def fuse_norms(model: torch.nn.Module) -> None:
             part.forward = partial(compute_norm, part)
 
 
+def separate_norms(model: torch.nn.Module) -> None:
+    """Have them computed as transformers does again, for a compiler that fuses them with what stands around."""
+    for part in model.modules():
+        if isinstance(vars(part).get("forward"), partial):
+            del part.forward
+
+
 def compute_norm(norm: Any, hidden: torch.Tensor) -> torch.Tensor:
     """What such a norm gives, of (…, width); not by `rms_norm`, which autocast would have computed in float32."""
     if hidden.dtype != norm.weight.dtype:

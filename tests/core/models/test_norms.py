@@ -33,6 +33,8 @@ def test_a_norm_is_fused_where_it_gives_the_same(
     torch.testing.assert_close(norm(hidden), before, atol=2e-2, rtol=2e-2)
     torch.testing.assert_close(norm(hidden.float()), wide)
     assert list(norm.state_dict()) == ["weight"]
+    norms.separate_norms(torch.nn.Sequential(norm))
+    assert torch.equal(norm(hidden), before)
 
 
 def test_norms_on_the_cpu_stay_as_they_are() -> None:
