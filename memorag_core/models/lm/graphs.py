@@ -107,6 +107,7 @@ class StepGraphs:
             with torch.cuda.graph(graph, pool=self._pool, stream=side, capture_error_mode="thread_local"):
                 step(shape)
         except RuntimeError as error:
+            self._pool = None  # one that no graph uses any more cannot be used again
             if not has_run_out(error):
                 log.warning("Steps cannot be captured as CUDA graphs, so each is launched anew: %s", error)
                 self._device = None

@@ -28,6 +28,7 @@ class Card:
         self.mode: int | str = 0
         self.captured = 0
         self.modes: set[str] = set()
+        self.pools: list[object] = []
 
     def step(self, shape: StepShape) -> None:
         """Do a step, or keep it."""
@@ -54,6 +55,7 @@ class Card:
         self.kept = graph.steps
         self.captured += 1
         self.modes.add(capture_error_mode)
+        self.pools.append(pool)
         try:
             yield
         finally:
@@ -126,6 +128,7 @@ def test_steps_are_captured_once_a_bucket_and_then_replayed(card: Card) -> None:
     run_all(card)
     assert card.captured == len({(1, 256), (4, 256), (4, 300)})
     assert card.modes == {"thread_local"}
+    assert len(set(card.pools)) == 1
 
 
 def test_steps_in_which_the_host_waits_are_done_as_they_are(card: Card) -> None:
@@ -143,7 +146,8 @@ def test_a_step_for_whose_graph_there_is_no_memory_is_done_as_it_is_and_others_a
     steps.run(card.step, SHAPES[3])
     steps.run(card.step, SHAPES[3])
     assert len(card.done) == 4
-    assert card.captured == 2
+    failed, captured = card.pools
+    assert failed is not captured
 
 
 def test_where_a_capture_fails_no_other_is_tried(card: Card, caplog: pytest.LogCaptureFixture) -> None:
