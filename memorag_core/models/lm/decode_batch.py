@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import torch
 
 from memorag_core.models.lm.graphs import StepGraphs, StepShape
+from memorag_core.models.lm.key_values import KeyValues
 from memorag_core.models.lm.prefix import Prefix
 from memorag_core.models.lm.slots import SlotBuffers
 from memorag_core.models.lm.verbatim import HeldRows, VerbatimText
@@ -22,7 +23,12 @@ from memorag_core.models.lm.verbatim import HeldRows, VerbatimText
 TOKENS_A_FORWARD = 2048
 STEPS_A_LOOK = {"cuda": 8}
 """Steps between two looks of the host; where device and host are one, it looks after each."""
-CAPACITY_UNIT = 256
+CAPACITY_UNIT = {"cuda": 1024}
+"""Room for tokens comes in such parts, elsewhere in `SMALL_UNIT`: where it grows, steps are captured anew."""
+SMALL_UNIT = 256
+KEPT_BYTES = {"cuda": 1 << 30}
+"""Buffers of so many bytes, elsewhere `FEW_BYTES`, are kept for the next rows, with what they hold and their graphs."""
+FEW_BYTES = 1 << 28
 MOST_PADDING = 0.75
 """Prompts read together are at least this part of the longest among them."""
 SHORTEST_PREFIX = 32
@@ -88,6 +94,7 @@ class DecodeBatch:
         self.rows: list[DecodeRow] = []
         self._stop = stop
         self._looks = STEPS_A_LOOK.get(self.model.device.type, 1)
+        self._unit = CAPACITY_UNIT.get(self.model.device.type, SMALL_UNIT)
         self._held: list[Sequence[int]] = []
         self._ahead = 0
         self.cursor = torch.zeros(1, dtype=torch.long, device=self.model.device)
@@ -98,6 +105,17 @@ class DecodeBatch:
         """Bytes of all slots."""
         return self._buffers.nbytes
 
+    @property
+    def kept_bytes(self) -> int:
+        """How large it may be to be kept when nothing runs in it."""
+        return KEPT_BYTES.get(self.model.device.type, FEW_BYTES)
+
+    def let_go(self) -> KeyValues | None:
+        """Hold the memory no more, which comes again with the next rows; returns it, if there is one to come again."""
+        memory = None if self.prefix.alone else self.prefix.memory
+        del self.prefix
+        return memory
+
     @torch.inference_mode()
     def reserve(self, slots: int, tokens: int) -> None:
         """Make room for so many rows, of so many tokens each."""
@@ -105,7 +123,7 @@ class DecodeBatch:
         if slots > buffers.slots:
             slots = max(slots, 2 * buffers.slots)
         if slots > buffers.slots or capacity > buffers.capacity:
-            self._allocate(max(slots, buffers.slots), max(buffers.capacity, _round_up(capacity, CAPACITY_UNIT)))
+            self._allocate(max(slots, buffers.slots), max(buffers.capacity, -(-capacity // self._unit) * self._unit))
 
     @torch.inference_mode()
     def join(self, rows: Sequence[DecodeRow], on_forward: Callable[[], None] = lambda: None) -> None:
@@ -140,7 +158,7 @@ class DecodeBatch:
             read = [row.read + self._ahead for row in self.rows]
             for slot, (row, tokens) in enumerate(zip(self.rows, read, strict=True)):
                 self._fold(slot, row, tokens)
-            self._graphs.run(self.prefix.shape(read))
+            self._graphs.run(self.step, self.prefix.shape(read))
             self._ahead += 1
         self._ahead = 0
         self.cursor.zero_()
@@ -252,7 +270,7 @@ class DecodeBatch:
         chosen = torch.zeros(slots, self._looks, dtype=torch.long, device=device)
         held_rows = HeldRows(self.text, slots) if self.text else None
         captures = device.type == "cuda" and self.prefix.captured and not self.prefix.alone
-        graphs = StepGraphs(self.step, slots, capacity, captures)
+        graphs = StepGraphs(slots, capacity, device if captures else None)
         if hasattr(self, "_buffers"):
             buffers.take_over(self._buffers)
             for name, state in states.items():
@@ -279,7 +297,3 @@ def _common(one: Sequence[int], other: Sequence[int]) -> int:
     """How many tokens two prompts have in common at their beginning."""
     pairs = zip(one, other, strict=False)
     return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
-
-
-def _round_up(number: int, unit: int) -> int:
-    return -(-number // unit) * unit
