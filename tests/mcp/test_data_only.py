@@ -32,9 +32,13 @@ def labels(value: Any, label: str = "") -> Iterator[str]:
 
 
 def is_labelled(line: str) -> bool:
-    """Whether a line of a result's text says what the order in it is: set in below a label, or behind one."""
+    """Whether a line of a result's text says what the order in it is: set in below a label, or behind one.
+
+    An entry of a list of texts is one line, also where it is a sentence that a memory recalled.
+    """
     plain = line.strip().removeprefix("- ")
-    return plain.startswith("| ") or plain.split(":")[0] in DATA or line.strip().startswith(f"- {ORDER}")
+    entry = line.strip().startswith((f"- {ORDER}", "- status: completed next: "))
+    return plain.startswith("| ") or plain.split(":")[0] in DATA or entry
 
 
 @pytest.mark.parametrize("era", ["auto", "legacy"])

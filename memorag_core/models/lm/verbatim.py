@@ -69,13 +69,13 @@ class HeldRows:
         over = (chosen == self.text.line_break)[:, None]
         may = may & (following == chosen[:, None])
         left = left & ~(may & over)
-        self.depth[slots] = torch.where(over[:, 0], 0, depth + 1)
+        self.depth[slots] = (depth + 1).masked_fill(over[:, 0], 0)
         self.open[slots] = torch.where(over, left, may)
         self.left[slots] = left
         return chosen
 
     def _allow(self, following: torch.Tensor, may: torch.Tensor, vocabulary: int) -> torch.Tensor:
         """What may follow in each row: (rows, vocabulary)."""
-        ids = torch.where(may, following, vocabulary)
+        ids = following.masked_fill(~may, vocabulary)
         allowed = torch.zeros(len(may), vocabulary + 1, dtype=torch.bool, device=may.device)
         return allowed.scatter_(1, ids, True)[:, :vocabulary]
