@@ -20,6 +20,8 @@ _GLUED = re.compile(r"(?<=[a-z\]]{3}[.!?])(?=[A-Z][a-z]* )")
 _ENDS = re.compile(r"[.!?…。！？；:：][\"'”’」』)\]）]*\s*\Z")
 LONGEST_END = 8
 _SMALL = re.compile(r"[(\[]?[a-zà-öø-ÿа-яα-ω]")
+_CELLS = re.compile(r"\s\|\s|\t|(?<!\S)(?:[^\s,;]*+[,;](?=\S)){3}")
+"""What a row of a table has."""
 _MARK = re.compile(r"\s*(?:[-*•·|>#]|\d{1,3}[.)、]|[（(]?[一二三四五六七八九十]+[、）)])")
 
 
@@ -85,5 +87,7 @@ def _goes_on(text: str, before: Span, after: Span) -> bool:
     if _SMALL.match(text, *after):
         return not text[before[0]].islower()
     if "\n" not in text[before[1] : after[0]] or text.startswith("#", before[0]) or _MARK.match(text, *after):
+        return False
+    if _CELLS.search(text, *after) or _CELLS.search(text, max(before[0], text.rfind("\n", *before)), before[1]):
         return False
     return not _ENDS.search(text, max(before[0], before[1] - LONGEST_END), before[1])

@@ -37,6 +37,16 @@ def test_lines_of_lists_and_tables_are_not_joined() -> None:
     assert not is_wrapped(notes)
 
 
+@pytest.mark.parametrize("between", [" | ", "\t", ","])
+def test_rows_of_a_table_as_wide_as_wrapped_lines_are_not_joined(between: str) -> None:
+    rows = [
+        between.join([f"Vessel{number}", "1961", "19", "237", "Sund", "2019-01-03", "o" * 16]) for number in range(30)
+    ]
+    text = "\n".join(rows)
+    assert is_wrapped(text)
+    assert [text[start:end] for start, end in sentences_across_lines(text, 0, len(text))] == rows
+
+
 def test_a_small_letter_goes_on_with_a_sentence() -> None:
     text = (
         'Orre Brands, Inc. is a maker of rope. "Is it strong?" asked the keeper. It is. but who would test it?\nno end'
