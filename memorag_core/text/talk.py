@@ -30,6 +30,7 @@ _TURN = re.compile(
 _LINE = re.compile(r"\S[^\n]*")
 _BLANK_BEFORE = re.compile(r"(?:\A|\n[^\S\n]*\n)\s*\Z")
 _NUMERIC_DATE = re.compile(r"\b\d{1,4}[-/.]\d\d?[-/.]\d{2,4}\b")
+_FIGURE = re.compile(r"[\d月]")
 _WORD = re.compile(r"[^\W\d_]+")
 
 
@@ -105,7 +106,7 @@ def _read_turn(text: str, start: int) -> Mark | None:
 
 def _is_date(line: str) -> bool:
     """Whether a line says a date and little else; a heading does so itself."""
-    if line.startswith("#"):
+    if line.startswith("#") or not _FIGURE.search(line):
         return False
     reading = read_values(line)
     dated = any(value.kind == "date" for value in reading.values) or _NUMERIC_DATE.search(line) is not None
