@@ -32,7 +32,8 @@ export function drawPassages(app, record, open) {
 }
 
 function card(record, place) {
-  const where = [record.contexts.length > 1 && place.context_id, place.title, ...place.headings, pageOf(place)];
+  const under = [place.title, ...place.headings, place.date, place.speaker];
+  const where = [record.contexts.length > 1 && place.context_id, ...under, pageOf(place)];
   return [
     el("span", { class: "where" }, where.filter(Boolean).join(" › ")),
     el("span", { class: "excerpt" }, place.text),
