@@ -53,7 +53,7 @@ where the file is damaged."""
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class PartReader:
     """How a long file is read in parts, each in a process of its own, in which it is JSON what one of them holds.
 
     `read` takes what a `Reader` takes, the number of a part, and of how many; `join` all parts, the name and the limit.

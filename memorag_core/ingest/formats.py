@@ -21,7 +21,7 @@ from memorag_core.ingest import (
     sheets,
     tables,
 )
-from memorag_core.ingest.extract import BYTES_A_CHARACTER, MAX_FILE, Parts, Reader, too_large
+from memorag_core.ingest.extract import BYTES_A_CHARACTER, MAX_FILE, PartReader, Reader, too_large
 
 OFFICE = "application/vnd.openxmlformats-officedocument"
 
@@ -38,7 +38,7 @@ class Format:
     media_types: tuple[str, ...]
     is_plain: bool = False
     has_looks: bool = False
-    in_parts: Parts | None = None
+    in_parts: PartReader | None = None
 
     def most_bytes(self, limit: int) -> int:
         """The most bytes that a file with a text of `limit` characters can have."""

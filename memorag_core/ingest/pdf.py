@@ -12,7 +12,7 @@ from typing import Any
 
 from memorag_core.errors import InputError, quote_name
 from memorag_core.ingest import ocr
-from memorag_core.ingest.extract import STEPS, Extract, Parts, extract_pages
+from memorag_core.ingest.extract import STEPS, Extract, PartReader, extract_pages
 from memorag_core.ingest.pdf_fields import texts_of_annotations
 from memorag_core.ingest.pdf_grid import Rulings, rulings_of
 from memorag_core.ingest.pdf_layout import Cells, Prose, Run, lay_out
@@ -128,7 +128,7 @@ def _join_all(read: Sequence[dict[str, Any]], what: str, limit: int) -> Extract:
     return join([PagesRead(**one | {"scans": Scans(**one["scans"])}) for one in read], what, limit)
 
 
-IN_PARTS = Parts(_read_one, _join_all)
+IN_PARTS = PartReader(_read_one, _join_all)
 
 
 def _paragraphs(lines: list[Run]) -> str:

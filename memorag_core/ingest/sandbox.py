@@ -2,7 +2,7 @@
 
 It can be stopped within a page, has so much memory and time and no more, and takes nobody with it when it crashes.
 One process serves all the files of a folder: it hears a request, a line of JSON and the bytes of the file, and answers
-with a line of JSON. It opens nothing itself, and of our environment it has what Python needs. A long one may have several.
+with a line of JSON. It opens nothing itself, and of our environment it has what Python needs. Long files have several.
 """
 
 from __future__ import annotations
