@@ -14,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from memorag_core.config import BEACON_MEMORY
 from memorag_core.errors import InputError
 from memorag_core.models.api.endpoints import is_remote
 from memorag_core.text.standing import CHUNKING
@@ -131,11 +132,14 @@ class Components:
         return described
 
     def _find_record(self) -> Path | None:
-        """Where the description is kept: by all that decides it; None where a model is on the hub."""
+        """Where the description is kept: by all that decides it.
+
+        None where a model is on the hub, which may have a newer one, or of beacons, whose base only their weights name.
+        """
         profile, weights = self._profile, self._weights
         names = (profile.memory_model, profile.generator_model, profile.reranker, profile.entailment)
         revisions = [name if is_remote(name) else weights.revision(name) for name in names if name]
-        if not all(revisions):
+        if not all(revisions) or profile.memory == BEACON_MEMORY:
             return None
         code = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("memory/*.py"))]
         libraries = [version(name) for name in ("torch", "transformers")]

@@ -61,4 +61,4 @@ def test_a_changed_context_can_be_asked_before_a_language_model_is_loaded(settin
     assert loaded == [("evidence", 0)]
     assert info.ready == "memory"
     passages = later.retrieve(held.id, "Who kept the gate book?")
-    assert "Amos kept the gate book." in {passage.text for passage in passages}
+    assert "Amos kept the gate book." in {passage.chunk.text for passage in passages}
