@@ -117,16 +117,16 @@ def run(
         serve = partial(transport.serve, server) if isinstance(transport, Hosts) else server.run_stdio_async
         will_be_asked = bool(server.engine.store.ids())
         try:
-            anyio.run(_serve_and_unload, serve, shared, unload_after, will_be_asked)
+            anyio.run(serve_and_unload, serve, shared, unload_after, will_be_asked)
         finally:
             server.jobs.close()
     else:
         address.check_free()
         app = application(build, shared, address, transport, routes_of_page() if transport == "http" else ())
-        anyio.run(_serve_and_unload, lambda: listen(app, address), shared, unload_after)
+        anyio.run(serve_and_unload, lambda: listen(app, address), shared, unload_after)
 
 
-async def _serve_and_unload(
+async def serve_and_unload(
     serve: Callable[[], Awaitable[None]], shared: Runtime, seconds: float | None, will_be_asked: bool = False
 ) -> None:
     """Serve, and see now and then whether the models are idle.
