@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
-from contextlib import suppress
 from functools import cached_property
-from importlib import import_module
 from pathlib import Path
 
-from memorag_core.components import Components
+from memorag_core.components import Components, import_libraries
 from memorag_core.concurrency.device_memory import release_memory
 from memorag_core.concurrency.device_queue import FairQueue
 from memorag_core.concurrency.lru import LRUCache
@@ -74,9 +72,7 @@ class Runtime:
 
     def import_libraries(self) -> None:
         """Import what the first question needs, which takes longer than loading the models; needs no slot."""
-        with suppress(ImportError, OSError):  # of which the question will tell
-            import_module("memorag_core.memory")
-            import_module("memorag_core.retrieval.attention")
+        import_libraries()
 
     def advise(self) -> str | None:
         """What this machine could write with, the first time; None where it was said, or the generator writes."""

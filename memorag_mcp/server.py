@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -136,7 +137,8 @@ async def serve_and_unload(
 
     async def prepare() -> None:
         await anyio.sleep(SETTLED)
-        await anyio.to_thread.run_sync(shared.import_libraries, abandon_on_cancel=True)
+        with suppress(ImportError, OSError):  # of which the question will tell
+            await anyio.to_thread.run_sync(shared.import_libraries, abandon_on_cancel=True)
 
     async def watch(idle: float) -> None:
         while True:

@@ -21,7 +21,6 @@ from waits import SECONDS
 
 from memorag_core import MemoRAG, from_text
 from memorag_core.context.manifest import Manifest
-from memorag_core.runtime import Runtime
 from memorag_mcp.server import build_server, serve_and_unload
 
 pytestmark = pytest.mark.anyio
@@ -482,7 +481,7 @@ async def test_what_a_question_needs_is_imported_while_nobody_asks_where_there_i
 ) -> None:
     monkeypatch.setattr("memorag_mcp.server.SETTLED", 0.0)
     imported = threading.Event()
-    monkeypatch.setattr(Runtime, "import_libraries", lambda _: imported.set())
+    monkeypatch.setattr("memorag_core.runtime.import_libraries", imported.set)
 
     async def serve() -> None:
         with anyio.fail_after(SECONDS):
