@@ -73,6 +73,8 @@ class Runtime:
     def import_libraries(self) -> None:
         """Import what the first question needs, which takes longer than loading the models; needs no slot."""
         import_libraries()
+        if self.lasting:
+            gc.freeze()  # else loading the models has collections go through what was imported
 
     def advise(self) -> str | None:
         """What this machine could write with, the first time; None where it was said, or the generator writes."""
