@@ -71,6 +71,7 @@ def measure(one: EvalSet, bench: Bench) -> SetScores:
     cases = {name: Case(bench, name, text) for name, text in one.contexts.items()}
     corpora = {name: _corpus(case) for name, case in cases.items()}
     asked = [question for question in one.questions if question.evidence]
+    kinds = bench.engine.shared.components.question_kinds
 
     def mean(found: Iterator[tuple[Question, Sequence[Span]]]) -> Scores:
         recalls = [
@@ -86,11 +87,9 @@ def measure(one: EvalSet, bench: Bench) -> SetScores:
         for name, corpus in corpora.items():
             vars(corpus)["surroundings"] = NeighbourSmoother(corpus.chunks, {"text": cases[name].text}, reaches)
         for q in asked:
-            chunks = corpora[q.context].chunks
-            yield (
-                q,
-                [span_of(chunks[found.chunk]) for found in search(corpora[q.context], q.text, Recollection(), DEPTH)],
-            )
+            corpus = corpora[q.context]
+            known = Recollection(broad=corpus.surroundings.has_talk and kinds.is_broad(q.text))
+            yield q, [span_of(corpus.chunks[found.chunk]) for found in search(corpus, q.text, known, DEPTH)]
 
     plain = {
         name: mean((q, SYSTEMS[name](cases[q.context]).evidence(q.text, max(BUDGETS)).spans) for q in asked)

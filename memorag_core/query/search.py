@@ -24,8 +24,11 @@ ASKED, PLACED, NAMED, UNPLACED = 1.0, 0.05, 1.0, 0.35
 
 With more, clues with a place push out what the question finds better (measured in docs/log.md).
 """
-ATTENDED = 0.05
-"""The weight of attention beside what the question finds, both as standard scores; more costs a set evidence."""
+ATTENDED, ATTENDED_BROAD = 0.05, 0.3
+"""The weight of attention beside what a question finds, both as standard scores; more costs a set evidence.
+
+For a broad question it is the mean of a long stretch that counts, so what attention gets wrong is evened out.
+"""
 LOOKED_AT = 3
 JUDGED = 1000
 """This many hits of a search have their scores smoothed with those of their neighbours."""
@@ -53,9 +56,10 @@ def _search_queries(
     weights = [ASKED, *(UNPLACED / len(others) for _ in others)]
     queries = [question, *others]
     asked, *found = context.index.search(queries, max(depth, JUDGED), allowed)
-    scored = [_add_attention(asked, recalled), *found]
-    for query, hits, weight in zip(queries, scored, weights, strict=True):
-        yield Ranking({hit.chunk: query for hit in context.surroundings.smooth(hits)[:depth]}, weight)
+    smooth = context.surroundings.smooth
+    smoothed = [smooth(_add_attention(asked, recalled), recalled.broad), *map(smooth, found)]
+    for query, hits, weight in zip(queries, smoothed, weights, strict=True):
+        yield Ranking({hit.chunk: query for hit in hits[:depth]}, weight)
 
 
 def _add_attention(hits: Sequence[Hit], recalled: Recollection) -> Sequence[Hit]:
@@ -64,7 +68,8 @@ def _add_attention(hits: Sequence[Hit], recalled: Recollection) -> Sequence[Hit]
         return hits
     from memorag_core.retrieval.standard_scores import add_scores  # it needs numpy
 
-    return add_scores(hits, dict(recalled.attended), ATTENDED)
+    weight = ATTENDED_BROAD if recalled.broad else ATTENDED
+    return add_scores(hits, dict(recalled.attended), weight)
 
 
 def _rank_places(context: Corpus, clues: Sequence[Clue]) -> Ranking:
