@@ -31,7 +31,7 @@ ORIGINAL_STEPS = 6
 OUR_STEPS = 33
 PROMPTS = {"recalled text": 64, "recalled questions": 70, "rewrite": 58, "answer": 46}
 PROMPT_STEPS = 48
-BARS = {"memorizing": 1.5, "decoding": 15.0, "recall + rewrite + answer as a batch": 2.0}
+BARS = {"memorizing": 1.9, "decoding": 4.0, "recall + rewrite + answer as a batch": 2.25}
 
 
 class Original:

@@ -164,7 +164,9 @@ def serve_cluster(settings: dict[str, str], seconds: float, expected: dict[int, 
     from ray import serve
 
     from memorag_mcp.cluster.app import NAME, build
+    from memorag_mcp.cluster.proxy import CALLBACK
 
+    os.environ.update(CALLBACK)
     ray.init(num_cpus=16, include_dashboard=False, log_to_driver=False)
     try:
         serve.start(http_options={"host": HOST, "port": PORT})
