@@ -49,6 +49,18 @@ def test_no_texts_and_no_queries_have_no_hits(retriever: DenseRetriever, tmp_pat
     assert retriever.index(TEXTS, SILENT).search([], 3) == []
 
 
+def test_a_query_that_searches_several_indexes_is_encoded_once(
+    retriever: DenseRetriever, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded: list[str] = []
+    encode = retriever.encode
+    monkeypatch.setattr(retriever, "encode", lambda texts, kind: [encoded.extend(texts), encode(texts, kind)][1])
+    first = retriever.encode_queries(["a horn at dusk", "a horn at dawn"])
+    again = retriever.encode_queries(["a horn at dawn", "a horn at dusk", "a horn at dawn"])
+    assert encoded == ["a horn at dusk", "a horn at dawn"]
+    assert np.array_equal(again, first[[1, 0, 1]])
+
+
 def test_the_end_of_a_query_beyond_the_limit_counts(retriever: DenseRetriever) -> None:
     assert retriever.count([LONG])[0] > retriever.max_tokens
     cut, whole, longer = retriever.encode_queries([LONG[:400], LONG, LONG + " The horn?"])
