@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from memorag_core.concurrency.progress import SILENT
 from memorag_core.retrieval.dense import DenseRetriever
-from memorag_core.retrieval.encoders import Encoder, LibraryEncoder, PlainEncoder, open_encoder
+from memorag_core.retrieval.encoders import Encoder, Kind, LibraryEncoder, PlainEncoder, open_encoder
 from memorag_core.retrieval.vectors import VectorIndex, Vectors
 
 TEXTS = ["The mill stands at the head of the pond.", "Amos kept the gate book.", "水闸", "The horn was sounded.", ""]
@@ -54,7 +55,12 @@ def test_a_query_that_searches_several_indexes_is_encoded_once(
 ) -> None:
     encoded: list[str] = []
     encode = retriever.encode
-    monkeypatch.setattr(retriever, "encode", lambda texts, kind: [encoded.extend(texts), encode(texts, kind)][1])
+
+    def count_encoded(texts: Sequence[str], kind: Kind) -> Vectors:
+        encoded.extend(texts)
+        return encode(texts, kind)
+
+    monkeypatch.setattr(retriever, "encode", count_encoded)
     first = retriever.encode_queries(["a horn at dusk", "a horn at dawn"])
     again = retriever.encode_queries(["a horn at dawn", "a horn at dusk", "a horn at dawn"])
     assert encoded == ["a horn at dusk", "a horn at dawn"]
