@@ -63,7 +63,7 @@ def stop_words() -> frozenset[str]:
 def _plain(text: str) -> str:
     """A text as it is compared: without case, accents, and characters that are not seen; digits are 0 to 9."""
     plain = normalize("NFC", _ACCENT.sub("", normalize("NFKD", _UNSEEN.sub("", text)).casefold()))
-    return _FOREIGN_DIGIT.sub(lambda match: str(unicodedata.digit(match.group())), plain)
+    return str(_FOREIGN_DIGIT.sub(lambda match: str(unicodedata.digit(match.group())), plain))
 
 
 def _stems(text: str) -> Iterator[str]:
