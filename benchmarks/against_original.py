@@ -24,7 +24,9 @@ from benchmarks.shapes import SHAPES, checkpoint, interleaved, seconds, tokens
 from memorag_core.models.beacon.model import BeaconModel, BeaconState
 from memorag_core.models.beacon.prefix import BeaconPrefix
 from memorag_core.models.beacon.reading import read
+from memorag_core.models.lm.decode_batch import DecodeRow
 from memorag_core.models.lm.decoding import decode
+from memorag_core.models.lm.scheduler import DecodeScheduler
 
 QUERY_TOKENS = 40
 ORIGINAL_STEPS = 6
@@ -92,15 +94,17 @@ class Comparison:
     def decoding(self, runs: int) -> list[float]:
         """Tokens a second after the query, ours and theirs."""
 
+        scheduler = DecodeScheduler(frozenset())
+
         def ours() -> float:
-            times: list[float] = []
-            decode(
+            heard: list[tuple[int, float]] = []
+            scheduler.decode(
+                [DecodeRow(self.query, OUR_STEPS)],
                 BeaconPrefix(self.ours, self.state),
-                [self.query],
-                OUR_STEPS,
-                on_replies=lambda _: times.append(time.perf_counter()),
+                lambda replies: heard.append((len(replies[0]), time.perf_counter())),
             )
-            return (OUR_STEPS - 1) / (times[-1] - times[0])
+            (first, begun), (last, ended) = heard[0], heard[-1]
+            return (last - first) / (ended - begun)
 
         def theirs() -> float:
             found = self.original.ask("decode", query=self.query, new=ORIGINAL_STEPS)

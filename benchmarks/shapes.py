@@ -19,6 +19,7 @@ from memorag_core.models.beacon.layout import BeaconLayout
 from memorag_core.models.beacon.model import EMBEDDING, WEIGHTS, BeaconModel
 from memorag_core.models.lm.attention import register
 from memorag_core.models.lm.fp16_linear import pack
+from memorag_core.models.lm.norms import fuse_norms
 
 PROJECTIONS = {"q_proj", "k_proj", "v_proj"}
 
@@ -108,6 +109,7 @@ def build(shape: str, window: int, ratio: int, device: str = "cpu") -> BeaconMod
     model = plain(shape, window, ratio, device)
     weights = beacon_weights(model)
     pack(model)
+    fuse_norms(model)
     return BeaconModel(model, BeaconLayout(window, ratio, 0), weights)
 
 

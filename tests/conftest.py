@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from memorag_core import MemoRAG, Settings
 from memorag_core.concurrency.device_queue import FairQueue
 from memorag_core.runtime import Runtime
+
+if TYPE_CHECKING:
+    from memorag_core.models.lm.language_model import LanguageModel
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
@@ -81,6 +85,19 @@ def llama(llama_address: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def anyio_backend() -> str:
     """The event loop of the tests that are coroutines."""
     return "asyncio"
+
+
+def load_exactly(folder: Path, device: str) -> LanguageModel:
+    """A language model in float32 on any device, for ids that are compared with ids."""
+    from memorag_core.models.lm.fp16_linear import unpack
+    from memorag_core.models.lm.language_model import LanguageModel
+
+    lm = LanguageModel.load(folder, "cpu")
+    if device != "cpu":
+        unpack(lm.model)
+        moved: Any = lm.model
+        moved.to(device)
+    return lm
 
 
 @pytest.fixture

@@ -13,18 +13,21 @@ import torch
 
 from benchmarks.cuda.kernels import Rates
 from benchmarks.cuda.report import Report
-from benchmarks.memory import steady
+from benchmarks.memory import STEPS, steady
 from benchmarks.shapes import SHAPES, build, seconds, tokens, wait
 from memorag_core.memory import Memory
 from memorag_core.memory.beacon import BeaconMemory
 from memorag_core.models.beacon.model import BeaconModel, BeaconState
 from memorag_core.models.beacon.prefix import BeaconPrefix
 from memorag_core.models.beacon.reading import read
-from memorag_core.models.lm.decoding import decode
+from memorag_core.models.lm.decode_batch import DecodeRow
+from memorag_core.models.lm.scheduler import DecodeScheduler
 
 WINDOW = 2048
 READ_BARS = {4: 9.0, 16: 45.0}
 LOAD_BAR = 1.0
+PLANNED = 24
+"""Windows read before the clock starts: kernels are planned for memories of so many, which is done once a process."""
 DECODE_BARS = {1: 115.0, 16: 1500.0}
 GIB = 1 << 30
 
@@ -58,7 +61,7 @@ def measure(report: Report, shape: str, device: str, rates: Rates) -> None:
 def _read(report: Report, model: BeaconModel, shape: str, length: int, rates: Rates) -> BeaconState:
     """The state after reading."""
     ids, ratio = tokens(length, shape), model.layout.ratio
-    read(model, ids[: 3 * WINDOW])
+    read(model, ids[: (PLANNED if model.model.device.type == "cuda" else 3) * WINDOW])
     states: list[BeaconState] = []
     taken = seconds(lambda: states.append(read(model, ids)))
     floor = _reading_floor(model, shape, length, rates)
@@ -90,10 +93,13 @@ def _decode(report: Report, model: BeaconModel, shape: str, prefix: BeaconPrefix
     """Tokens a second once the first is there, beside weights and memory read once a step."""
     prompts = [tokens(40, shape, seed) for seed in range(rows)]
 
-    def ask(new: int) -> float:
-        return seconds(lambda: decode(prefix, prompts, new))
+    scheduler = DecodeScheduler(frozenset())
 
-    ask(33)
+    def ask(new: int) -> float:
+        asked = [DecodeRow(prompt, new) for prompt in prompts]
+        return seconds(lambda: scheduler.decode(asked, prefix, lambda _: None))
+
+    report.show(f"the first {STEPS} tokens, steps captured, rows: {rows}", ask(STEPS), "s")
     speed = rows * steady(ask)
     config = model.model.config
     weights = _matrices(model) + config.vocab_size * config.hidden_size

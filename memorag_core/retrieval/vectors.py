@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from math import isqrt
 from typing import Any
 
@@ -19,6 +20,9 @@ PROBED_SHARE = 1 / 16
 TRAINED_ON = 64
 AT_ONCE = 1 << 16
 """So many vectors are compared at once where only some may be hits."""
+
+WORKING_BYTES = 1 << 26
+"""Of a GPU's memory."""
 
 Vectors = NDArray[np.float32]
 
@@ -102,4 +106,12 @@ def _place(index: Any, device: str) -> Any:
     if not device.startswith("cuda") or not hasattr(faiss, "StandardGpuResources"):
         return index
     number = int(device.partition(":")[2] or 0)
-    return faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), number, index)
+    return faiss.index_cpu_to_gpu(_share_resources(), number, index)
+
+
+@cache
+def _share_resources() -> Any:
+    """What indexes on a GPU work with, one for all: each would take one and a half GiB of it for itself."""
+    resources = require("faiss", "cpu").StandardGpuResources()
+    resources.setTempMemory(WORKING_BYTES)
+    return resources

@@ -17,6 +17,7 @@ from transformers.cache_utils import Cache, DynamicLayer
 from memorag_core.models.beacon.layout import BeaconLayout
 from memorag_core.models.beacon.model import EMBEDDING, BeaconModel
 from memorag_core.models.lm.attention import lower_right
+from memorag_core.models.lm.norms import separate_norms
 from memorag_core.models.lm.rope import rotate, rotation
 
 UNCOUNTED = -100
@@ -146,6 +147,7 @@ def score(logits: torch.Tensor, targets: torch.Tensor, wide: torch.dtype) -> tor
 
 def compile_layers(model: Any) -> None:
     """Have norms and feed-forward layers compiled when they are first called: once for all layers, of any length."""
+    separate_norms(model)
     model.base_model.norm.compile(dynamic=True)
     for layer in model.base_model.layers:
         for part in (layer.input_layernorm, layer.post_attention_layernorm, layer.mlp):

@@ -58,15 +58,16 @@ class Metrics:
 
 
 def device_bytes() -> list[Sample]:
-    """The memory of the CUDA device in use: all of it, what nobody has, what this server has, and uses of that.
+    """The memory of the CUDA device most in use: all of it, what nobody has, what this server has, and uses of that.
 
     Nothing before a model is on it: to ask would take memory of the device.
     """
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_initialized():
         return []
-    free, total = torch.cuda.mem_get_info()
-    held, used = torch.cuda.memory_reserved(), torch.cuda.memory_allocated()
+    device = max(range(torch.cuda.device_count()), key=torch.cuda.memory_reserved)
+    free, total = torch.cuda.mem_get_info(device)
+    held, used = torch.cuda.memory_reserved(device), torch.cuda.memory_allocated(device)
     known = {"total": total, "free": free, "reserved": held, "allocated": used}
     return [(f'memorag_device_bytes{{state="{state}"}}', float(number)) for state, number in known.items()]
 

@@ -15,13 +15,19 @@ from dataclasses import dataclass, field
 import torch
 
 from memorag_core.models.lm.graphs import StepGraphs, StepShape
+from memorag_core.models.lm.key_values import KeyValues
 from memorag_core.models.lm.prefix import Prefix
 from memorag_core.models.lm.slots import SlotBuffers
 
 TOKENS_A_FORWARD = 2048
 STEPS_A_LOOK = {"cuda": 8}
 """Steps between two looks of the host; where device and host are one, it looks after each."""
-CAPACITY_UNIT = 256
+CAPACITY_UNIT = {"cuda": 1024}
+"""Room for tokens comes in such parts, elsewhere in `SMALL_UNIT`: where it grows, steps are captured anew."""
+SMALL_UNIT = 256
+KEPT_BYTES = {"cuda": 1 << 30}
+"""Buffers of so many bytes, elsewhere `FEW_BYTES`, are kept for the next rows, with what they hold and their graphs."""
+FEW_BYTES = 1 << 28
 MOST_PADDING = 0.75
 """Prompts read together are at least this part of the longest among them."""
 SHORTEST_PREFIX = 32
@@ -81,6 +87,7 @@ class DecodeBatch:
         self.rows: list[DecodeRow] = []
         self._stop = stop
         self._looks = STEPS_A_LOOK.get(self.model.device.type, 1)
+        self._unit = CAPACITY_UNIT.get(self.model.device.type, SMALL_UNIT)
         self._held: list[Sequence[int]] = []
         self._ahead = 0
         self.cursor = torch.zeros(1, dtype=torch.long, device=self.model.device)
@@ -91,6 +98,17 @@ class DecodeBatch:
         """Bytes of all slots."""
         return self._buffers.nbytes
 
+    @property
+    def kept_bytes(self) -> int:
+        """How large it may be to be kept when nothing runs in it."""
+        return KEPT_BYTES.get(self.model.device.type, FEW_BYTES)
+
+    def let_go(self) -> KeyValues | None:
+        """Hold the memory no more, which comes again with the next rows; returns it, if there is one to come again."""
+        memory = None if self.prefix.alone else self.prefix.memory
+        del self.prefix
+        return memory
+
     @torch.inference_mode()
     def reserve(self, slots: int, tokens: int) -> None:
         """Make room for so many rows, of so many tokens each."""
@@ -98,7 +116,7 @@ class DecodeBatch:
         if slots > buffers.slots:
             slots = max(slots, 2 * buffers.slots)
         if slots > buffers.slots or capacity > buffers.capacity:
-            self._allocate(max(slots, buffers.slots), max(buffers.capacity, _round_up(capacity, CAPACITY_UNIT)))
+            self._allocate(max(slots, buffers.slots), max(buffers.capacity, _round_up(capacity, self._unit)))
 
     @torch.inference_mode()
     def join(self, rows: Sequence[DecodeRow], on_forward: Callable[[], None] = lambda: None) -> None:
@@ -133,7 +151,7 @@ class DecodeBatch:
             read = [row.read + self._ahead for row in self.rows]
             for slot, (row, tokens) in enumerate(zip(self.rows, read, strict=True)):
                 self._fold(slot, row, tokens)
-            self._graphs.run(self.prefix.shape(read))
+            self._graphs.run(self.step, self.prefix.shape(read))
             self._ahead += 1
         self._ahead = 0
         self.cursor.zero_()
@@ -239,7 +257,7 @@ class DecodeBatch:
         states = {**numbers, "penalties": torch.ones(slots, device=device), "seen": seen}
         chosen = torch.zeros(slots, self._looks, dtype=torch.long, device=device)
         captures = device.type == "cuda" and self.prefix.captured and not self.prefix.alone
-        graphs = StepGraphs(self.step, slots, capacity, captures)
+        graphs = StepGraphs(slots, capacity, device if captures else None)
         if hasattr(self, "_buffers"):
             buffers.take_over(self._buffers)
             for name, state in states.items():

@@ -6,7 +6,8 @@ of all its readers at once, and what is new causally; no scores are written out 
 
 Kernels: the flash attention of torch on CPU and, in half precision, on CUDA. Long reads of a memory go through
 cuDNN there, about 1.6 times as fast on a Hopper GPU as published (FlashAttention-3, arXiv 2407.08608, figure 5). Its
-kernels are planned for one number of keys, so that they take the memory in blocks of one size.
+kernels are planned for one number of keys, which takes a good part of a second, so that they take the memory in blocks
+of two sizes.
 """
 
 from __future__ import annotations
@@ -18,8 +19,11 @@ from functools import cache
 import torch
 
 SCORES_AT_ONCE = 1 << 26
-CUDNN_KEYS = 8192
+CUDNN_KEYS, CUDNN_REST = 8192, 2048
+"""Keys of a block, and of what is left of them."""
 CUDNN_QUERIES = 1024
+FLASH_WIDTH = 256
+"""The widest heads of flash attention."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +124,8 @@ def attend_masked(
         _plain(query[:, :, i : i + step] * scale, key, value, None if mask is None else mask[:, :, i : i + step])
         for i in range(0, query.shape[2], step)
     ]
+    if len(parts) == 1:
+        return parts[0]
     return PartialAttention(
         torch.cat([part.output for part in parts], dim=2), torch.cat([part.lse for part in parts], dim=2)
     )
@@ -131,9 +137,11 @@ def _plain(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: to
     if mask is not None:
         by_group = scores.view(batch, key.shape[1], -1, new, key.shape[2])
         scores = by_group.masked_fill(~mask[:, :, None], float("-inf")).view(scores.shape)
-    scores = scores.float()
-    lse = scores.logsumexp(-1)
-    output = (scores - lse[..., None]).exp_().to(value.dtype) @ value
+    # The largest weight is exp(largest score - lse). `logsumexp` and what made weights of it would be eleven kernels on
+    # CUDA, where a step of decoding has little else to do than to start kernels; this is six.
+    weights = scores.softmax(-1, dtype=torch.float32)
+    lse = scores.amax(-1) - weights.amax(-1).log()
+    output = weights.to(value.dtype) @ value
     return PartialAttention(output.view(query.shape), lse.view(batch, heads, new))
 
 
@@ -145,7 +153,8 @@ def _attend_unmasked(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor
     whole = _for_cudnn(query, key.shape[2])
     if not whole:
         return _flash(query, key, value, scale)
-    blocks = zip(key[:, :, :whole].split(CUDNN_KEYS, 2), value[:, :, :whole].split(CUDNN_KEYS, 2), strict=True)
+    sizes = [CUDNN_KEYS] * (whole // CUDNN_KEYS) + [CUDNN_REST] * (whole % CUDNN_KEYS // CUDNN_REST)
+    blocks = zip(key[:, :, :whole].split(sizes, 2), value[:, :, :whole].split(sizes, 2), strict=True)
     parts = [_cudnn(query, keys, values, scale) for keys, values in blocks]
     rest = [_flash(query, key[:, :, whole:], value[:, :, whole:], scale)] if whole < key.shape[2] else []
     return merge_partial([*parts, *rest])
@@ -162,7 +171,8 @@ def _flash_for_cpu(
 
 def flash_on_cuda(query: torch.Tensor) -> bool:
     """Whether torch's flash attention takes these queries on CUDA."""
-    return query.is_cuda and query.dtype in {torch.float16, torch.bfloat16} and query.shape[-1] % 8 == 0
+    width = query.shape[-1]
+    return query.is_cuda and query.dtype in {torch.float16, torch.bfloat16} and width % 8 == 0 and width <= FLASH_WIDTH
 
 
 def _flash(
@@ -176,8 +186,8 @@ def _flash(
 
 def _for_cudnn(query: torch.Tensor, keys: int) -> int:
     """How many of the first keys cuDNN is to take."""
-    whole = keys - keys % CUDNN_KEYS
-    long = whole > 0 and query.shape[2] >= CUDNN_QUERIES
+    whole = keys - keys % CUDNN_REST
+    long = keys >= CUDNN_KEYS and query.shape[2] >= CUDNN_QUERIES
     return whole if long and _cudnn_agrees(query.device, query.dtype, query.shape[-1]) else 0
 
 
@@ -195,6 +205,8 @@ def _cudnn_agrees(device: torch.device, dtype: torch.dtype, width: int) -> bool:
     expected = _flash(query, key, value, width**-0.5)
     try:
         found = _cudnn(query, key, value, width**-0.5)
+    except torch.OutOfMemoryError:
+        raise  # this says nothing about cuDNN, and would be remembered
     except RuntimeError:
         return False
     pairs = ((found.output, expected.output), (found.lse, expected.lse))

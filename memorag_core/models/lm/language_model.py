@@ -21,6 +21,7 @@ from memorag_core.models.lm.decode_batch import DecodeRow
 from memorag_core.models.lm.decoding import decode
 from memorag_core.models.lm.fp16_linear import pack
 from memorag_core.models.lm.key_values import KeyValues
+from memorag_core.models.lm.norms import fuse_norms
 from memorag_core.models.lm.prefill import PrefillPlan, read
 from memorag_core.models.lm.prefix import Prefix
 from memorag_core.models.lm.scheduler import DecodeScheduler
@@ -198,6 +199,7 @@ def load_model(
     if missing := sorted(report["missing_keys"]):
         raise ModelUnavailable(f"The weights of '{source}' lack {', '.join(missing[:3])}. Fetch them again.")
     pack(model)
+    fuse_norms(model)
     return cast(PreTrainedModel, model)
 
 

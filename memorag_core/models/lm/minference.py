@@ -103,11 +103,12 @@ def dense(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.
 
 def seconds_of(attention: Attention, *given: torch.Tensor) -> float:
     """How long attention takes when it is called the second time; the first may compile it."""
+    device = given[0].device
     attention(*given)
-    torch.cuda.synchronize()
+    torch.cuda.synchronize(device)
     started = time.perf_counter()
     attention(*given)
-    torch.cuda.synchronize()
+    torch.cuda.synchronize(device)
     return time.perf_counter() - started
 
 

@@ -8,6 +8,7 @@ slot, and lends the slot between steps, so that the next call can begin and join
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass, field
@@ -18,11 +19,10 @@ from memorag_core.concurrency.device_memory import in_halves, with_memory
 from memorag_core.concurrency.device_queue import lend_slot, let_in
 from memorag_core.errors import DeviceMemoryFull
 from memorag_core.models.lm.decode_batch import DecodeBatch, DecodeRow, group_alike
+from memorag_core.models.lm.key_values import KeyValues
 from memorag_core.models.lm.prefix import Prefix
 
 OnReplies = Callable[[list[list[int]]], None]
-KEPT_BYTES = 1 << 28
-"""Buffers of so many bytes are kept for the next request, with what they hold; larger ones are given back."""
 
 
 @dataclass(eq=False)
@@ -68,6 +68,7 @@ class DecodeScheduler:
         self._running: list[Request] = []
         self._driver: Request | None = None
         self._batches: dict[int, DecodeBatch] = {}
+        self._resting: dict[int, tuple[weakref.ref[KeyValues], DecodeBatch]] = {}
         self._too_many: int | None = None
 
     def decode(self, rows: list[DecodeRow], prefix: Prefix, on_replies: OnReplies) -> list[list[int]]:
@@ -83,8 +84,12 @@ class DecodeScheduler:
                     self._follow(request, on_replies)
         finally:
             self._withdraw(request)
-        if request.error is not None:
-            raise request.error
+        error, request.error = request.error, None
+        try:
+            if error is not None:
+                raise error
+        finally:
+            del error  # the traceback holds this frame, which must not hold it: buffers would stay on the device
         return request.replies
 
     def _lead(self, request: Request) -> bool:
@@ -121,7 +126,7 @@ class DecodeScheduler:
             self._join(joining)
         for batch in list(self._batches.values()):
             self._advance(batch)
-        self._batches = {key: batch for key, batch in self._batches.items() if batch.rows or key == 0}
+        self._let_rest()
         with self._changed:
             self._running = [request for request in self._running if not request.ended]
             self._changed.notify_all()
@@ -150,7 +155,7 @@ class DecodeScheduler:
 
     def _read(self, request: Request, rows: Sequence[DecodeRow]) -> Sequence[DecodeRow]:
         """Let rows of a request join their batch; a new batch is kept once they have."""
-        batch = self._batches.get(request.key) or DecodeBatch(request.prefix, self._stop)
+        batch = self._batches.get(request.key) or self._wake(request) or DecodeBatch(request.prefix, self._stop)
         batch.join(rows, request.check)
         self._batches[request.key] = batch
         return rows
@@ -184,9 +189,33 @@ class DecodeScheduler:
             for row in [row for row in batch.rows if row in request.rows]:
                 batch.leave(row)
 
+    def _let_rest(self) -> None:
+        """Keep batches in which nothing runs for the next request over the same memory, as long as that is there."""
+        for key, batch in list(self._batches.items()):
+            if not batch.rows and key:
+                del self._batches[key]
+                if memory := batch.let_go():
+                    gone = partial(_forget, self._resting, key)
+                    self._resting[key] = weakref.ref(memory, gone), batch
+
+    def _wake(self, request: Request) -> DecodeBatch | None:
+        """The batch that rests for a request's memory."""
+        _, batch = self._resting.pop(request.key, (None, None))
+        if batch:
+            batch.prefix = request.prefix
+        return batch
+
     def give_up_buffers(self) -> None:
         """Drop the buffers of batches in which nothing runs. For the holder of the device's slot."""
         self._batches = {key: batch for key, batch in self._batches.items() if batch.rows}
+        self._resting.clear()
+
+    def _give_back(self) -> None:
+        """Keep what rests only as far as it is not large, what was used last before all else."""
+        for key, (_, batch) in list(self._resting.items()):
+            if sum(other.nbytes for _, other in list(self._resting.values())) > batch.kept_bytes:
+                self._resting.pop(key, None)
+        self._batches = {key: batch for key, batch in self._batches.items() if batch.nbytes <= batch.kept_bytes}
 
     def _withdraw(self, request: Request) -> None:
         """Leave; the driver lets another thread drive, and gives back what nobody needs."""
@@ -197,6 +226,11 @@ class DecodeScheduler:
                 self._part(request)
                 self._driver = None
                 if not self._running and not self._arrived:
-                    kept = self._batches.items()
-                    self._batches = {key: batch for key, batch in kept if key == 0 and batch.nbytes <= KEPT_BYTES}
+                    self._let_rest()
+                    self._give_back()
             self._changed.notify_all()
+
+
+def _forget(resting: dict[int, tuple[weakref.ref[KeyValues], DecodeBatch]], key: int, _: object) -> None:
+    """Drop the batch of a memory that is gone."""
+    resting.pop(key, None)

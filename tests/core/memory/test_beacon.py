@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import torch
 from beacon_checkpoints import reference, write
-from conftest import SHARED, STORY
+from conftest import SHARED, STORY, load_exactly
+from fake_cuda import build_on_meta, fake_cuda, put_on_cuda
 from safetensors.torch import load_file, save_file
-from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import AutoModelForCausalLM
 
 from benchmarks.parity import checkpoints, compare, main
@@ -29,12 +29,11 @@ from memorag_core.memory.base import Memory
 from memorag_core.models.beacon.model import BeaconModel, BeaconState, read_weights
 from memorag_core.models.beacon.prefix import BeaconPrefix
 from memorag_core.models.beacon.reading import BeaconReading, read
-from memorag_core.models.lm.attention import head_width, register
+from memorag_core.models.lm.attention import head_width
 from memorag_core.models.lm.decode_batch import DecodeBatch, DecodeRow
 from memorag_core.models.lm.decoding import decode
 from memorag_core.models.lm.graphs import StepGraphs, StepShape
 from memorag_core.models.lm.key_values import KeyValues
-from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.models.weights import Weights
 from memorag_core.types import Document, Progress
 
@@ -60,8 +59,8 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory, tiny_models: Path) -> P
 
 
 @pytest.fixture(scope="module")
-def memory_model(checkpoint: Path) -> BeaconMemory:
-    lm = LanguageModel.load(checkpoint, "cpu")
+def memory_model(checkpoint: Path, device: str) -> BeaconMemory:
+    lm = load_exactly(checkpoint, device)
     return BeaconMemory(lm, BeaconModel.beside(lm.model, checkpoint))
 
 
@@ -182,7 +181,7 @@ def test_rows_that_join_and_leave_reply_as_each_would_alone_and_leave_the_memory
     before = [tensor.clone() for tensor in (*state.key_values.keys, *state.key_values.values)]
     if as_on_cuda:  # a look every few steps, and steps of more rows and entries than there are
         monkeypatch.setattr("memorag_core.models.lm.decode_batch.STEPS_A_LOOK", {"cpu": 5})
-        monkeypatch.setattr(StepGraphs, "run", lambda graphs, shape: graphs._step(graphs.bucket(shape)))
+        monkeypatch.setattr(StepGraphs, "run", lambda graphs, step, shape: step(graphs.bucket(shape)))
     draw, joined, cancelled = random.Random(behind), list[tuple[int, DecodeRow]](), list[DecodeRow]()
     batch = DecodeBatch(prefix, STOP)
     while len(joined) < 14 or batch.rows:
@@ -228,16 +227,17 @@ def test_questions_of_many_threads_over_one_memory_run_in_one_batch(
     assert most == [len(QUESTIONS)]
 
 
-def test_a_step_reads_nothing_back_from_the_device(checkpoint: Path) -> None:
+def test_steps_and_passes_on_cuda_mix_no_devices_and_steps_read_nothing_back(checkpoint: Path) -> None:
     loaded = BeaconModel.load(checkpoint)
-    weights = read_weights(checkpoint)
-    with FakeTensorMode() as mode, torch.inference_mode():
-        model = AutoModelForCausalLM.from_config(loaded.model.config, attn_implementation=register())
-        beacons = BeaconModel(model, loaded.layout, {name: mode.from_tensor(part) for name, part in weights.items()})
+    model, weights = build_on_meta(loaded.model.config), read_weights(checkpoint)
+    with fake_cuda():
+        put_on_cuda(model)
+        on_cuda = {name: torch.zeros(part.shape, device="cuda") for name, part in weights.items()}
+        beacons = BeaconModel(model, loaded.layout, on_cuda)
         shape = (1, model.config.num_key_value_heads, loaded.layout.entries(90), head_width(model.config))
-        entries = [torch.zeros(shape) for _ in range(model.config.num_hidden_layers)]
-        state = BeaconState(KeyValues(entries, entries, shape[2]), 90)
-        batch = DecodeBatch(BeaconPrefix(beacons, state), frozenset())
+        entries = [torch.zeros(shape, dtype=model.dtype, device="cuda") for _ in range(model.config.num_hidden_layers)]
+        prefix = BeaconPrefix(beacons, BeaconState(KeyValues(entries, entries, shape[2]), 90))
+        batch = DecodeBatch(prefix, frozenset())
         batch.reserve(3, 64)
         for entries_a_row in (1, 2):
             batch.step(StepShape(3, 64, entries_a_row))
@@ -245,6 +245,9 @@ def test_a_step_reads_nothing_back_from_the_device(checkpoint: Path) -> None:
             batch.step(StepShape(3, 64, entries_a_row, "none"))
         with pytest.raises(RuntimeError, match="local_scalar"):
             batch.last.tolist()
+        assert prefix.read([IDS[:9], IDS[:4]], 0, batch._buffers, 1).is_cuda
+        prefix.fold(batch._buffers, 1, loaded.layout.window - 90 % loaded.layout.window)
+        assert read(beacons, IDS).key_values.keys[0].is_cuda
 
 
 def test_questions_asked_together_are_answered_as_one_by_one(memory_model: BeaconMemory, memory: Memory) -> None:
@@ -270,11 +273,11 @@ def test_memorizing_tells_of_every_window_and_stops_where_it_is_told_to(memory_m
         if len(steps) == 3:
             raise Cancelled
 
-    plain = memory_model.lm.model(torch.tensor([IDS])).logits
+    plain = memory_model.lm.model(torch.tensor([IDS], device=memory_model.lm.model.device)).logits
     with pytest.raises(Cancelled):
         memory_model.memorize(documents(STORY * 2), ProgressScope(stop_at_third))
     assert steps == [32, 64, 96]
-    assert torch.equal(memory_model.lm.model(torch.tensor([IDS])).logits, plain)
+    assert torch.equal(memory_model.lm.model(torch.tensor([IDS], device=memory_model.lm.model.device)).logits, plain)
 
 
 def test_a_profile_opens_the_memory_by_its_kind_with_its_ratio(checkpoint: Path, tmp_path: Path) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import random
+import weakref
 from pathlib import Path
 
 import pytest
 import torch
-from conftest import STORY
-from torch._subclasses.fake_tensor import FakeTensorMode
-from transformers import AutoConfig, AutoModelForCausalLM
+from conftest import STORY, load_exactly
+from fake_cuda import build_on_meta, fake_cuda, put_on_cuda
+from transformers import AutoConfig
 
-from memorag_core.models.lm.attention import head_width, register
+from memorag_core.models.lm.attention import head_width
 from memorag_core.models.lm.decode_batch import DecodeBatch, DecodeRow
 from memorag_core.models.lm.decoding import decode
 from memorag_core.models.lm.graphs import StepShape
@@ -23,8 +25,8 @@ SHARED_BEGINNING = 40
 
 
 @pytest.fixture(scope="module")
-def lm(tiny_models: Path) -> LanguageModel:
-    return LanguageModel.load(tiny_models / "lm", "cpu")
+def lm(tiny_models: Path, device: str) -> LanguageModel:
+    return load_exactly(tiny_models / "lm", device)
 
 
 @pytest.fixture(scope="module")
@@ -94,15 +96,31 @@ def test_a_prompt_that_begins_as_another_one_is_read_from_where_they_part(
 
 
 @pytest.mark.parametrize("with_memory", [False, True])
-def test_a_step_reads_nothing_back_from_the_device(tiny_models: Path, with_memory: bool) -> None:
+def test_a_step_on_cuda_mixes_no_devices_and_reads_nothing_back(tiny_models: Path, with_memory: bool) -> None:
     config = AutoConfig.from_pretrained(tiny_models / "lm")
-    with FakeTensorMode(), torch.inference_mode():
-        model = AutoModelForCausalLM.from_config(config, attn_implementation=register())
+    model = build_on_meta(config)
+    with fake_cuda():
+        put_on_cuda(model)
         shape = (1, config.num_key_value_heads, 24, head_width(config))
-        entries = [torch.zeros(shape) for _ in range(config.num_hidden_layers)]
+        entries = [torch.zeros(shape, dtype=model.dtype, device="cuda") for _ in range(config.num_hidden_layers)]
         memory = KeyValues(entries, entries, 24) if with_memory else None
         batch = DecodeBatch(Prefix(model, memory), frozenset())
         batch.reserve(3, 64)
         batch.step(StepShape(3, 64))
+        assert batch.last.is_cuda
         with pytest.raises(RuntimeError, match="local_scalar"):
             batch.last.tolist()
+
+
+def test_a_batch_that_nobody_needs_is_freed_at_once(lm: LanguageModel, prompts: list[list[int]]) -> None:
+    gc.collect()
+    gc.disable()  # what only a collection frees stays on the device until then
+    try:
+        batch = DecodeBatch(Prefix(lm.model), lm.stop)
+        batch.join([DecodeRow(prompts[0], 2)])
+        batch.advance()
+        kept = weakref.ref(batch)
+        del batch
+        assert kept() is None
+    finally:
+        gc.enable()

@@ -133,8 +133,23 @@ def test_blocks_for_kernels_of_one_size_and_the_rest_give_attention_over_all(
     query, key, value = drawn(1, 4, past + 4)
     expected = attend_causally(query, key, value, SCALE), attend_fully(query, key, value, SCALE)
     doubles = {"flash_on_cuda": lambda _: True, "_cudnn_agrees": lambda *_: True, "_flash": flash, "_cudnn": cudnn}
-    for name, double in (doubles | {"CUDNN_KEYS": 8, "CUDNN_QUERIES": 4}).items():
+    for name, double in (doubles | {"CUDNN_KEYS": 8, "CUDNN_REST": 2, "CUDNN_QUERIES": 4}).items():
         monkeypatch.setattr(kernels, name, double)
     assert_same(attend_causally(query, key, value, SCALE), expected[0].output)
     assert_same(attend_fully(query, key, value, SCALE), expected[1].output)
-    assert sizes == [8] * (past // 8 + (past + 4) // 8)
+    expected_sizes = [[8] * (keys // 8) + [2] * (keys % 8 // 2) if keys >= 8 else [] for keys in (past, past + 4)]
+    assert sizes == [size for sizes_of_one in expected_sizes for size in sizes_of_one]
+
+
+def test_that_memory_ran_out_is_not_remembered_of_cudnn(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run_out(*_: object) -> PartialAttention:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    part = PartialAttention(torch.zeros(1), torch.zeros(1))
+    for name, double in {"_flash": lambda *_: part, "_cudnn": run_out}.items():
+        monkeypatch.setattr(kernels, name, double)
+    where = torch.device("cpu"), torch.float32, 8
+    with pytest.raises(torch.OutOfMemoryError):
+        kernels._cudnn_agrees(*where)
+    monkeypatch.setattr(kernels, "_cudnn", lambda *_: part)
+    assert kernels._cudnn_agrees(*where)

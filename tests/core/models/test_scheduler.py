@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import torch
-from conftest import STORY
+from conftest import STORY, load_exactly
 
 from memorag_core.concurrency.cancellation import cancellable
 from memorag_core.concurrency.device_queue import FairQueue, as_client
@@ -27,8 +29,8 @@ CALLS = 24
 
 
 @pytest.fixture(scope="module")
-def lm(tiny_models: Path) -> LanguageModel:
-    return LanguageModel.load(tiny_models / "lm", "cpu")
+def lm(tiny_models: Path, device: str) -> LanguageModel:
+    return load_exactly(tiny_models / "lm", device)
 
 
 @pytest.fixture(scope="module")
@@ -113,3 +115,38 @@ def until(reached: Callable[[], bool]) -> None:
             return
         waits.wait(0.01)
     raise AssertionError("What the test waits for did not happen.")
+
+
+def test_buffers_of_a_memory_are_kept_for_its_next_question_and_no_longer_than_the_memory(lm: LanguageModel) -> None:
+    scheduler, [prompt] = DecodeScheduler(lm.stop), lm.encode([STORY[:60]])
+    memory = lm.remember(STORY, lambda done, total: None)
+
+    def ask(memory: KeyValues) -> list[int]:
+        return scheduler.decode([DecodeRow(prompt, 6)], Prefix(lm.model, memory), lambda _: None)[0]
+
+    first = ask(memory)
+    [(_, batch)] = scheduler._resting.values()
+    assert ask(memory) == first
+    assert [kept for _, kept in scheduler._resting.values()] == [batch]
+    gone = weakref.ref(memory)
+    del memory
+    assert gone() is None
+    assert not scheduler._resting
+
+
+def test_what_a_failed_request_held_is_freed_with_its_error(lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(batch: DecodeBatch) -> None:
+        raise ValueError("broken")
+
+    monkeypatch.setattr(DecodeBatch, "advance", fail)
+    row = DecodeRow(lm.encode([STORY])[0][:9], 6)
+    gone = weakref.ref(row)
+    gc.collect()
+    gc.disable()
+    try:
+        with pytest.raises(ValueError, match="broken"):
+            DecodeScheduler(lm.stop).decode([row], Prefix(lm.model), lambda _: None)
+        del row
+        assert gone() is None
+    finally:
+        gc.enable()

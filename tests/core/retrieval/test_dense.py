@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import faiss
 import numpy as np
 import pytest
 
 from memorag_core.concurrency.progress import SILENT
 from memorag_core.retrieval.dense import DenseRetriever
 from memorag_core.retrieval.encoders import Encoder, Kind, LibraryEncoder, PlainEncoder, open_encoder
-from memorag_core.retrieval.vectors import VectorIndex, Vectors
+from memorag_core.retrieval.vectors import WORKING_BYTES, VectorIndex, Vectors, _share_resources
 
 TEXTS = ["The mill stands at the head of the pond.", "Amos kept the gate book.", "水闸", "The horn was sounded.", ""]
 QUERIES = ["Where is the mill?", "水闸", ""]
@@ -180,3 +181,26 @@ def test_the_gpu_finds_what_the_cpu_finds(many: int, monkeypatch: pytest.MonkeyP
     assert [[hit.chunk for hit in hits] for hits in on_gpu] == [
         [hit.chunk for hit in hits] for hits in learned.search(vectors[:20], 5)
     ]
+
+
+def test_indexes_on_a_gpu_share_what_they_work_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Resources:
+        """As of a faiss that knows GPUs."""
+
+        def setTempMemory(self, size: int) -> None:  # noqa: N802  # faiss calls it so
+            sizes.append(size)
+
+    def place(resources: Resources, number: int, index: object) -> object:
+        placed.append((resources, number))
+        return index
+
+    sizes, placed = list[int](), list[tuple[Resources, int]]()
+    monkeypatch.setattr(faiss, "StandardGpuResources", Resources, raising=False)
+    monkeypatch.setattr(faiss, "index_cpu_to_gpu", place, raising=False)
+    _share_resources.cache_clear()
+    for device in ("cuda", "cuda:1"):
+        VectorIndex(clustered(10), device)
+    _share_resources.cache_clear()
+    assert sizes == [WORKING_BYTES]
+    assert [number for _, number in placed] == [0, 1]
+    assert placed[0][0] is placed[1][0]
