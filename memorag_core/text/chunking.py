@@ -20,7 +20,7 @@ _ABBREVIATED = re.compile(
     r"|bzw|ca|Nr|Abs|Sra|Srta|Dra|Ud|Uds|EE|UU|ej|pág|Mme|Mlle)\.\Z"
 )
 _ORDINAL = re.compile(r"(?<!\d)\d{1,2}\.\Z")
-_COUNTED = re.compile(r"\s(?:[^\W\d_A-Z]|J[aä]n|Feb|März|Apr|Mai|Jun|Jul|Aug|Sep|Okt|Nov|Dez|Jahrh)")
+_COUNTED = re.compile(r"\s(?:[a-zà-öø-ÿа-яё]|J[aä]n|Feb|März|Apr|Mai|Jun|Jul|Aug|Sep|Okt|Nov|Dez|Jahrh)")
 """What an ordinal number of German and its neighbours stands before: a small letter, a month, a century."""
 _LONGEST_ABBREVIATION = 6
 _PARAGRAPH = re.compile(r"\n[^\S\n]*\n")

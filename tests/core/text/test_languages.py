@@ -12,6 +12,7 @@ from memorag_core.text.terms import index_terms, stems
     "parts",
     [
         ["Am 3. Oktober 1990 war es so weit.", "Im 19. Jahrhundert nicht.", "Es waren 12.", "Das gilt z. B. für alle."],
+        ["Их было 12.", "Потом ушли."],
         ["Er sagte: „Es regnet.“", "Dann ging er."],
         ["El Sr. Pérez llegó a EE. UU. en 1990.", "¿Quién lo sabía?", "«No lo sé.»", "Luego se fue."],
         ["هل تعرف ذلك؟", "نعم.", "ذهب في ٣ أكتوبر."],
