@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
-from memorag_core.components import Components, open_components
+from memorag_core.components import Components, import_libraries
 from memorag_core.concurrency.device_memory import release_memory
 from memorag_core.concurrency.device_queue import FairQueue
 from memorag_core.concurrency.lru import LRUCache
@@ -46,6 +46,7 @@ class Runtime:
         self.device_queue.give_up_caches = self._give_up_caches
         self._templates = read_templates(settings.prompts)
         self._components: Components | None = None
+        self._frozen = 0
         self._advised = False
 
     @cached_property
@@ -62,11 +63,18 @@ class Runtime:
     def components(self) -> Components:
         """The models, loaded now if need be. For the holder of the device's slot."""
         if self._components is None:
-            self._components = open_components(self.profile, self.weights, self._templates)
-            if self.lasting:
-                gc.collect()
-                gc.freeze()  # half a million objects, which a full collection would go through in a third of a second
+            self._components = Components(self.profile, self.weights, self._templates)
+        if self.lasting and self._frozen != self._components.opened:
+            self._frozen = self._components.opened
+            gc.collect()
+            gc.freeze()  # half a million objects, which a full collection would go through in a third of a second
         return self._components
+
+    def import_libraries(self) -> None:
+        """Import what the first question needs, which takes longer than loading the models; needs no slot."""
+        import_libraries()
+        if self.lasting:
+            gc.freeze()  # else loading the models has collections go through what was imported
 
     def advise(self) -> str | None:
         """What this machine could write with, the first time; None where it was said, or the generator writes."""
@@ -87,7 +95,7 @@ class Runtime:
         if not self.loaded or self.device_queue.idle_seconds < idle_seconds:
             return False
         with self.device_queue.slot(patient=True):
-            self._components = None
+            self._components, self._frozen = None, 0
             self.weights.drop()
             self.context_cache.clear()
             if self.lasting:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -32,6 +33,8 @@ from memorag_mcp.tools.jobs import add_job_tools
 from memorag_mcp.tools.questions import add_question_tools
 
 LEAST_WAIT = 0.05
+SETTLED = 2.0
+"""Seconds in which a host asks what there is; then the libraries of the models are imported, which slows such calls."""
 INSTRUCTIONS = (
     "Long-document memory. Call memorize_context once with a text, a file or a folder that is too long for your "
     "window; in seconds it can be asked, as often as you like, while its memory is made: answer (with citations), "
@@ -113,18 +116,29 @@ def run(
         server = build("")
         server.engine.store.sweep()
         serve = partial(transport.serve, server) if isinstance(transport, Hosts) else server.run_stdio_async
+        will_be_asked = bool(server.engine.store.ids())
         try:
-            anyio.run(_serve_and_unload, serve, shared, unload_after)
+            anyio.run(serve_and_unload, serve, shared, unload_after, will_be_asked)
         finally:
             server.jobs.close()
     else:
         address.check_free()
         app = application(build, shared, address, transport, routes_of_page() if transport == "http" else ())
-        anyio.run(_serve_and_unload, lambda: listen(app, address), shared, unload_after)
+        anyio.run(serve_and_unload, lambda: listen(app, address), shared, unload_after)
 
 
-async def _serve_and_unload(serve: Callable[[], Awaitable[None]], shared: Runtime, seconds: float | None) -> None:
-    """Serve, and see now and then whether the models are idle."""
+async def serve_and_unload(
+    serve: Callable[[], Awaitable[None]], shared: Runtime, seconds: float | None, will_be_asked: bool = False
+) -> None:
+    """Serve, and see now and then whether the models are idle.
+
+    Where there is something to ask, import meanwhile what the first question needs.
+    """
+
+    async def prepare() -> None:
+        await anyio.sleep(SETTLED)
+        with suppress(ImportError, OSError):  # of which the question will tell
+            await anyio.to_thread.run_sync(shared.import_libraries, abandon_on_cancel=True)
 
     async def watch(idle: float) -> None:
         while True:
@@ -134,6 +148,8 @@ async def _serve_and_unload(serve: Callable[[], Awaitable[None]], shared: Runtim
     async with anyio.create_task_group() as tasks:
         if seconds is not None:
             tasks.start_soon(watch, seconds)
+        if will_be_asked:
+            tasks.start_soon(prepare)
         await serve()
         tasks.cancel_scope.cancel()
 

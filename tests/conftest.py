@@ -112,6 +112,7 @@ def tiny_settings(tiny_models: Path, folder: Path, device: str = "cpu") -> Setti
         profile="tiny",
         device=device,
         store=folder / "store",
+        models_dir=tiny_models,
         memory_model=str(tiny_models / "lm"),
         embedder=str(tiny_models / "embedder"),
     )

@@ -29,8 +29,8 @@ CHUNKS = "chunks.json"
 NAMED = 50
 
 
-def load(folder: Path, manifest: Manifest, components: Components) -> Context:
-    """Load a context from its folder; every file is verified.
+def load(folder: Path, manifest: Manifest, components: Components, whole: bool = True) -> Context:
+    """Load a context from its folder; every file is verified. One that is not wanted whole is without its memory.
 
     Raises:
         DamagedContext: a file is missing or altered.
@@ -39,7 +39,7 @@ def load(folder: Path, manifest: Manifest, components: Components) -> Context:
     manifest.verify(folder, {CHUNKS, *(entry.file for entry in manifest.documents)})
     if not is_usable(manifest, components):
         raise IncompatibleContext(_mismatch(folder.name, manifest.recipe, components.recipe))
-    whole = manifest.ready == "memory"
+    whole = whole and manifest.ready == "memory"
     try:
         documents = read_documents(folder, manifest)
         chunks = read_chunks(folder, manifest, documents)

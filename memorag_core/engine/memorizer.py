@@ -83,6 +83,13 @@ class Memorizer:
                 self.shared.context_cache.put((self.store.root, context_id), context)
             return context
 
+    def _indexed(self, context_id: str, manifest: Manifest) -> Context:
+        """A context as it is kept warm, else without its memory, for which models would have to be loaded."""
+        warm = self.shared.context_cache.get((self.store.root, context_id))
+        if warm is not None and warm.manifest == manifest:
+            return warm
+        return self.store.reading(context_id, partial(self._load, whole=False))
+
     def _change(self, context_id: str, change: Callable[[Contents], Contents], progress: ProgressScope) -> ContextInfo:
         """Index a context's other contents and publish them in its place; where no text is another, only note them."""
         with self.store.changing(context_id):
@@ -94,7 +101,7 @@ class Memorizer:
                 info = info_of(context_id, stored if now == stored else self.store.describe(context_id, now))
             else:
                 with self.shared.device_queue.slot(patient=True, on_wait=progress.tell_position):
-                    before = self.context(context_id)
+                    before = self._indexed(context_id, stored)
                 if not before.manifest.reads_as(stored):  # it was forgotten and memorized anew
                     after = change(Contents(before.documents, before.manifest.sources))
                 self._replace(context_id, before, after, progress)
@@ -169,10 +176,10 @@ class Memorizer:
         found.sort(key=lambda info: info.ready, reverse=True)
         return replace(found[0], cached=found[0].ready == "memory") if found else None
 
-    def _load(self, folder: Path, manifest: Manifest) -> Context:
+    def _load(self, folder: Path, manifest: Manifest, whole: bool = True) -> Context:
         components = self.shared.components
         started = time.monotonic()
-        context = load(folder, manifest, components)
+        context = load(folder, manifest, components, whole)
         seconds = time.monotonic() - started
         self.shared.say(f"loaded {context.id} in {seconds:.3f} s; encoding it took {manifest.encode_seconds:.1f} s")
         return context

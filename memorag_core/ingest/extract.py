@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Any
 
 from memorag_core.errors import InputError
 from memorag_core.text.pages import join_pages
@@ -49,6 +50,17 @@ class TooLarge(InputError):
 Reader = Callable[[bytes, str, int], Extract]
 """From the bytes of a file, its name for messages and the most characters. Raises `InputError`, or anything at all
 where the file is damaged."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartReader:
+    """How a long file is read in parts, each in a process of its own, in which it is JSON what one of them holds.
+
+    `read` takes what a `Reader` takes, the number of a part, and of how many; `join` all parts, the name and the limit.
+    """
+
+    read: Callable[[bytes, str, int, int, int], dict[str, Any]]
+    join: Callable[[Sequence[dict[str, Any]], str, int], Extract]
 
 
 def extract_pages(texts: Iterable[str], what: str, limit: int) -> tuple[str, tuple[int, ...]]:

@@ -21,7 +21,7 @@ from memorag_core.ingest import (
     sheets,
     tables,
 )
-from memorag_core.ingest.extract import BYTES_A_CHARACTER, MAX_FILE, Reader, too_large
+from memorag_core.ingest.extract import BYTES_A_CHARACTER, MAX_FILE, PartReader, Reader, too_large
 
 OFFICE = "application/vnd.openxmlformats-officedocument"
 
@@ -30,13 +30,15 @@ OFFICE = "application/vnd.openxmlformats-officedocument"
 class Format:
     """A kind of file. `media_types` are those under which the web serves it; plain text is read in this process.
 
-    `has_looks`: its pages can be shown as they look, by `page_view.py`.
+    `has_looks`: its pages can be shown as they look, by `page_view.py`. `in_parts`: how a long file is read by several
+    processes.
     """
 
     read: Reader
     media_types: tuple[str, ...]
     is_plain: bool = False
     has_looks: bool = False
+    in_parts: PartReader | None = None
 
     def most_bytes(self, limit: int) -> int:
         """The most bytes that a file with a text of `limit` characters can have."""
@@ -85,7 +87,7 @@ FORMATS = {
     ".html": HTML,
     ".htm": HTML,
     ".xhtml": HTML,
-    ".pdf": Format(pdf.read, ("application/pdf",), has_looks=True),
+    ".pdf": Format(pdf.read, ("application/pdf",), has_looks=True, in_parts=pdf.IN_PARTS),
     ".docx": Format(docx.read, (f"{OFFICE}.wordprocessingml.document",)),
     ".pptx": Format(pptx.read, (f"{OFFICE}.presentationml.presentation",)),
     ".xlsx": SHEET,

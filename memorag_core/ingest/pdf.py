@@ -6,13 +6,13 @@ import json
 import math
 import re
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import islice, pairwise
 from typing import Any
 
 from memorag_core.errors import InputError, quote_name
 from memorag_core.ingest import ocr
-from memorag_core.ingest.extract import STEPS, Extract, extract_pages
+from memorag_core.ingest.extract import STEPS, Extract, PartReader, extract_pages
 from memorag_core.ingest.pdf_fields import texts_of_annotations
 from memorag_core.ingest.pdf_grid import Rulings, rulings_of
 from memorag_core.ingest.pdf_layout import Cells, Prose, Run, lay_out
@@ -118,6 +118,17 @@ class PagesRead:
     scans: Scans
     pages: int
     attached: int
+
+
+def _read_one(data: bytes, what: str, limit: int, part: int, parts: int) -> dict[str, Any]:
+    return asdict(read_part(data, what, limit, part, parts))
+
+
+def _join_all(read: Sequence[dict[str, Any]], what: str, limit: int) -> Extract:
+    return join([PagesRead(**one | {"scans": Scans(**one["scans"])}) for one in read], what, limit)
+
+
+IN_PARTS = PartReader(_read_one, _join_all)
 
 
 def _paragraphs(lines: list[Run]) -> str:

@@ -2,7 +2,7 @@
 
 It can be stopped within a page, has so much memory and time and no more, and takes nobody with it when it crashes.
 One process serves all the files of a folder: it hears a request, a line of JSON and the bytes of the file, and answers
-with a line of JSON. It opens nothing itself, and of our environment it has what Python needs. A long PDF has several.
+with a line of JSON. It opens nothing itself, and of our environment it has what Python needs. Long files have several.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from typing import IO, Any
 from memorag_core.concurrency import processes
 from memorag_core.concurrency.cancellation import poll_until
 from memorag_core.errors import InputError
-from memorag_core.ingest import pdf
 from memorag_core.ingest.extract import STEPS, Extract
 from memorag_core.ingest.formats import format_of
 from memorag_core.ingest.page_view import measure_pages, show_page
@@ -33,11 +32,11 @@ from memorag_core.types import OnStep, ignore_steps
 MAX_SECONDS = 300.0
 MAX_MEMORY = 2 << 30
 LONG = 128 << 10
-"""Bytes of a PDF whose pages are read by several processes, which take half a second to start."""
+"""Bytes of a file that is read by several processes, which take half a second to start."""
 MOST_PARTS = 4
 TASKS: dict[str, Callable[[bytes, str, dict[str, Any]], dict[str, Any]]] = {
     "read": lambda data, what, options: asdict(format_of(options["suffix"]).read(data, what, options["limit"])),
-    "read part": lambda data, what, options: asdict(pdf.read_part(data, what, **options)),
+    "read part": lambda data, what, options: _read_part(data, what, **options),
     "show": lambda data, _, options: show_page(data, **options),
     "measure": lambda data, _, options: measure_pages(data),
 }
@@ -85,27 +84,26 @@ class SandboxedReader:
         Raises:
             InputError: it cannot be read, or took more time or memory than a sound file does.
         """
-        if suffix.lower() == ".pdf" and len(data) > LONG and (parts := min(MOST_PARTS, processes.count_cores())) > 1:
-            return self._read_parts(data, what, limit, parts)
+        in_parts, cores = format_of(suffix).in_parts, min(MOST_PARTS, processes.count_cores())
+        if in_parts and len(data) > LONG and cores > 1:
+            return in_parts.join(self._read_parts(data, suffix, what, limit, cores), what, limit)
         answer = self.ask("read", data, what, suffix=suffix, limit=limit)
         return Extract(**answer | {"pages": tuple(answer["pages"])})
 
-    def _read_parts(self, data: bytes, what: str, limit: int, parts: int) -> Extract:
-        """Read the pages of a PDF in parts, each in a process of its own."""
+    def _read_parts(self, data: bytes, suffix: str, what: str, limit: int, parts: int) -> list[dict[str, Any]]:
+        """Read a file in parts, each in a process of its own."""
         steps, contexts = [0] * parts, [copy_context() for _ in range(parts)]
 
         def tell(part: int, done: int, total: int) -> None:
             steps[part] = done
             self._on_step(sum(steps), total)
 
-        def read(part: int) -> pdf.PagesRead:
+        def read(part: int) -> dict[str, Any]:
             with SandboxedReader(self._seconds, self._memory, partial(tell, part)) as reader:
-                answer = reader.ask("read part", data, what, limit=limit, part=part, parts=parts)
-            return pdf.PagesRead(**answer | {"scans": pdf.Scans(**answer["scans"])})
+                return reader.ask("read part", data, what, suffix=suffix, limit=limit, part=part, parts=parts)
 
         with ThreadPoolExecutor(parts) as pool:
-            found = list(pool.map(lambda inherited, part: inherited.run(read, part), contexts, range(parts)))
-        return pdf.join(found, what, limit)
+            return list(pool.map(lambda inherited, part: inherited.run(read, part), contexts, range(parts)))
 
     def ask(self, task: str, data: bytes, what: str, **options: Any) -> dict[str, Any]:
         """What one of the `TASKS` finds in a file. Raises what `read` raises."""
@@ -157,6 +155,12 @@ class SandboxedReader:
             return  # it ended, which is heard next
         if used > self._memory:
             raise InputError(f"{what} needs more than {self._memory >> 20:,} MiB of memory to read. {advice}")
+
+
+def _read_part(data: bytes, what: str, suffix: str, limit: int, part: int, parts: int) -> dict[str, Any]:
+    in_parts = format_of(suffix).in_parts
+    assert in_parts is not None
+    return in_parts.read(data, what, limit, part, parts)
 
 
 def answer_requests() -> None:

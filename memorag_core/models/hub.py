@@ -60,6 +60,8 @@ def has(name: str) -> bool:
 
 def find_file(source: str | Path, name: str) -> str | None:
     """Where a file of a folder or hub id is, fetched now if need be; None where there is none of that name."""
+    if Path(source).is_dir():
+        return str(path) if (path := Path(source, name)).is_file() else None
     from transformers.utils.hub import cached_file
 
     with offline_unless_it_answers(source):
@@ -75,9 +77,12 @@ def find_file(source: str | Path, name: str) -> str | None:
 @contextmanager
 def offline_unless_it_answers(source: str | Path) -> Iterator[None]:
     """Models inside come from the hub's cache alone where the hub does not answer; a folder needs no hub."""
+    if Path(source).is_dir():
+        yield
+        return
     from huggingface_hub import constants
 
-    if Path(source).is_dir() or answers():
+    if answers():
         yield
         return
     before = constants.HF_HUB_OFFLINE
@@ -116,6 +121,8 @@ def _answers(moment: int) -> bool:
 
 def _find_cached(name: str) -> Path | None:
     """The folder of a model's newest commit in the hub's cache."""
+    if not is_id(name):
+        return None
     try:
         from huggingface_hub import try_to_load_from_cache
 

@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,8 @@ def choose_device(settings: Settings) -> str:
     """The device asked for, or for `auto` the first of CUDA, MPS and CPU that is there."""
     if settings.device != "auto":
         return settings.device
+    if version("torch").endswith("+cpu"):  # such a build need not be imported, which takes a second
+        return "cpu"
     import torch
 
     if torch.cuda.is_available():

@@ -37,7 +37,8 @@ def _dense(profile: Profile, weights: Weights) -> Retriever[Any]:
     name = profile.embedder
     if is_remote(name):
         return ApiRetriever(EmbeddingModel(name), weights.device)
-    return DenseRetriever(weights.source(name), weights.device, name, weights.revision(name))
+    kept = weights.settings.models_dir
+    return DenseRetriever(weights.source(name), weights.device, name, weights.revision(name), kept)
 
 
 def _bge_m3(profile: Profile, weights: Weights) -> Retriever[Any]:

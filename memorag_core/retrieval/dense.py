@@ -21,10 +21,11 @@ from memorag_core.errors import require
 from memorag_core.models import hub
 from memorag_core.models.hub import loading
 from memorag_core.retrieval.base import Allowed, Finder, Hit, Index, Retriever, encode_missing, split_allowed
-from memorag_core.retrieval.encoders import Kind, open_encoder
+from memorag_core.retrieval.encoder_layout import Kind
+from memorag_core.retrieval.encoders import open_encoder
 from memorag_core.retrieval.fusion import merge_by_score
 from memorag_core.retrieval.vectors import VectorIndex, Vectors
-from memorag_core.retrieval.windows import count_tokens, windows
+from memorag_core.retrieval.windows import windows
 
 VECTORS = "vectors.safetensors"
 TINIEST = 1e-30
@@ -127,8 +128,15 @@ class VectorRetriever(Retriever["DenseIndex"]):
 class DenseRetriever(VectorRetriever):
     """Vectors of a sentence-transformers model."""
 
-    def __init__(self, source: str | Path, device: str, model_id: str | None = None, revision: str = "") -> None:
-        """Load an encoder from a folder or a hub id.
+    def __init__(
+        self,
+        source: str | Path,
+        device: str,
+        model_id: str | None = None,
+        revision: str = "",
+        kept: Path | None = None,
+    ) -> None:
+        """Load an encoder from a folder or a hub id; `kept` is that of `open_encoder`.
 
         Raises:
             ModelUnavailable: where neither has it.
@@ -136,21 +144,20 @@ class DenseRetriever(VectorRetriever):
         """
         require("faiss", "cpu")
         with loading(source):
-            self.encoder = open_encoder(source, device)
+            self.encoder = open_encoder(source, device, kept)
         name = model_id or str(source)
         prompts = self.encoder.prompts
         said = prompts if any(prompts.values()) else find_prompts(name)
         super().__init__(name, revision or hub.commit(str(source)), device, said)
 
     def count(self, texts: Sequence[str]) -> list[int]:
-        return count_tokens(self.encoder.tokenizer, texts)
+        return self.encoder.count(texts)
 
     def encode(self, texts: Sequence[str], kind: Kind) -> Vectors:
         return self.encoder.encode(texts, self.prompt(kind), kind)
 
     def room(self, kind: Kind) -> int:
-        special: int = self.encoder.tokenizer.num_special_tokens_to_add()
-        return self.encoder.max_tokens - special - self.count([self.prompt(kind)])[0]
+        return self.encoder.max_tokens - self.encoder.special_tokens - self.count([self.prompt(kind)])[0]
 
 
 def find_prompts(model_id: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from memorag_core.models.api.chat import count_bytes
 from memorag_core.models.api.embeddings import EmbeddingModel
 from memorag_core.retrieval.dense import VectorRetriever, find_prompts
-from memorag_core.retrieval.encoders import Kind
+from memorag_core.retrieval.encoder_layout import Kind
 from memorag_core.retrieval.vectors import Vectors
 
 TOKENS = 512

@@ -75,7 +75,7 @@ class Worker:
         self.servers: dict[str, ContextServer] = {}
         self.asked = Counter("memorag_questions_total", "Questions, by whether their context was warm.", ("warm",))
         with self.shared.device_queue.slot():
-            _ = self.shared.components
+            self.shared.components.open_all()
 
     @serve.multiplexed(max_num_models_per_replica=CONTEXTS_ROUTED)  # type: ignore[untyped-decorator]  # of Ray
     async def know(self, context: str) -> str:

@@ -11,14 +11,14 @@ import typer
 from memorag_core.config import Settings
 from memorag_core.engine import MemoRAG, Places
 from memorag_core.errors import InputError, UnknownContext
-from memorag_core.types import ContextInfo, OnProgress
+from memorag_core.types import ContextInfo, OnProgress, OnReady
 from memorag_mcp.commands import show
 from memorag_mcp.commands.common import INTERRUPTED, open_engine
 from memorag_mcp.commands.options import AsJson, ContextArgument, Exclude, Include
 from memorag_mcp.commands.watch import watch_sources
 from memorag_mcp.inputs import read_here, source_here
 
-Encode = Callable[[Places, OnProgress], ContextInfo]
+Encode = Callable[[Places, OnProgress, OnReady], ContextInfo]
 WATCH = typer.Option("--watch", help="Go on, and follow each change of the files, until stopped with Ctrl-C.")
 Paths = Annotated[list[str], typer.Argument(metavar="PATH", help="Files, folders, URLs, or - for standard input.")]
 DocumentId = Annotated[str, typer.Argument(metavar="DOCUMENT", help="The id of a document; `list --json` shows them.")]
@@ -34,7 +34,7 @@ def memorize(
 ) -> None:
     """Read documents once into a context that is kept; of the same paths again, what changed."""
     sources = [source_here(path, include or (), exclude or ()) for path in paths]
-    _encode(settings, lambda places, on: places.memorize(sources, name, on), as_json)
+    _encode(settings, lambda places, on, ready: places.memorize(sources, name, on, ready), as_json)
 
 
 def add(
@@ -47,7 +47,7 @@ def add(
 ) -> None:
     """Add documents to a context; what it holds is not read again."""
     sources = [source_here(path, include or (), exclude or ()) for path in paths]
-    _encode(settings, lambda places, on: places.add(context, sources, on), as_json)
+    _encode(settings, lambda places, on, ready: places.add(context, sources, on, ready), as_json)
 
 
 def sync(
@@ -57,7 +57,7 @@ def sync(
     as_json: AsJson = False,
 ) -> None:
     """Bring a context in step with the files it was read from; what is unchanged is not read again."""
-    info = _encode(settings, lambda places, on: places.sync(context, on), as_json)
+    info = _encode(settings, lambda places, on, ready: places.sync(context, on, ready), as_json)
     if watch:
         follow(settings, info, as_json)
 
@@ -85,7 +85,7 @@ def follow(settings: Settings, info: ContextInfo, as_json: bool) -> None:
 
 def remove(settings: Settings, context: ContextArgument, document: DocumentId, as_json: AsJson = False) -> None:
     """Remove a document from a context; only what stands behind it is read again."""
-    _encode(settings, lambda places, on: places.engine.remove(context, document, on), as_json)
+    _encode(settings, lambda places, on, ready: places.engine.remove(context, document, on, ready), as_json)
 
 
 def _places(engine: MemoRAG, settings: Settings) -> Places:
@@ -96,7 +96,7 @@ def _encode(settings: Settings, work: Encode, as_json: bool) -> ContextInfo:
     """Do long work on what is at places, with a progress bar, and show the context that comes of it."""
     try:
         with show.progress() as on_progress:
-            info = work(_places(open_engine(settings), settings), on_progress)
+            info = work(_places(open_engine(settings), settings), on_progress, show.ready)
     except KeyboardInterrupt:
         show.notice("stopped; the same command goes on from here")
         raise typer.Exit(INTERRUPTED) from None

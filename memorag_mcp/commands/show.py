@@ -93,6 +93,12 @@ def progress() -> Iterator[OnProgress]:
 WITHOUT_MEMORY = "A memory is not made yet; this was found without it. The command memorag memorize goes on with it."
 
 
+def ready(info: ContextInfo) -> None:
+    """That a context can be asked, where its memory is still to be made."""
+    if info.ready != "memory":
+        notice(f"{info.id} can be asked; its memory follows")
+
+
 def memorized(info: ContextInfo) -> None:
     """What became of the documents, and how to go on."""
     what = (

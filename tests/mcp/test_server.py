@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 import anyio
+import anyio.to_thread
 import pytest
 from conftest import STORY
 from documents import write_pdf
@@ -19,7 +21,7 @@ from waits import SECONDS
 
 from memorag_core import MemoRAG, from_text
 from memorag_core.context.manifest import Manifest
-from memorag_mcp.server import build_server
+from memorag_mcp.server import build_server, serve_and_unload
 
 pytestmark = pytest.mark.anyio
 QUESTION = "When were the gates hung?"
@@ -472,3 +474,18 @@ async def test_a_server_that_may_not_read_a_folder_any_more_keeps_what_was_read_
         [listed] = (await ok(client, "list_contexts"))["contexts"]
     assert "outside the folders" in str(refused.content)
     assert listed["document_count"] == 1
+
+
+async def test_what_a_question_needs_is_imported_while_nobody_asks_where_there_is_something_to_ask(
+    engine: MemoRAG, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("memorag_mcp.server.SETTLED", 0.0)
+    imported = threading.Event()
+    monkeypatch.setattr("memorag_core.runtime.import_libraries", imported.set)
+
+    async def serve() -> None:
+        with anyio.fail_after(SECONDS):
+            await anyio.to_thread.run_sync(imported.wait, SECONDS)
+
+    await serve_and_unload(serve, engine.shared, None, will_be_asked=True)
+    assert imported.is_set()

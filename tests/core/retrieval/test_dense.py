@@ -12,8 +12,11 @@ import numpy as np
 import pytest
 
 from memorag_core.concurrency.progress import SILENT
+from memorag_core.retrieval.compiled_encoder import CompiledEncoder
 from memorag_core.retrieval.dense import DenseRetriever
-from memorag_core.retrieval.encoders import Encoder, Kind, LibraryEncoder, PlainEncoder, open_encoder
+from memorag_core.retrieval.encoder_layout import Encoder, Kind
+from memorag_core.retrieval.encoders import open_encoder
+from memorag_core.retrieval.torch_encoders import LibraryEncoder, PlainEncoder
 from memorag_core.retrieval.vectors import WORKING_BYTES, VectorIndex, Vectors, _share_resources
 
 TEXTS = ["The mill stands at the head of the pond.", "Amos kept the gate book.", "水闸", "The horn was sounded.", ""]
@@ -136,6 +139,23 @@ def test_texts_are_encoded_as_the_library_does(
     assert ours.max_tokens == library.max_tokens
     np.testing.assert_allclose(
         ours.encode(texts, "read: ", "document"), library.encode(texts, "read: ", "document"), atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("mode", ["mean", "cls"])
+def test_a_compiled_encoder_gives_the_vectors_of_the_one_it_was_made_of(
+    tiny_models: Path, tmp_path: Path, mode: Any
+) -> None:
+    from sentence_transformers.sentence_transformer.modules import Pooling
+
+    folder = save_with(tiny_models, tmp_path / "model", Pooling(32, pooling_mode=mode))
+    plain, compiled = open_encoder(folder, "cpu"), open_encoder(folder, "cpu", tmp_path)
+    texts = ["  The mill stands at the pond.\n", "mill", "The gates were hung in May. " * 60, ""]
+    assert isinstance(compiled, CompiledEncoder)
+    assert (compiled.max_tokens, compiled.special_tokens) == (plain.max_tokens, plain.special_tokens)
+    assert compiled.count(texts) == plain.count(texts)
+    np.testing.assert_allclose(
+        compiled.encode(texts, "read: ", "document"), plain.encode(texts, "read: ", "document"), atol=1e-5
     )
 
 

@@ -211,6 +211,7 @@ def test_the_engine_remembers_with_a_checkpoint_whatever_the_profile(
         profile="tiny",
         device="cpu",
         store=tmp_path / "store",
+        models_dir=tiny_models,
         memory_model=str(tmp_path / "memory"),
         embedder=str(tiny_models / "embedder"),
     )

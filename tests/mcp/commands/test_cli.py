@@ -86,7 +86,7 @@ class FakeEngine:
     def change(self, context_id: str, change: Callable[[Contents], Contents], *_: Any) -> Any:
         return self._ask((context_id, [document.text for document in change(Contents(())).documents]), INFO)
 
-    def remove(self, context_id: str, document_id: str, on_progress: Any) -> Any:
+    def remove(self, context_id: str, document_id: str, on_progress: Any, _: Any) -> Any:
         return self._ask((context_id, document_id), INFO)
 
     def recall(self, *asked: Any) -> Any:

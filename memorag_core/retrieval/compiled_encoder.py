@@ -1,0 +1,116 @@
+"""Encoders compiled for a CPU by CTranslate2: the same vectors in less time, and without torch.
+
+Importing torch and transformers takes longer than embedding a question, or the files of a folder that have changed. An
+encoder is compiled once, the first time that it is used; from then on neither is needed.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import psutil
+from filelock import FileLock
+from numpy.typing import NDArray
+
+from memorag_core.concurrency.cancellation import raise_if_cancelled
+from memorag_core.models import hub
+from memorag_core.models.weights import digest_of
+from memorag_core.retrieval.encoder_layout import Kind, PlainLayout
+from memorag_core.retrieval.vectors import Vectors
+from memorag_core.text.slices import batches
+
+FOLDER, TOKENIZER = "compiled", "tokenizer.json"
+COMPILED = {"model_type": "bert", "hidden_act": "gelu"}
+"""What can be compiled: BERT, of which most small embedders are made."""
+COUNTED_AT_ONCE = 100_000
+
+
+def compile_encoder(source: str | Path, layout: PlainLayout, kept: Path) -> Path | None:
+    """The folder in `kept` of a compiled encoder, compiled now if need be; None where it cannot be."""
+    if not find_spec("ctranslate2") or not COMPILED.items() <= layout.config.items():
+        return None
+    if layout.config.get("position_embedding_type", "absolute") != "absolute":
+        return None
+    revision = digest_of(Path(source)) if Path(source).is_dir() else hub.commit(str(source))
+    if not revision:
+        return None
+    folder = kept / FOLDER / revision
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_suffix(".lock")):
+            if not folder.is_dir():
+                _compile(source, folder)
+    return folder
+
+
+def _compile(source: str | Path, folder: Path) -> None:
+    """Write weights and tokenizer of a BERT for CTranslate2, all or nothing."""
+    import torch
+    from ctranslate2.converters.transformers import BertLoader
+    from transformers import AutoModel, AutoTokenizer
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    model = AutoModel.from_pretrained(source, trust_remote_code=False)
+    model.config.position_embedding_type = "absolute"  # which transformers no longer writes
+    tokenizer = AutoTokenizer.from_pretrained(source)
+    with torch.no_grad(), tempfile.TemporaryDirectory(dir=folder.parent, prefix=".draft-") as draft:
+        made = Path(draft, "made")
+        made.mkdir()
+        compiled = BertLoader()(model, tokenizer)
+        compiled.validate()
+        compiled.optimize()
+        compiled.save(str(made))
+        tokenizer.backend_tokenizer.save(str(made / TOKENIZER))
+        made.replace(folder)
+
+
+class CompiledEncoder:
+    """A transformer whose last states are pooled and normalized, on the CPU."""
+
+    def __init__(self, folder: Path, layout: PlainLayout) -> None:
+        """Load what `compile_encoder` made of an encoder of that layout."""
+        from ctranslate2 import Encoder
+        from tokenizers import Tokenizer
+
+        self.prompts = layout.prompts
+        self.max_tokens = layout.tokens
+        self._pooling = layout.pooling
+        self._encoder = Encoder(str(folder), device="cpu", compute_type="float32", intra_threads=_count_threads())
+        self._whole, self._cut = (Tokenizer.from_file(str(folder / TOKENIZER)) for _ in range(2))
+        for tokenizer in (self._whole, self._cut):
+            tokenizer.no_padding()
+        self._whole.no_truncation()
+        self._cut.enable_truncation(self.max_tokens)
+        self.special_tokens = self._whole.num_special_tokens_to_add(is_pair=False)
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        counts: list[int] = []
+        for batch in batches(texts, COUNTED_AT_ONCE):
+            raise_if_cancelled()
+            counts += [len(text.ids) for text in self._whole.encode_batch_fast(batch, add_special_tokens=False)]
+        return counts
+
+    def encode(self, texts: Sequence[str], prompt: str, kind: Kind) -> Vectors:
+        if not texts:
+            return np.zeros((0, 1), np.float32)
+        ids = [text.ids for text in self._cut.encode_batch_fast([prompt + text for text in texts])]
+        states = np.asarray(self._encoder.forward_batch(ids).last_hidden_state)
+        pooled = states[:, 0] if self._pooling == "cls" else _average(states, [len(own) for own in ids])
+        return np.asarray(pooled / np.linalg.norm(pooled, axis=1, keepdims=True), np.float32)
+
+
+def _average(states: NDArray[np.float32], lengths: Sequence[int]) -> NDArray[np.float32]:
+    """The mean of the states (texts, tokens, width) of each text, whose tokens come first."""
+    return np.stack([rows[:length].mean(0) for rows, length in zip(states, lengths, strict=True)])
+
+
+def _count_threads() -> int:
+    """As many threads as torch would take: what the environment says, else one for each core."""
+    named = os.environ.get("OMP_NUM_THREADS", "")
+    return int(named) if named.isdecimal() else psutil.cpu_count(logical=False) or 1
