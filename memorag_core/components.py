@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from memorag_core.retrieval.attention import AttentionIndexer
     from memorag_core.retrieval.cross_encoder import CrossEncoder
     from memorag_core.retrieval.entailment import EntailmentModel
+    from memorag_core.retrieval.question_kinds import QuestionKinds
     from memorag_core.text.prompts import Templates
 
 RECIPES = "recipes"
@@ -121,6 +122,13 @@ class Components:
     def chunk_tokens(self) -> int:
         """The most tokens of a retrieval chunk, in the retriever's tokens."""
         return int(self.recipe["chunk_tokens"])
+
+    @cached_property
+    def question_kinds(self) -> QuestionKinds:
+        """What tells broad questions from others."""
+        from memorag_core.retrieval.question_kinds import QuestionKinds
+
+        return QuestionKinds(self.retriever)
 
     @property
     def opened(self) -> int:

@@ -136,7 +136,8 @@ class Query:
         self, question: str, clues: Sequence[Clue], k: int | None = None, tokens: int | None = None
     ) -> tuple[Passage, ...]:
         """Retrieve passages for the question and its clues, best first, within the budget."""
-        recalled = Recollection(tuple(self._place_inside(clues)), self._attention(question, clues))
+        broad = self.corpus.surroundings.has_talk and self.components.question_kinds.is_broad(question)
+        recalled = Recollection(tuple(self._place_inside(clues)), self._attention(question, clues), broad)
         found = search(self.corpus, question, recalled, max(k or 0, self.settings.hits), self.allowed)
         if self.components.reranker:
             found = rerank(found, question, self.corpus.chunks, self.components.reranker)

@@ -17,6 +17,7 @@ from scipy.sparse import csr_array, vstack
 
 from memorag_core.concurrency.cancellation import raise_if_cancelled
 from memorag_core.concurrency.device_memory import in_halves
+from memorag_core.concurrency.lru import LRUCache
 from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.errors import ModelUnavailable, require
 from memorag_core.models import hub
@@ -30,6 +31,7 @@ FILE = "bge_m3.safetensors"
 HEADS = ("colbert_linear.pt", "sparse_linear.pt")
 DENSE, LEXICAL, MULTI = 0.4, 0.2, 0.4
 BATCH = 16
+KEPT_QUERIES = 8
 RESCORED = 100
 TINIEST = np.float32(1e-12)
 
@@ -66,6 +68,7 @@ class BgeM3Retriever(Retriever["BgeM3Index"]):
         self.device = device
         self.model_id = model_id or str(source)
         self.revision = revision or hub.commit(str(source))
+        self._encoded: LRUCache[str, Encoded] = LRUCache(KEPT_QUERIES)
 
     @property
     def max_tokens(self) -> int:
@@ -95,7 +98,10 @@ class BgeM3Retriever(Retriever["BgeM3Index"]):
         return {"outputs": ["dense", "lexical", "multi"]}
 
     def encode_query(self, query: str) -> Encoded:
-        """A query; one beyond `max_tokens` as the mean, the maximum and all vectors of its parts."""
+        """A query; of one beyond `max_tokens` the mean, maximum and all vectors of its parts. The latest are kept."""
+        return self._encoded.get(query) or self._encoded.put(query, self._encode_query(query))
+
+    def _encode_query(self, query: str) -> Encoded:
         parts = windows(query, self.max_tokens, self.count)
         encoded = _join([self._encode(parts[start : start + BATCH]) for start in range(0, len(parts), BATCH)])
         mean = encoded.dense.mean(0, keepdims=True)

@@ -29,7 +29,7 @@ class Bm25Retriever(Retriever["Bm25Index"]):
     """Texts by the rare words they share with a query (Robertson and Zaragoza, 2009, in Lucene's variant)."""
 
     model_id = "bm25"
-    revision = "2"
+    revision = "3"
 
     @property
     def max_tokens(self) -> int:

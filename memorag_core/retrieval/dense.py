@@ -15,6 +15,7 @@ from safetensors.numpy import load_file, save_file
 
 from memorag_core.concurrency.cancellation import raise_if_cancelled
 from memorag_core.concurrency.journal import Form
+from memorag_core.concurrency.lru import LRUCache
 from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.errors import require
 from memorag_core.models import hub
@@ -28,6 +29,7 @@ from memorag_core.retrieval.windows import windows
 
 VECTORS = "vectors.safetensors"
 TINIEST = 1e-30
+KEPT_QUERIES = 64
 ROW: Form[NDArray[Any]] = Form("vector", lambda row: row.tobytes(), lambda kept: np.frombuffer(kept, np.float32))
 NAMES: dict[Kind, tuple[str, ...]] = {"query": ("query",), "document": ("document", "passage", "corpus")}
 """What models call the instructions before a text of each kind."""
@@ -51,6 +53,7 @@ class VectorRetriever(Retriever["DenseIndex"]):
         self.revision = revision
         self.device = device
         self.prompts = prompts
+        self._encoded: LRUCache[str, NDArray[Any]] = LRUCache(KEPT_QUERIES)
 
     @abstractmethod
     def encode(self, texts: Sequence[str], kind: Kind) -> Vectors:
@@ -87,7 +90,14 @@ class VectorRetriever(Retriever["DenseIndex"]):
         return {"prompt": prompt} if prompt else {}
 
     def encode_queries(self, queries: Sequence[str]) -> Vectors:
-        """Unit vectors (queries, dimension), float32; of a query beyond the model's limit, the mean of its parts."""
+        """Unit vectors (queries, dimension), float32; the latest are kept, as a query searches several indexes."""
+        known = {query: vector for query in queries if (vector := self._encoded.get(query)) is not None}
+        if missing := [query for query in dict.fromkeys(queries) if query not in known]:
+            known |= zip(missing, self._encode_queries(missing), strict=True)
+        return np.stack([self._encoded.put(query, known[query]) for query in queries])
+
+    def _encode_queries(self, queries: Sequence[str]) -> Vectors:
+        """The unit vectors of queries; of one beyond the model's limit, the mean of its parts."""
         room = self.room("query")
         parts = [windows(query, room, self.count) for query in queries]
         vectors = self.encode([text for part in parts for text in part], "query")

@@ -47,7 +47,7 @@ def reciprocal_rank_fusion(rankings: Sequence[Ranking]) -> list[Found]:
         Found(
             chunk,
             sum(share for share, _ in parts),
-            tuple(finder for _, finder in sorted(parts, key=lambda part: -part[0])),
+            tuple(dict.fromkeys(finder for _, finder in sorted(parts, key=lambda part: -part[0]))),
         )
         for chunk, parts in shares.items()
     ]

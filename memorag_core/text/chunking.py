@@ -14,10 +14,14 @@ Span = tuple[int, int]
 Count = Callable[[Sequence[str]], list[int]]
 """Token counts of texts, without special tokens."""
 
-_SENTENCE_END = re.compile(r"(?<![.!?…])[.!?…]++[\"'”’)\]]*+(?=\s)|[。！？；]+[”’」』）]*|\n+")
+_SENTENCE_END = re.compile(r"(?<![.!?…])[.!?…]++[\"'”’“»)\]]*+(?=\s)|[。！？；｡؟۔।]+[”’」』）»]*|\n+")
 _ABBREVIATED = re.compile(
-    r"\b(?:[A-Z]|Mr|Mrs|Ms|Dr|St|Prof|Capt|Gen|Col|Lt|Sgt|Rev|Hon|Jr|Sr|vs|cf|No|Nos|e\.g|i\.e)\.\Z"
+    r"\b(?:[A-Za-z]|Mr|Mrs|Ms|Dr|St|Prof|Capt|Gen|Col|Lt|Sgt|Rev|Hon|Jr|Sr|vs|cf|No|Nos|e\.g|i\.e"
+    r"|bzw|ca|Nr|Abs|Sra|Srta|Dra|Ud|Uds|EE|UU|ej|pág|Mme|Mlle)\.\Z"
 )
+_ORDINAL = re.compile(r"(?<!\d)\d{1,2}\.\Z")
+_COUNTED = re.compile(r"\s(?:[a-zà-öø-ÿа-яё]|J[aä]n|Feb|März|Apr|Mai|Jun|Jul|Aug|Sep|Okt|Nov|Dez|Jahrh)")
+"""What an ordinal number of German and its neighbours stands before: a small letter, a month, a century."""
 _LONGEST_ABBREVIATION = 6
 _PARAGRAPH = re.compile(r"\n[^\S\n]*\n")
 _WORD = re.compile(r"\S+\s*")
@@ -101,11 +105,14 @@ def split(text: str, limit: int, count: Count, whole: Iterator[Span] | None = No
 
 
 def sentences(text: str, start: int = 0, end: int | None = None) -> Iterator[Span]:
-    """Sentences of `text[start:end]`, Latin and CJK, without the white space around them; a line break ends one."""
+    """Sentences of `text[start:end]` in any script, without the white space around them; a line break ends one."""
     end = len(text) if end is None else end
     at = start
     for match in find_all(_SENTENCE_END, text, start, end):
-        if _ABBREVIATED.search(text, max(at, match.end() - _LONGEST_ABBREVIATION), match.end()):
+        low = max(at, match.end() - _LONGEST_ABBREVIATION)
+        if _ABBREVIATED.search(text, low, match.end()):
+            continue
+        if _ORDINAL.search(text, low, match.end()) and _COUNTED.match(text, match.end()):
             continue
         yield from _strip(text, at, match.end())
         at = match.end()

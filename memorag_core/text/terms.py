@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
+from typing import Any
 
 import regex
 
@@ -18,7 +20,9 @@ _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\
 _WORD = regex.compile(
     rf"(?V1)(?P<unspaced>[{_UNSPACED}][{_UNSPACED}\p{{M}}]*)|[[\p{{L}}\p{{N}}]--[{_UNSPACED}]][[\p{{L}}\p{{M}}\p{{N}}]--[{_UNSPACED}]]*"
 )
-_ACCENT = regex.compile("[\u0300-\u036f]")
+_ACCENT = regex.compile(r"(?<!и)\u0306|[\u0300-\u0305\u0307-\u036f\u0591-\u05c7\u0640\u064b-\u065f\u0670]")
+"""What may be written or not: accents, vowels of Hebrew and Arabic; й is a letter of its own."""
+_FOREIGN_DIGIT = regex.compile(r"(?V1)[\p{Nd}--[0-9]]")
 _UNSEEN = re.compile("[\u00ad\u034f\u061c\u200b-\u200f\u2060-\u2064\ufeff]")
 _EXACT = regex.compile(r"(?<![\p{L}\p{N}])[\p{L}\p{N}]++(?:[._/:#-][\p{L}\p{N}]++)++")
 _MARKED = regex.compile(r"[\p{N}_]")
@@ -57,9 +61,9 @@ def stop_words() -> frozenset[str]:
 
 
 def _plain(text: str) -> str:
-    """A text as it is compared: without case, accents, and characters that are not seen (soft hyphens, no width)."""
-    plain = normalize("NFKD", _UNSEEN.sub("", text)).casefold()
-    return normalize("NFC", _ACCENT.sub("", plain))
+    """A text as it is compared: without case, accents, and characters that are not seen; digits are 0 to 9."""
+    plain = normalize("NFC", _ACCENT.sub("", normalize("NFKD", _UNSEEN.sub("", text)).casefold()))
+    return str(_FOREIGN_DIGIT.sub(lambda match: str(unicodedata.digit(match.group())), plain))
 
 
 def _stems(text: str) -> Iterator[str]:
@@ -74,7 +78,16 @@ def _stems(text: str) -> Iterator[str]:
 
 @lru_cache(maxsize=1 << 17)
 def _stem(word: str) -> str:
-    """Snowball's English stem; a stemmer holds the word it works on, so threads do not share one."""
-    from snowballstemmer.english_stemmer import EnglishStemmer
+    """Snowball's stem, in the language that a word's script stands for; threads do not share a stemmer."""
+    return str(_stemmer(unicodedata.name(word[0], "").partition(" ")[0]).stemWord(word))
 
-    return str(EnglishStemmer().stemWord(word))
+
+def _stemmer(script: str) -> Any:
+    """Open a stemmer, which holds the word it works on."""
+    from snowballstemmer.arabic_stemmer import ArabicStemmer
+    from snowballstemmer.english_stemmer import EnglishStemmer
+    from snowballstemmer.greek_stemmer import GreekStemmer
+    from snowballstemmer.russian_stemmer import RussianStemmer
+
+    stemmers = {"ARABIC": ArabicStemmer, "CYRILLIC": RussianStemmer, "GREEK": GreekStemmer}
+    return stemmers.get(script, EnglishStemmer)()

@@ -30,10 +30,15 @@ class Clue:
 
 @dataclass(frozen=True, slots=True)
 class Recollection:
-    """What memory brings to a question: clues, and passages by their numbers with the attention on them, best first."""
+    """What is known of a question before it is searched for.
+
+    Memory brings clues, and passages by their numbers with the attention on them, best first. `broad` says that a long
+    stretch of talk answers it, rather than one place.
+    """
 
     clues: tuple[Clue, ...] = ()
     attended: tuple[tuple[int, float], ...] = ()
+    broad: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,17 @@ def test_a_long_stretch_of_fair_passages_comes_before_scattered_ones() -> None:
     assert set(order(surroundings(*["A"] * 60).smooth(hits(*noise.tolist())))[:5]) <= set(range(40, 52))
 
 
+def test_of_a_broad_question_about_talk_a_stretch_counts_alone_and_of_prose_nothing_changes() -> None:
+    scores = [0.0] * 40
+    scores[4], scores[20:32] = 3.0, [0.8] * 12
+    talk, prose = surroundings(*[""] * 40, text=TALK), surroundings(*["A"] * 40)
+    assert talk.has_talk
+    assert not prose.has_talk
+    assert order(talk.smooth(hits(*scores)))[0] == 4
+    assert set(order(talk.smooth(hits(*scores), broad=True))[:8]) <= set(range(20, 32))
+    assert prose.smooth(hits(*scores), broad=True) == prose.smooth(hits(*scores))
+
+
 def test_sections_of_one_title_in_two_documents_are_two() -> None:
     chunks = [Chunk(name, 0, SIZE, "x" * SIZE, "A") for name in "dee"]
     smooth = NeighbourSmoother(chunks, dict.fromkeys("de", "x" * SIZE)).smooth(hits(0, 1, 0))

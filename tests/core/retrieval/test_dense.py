@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from memorag_core.concurrency.progress import SILENT
 from memorag_core.retrieval.compiled_encoder import CompiledEncoder
 from memorag_core.retrieval.dense import DenseRetriever
-from memorag_core.retrieval.encoder_layout import Encoder
+from memorag_core.retrieval.encoder_layout import Encoder, Kind
 from memorag_core.retrieval.encoders import open_encoder
 from memorag_core.retrieval.torch_encoders import LibraryEncoder, PlainEncoder
 from memorag_core.retrieval.vectors import WORKING_BYTES, VectorIndex, Vectors, _share_resources
@@ -51,6 +52,23 @@ def test_no_texts_and_no_queries_have_no_hits(retriever: DenseRetriever, tmp_pat
     index.save(tmp_path)
     assert retriever.load(tmp_path).search(QUERIES, 3) == [[], [], []]
     assert retriever.index(TEXTS, SILENT).search([], 3) == []
+
+
+def test_a_query_that_searches_several_indexes_is_encoded_once(
+    retriever: DenseRetriever, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded: list[str] = []
+    encode = retriever.encode
+
+    def count_encoded(texts: Sequence[str], kind: Kind) -> Vectors:
+        encoded.extend(texts)
+        return encode(texts, kind)
+
+    monkeypatch.setattr(retriever, "encode", count_encoded)
+    first = retriever.encode_queries(["a horn at dusk", "a horn at dawn"])
+    again = retriever.encode_queries(["a horn at dawn", "a horn at dusk", "a horn at dawn"])
+    assert encoded == ["a horn at dusk", "a horn at dawn"]
+    assert np.array_equal(again, first[[1, 0, 1]])
 
 
 def test_the_end_of_a_query_beyond_the_limit_counts(retriever: DenseRetriever) -> None:

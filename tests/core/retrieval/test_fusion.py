@@ -30,6 +30,7 @@ def test_each_text_comes_once_with_the_sum_of_its_reciprocal_ranks() -> None:
     fused = reciprocal_rank_fusion([ranking(1, 2), ranking(2, 1, weight=0.5)])
     assert sorted(order(fused)) == [1, 2]
     assert fused[0].score == pytest.approx(1 / 11 + 0.5 / 12)
+    assert fused[0].found_by == ("question",)  # both rankings are of the same query
 
 
 def test_a_heavier_query_decides() -> None:
