@@ -28,7 +28,6 @@ _TURN = re.compile(
 )
 """What begins a turn, at the beginning of a line: a name with or without a time, as transcripts and chats have it."""
 _LINE = re.compile(r"\S[^\n]*")
-_BLANK_BEFORE = re.compile(r"(?:\A|\n[^\S\n]*\n)\s*\Z")
 _NUMERIC_DATE = re.compile(r"\b\d{1,4}[-/.]\d\d?[-/.]\d{2,4}\b")
 _FIGURE = re.compile(r"[\d月]")
 _WORD = re.compile(r"[^\W\d_]+")
@@ -87,8 +86,15 @@ class Talk:
 def is_talk(text: str) -> bool:
     """Whether a text is a transcript: half of its lines or paragraphs are turns, `Name: …`, of who come back."""
     lines = [match.start() for match in _LINE.finditer(text, 0, SAMPLE)]
-    firsts = [start for start in lines if _BLANK_BEFORE.search(text, max(0, start - 3), start)]
+    firsts = [start for start in lines if _is_first(text, start)]
     return _are_turns(text, lines) or _are_turns(text, firsts)
+
+
+def _is_first(text: str, start: int) -> bool:
+    """Whether a line is the first of a paragraph, as far as the few characters before it tell."""
+    before = text[max(0, start - 3) : start]
+    blank = before[len(before.rstrip()) :]
+    return blank.count("\n") > 1 or len(blank) == start
 
 
 def _are_turns(text: str, starts: Sequence[int]) -> bool:

@@ -22,7 +22,7 @@ _WORD = regex.compile(
 )
 _ACCENT = regex.compile(r"(?<!и)\u0306|[\u0300-\u0305\u0307-\u036f\u0591-\u05c7\u0640\u064b-\u065f\u0670]")
 """What may be written or not: accents, vowels of Hebrew and Arabic; й is a letter of its own."""
-_FOREIGN_DIGIT = regex.compile(r"(?V1)[\p{Nd}--[0-9]]")
+_FOREIGN_DIGIT = regex.compile(r"(?![0-9])\p{Nd}")
 _UNSEEN = re.compile("[\u00ad\u034f\u061c\u200b-\u200f\u2060-\u2064\ufeff]")
 _EXACT = regex.compile(r"(?<![\p{L}\p{N}])[\p{L}\p{N}]++(?:[._/:#-][\p{L}\p{N}]++)++")
 _MARKED = regex.compile(r"[\p{N}_]")

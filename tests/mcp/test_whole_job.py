@@ -87,7 +87,7 @@ async def test_the_whole_job(settings: Settings, transport: str, era: Era) -> No
         begun = await ok(client, "memorize_context", text=LONG, name="long", wait_seconds=0)
         stopped = await ok(client, "cancel_memorize", job_id=begun["job_id"])
         assert stopped["status"] == "cancelled"
-        call = {"text": STORY, "name": "mill"}
+        call = {"text": STORY, "name": "mill", "wait_seconds": 60}
         memorized = await client.call_tool("memorize_context", call, progress_callback=on_progress)
         assert (memorized.structured_content or {})["context_id"] == "mill"
         assert fractions == sorted(fractions)
