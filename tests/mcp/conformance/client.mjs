@@ -44,7 +44,7 @@ const begun = await call("memorize_context", { text: text.repeat(100), name: "lo
 const cancelled = (await call("cancel_memorize", { job_id: begun.job_id })).status;
 const progress = [];
 const onprogress = (step) => progress.push(step.progress);
-const memorized = await call("memorize_context", { text, name: "mill" }, { onprogress, timeout: 300_000 });
+const memorized = await call("memorize_context", { text, name: "mill", wait_seconds: 60 }, { onprogress, timeout: 300_000 });
 await told("notifications/resources/list_changed");
 await told("notifications/resources/updated");
 const ref = { type: "ref/resource", uri: "memorag://contexts/{context_id}" };

@@ -55,7 +55,7 @@ async def main(transport: str, target: str, text: str) -> None:
         await client.subscribe_resource(URI)
         begun = await call("memorize_context", text=text * 100, name="long", wait_seconds=0)
         cancelled = (await call("cancel_memorize", job_id=begun["job_id"]))["status"]
-        memorized = await call("memorize_context", on_progress, text=text, name="mill")
+        memorized = await call("memorize_context", on_progress, text=text, name="mill", wait_seconds=60)
         while not {"notifications/resources/list_changed", "notifications/resources/updated"} <= set(heard):
             await anyio.sleep(0.01)
         ref = ResourceTemplateReference(type="ref/resource", uri="memorag://contexts/{context_id}")
