@@ -107,13 +107,16 @@ def measure(one: EvalSet, bench: Bench) -> SetScores:
     corpora = {name: _corpus(case) for name, case in cases.items()}
     asked = [question for question in one.questions if question.evidence]
     kinds = bench.engine.shared.components.question_kinds
+    known_sizes: dict[str, int] = {}
+
+    def count(texts: Sequence[str]) -> list[int]:
+        new = [text for text in dict.fromkeys(texts) if text not in known_sizes]
+        known_sizes.update(zip(new, bench.generator.count(new), strict=True))
+        return [known_sizes[text] for text in texts]
 
     def mean(found: Iterator[tuple[Question, Sequence[Span]]]) -> Scores:
         recalls = [
-            [
-                evidence_recall(q.evidence, within(spans, cases[q.context].text, budget, bench.generator.count))
-                for budget in BUDGETS
-            ]
+            [evidence_recall(q.evidence, within(spans, cases[q.context].text, budget, count)) for budget in BUDGETS]
             for q, spans in found
         ]
         return tuple(map(fmean, zip(*recalls, strict=True)))
