@@ -160,13 +160,14 @@ def loads(logs: Path) -> int:
 
 
 def serve_cluster(settings: dict[str, str], seconds: float, expected: dict[int, str]) -> None:
+    from memorag_mcp.cluster import PROXIES
+
+    os.environ.update(PROXIES)
     import ray
     from ray import serve
 
     from memorag_mcp.cluster.app import NAME, build
-    from memorag_mcp.cluster.proxy import CALLBACK
 
-    os.environ.update(CALLBACK)
     ray.init(num_cpus=16, include_dashboard=False, log_to_driver=False)
     try:
         serve.start(http_options={"host": HOST, "port": PORT})

@@ -152,9 +152,7 @@ class ClusterEngine(MemoRAG):
 
     def _ask(self, replicas: Replicas, method: str, hear: OnText, **values: Any) -> Any:
         """Have a replica call a method of its engine, which raises what this raises."""
-        first = split_ids(values["context_id"])[0]
-        self.info(first)  # so that one that is not there is told at once
-        return replicas.ask(first, "ask", hear, method, values)
+        return replicas.ask(split_ids(values["context_id"])[0], "ask", hear, method, values)
 
 
 def _follow(response: Any) -> Iterator[Event]:

@@ -35,10 +35,15 @@ def each(context_id: str, more_contexts: Sequence[str] | None) -> list[str]:
     return list(dict.fromkeys([context_id, *(more_contexts or ())]))
 
 
-def lack_memory(engine: MemoRAG, context_ids: Sequence[str], wait: bool) -> bool:
-    """Whether the memory of a context is not made yet; or wait until each is."""
-    look = engine.complete if wait else engine.info
-    return any(look(context_id).ready == "evidence" for context_id in context_ids)
+def complete(engine: MemoRAG, context_ids: Sequence[str], wanted: bool) -> None:
+    """Where that is wanted, make the memory of each context that has none yet, or wait while others make it."""
+    for context_id in context_ids if wanted else ():
+        engine.complete(context_id)
+
+
+def lack_memory(engine: MemoRAG, context_ids: Sequence[str]) -> bool:
+    """Whether the memory of a context is not made yet."""
+    return any(engine.info(context_id).ready == "evidence" for context_id in context_ids)
 
 
 def say_searched(engine: MemoRAG, context_ids: Sequence[str], scope: Scope) -> str | None:
@@ -61,7 +66,8 @@ def add_question_tools(server: ContextServer, engine: MemoRAG) -> None:
 
         def work() -> CluesResult:
             searched = say_searched(engine, asked, scope)
-            lacking = lack_memory(engine, asked, wait_for_memory)
+            complete(engine, asked, wait_for_memory)
+            lacking = lack_memory(engine, asked)
             return CluesResult(
                 context_id=context_id,
                 more_contexts=asked[1:] or None,
@@ -92,7 +98,8 @@ def add_question_tools(server: ContextServer, engine: MemoRAG) -> None:
 
         def work() -> EvidenceResult:
             searched = say_searched(engine, asked, scope)
-            lacking = use_clues and lack_memory(engine, asked, wait_for_memory)
+            complete(engine, asked, use_clues and wait_for_memory)
+            lacking = use_clues and lack_memory(engine, asked)
             clues = engine.recall(asked, question, scope) if use_clues else ()
             passages = engine.retrieve(asked, question, clues, k, budget, scope)
             return EvidenceResult(
@@ -130,7 +137,7 @@ def add_question_tools(server: ContextServer, engine: MemoRAG) -> None:
 
         def work(on_text: OnText) -> tuple[Answer, str | None]:
             searched = say_searched(engine, asked, scope)
-            lack_memory(engine, asked, wait_for_memory)
+            complete(engine, asked, wait_for_memory)
             return engine.answer(asked, question, task, on_text, use_memory_answer, scope), searched
 
         return AnswerResult.of(asked, *await server.ask_aloud(ctx, work), engine.advise())
@@ -146,7 +153,7 @@ def add_question_tools(server: ContextServer, engine: MemoRAG) -> None:
         """Summarize a memorized context, whole or on one topic, with verbatim citations."""
 
         def work(on_text: OnText) -> Answer:
-            lack_memory(engine, [context_id], wait_for_memory)
+            complete(engine, [context_id], wait_for_memory)
             return engine.summarize(context_id, focus or None, words, on_text)
 
         return AnswerResult.of([context_id], await server.ask_aloud(ctx, work), advice=engine.advise())

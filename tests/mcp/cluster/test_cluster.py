@@ -21,7 +21,7 @@ from waits import SECONDS, wait_until
 
 from memorag_core import MemoRAG, Settings
 from memorag_core.context.shared import SharedStore
-from memorag_mcp.cluster.proxy import CALLBACK
+from memorag_mcp.cluster import PROXIES
 
 sys.path.append(str(Path(__file__).parents[2] / "core" / "context"))
 from stores import new_bucket
@@ -62,7 +62,7 @@ def cluster(tiny_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     settings = tiny_settings(tiny_models, tmp_path_factory.mktemp("cluster")).model_copy(update={"shared": shared})
     port = free_port()
     command = [sys.executable, "-c", SERVE, settings.model_dump_json(exclude_unset=True), str(port)]
-    environment = os.environ | variables | CALLBACK | {"RAY_USAGE_STATS_ENABLED": "0"}
+    environment = os.environ | variables | PROXIES | {"RAY_USAGE_STATS_ENABLED": "0"}
     pipe = subprocess.PIPE
     with pytest.MonkeyPatch.context() as patch:
         for name, value in variables.items():
