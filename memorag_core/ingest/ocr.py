@@ -62,23 +62,21 @@ def read_page(page: Any, threads: int) -> PageReading | None:
 
 
 @cache
-def _engine(side: int, threads: int) -> Any:
-    from rapidocr import RapidOCR
+def _line_reader(threads: int) -> Any:
+    from memorag_core.ingest.ocr_lines import LineReader
 
-    return RapidOCR(
-        params={
-            "Global.log_level": "error",
-            "Global.use_cls": False,
-            "Det.limit_type": "max",
-            "Rec.rec_batch_num": 1,  # lines of unlike length are padded to the longest of a batch
-            "Det.limit_side_len": side,
-            "EngineConfig.onnxruntime.intra_op_num_threads": threads,
-        }
-    )
+    return LineReader(threads)
+
+
+@cache
+def _engine(side: int, threads: int) -> Any:
+    from memorag_core.ingest.ocr_lines import open_engine
+
+    return open_engine(side, threads, _line_reader(threads))
 
 
 def _recognize(picture: Any, side: int, threads: int) -> Any | None:
-    found = _engine(side, threads)(picture, return_word_box=True)
+    found = _engine(side, threads)(picture)
     return found if found.txts else None
 
 
