@@ -14,7 +14,6 @@ from documents import write_docx, write_pdf
 from memorag_core.ingest import from_path
 from memorag_core.ingest.formats import format_of
 from memorag_core.ingest.headings import find_date, find_title
-from memorag_core.ingest.rtf import read as read_rtf
 
 LIMIT = 100_000
 
@@ -89,18 +88,3 @@ def test_a_message_of_outlook_is_read_with_what_is_attached(monkeypatch: pytest.
 )
 def test_a_text_has_the_title_and_date_that_it_names(text: str, title: str, date: str) -> None:
     assert (find_title(text), find_date(text)) == (title, date)
-
-
-@pytest.mark.parametrize(
-    "source",
-    [
-        r"{\rtf1 A berth costs 12.{\v Old: 9.} Pay here.}",
-        r"{\rtf1 A berth costs 12.\v\f1 Old: 9.\v0  Pay here.}",
-        r"{\rtf1 A berth costs 12.{\strike Old: 9.} Pay here.}",
-        r"{\rtf1 A berth costs 12.{\b\striked1 Old: 9.} Pay here.}",
-    ],
-)
-def test_hidden_and_struck_text_of_rtf_is_left_out_and_told(source: str) -> None:
-    extract = read_rtf(source.encode(), "a.rtf", LIMIT)
-    assert " ".join(extract.text.split()) == "A berth costs 12. Pay here."
-    assert extract.notice == "Left out: hidden or struck text (1)."

@@ -64,19 +64,6 @@ def test_the_sheet_of_an_open_workbook_is_read() -> None:
     assert read("a.ods", open_document(body, kind="spreadsheet")).text == "Alba\n7"
 
 
-@pytest.mark.parametrize(
-    ("source", "text"),
-    [
-        (r"{\rtf1\ansi\ansicpg1252 Caf\'e9 \u8212? 10{\super 6} l\par m\super 3\nosupersub !}", "Café — 10^6 l\nm^3!"),
-        (r"{\rtf1\ansi\ansicpg1251 \'cc\'ee\'eb}", "Мол"),
-        (r"{\rtf1 \trowd A\cell \cell C\cell\row }", "A |  | C"),
-        (r"{\rtf1 in 1931{\super 4} of H{\sub 2}O}", "in 1931[4] of H_2O"),
-    ],
-)
-def test_rtf_is_read_in_its_code_page_with_its_marks_and_tables(source: str, text: str) -> None:
-    assert read("a.rtf", source.encode("ascii")).text == text
-
-
 def test_an_open_text_is_read_in_order_and_its_deletions_told() -> None:
     raised = '<style:style style:name="T1"><style:text-properties style:text-position="super 58%"/></style:style>'
     body = (
