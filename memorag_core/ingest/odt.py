@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from memorag_core.errors import InputError
 from memorag_core.ingest.archive import open_archive
+from memorag_core.ingest.docx_parts import Counted
 from memorag_core.ingest.extract import Extract, extract_pages
 from memorag_core.ingest.marks import subscript, superscript
+from memorag_core.ingest.odt_numbers import NUMBERED, STYLE, TEXT
+from memorag_core.ingest.odt_parts import DRAW, OFFICE, TABLE, prepare_document
 
-OFFICE = "{urn:oasis:names:tc:opendocument:xmlns:office:1.0}"
-TEXT = "{urn:oasis:names:tc:opendocument:xmlns:text:1.0}"
-TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
-STYLE = "{urn:oasis:names:tc:opendocument:xmlns:style:1.0}"
-DRAW = "{urn:oasis:names:tc:opendocument:xmlns:drawing:1.0}"
 BLANKS = {f"{TEXT}s": " ", f"{TEXT}tab": " ", f"{TEXT}line-break": "\n"}
 LEFT_OUT = {f"{TEXT}tracked-changes", f"{OFFICE}forms", f"{TEXT}sequence-decls", f"{TEXT}alphabetical-index-mark"}
 MAX_COLUMNS = 100
@@ -25,45 +22,17 @@ def read(data: bytes, what: str, limit: int) -> Extract:
     """Read ODT, a page of its own for each slide of ODP.
 
     Raises:
-        InputError: no OpenDocument.
+        InputError: no OpenDocument, or encrypted.
     """
-    from lxml import etree
-
-    parser = etree.XMLParser(  # which refuses what is nested deeper than 256, so recursion here ends
-        resolve_entities=False, no_network=True, load_dtd=False
-    )
+    counted = Counted()
     with open_archive(data, what) as archive:
-        if "content.xml" not in archive.namelist():
-            raise InputError(f"{what} holds no OpenDocument text. Open it and save it anew.")
-        root = etree.fromstring(archive.read("content.xml"), parser)
-    struck = _leave_out_struck(root)
+        root = prepare_document(archive, what, counted)
     styles = _raised_styles(root)
     body = root.find(f"{OFFICE}body")
     slides = [] if body is None else list(body.iter(f"{DRAW}page"))
     parts = slides or [root if body is None else body]
     text, pages = extract_pages(("\n\n".join(filter(None, _blocks(part, styles))) for part in parts), what, limit)
-    deleted = sum(1 for _ in root.iter(f"{TEXT}deletion"))
-    told = [
-        f"{kind} ({number:,})" for kind, number in (("tracked deletions", deleted), ("struck parts", struck)) if number
-    ]
-    notice = f"Left out: {', '.join(told)}." if told else ""
-    return Extract(text, pages=pages if slides else (), notice=notice)
-
-
-def _leave_out_struck(root: Any) -> int:
-    """Take out what is struck through, and count its parts."""
-    lines = {style.get(f"{STYLE}name"): style.find(f"{STYLE}text-properties") for style in root.iter(f"{STYLE}style")}
-    struck = {
-        name
-        for name, line in lines.items()
-        if line is not None and (line.get(f"{STYLE}text-line-through-style") or "none") != "none"
-    }
-    count = 0
-    for node in list(root.iter(f"{TEXT}span", f"{TEXT}p")):
-        if node.get(f"{TEXT}style-name") in struck and "".join(node.itertext()).strip():
-            node[:], node.text = [], ""
-            count += 1
-    return count
+    return Extract(text, pages=pages if slides else (), notice=counted.notice())
 
 
 def _raised_styles(root: Any) -> dict[str, bool]:
@@ -87,7 +56,9 @@ def _blocks(node: Any, styles: dict[str, bool]) -> Iterator[str]:
         elif child.tag == f"{TEXT}p":
             yield _words(child, styles).strip()
         elif child.tag == f"{TEXT}list-item":
-            yield "- " + "\n".join(filter(None, _blocks(child, styles)))
+            has_words = any(inner.tag in {f"{TEXT}p", f"{TEXT}h"} for inner in child)
+            mark = "- " if has_words and NUMBERED not in child.attrib else ""
+            yield mark + "\n".join(filter(None, _blocks(child, styles)))
         elif child.tag == f"{TABLE}table":
             rows = (row for row in child.iter(f"{TABLE}table-row") if next(row.iterancestors(f"{TABLE}table")) is child)
             yield "\n".join(_rows(rows, styles))
