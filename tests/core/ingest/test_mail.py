@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+from codecs import lookup
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from pathlib import Path
@@ -64,6 +66,9 @@ def test_a_message_of_outlook_is_read_with_what_is_attached(monkeypatch: pytest.
     assert extract.text.startswith("From: Ann <ann@mill.example>\nTo: Bo <bo@mill.example>\nCc: Cy <cy@mill.example>\n")
     assert "See the note.\n\n# note.txt\n\nThe lock stays." in extract.text
     assert (extract.title, extract.date) == ("Plans", "2021-05-03")
+    held.subject = "Plans \0"
+    assert format_of(".msg").read(b"", "plans.msg", LIMIT).title == "Plans"
+    assert lookup("windows-950").name == "cp950"
     held.sent_date = datetime(1601, 1, 1, tzinfo=UTC)
     assert format_of(".msg").read(b"", "draft.msg", LIMIT).date == ""
 
@@ -88,3 +93,50 @@ def test_a_message_of_outlook_is_read_with_what_is_attached(monkeypatch: pytest.
 )
 def test_a_text_has_the_title_and_date_that_it_names(text: str, title: str, date: str) -> None:
     assert (find_title(text), find_date(text)) == (title, date)
+
+
+HEAD = "Subject: Plans\nMIME-Version: 1.0\n"
+BOTH = HEAD + "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/plain\n\nFirst.\n"
+NESTED = (
+    "--b\nContent-Type: multipart/mixed; boundary=c\n\n--c\nContent-Type: text/plain\n\nThe lock stays.\n--c--\n--b--\n"
+)
+CODED = "--b\nContent-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\n{}\n--b--\n"
+OLD = b64encode(b"Subject: Old plans\n\nThe lock stays.\n").decode()
+REPORT = "--b\nContent-Type: message/delivery-status\n\nAction: The lock stays.\n--b--\n"
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        NESTED,
+        CODED.format(OLD),
+        "--b\nContent-Type: text/plain\nContent-Disposition: attachment\n\nThe lock stays.\n--b--\n",
+        "--b\nContent-Type: text/html\nContent-Disposition: attachment\n\n<p>The lock stays.</p>\n--b--\n",
+        "--b\nContent-Type: text/rfc822-headers\n\nX: The lock stays.\n--b--\n",
+        REPORT,
+    ],
+)
+def test_parts_of_mail_that_have_no_name_are_read_by_their_kind(rest: str) -> None:
+    extract = format_of(".eml").read((BOTH + rest).encode(), "plans.eml", LIMIT)
+    assert "First.\n\n# " in extract.text
+    assert "The lock stays." in extract.text
+    assert extract.notice == ""
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "told"),
+    [
+        ("text/plain; charset=X-UNKNOWN", "Grüße aus Köln, schöne Woche.".encode(), False),
+        ("text/plain; charset=X-UNKNOWN", "Grüße aus Köln, schöne Woche.".encode("cp1252"), True),
+        ("text/plain", "Grüße aus Köln, schöne Woche.".encode("cp1252"), True),
+        ("text/html; charset=X-UNKNOWN", "<p>Grüße aus Köln, schöne Woche.</p>".encode(), False),
+        ("text/plain; charset=cp850", "Grüße aus Köln, schöne Woche.".encode("cp850"), False),
+    ],
+)
+def test_mail_without_an_encoding_that_is_known_is_read_in_the_one_it_looks_like(
+    kind: str, body: bytes, told: bool
+) -> None:
+    head = f"{HEAD}Content-Type: {kind}\nContent-Transfer-Encoding: 8bit\n\n".encode()
+    extract = format_of(".eml").read(head + body, "plans.eml", LIMIT)
+    assert extract.text.endswith("Grüße aus Köln, schöne Woche.")
+    assert ("a guess" in extract.notice) is told
