@@ -240,5 +240,8 @@ def _name_document(extract: Extract, name: str, source: str) -> Document:
 
 
 def _last_change(real: Path) -> str:
-    """The day on which a file was last changed, as its reader's calendar has it."""
-    return date.fromtimestamp(real.lstat().st_mtime).isoformat()
+    """The day on which a file was last changed, as its reader's calendar has it; nothing where it has gone since."""
+    try:
+        return date.fromtimestamp(real.lstat().st_mtime).isoformat()
+    except (OSError, OverflowError, ValueError):  # a year that no calendar has
+        return ""

@@ -109,13 +109,20 @@ def why_not(entry: os.DirEntry[str], is_folder: bool) -> str:
         return "the mark of an office program that a document is open"
     if entry.name.startswith("."):
         return "hidden"
-    if not is_folder and entry.is_dir():
-        return "a link to a folder"
+    if entry.is_symlink() and (why := _why_not_followed(entry)):
+        return why
     if is_folder and entry.name in OF_PROGRAMS:
         return OF_PROGRAMS[entry.name]
     if is_folder and os.path.exists(os.path.join(entry.path, ENVIRONMENT)):  # noqa: PTH110, PTH118
         return "a virtual environment"
     return ""
+
+
+def _why_not_followed(link: os.DirEntry[str]) -> str:
+    try:
+        return "a link to a folder" if link.is_dir() else "" if link.is_file() else "a link to no file"
+    except OSError:
+        return "a link to itself"
 
 
 def check_pattern(pattern: str) -> None:

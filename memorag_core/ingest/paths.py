@@ -91,10 +91,18 @@ def list_files(walk: FolderWalk, private: Sequence[Path] = ()) -> list[FoundFile
 def _files_in(walk: FolderWalk, root: Path, gate: PrivateGate) -> list[FoundFile]:
     files: list[FoundFile] = []
     for path in walk.files():
-        real = path.resolve()
-        if not real.is_relative_to(root) or not is_plain_file(real) or gate.keeps(real):
+        try:
+            real = path.resolve()
+        except (OSError, RuntimeError):  # it became one since the folder was listed
+            walk.leave_out(path, "a link to itself")
             continue
-        if walk.include or path.suffix.lower() in FORMATS:
+        if gate.keeps(real):
+            continue
+        if not real.is_relative_to(root):
+            walk.leave_out(path, "a link to a file outside of the folder")
+        elif not is_plain_file(real):
+            walk.leave_out(path, "no plain file, but a pipe, a socket or a device")
+        elif walk.include or path.suffix.lower() in FORMATS:
             files.append(FoundFile(path, real))
         else:
             walk.leave_out(

@@ -6,14 +6,16 @@ import os
 import re
 import sys
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from documents import write_pdf
 
 from memorag_core.errors import InputError, quote_name
-from memorag_core.ingest import FolderWalk, read_path
+from memorag_core.ingest import FolderWalk, documents, read_path
+from memorag_core.ingest.documents import _last_change
 from memorag_core.ingest.formats import FORMATS
 
 LIMIT = 100_000
@@ -76,11 +78,58 @@ def test_one_bad_file_is_told_and_does_not_end_the_rest(project: Path, files: di
     assert re.search(why, said), said
 
 
-def test_links_that_lead_nowhere_or_round_do_not_end_the_rest(project: Path) -> None:
+def test_links_and_pipes_are_told_and_do_not_end_the_rest(project: Path, tmp_path: Path) -> None:
     write_pdf(project / "a.pdf", ["Open."])
-    (project / "b.pdf").symlink_to(project / "gone.pdf")
-    (project / "loop").symlink_to(project)
-    assert read(project) == (["a.pdf", "notes.md", "sub/plan.txt"], {"loop": "a link to a folder"})
+    (tmp_path / "elsewhere.txt").write_text("Not asked for.")
+    links = {"b.pdf": "gone.pdf", "loop": str(project), "self.txt": "self.txt", "out.txt": "../elsewhere.txt"}
+    links |= {"two.txt": "three.txt", "three.txt": "two.txt"}
+    for name, target in links.items():
+        (project / name).symlink_to(target)
+    os.mkfifo(project / "pipe.txt")
+    names, left_out = read(project)
+    assert names == ["a.pdf", "notes.md", "sub/plan.txt"]
+    assert left_out == {
+        "b.pdf": "a link to no file",
+        "loop": "a link to a folder",
+        **dict.fromkeys(("self.txt", "two.txt", "three.txt"), "a link to itself"),
+        "out.txt": "a link to a file outside of the folder",
+        "pipe.txt": "no plain file, but a pipe, a socket or a device",
+    }
+
+
+@pytest.mark.parametrize("seconds", [-(10**14), 10**15, -1, 0])
+def test_a_file_of_a_time_that_no_calendar_has_is_read(
+    project: Path, seconds: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("memorag_core.ingest.documents.Path.lstat", lambda _: SimpleNamespace(st_mtime=seconds))
+    assert len(_last_change(project)) in {0, 10}
+
+
+def test_files_that_vanish_or_become_links_while_they_are_read_do_not_end_the_rest(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = documents.stamp_of
+
+    def vanish(real: Path) -> str:
+        if real.name == "plan.txt":
+            data = real.read_bytes()
+            monkeypatch.setattr(documents, "_load", lambda *_: (real.unlink(missing_ok=True), data)[1])
+        return known(real)
+
+    monkeypatch.setattr(documents, "stamp_of", vanish)
+    assert read(project)[0] == ["notes.md", "sub/plan.txt"]
+    listed = FolderWalk.files
+
+    def turn(walk: FolderWalk) -> Iterator[Path]:
+        for path in list(listed(walk)):
+            path.unlink()
+            path.symlink_to(path.name)
+            yield path
+
+    (project / "other.md").write_text("Another.")
+    monkeypatch.setattr(FolderWalk, "files", turn)
+    with pytest.raises(InputError, match="holds no text file"):
+        read(project)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names that are no UTF-8 are of Linux")
