@@ -12,6 +12,7 @@ from memorag_core.ingest.archive import open_archive
 from memorag_core.ingest.extract import Extract, Reader, TooLarge, extract_pages
 
 SHOWN = 10
+SAYS_UTF_8 = 0x800
 
 
 def reader_of(readers: Mapping[str, Reader]) -> Reader:
@@ -21,7 +22,7 @@ def reader_of(readers: Mapping[str, Reader]) -> Reader:
         """Read the documents of an archive in order of names; what is not read is told, and ends nothing."""
         told: list[str] = []
         with open_archive(data, what) as archive:
-            members = ((entry.filename, partial(archive.read, entry)) for entry in _entries(archive))
+            members = ((_name_of(entry), partial(archive.read, entry)) for entry in _entries(archive))
             texts = list(read_members(members, readers, limit, told))
         if not texts:
             raise InputError(f"{what} holds no document that can be read. {tell(told)}")
@@ -60,6 +61,17 @@ def tell(told: Sequence[str]) -> str:
 def _entries(archive: ZipFile) -> Iterator[ZipInfo]:
     """Yield the entries that people put there, in order of names."""
     for entry in sorted(archive.infolist(), key=lambda entry: entry.filename):
-        hidden = any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(entry.filename).parts)
+        parts = [part for part in PurePosixPath(entry.filename).parts if part not in {".", ".."}]  # none is unpacked
+        hidden = any(part.startswith((".", "__MACOSX")) for part in parts)
         if not entry.is_dir() and not hidden:
             yield entry
+
+
+def _name_of(entry: ZipInfo) -> str:
+    """The name of an entry; many programs write UTF-8 without saying so."""
+    if entry.flag_bits & SAYS_UTF_8:
+        return entry.filename
+    try:
+        return entry.filename.encode("cp437").decode("utf-8")
+    except UnicodeError:
+        return entry.filename

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from memorag_core.errors import InputError
+from memorag_core.ingest.archive import OLE
 from memorag_core.ingest.encodings import escaped_encoding, guess_encoding, marked_encoding, wide_encoding
 from memorag_core.ingest.extract import Extract, check_text, too_large
 from memorag_core.ingest.headings import find_date, find_title
@@ -31,11 +32,11 @@ def _decode(data: bytes, what: str) -> tuple[str, str]:
     encoding = marked or wide_encoding(data) or escaped_encoding(data) or "utf-8"
     try:
         if encoding == "utf-8" and b"\0" in data:
-            raise _binary(what)
+            raise _binary(data, what)
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
         if not marked and _CONTROLS.search(data):
-            raise _binary(what) from error
+            raise _binary(data, what) from error
         if marked or not (guess := guess_encoding(data)):
             raise _undecodable(data, what, encoding, error) from error
         encoding, text = guess, data.decode(guess)
@@ -44,7 +45,9 @@ def _decode(data: bytes, what: str) -> tuple[str, str]:
     return text, f"Not UTF-8: read as {encoding}, a guess. Where letters look wrong, convert the file to UTF-8."
 
 
-def _binary(what: str) -> InputError:
+def _binary(data: bytes, what: str) -> InputError:
+    if data.startswith(OLE):
+        return InputError(f"{what} is of an old Office format. Save it as DOCX, XLSX or PPTX.")
     return InputError(
         f"{what} is a binary file, not text. Give text, HTML, PDF, DOCX, PPTX or EPUB, named by its suffix, or "
         "convert it to plain text first."

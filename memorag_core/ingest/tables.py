@@ -15,6 +15,7 @@ DELIMITERS = ",;\t|"
 def read(data: bytes, what: str, limit: int) -> Extract:
     """Read CSV or TSV, whatever its delimiter."""
     extract = plain.read(data, what, limit)
+    csv.field_size_limit(max(csv.field_size_limit(), len(extract.text)))  # a cell may hold a whole text
     try:
         dialect: type[csv.Dialect] = csv.Sniffer().sniff(extract.text[:SAMPLE], DELIMITERS)
     except csv.Error:

@@ -443,7 +443,14 @@ MAIL = (
             "",
         ),
         ("a.json", '{"valve": [1, 2]}', '{"valve": [1, 2]}', ""),
-        ("a.ipynb", NOTEBOOK, "# Mill\n\n```\n1+1\n```\n\nOutput:\n2", "Left out: pictures that cells put out (1)."),
+        (
+            "a.ipynb",
+            '{"cells": [{"attachments": {"a.png": {}}, "outputs": [{"data": {"text/html": "<b>7</b> boats"}}, {"data": '
+            '{"text/markdown": ["*8*"]}}, {"ename": "KeyError", "evalue": "9"}, {"data": {"x/javascript": "0"}}]}]}',
+            "Output:\n7 boats\n\nOutput:\n*8*\n\nOutput:\nKeyError: 9",
+            "Left out: pictures of cells (1), what cells put out for browsers alone (1).",
+        ),
+        ("a.ipynb", NOTEBOOK, "# Mill\n\n```\n1+1\n```\n\nOutput:\n2", "Left out: pictures of cells (1)."),
         (
             "a.eml",
             MAIL,

@@ -12,6 +12,7 @@ from openpyxl.chart import BarChart, Reference
 from openpyxl.comments import Comment
 
 from memorag_core.errors import InputError
+from memorag_core.ingest import plain, tables
 from memorag_core.ingest.extract import Extract
 from memorag_core.ingest.formats import FORMATS
 
@@ -170,6 +171,36 @@ def test_an_archive_is_its_documents_and_one_that_is_broken_or_of_no_kind_is_tol
     assert found.notice.endswith(
         "Not read: d.exe (no format that is read). Not read: inner.zip (no format that is read)."
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"), [("../../up.txt", "../../up.txt"), ("./a/b.txt", "a/b.txt"), ("/abs.txt", "/abs.txt")]
+)
+def test_members_of_an_archive_are_read_wherever_their_names_point(name: str, shown: str) -> None:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        archive.writestr(name, "Text.")
+    assert read("a.zip", data.getvalue()).text == f"# {shown}\n\nText."
+
+
+@pytest.mark.parametrize("name", ["Köln.txt", "файл.txt", "水门.txt"])
+def test_names_in_an_archive_are_utf8_also_where_it_does_not_say_so(name: str) -> None:
+    stand_in = "X" * len(name.encode())
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        archive.writestr(f"{stand_in}.txt", "Text.")
+    assert read("a.zip", data.getvalue().replace(stand_in.encode(), name.encode())).text == f"# {name}.txt\n\nText."
+
+
+@pytest.mark.parametrize("text", ['a,"' + "x" * 200_000 + '",c', "x" * 200_000 + ";b", '"' + "a,b\n" * 50_000])
+def test_a_cell_of_a_table_may_hold_a_whole_text(text: str) -> None:
+    assert len(tables.read(text.encode(), "a.csv", 1_000_000).text) > 150_000
+
+
+@pytest.mark.parametrize("name", ["a.ppt", "a.txt", "a.md", "a.doc"])
+def test_a_file_of_an_old_office_program_is_told_as_such(name: str) -> None:
+    with pytest.raises(InputError, match="old Office format"):
+        plain.read(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), name, 10_000)
 
 
 @pytest.mark.parametrize("kind", ["xlsx", "ods", "odt", "zip"])
