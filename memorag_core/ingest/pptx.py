@@ -15,6 +15,9 @@ CHART = "{http://schemas.openxmlformats.org/drawingml/2006/chart}"
 DIAGRAM = "{http://schemas.openxmlformats.org/drawingml/2006/diagram}"
 RELATIONSHIPS = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
 
+OBJECTS, FILM = {7, 10}, 16
+"""Kinds of shapes, as PowerPoint counts them: what other programs made, embedded or linked; sounds and films."""
+
 
 def read(data: bytes, what: str, limit: int) -> Extract:
     """Read the text of a PPTX file; hidden slides are left out, and told."""
@@ -27,8 +30,21 @@ def read(data: bytes, what: str, limit: int) -> Extract:
     text, pages = extract_pages(
         ("" if _is_hidden(slide) else _text_of(slide, authors) for slide in slides), what, limit
     )
-    notice = f"Left out: hidden slides ({', '.join(map(str, hidden))})." if hidden else ""
-    return Extract(text, pages=pages, notice=notice)
+    told = [f"hidden slides ({', '.join(map(str, hidden))})"] if hidden else []
+    told += [f"{name} ({number:,})" for name, number in _count_beside(slides).items() if number]
+    return Extract(text, pages=pages, notice=f"Left out: {', '.join(told)}." if told else "")
+
+
+def _count_beside(slides: Iterable[Any]) -> dict[str, int]:
+    """Count what slides show that is no text of theirs."""
+    kinds = [_kind(shape) for slide in slides if not _is_hidden(slide) for shape in _all(slide.shapes)]
+    return {"embedded objects": sum(kind in OBJECTS for kind in kinds), "sounds and films": kinds.count(FILM)}
+
+
+def _all(shapes: Iterable[Any]) -> Iterator[Any]:
+    for shape in shapes:
+        yield shape
+        yield from _all(getattr(shape, "shapes", ()))
 
 
 def _is_hidden(slide: Any) -> bool:
