@@ -108,15 +108,15 @@ def test_a_file_of_a_time_that_no_calendar_has_is_read(
 def test_files_that_vanish_or_become_links_while_they_are_read_do_not_end_the_rest(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    known = documents.stamp_of
+    load = documents._load
 
-    def vanish(real: Path) -> str:
+    def vanish(real: Path, suffix: str, what: str, limit: int) -> bytes:
+        data = load(real, suffix, what, limit)
         if real.name == "plan.txt":
-            data = real.read_bytes()
-            monkeypatch.setattr(documents, "_load", lambda *_: (real.unlink(missing_ok=True), data)[1])
-        return known(real)
+            real.unlink()
+        return data
 
-    monkeypatch.setattr(documents, "stamp_of", vanish)
+    monkeypatch.setattr(documents, "_load", vanish)
     assert read(project)[0] == ["notes.md", "sub/plan.txt"]
     listed = FolderWalk.files
 
