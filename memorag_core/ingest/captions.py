@@ -1,4 +1,7 @@
-"""Subtitles and transcripts: who says what, without times; what one person says in turn is a paragraph."""
+"""Subtitles and transcripts: who says what, without times; what one person says in turn is a paragraph.
+
+A block without times is what a blank line parted from the words before, as subtitles are often written by hand.
+"""
 
 from __future__ import annotations
 
@@ -10,19 +13,23 @@ from memorag_core.ingest.extract import Extract, extract_pages
 _TIMES = re.compile(r"^[^\S\n]*+[\d:.,]++[^\S\n]++-->[^\S\n]++[\d:.,]++.*+$", re.MULTILINE)
 _VOICE = re.compile(r"<v(?:\.[^ <>]*+)?\s++([^<>]++)>")
 _TAG = re.compile(r"</?[a-zA-Z0-9:.][^<>]*+>|\{\\[^{}]*+\}")
-_NO_CUE = re.compile(r"\A(?:WEBVTT|NOTE|STYLE|REGION)\b")
+_NO_CUE = re.compile(r"\A(?:WEBVTT|STYLE|REGION)\b|\A\d*+\Z")
+_NOTE = re.compile(r"\ANOTE\b")
 
 
 def read(data: bytes, what: str, limit: int) -> Extract:
     """Read WebVTT or SubRip."""
     extract = plain.read(data, what, limit)
     out: list[str] = []
-    speaker = ""
+    speaker, notes = "", 0
     for block in re.split(r"\n[ \t]*\n", extract.text.replace("\r\n", "\n").removeprefix("\ufeff")):
         times = _TIMES.search(block)
-        if times is None or _NO_CUE.match(block):
+        if _NOTE.match(block):
+            notes += 1
             continue
-        words = block[times.end() :].strip()
+        if _NO_CUE.match(block.strip()):
+            continue
+        words = block[times.end() if times else 0 :].strip()
         voice = _VOICE.search(words)
         words = " ".join(_TAG.sub("", words).split())
         if voice is None or voice.group(1) == speaker:
@@ -31,4 +38,5 @@ def read(data: bytes, what: str, limit: int) -> Extract:
             speaker = voice.group(1)
             out.append(f"\n{speaker}: {words}")
     text, _ = extract_pages(["\n".join(filter(None, out))], what, limit)
-    return Extract(text, notice=extract.notice)
+    left_out = f"Left out: notes to editors ({notes:,})." if notes else ""
+    return Extract(text, notice=" ".join(filter(None, [extract.notice, left_out])))

@@ -442,6 +442,13 @@ MAIL = (
             "Hi.\nBye.",
             "",
         ),
+        ("a.srt", "1\n00:00:01,0 --> 00:00:02,0\nHi.\n\n(whispers)\n\n2\n\nBye.\n", "Hi.\n(whispers)\nBye.", ""),
+        (
+            "a.vtt",
+            "WEBVTT - x\n\nNOTE later\n\nSTYLE\n::cue {}\n\n00:01.0 --> 00:02.0\nHi.\n\nNOTE\ncheck\n",
+            "Hi.",
+            "Left out: notes to editors (2).",
+        ),
         ("a.json", '{"valve": [1, 2]}', '{"valve": [1, 2]}', ""),
         (
             "a.ipynb",
