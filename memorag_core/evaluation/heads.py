@@ -10,7 +10,8 @@ import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 
 from memorag_core.concurrency.progress import SILENT
 from memorag_core.config import Head
@@ -103,16 +104,16 @@ def find_heads(lm: LanguageModel, trials: Iterable[HeadTrial], keep: int) -> Fou
     return FoundHeads(tuple(heads[at] for at in kept), reached / len(measured))
 
 
-def _scores(lm: LanguageModel, heads: Sequence[Head], trial: HeadTrial) -> torch.Tensor:
+def _scores(lm: LanguageModel, heads: Sequence[Head], trial: HeadTrial) -> NDArray[np.float32]:
     """Of each head for each passage: the root of the attention a token; float32 (heads, passages)."""
     index = AttentionIndexer(lm, heads).index(trial.passages, SILENT)
     masses = index.attend(trial.question).masses
-    return (masses.exp().sum(1) / index.lengths.clamp_min(1)).sqrt()
+    return np.sqrt(np.exp(masses).sum(1) / np.maximum(index.lengths, 1))
 
 
-def _share(trial: HeadTrial, scores: torch.Tensor) -> float:
+def _share(trial: HeadTrial, scores: NDArray[np.float32]) -> float:
     """Of the answering passages, those among the first few."""
-    first = scores.argsort(descending=True)[: trial.first].tolist()
+    first = np.argsort(-scores, kind="stable")[: trial.first].tolist()
     return len(trial.answering & set(first)) / len(trial.answering)
 
 

@@ -21,7 +21,8 @@ from memorag_core.models.latent.checkpoint import LatentCheckpoint
 from memorag_core.models.latent.encoder import LatentEncoder
 from memorag_core.models.latent.reading import LatentReader
 from memorag_core.models.latent.text import LatentText
-from memorag_core.models.lm.attention_heads import check_heads, compare_attention
+from memorag_core.models.lm.attention_heads import compare_attention
+from memorag_core.models.lm.head_layout import check_heads
 from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.models.lm.prefill import PrefillState
 from memorag_core.models.weights import Weights
@@ -29,6 +30,8 @@ from memorag_core.types import PARAGRAPH_BREAK, Attended, Document
 
 BEGIN, END = "<|memory_start|>", "<|memory_end|>"
 FOR_QUESTIONS = 1024
+NOTHING = "N/A"
+"""A question about nothing, by which others are measured."""
 
 
 class LatentMemory(KeyValueMemory):
@@ -45,8 +48,8 @@ class LatentMemory(KeyValueMemory):
             ModelUnavailable: it cannot read what the encoder makes.
         """
         super().__init__(lm)
-        check_heads(lm, heads)
         config = lm.model.config
+        check_heads(config, heads, lm.model_id)
         every = product(range(config.num_hidden_layers), range(config.num_attention_heads))
         self.heads = tuple(heads) or tuple(every)
         self.encoder = encoder
@@ -79,7 +82,9 @@ class LatentMemory(KeyValueMemory):
         for starts in memory.notes["starts"]:
             entries += range(at, at + len(starts))
             at += len(starts) + len(between)
-        weights = iter(compare_attention(self.lm, question, memory.state, entries, self.heads).tolist())
+        asked, nothing = self.lm.encode([PARAGRAPH_BREAK + question, PARAGRAPH_BREAK + NOTHING])
+        compared = compare_attention(self.lm.model, asked, nothing, memory.state, entries, self.heads)
+        weights = iter(compared.tolist())
         return [Attended(starts, [next(weights) for _ in starts]) for starts in memory.notes["starts"]]
 
     def _read(self, text: LatentText, progress: ProgressScope, after: PrefillState | None = None) -> Memory:

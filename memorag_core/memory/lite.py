@@ -13,8 +13,8 @@ from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.config import TOO_SMALL_TO_WRITE, Profile
 from memorag_core.memory.base import KeyValueMemory, Memory
 from memorag_core.memory.gists import GistMemory, gist_of
-from memorag_core.models.lm.attention import head_width
 from memorag_core.models.lm.decode_batch import TOKENS_A_FORWARD
+from memorag_core.models.lm.head_layout import head_width
 from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.models.weights import Weights
 from memorag_core.text.central import pick_sentences

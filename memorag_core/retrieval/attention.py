@@ -12,24 +12,26 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors.torch import load, load_file, save, save_file
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load, load_file, save, save_file
 
 from memorag_core.concurrency.cancellation import raise_if_cancelled
 from memorag_core.concurrency.journal import Form
 from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.config import Head
-from memorag_core.models.lm.attention import head_width
-from memorag_core.models.lm.attention_heads import check_heads, head_keys, head_queries
+from memorag_core.models.lm.head_layout import check_heads, group_of, head_width
 from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.retrieval.base import Allowed, Hit, Indexer, Stored, encode_missing
 from memorag_core.text.chunking import Span
 
 KEYS = "attention.safetensors"
 TOKENS_AT_ONCE = 1 << 12
+SMALLEST = 1e-6
 FAR = 200
 """Rotary position given to the question's first token, the same for every passage."""
 
@@ -39,7 +41,7 @@ class AttentionIndexer(Indexer["AttentionIndex"]):
 
     def __init__(self, lm: LanguageModel, heads: Sequence[Head]) -> None:
         """Take a model and its (layer, head) pairs, as `memorag heads` finds them."""
-        check_heads(lm, heads)
+        check_heads(lm.model.config, heads, lm.model_id)
         self.lm = lm
         self.heads = tuple(heads)
         self.model_id = lm.model_id
@@ -48,12 +50,13 @@ class AttentionIndexer(Indexer["AttentionIndex"]):
     @cached_property
     def groups(self) -> list[Head]:
         """The (layer, key-value head) pairs that the heads read."""
-        return sorted({self.group_of(head) for head in self.heads})
+        return sorted({group_of(self.lm.model.config, head) for head in self.heads})
 
-    def group_of(self, head: Head) -> Head:
-        """The (layer, key-value head) pair that a head reads."""
-        config, (layer, number) = self.lm.model.config, head
-        return layer, number * config.num_key_value_heads // config.num_attention_heads
+    @cached_property
+    def readers(self) -> list[list[int]]:
+        """Of each of the groups, the numbers of the heads that read it."""
+        config, heads = self.lm.model.config, self.heads
+        return [[at for at, head in enumerate(heads) if group_of(config, head) == group] for group in self.groups]
 
     def index(self, texts: Sequence[str], progress: ProgressScope) -> AttentionIndex:
         rows = self._read_keys(texts, progress)
@@ -77,7 +80,7 @@ class AttentionIndexer(Indexer["AttentionIndex"]):
     def blank(self, texts: int) -> AttentionIndex:
         """Make an index of texts that are not read: nothing in them is attended to."""
         index = self._make_index([])
-        return AttentionIndex(self, index.keys, torch.zeros(texts, dtype=torch.int32))
+        return AttentionIndex(self, index.keys, np.zeros(texts, np.int32))
 
     def settings(self) -> dict[str, Any]:
         return {"heads": [list(head) for head in self.heads]}
@@ -98,23 +101,23 @@ class AttentionIndexer(Indexer["AttentionIndex"]):
 
     def _no_keys(self) -> Keys:
         groups, width = len(self.groups), head_width(self.lm.model.config)
-        return Keys(torch.zeros(0, groups, width, dtype=torch.int8), torch.zeros(0, groups, dtype=torch.float16))
+        return Keys(np.zeros((0, groups, width), np.int8), np.zeros((0, groups), np.float16))
 
     def _read_batch(self, texts: Sequence[str], ids: Mapping[str, list[int]]) -> list[Keys]:
-        return [quantize(keys) for keys in head_keys(self.lm, [ids[text] for text in texts], self.groups)]
+        return [quantize(keys) for keys in self.lm.read_keys([ids[text] for text in texts], self.groups)]
 
     def _make_index(self, rows: Sequence[Keys]) -> AttentionIndex:
         both = ((row.keys, row.scales) for row in (self._no_keys(), *rows))
-        whole = Keys(*(torch.cat(parts) for parts in zip(*both, strict=True)))
-        return AttentionIndex(self, whole, torch.tensor([len(row.keys) for row in rows], dtype=torch.int32))
+        whole = Keys(*(np.concatenate(parts) for parts in zip(*both, strict=True)))
+        return AttentionIndex(self, whole, np.array([len(row.keys) for row in rows], np.int32))
 
 
 @dataclass(frozen=True, slots=True)
 class Keys:
     """Keys of some tokens: int8 (tokens, groups, head dimension), and float16 scales (tokens, groups)."""
 
-    keys: torch.Tensor
-    scales: torch.Tensor
+    keys: NDArray[np.int8]
+    scales: NDArray[np.float16]
 
 
 def _pack(keys: Keys) -> bytes:
@@ -129,25 +132,24 @@ def _unpack(kept: bytes) -> Keys:
 KEPT = Form("attention keys", _pack, _unpack)
 
 
-def quantize(keys: torch.Tensor) -> Keys:
+def quantize(keys: NDArray[np.float32]) -> Keys:
     """Keys (tokens, groups, head dimension) in 8 bits, one scale a token and group."""
-    scales = (keys.abs().amax(-1) / 127).clamp_min(1e-6).to(torch.float16)
-    return Keys((keys / scales[..., None]).round().clamp(-127, 127).to(torch.int8).cpu(), scales.cpu())
+    scales = np.maximum(np.abs(keys).max(-1) / 127, SMALLEST).astype(np.float16)
+    return Keys(np.clip((keys / scales[..., None]).round(), -127, 127).astype(np.int8), scales)
 
 
 class AttentionIndex(Stored):
     """The keys of all texts one after the other; `lengths` int32 (texts) are their tokens."""
 
-    def __init__(self, retriever: AttentionIndexer, keys: Keys, lengths: torch.Tensor) -> None:
+    def __init__(self, retriever: AttentionIndexer, keys: Keys, lengths: NDArray[np.int32]) -> None:
         self.retriever = retriever
         self.keys = keys
         self.lengths = lengths
-        self.starts = [0, *torch.cumsum(lengths, 0).tolist()]
+        self.starts: list[int] = [0, *np.cumsum(lengths).tolist()]
 
     def attend(self, query: str, allowed: Allowed = None) -> QueryAttention:
         """Read a query once, and see what its tokens attend to in all texts, or in those allowed."""
-        rows = head_queries(self.retriever.lm, query, self.retriever.heads, FAR)
-        return QueryAttention(self, rows, allowed)
+        return QueryAttention(self, self.retriever.lm.read_queries(query, self.retriever.heads, FAR), allowed)
 
     def save(self, folder: Path) -> None:
         tensors = {"keys": self.keys.keys, "scales": self.keys.scales, "lengths": self.lengths}
@@ -155,38 +157,33 @@ class AttentionIndex(Stored):
 
     def split(self) -> list[Keys]:
         """The keys of each text."""
-        sizes = self.lengths.tolist()
-        return [Keys(*both) for both in zip(self.keys.keys.split(sizes), self.keys.scales.split(sizes), strict=True)]
+        return [Keys(self.keys.keys[start:end], self.keys.scales[start:end]) for start, end in pairwise(self.starts)]
 
 
 class QueryAttention:
     """The attention of one query: which texts it falls on, and which of their tokens."""
 
-    def __init__(self, index: AttentionIndex, rows: torch.Tensor, allowed: Allowed = None) -> None:
+    def __init__(self, index: AttentionIndex, rows: NDArray[np.float32], allowed: Allowed = None) -> None:
         """Take the query's own rows: scaled queries (heads, query tokens, head dimension); the rest is as not there."""
         self.index = index
         self.rows = rows
-        self.hidden = None if allowed is None else torch.from_numpy(~allowed).to(rows.device)
         # logarithms of each text's share of the attention of each row: float32 (heads, query tokens, texts)
-        self.masses = self._by_text()
+        self.masses = self._by_text(allowed)
 
     def best(self, k: int) -> list[Hit]:
         """The texts with the most attention a token; of each head its square root, so that none outvotes the others."""
         scores = self.by_length()
-        top = scores.topk(min(k, len(scores)))
-        best = zip(top.values.tolist(), top.indices.tolist(), strict=True)
-        return [Hit(text, score) for score, text in best if score > 0]
+        best = np.argsort(-scores, kind="stable")[:k].tolist()
+        return [Hit(text, float(scores[text])) for text in best if scores[text] > 0]
 
-    def by_length(self) -> torch.Tensor:
-        """The score of each text by which `best` ranks them: float32 (texts), on the model's device."""
-        lengths = self.index.lengths.clamp_min(1).to(self.masses.device)
-        return (self.masses.exp().sum(1) / lengths).sqrt().sum(0)
+    def by_length(self) -> NDArray[np.float32]:
+        """The score of each text by which `best` ranks them: float32 (texts)."""
+        return np.sqrt(np.exp(self.masses).sum(1) / np.maximum(self.index.lengths, 1)).sum(0)
 
-    def tokens(self, text: int) -> torch.Tensor:
+    def tokens(self, text: int) -> NDArray[np.float32]:
         """The attention on each token of a text: float32 (tokens)."""
         logits = self._logits(self.index.starts[text], self.index.starts[text + 1])
-        shares = (logits - logits.logsumexp(-1, keepdim=True)).exp()
-        return (shares * self.masses[..., text, None].exp()).sum(1).sqrt().sum(0)
+        return np.sqrt(np.exp(_log_softmax(logits) + self.masses[..., text, None]).sum(1)).sum(0)
 
     def weigh(self, number: int, text: str, spans: Sequence[Span]) -> list[float]:
         """How much of the attention on a text, `text`, falls on each of its spans; length alone is no merit."""
@@ -195,44 +192,47 @@ class QueryAttention:
         inside = [[w for (at, _), w in zip(places, weights, strict=True) if start <= at < end] for start, end in spans]
         return [sum(own) / max(1, len(own)) ** 0.5 for own in inside]
 
-    def _by_text(self) -> torch.Tensor:
+    def _by_text(self, allowed: Allowed) -> NDArray[np.float32]:
         """Logarithms of each text's share of the attention of each row: (heads, query tokens, texts)."""
-        sums = []
-        starts, end = self.index.starts, 0
-        if not starts[-1]:
-            return self.rows.new_full((*self.rows.shape[:2], len(starts) - 1), float("-inf"))
-        while end < len(starts) - 1:
-            first, end = end, self._reach(end)
-            sums.append(self._sums(first, end))
-        logits = torch.cat(sums, -1)
-        return (logits if self.hidden is None else logits.masked_fill(self.hidden, float("-inf"))).log_softmax(-1)
+        seen = self.index.lengths > 0 if allowed is None else allowed & (self.index.lengths > 0)
+        logits = np.full((*self.rows.shape[:2], len(seen)), -np.inf, np.float32)
+        if not seen.any():
+            return logits
+        for numbers in self._blocks(np.flatnonzero(self.index.lengths)):
+            logits[..., numbers] = self._sums(numbers)
+        logits[..., ~seen] = -np.inf
+        return _log_softmax(logits)
 
-    def _reach(self, first: int) -> int:
-        """The end of the texts that are looked at together, from `first` on; at least one."""
-        starts, last = self.index.starts, len(self.index.starts) - 1
-        end = first + 1
-        while end < last and starts[end + 1] - starts[first] <= TOKENS_AT_ONCE:
-            end += 1
-        return end
+    def _blocks(self, numbers: NDArray[np.intp]) -> list[NDArray[np.intp]]:
+        """Those texts, in their order, as they are looked at together: of `TOKENS_AT_ONCE` tokens or little more."""
+        block = np.array(self.index.starts)[numbers] // TOKENS_AT_ONCE
+        return np.split(numbers, np.flatnonzero(np.diff(block)) + 1)
 
-    def _sums(self, first: int, end: int) -> torch.Tensor:
-        """The logarithm of the summed exponents of the logits of each text: (heads, query tokens, texts)."""
-        starts = self.index.starts
-        logits = self._logits(starts[first], starts[end])
-        if not logits.shape[-1]:
-            return logits.new_full((*logits.shape[:2], end - first), float("-inf"))
-        most = logits.amax(-1, keepdim=True)
-        summed = torch.nn.functional.pad((logits - most).exp_().cumsum(-1), (1, 0))
-        at_starts = summed[..., [starts[text] - starts[first] for text in range(first, end + 1)]]
-        return at_starts.diff().clamp_min(0.0).log() + most
+    def _sums(self, numbers: NDArray[np.intp]) -> NDArray[np.float32]:
+        """The logarithm of the summed exponents of the logits of texts in a row that have tokens."""
+        starts = np.array(self.index.starts)[numbers]
+        logits = self._logits(starts[0], self.index.starts[numbers[-1] + 1])
+        most = logits.max(-1, keepdims=True)
+        np.exp(np.subtract(logits, most, out=logits), out=logits)
+        with np.errstate(divide="ignore"):  # of what is too little for a float, nothing
+            return np.log(np.add.reduceat(logits, starts - starts[0], axis=-1)) + most
 
-    def _logits(self, start: int, end: int) -> torch.Tensor:
+    def _logits(self, start: int, end: int) -> NDArray[np.float32]:
         """Of the tokens from `start` to `end`: (heads, query tokens, tokens)."""
-        retriever, device = self.index.retriever, self.rows.device
-        keys = self.index.keys.keys[start:end].to(device, self.rows.dtype)
-        scales = self.index.keys.scales[start:end].to(device, self.rows.dtype)
-        places = [retriever.groups.index(retriever.group_of(head)) for head in retriever.heads]
-        return torch.stack([row @ keys[:, at].T * scales[:, at] for row, at in zip(self.rows, places, strict=True)])
+        kept, rows = self.index.keys, self.rows
+        logits = np.empty((*rows.shape[:2], end - start), np.float32)
+        for group, heads in enumerate(self.index.retriever.readers):
+            keys = kept.keys[start:end, group].astype(np.float32)
+            logits[heads] = (rows[heads] @ keys.T) * kept.scales[start:end, group].astype(np.float32)
+        return logits
+
+
+def _log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Of the last dimension; some of it is finite, or there is none."""
+    if not logits.size:
+        return logits
+    lower = logits - logits.max(-1, keepdims=True)
+    return lower - np.log(np.exp(lower).sum(-1, keepdims=True))
 
 
 def _batches(ids: Sequence[Sequence[int]], numbers: Sequence[int]) -> list[list[int]]:

@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
 from memorag_core.errors import InputError
-from memorag_core.models.lm.attention import head_width
+from memorag_core.models.lm.head_layout import head_width
 
 UNDERSTOOD = {"attention", "full_attention", "sliding_attention"}
 PROBE = 3

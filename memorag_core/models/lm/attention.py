@@ -209,11 +209,6 @@ class BufferCache(Cache):
         return KeyValues(keys, values, next_position)
 
 
-def head_width(config: Any) -> int:
-    """The dimension of an attention head, of a configuration that need not name it."""
-    return int(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
-
-
 def register() -> str:
     """Make `attend` known to transformers and return its name for `attn_implementation`."""
     AttentionInterface.register(NAME, attend)

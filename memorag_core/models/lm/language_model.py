@@ -7,16 +7,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from memorag_core.config import Precision
+from memorag_core.config import Head, Precision
 from memorag_core.errors import InputError, ModelUnavailable, require
 from memorag_core.models import hub
 from memorag_core.models.hub import loading
 from memorag_core.models.lm.architecture import check_attention, check_layers, take_text_part
 from memorag_core.models.lm.attention import register
+from memorag_core.models.lm.attention_heads import head_keys, head_queries
 from memorag_core.models.lm.decode_batch import DecodeRow
 from memorag_core.models.lm.decoding import decode
 from memorag_core.models.lm.fp16_linear import pack
@@ -147,6 +150,16 @@ class LanguageModel:
         """Token ids of each text, without special tokens."""
         encoded: list[list[int]] = self.tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
         return encoded
+
+    def read_keys(self, ids: Sequence[Sequence[int]], groups: Sequence[Head]) -> list[NDArray[np.float32]]:
+        """The keys of texts, of their token ids, as `head_keys` reads them behind the beginning of a user's turn."""
+        [beginning] = self.encode([self.chat_head])
+        return [keys.float().cpu().numpy() for keys in head_keys(self.model, beginning, ids, groups)]
+
+    def read_queries(self, text: str, heads: Sequence[Head], position: int) -> NDArray[np.float32]:
+        """The queries of a text, as `head_queries` reads them behind the beginning of a user's turn."""
+        beginning, ids = self.encode([self.chat_head, text])
+        return np.asarray(head_queries(self.model, beginning, ids, heads, position).cpu())
 
     def offsets(self, text: str) -> list[tuple[int, int]]:
         """Where each of its tokens stands in a text."""

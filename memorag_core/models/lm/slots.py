@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from transformers.cache_utils import Cache, DynamicLayer
 
-from memorag_core.models.lm.attention import head_width
 from memorag_core.models.lm.graphs import StepShape
+from memorag_core.models.lm.head_layout import head_width
 from memorag_core.models.lm.key_values import KeyValues
 
 Pair = tuple[torch.Tensor, torch.Tensor]

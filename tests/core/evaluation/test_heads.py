@@ -5,9 +5,10 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
-import torch
 from conftest import STORY
+from numpy.typing import NDArray
 
 from memorag_core.config import PROFILES, Head, Settings
 from memorag_core.errors import InputError
@@ -48,8 +49,8 @@ def test_labelled_questions_are_asked_among_passages_that_look_alike(lm: Languag
 
 
 def test_the_heads_that_rank_what_answers_first_are_found(lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    def scores(_: LanguageModel, heads: list[Head], trial: HeadTrial) -> torch.Tensor:
-        right = torch.zeros(len(heads), len(trial.passages))
+    def scores(_: LanguageModel, heads: list[Head], trial: HeadTrial) -> NDArray[np.float32]:
+        right = np.zeros((len(heads), len(trial.passages)), np.float32)
         right[:, 1] = 1
         right[heads.index((1, 2)), 0] = 2 if len(trial.question) % 2 else 0
         right[heads.index((1, 0)), 0] = 9 if len(trial.question) % 2 == 0 else 0

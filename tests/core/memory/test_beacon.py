@@ -29,10 +29,10 @@ from memorag_core.memory.base import Memory
 from memorag_core.models.beacon.model import BeaconModel, BeaconState, read_weights
 from memorag_core.models.beacon.prefix import BeaconPrefix
 from memorag_core.models.beacon.reading import BeaconReading, read
-from memorag_core.models.lm.attention import head_width
 from memorag_core.models.lm.decode_batch import DecodeBatch, DecodeRow
 from memorag_core.models.lm.decoding import decode
 from memorag_core.models.lm.graphs import StepGraphs, StepShape
+from memorag_core.models.lm.head_layout import head_width
 from memorag_core.models.lm.key_values import KeyValues
 from memorag_core.models.weights import Weights
 from memorag_core.types import Document, Progress

@@ -13,10 +13,10 @@ from conftest import STORY, load_exactly
 from fake_cuda import build_on_meta, fake_cuda, put_on_cuda
 from transformers import AutoConfig
 
-from memorag_core.models.lm.attention import head_width
 from memorag_core.models.lm.decode_batch import DecodeBatch, DecodeRow
 from memorag_core.models.lm.decoding import decode
 from memorag_core.models.lm.graphs import StepShape
+from memorag_core.models.lm.head_layout import head_width
 from memorag_core.models.lm.key_values import KeyValues
 from memorag_core.models.lm.language_model import LanguageModel
 from memorag_core.models.lm.prefix import Prefix

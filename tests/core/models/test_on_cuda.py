@@ -36,14 +36,14 @@ def lm(tiny_models: Path) -> Iterator[Any]:
     model = build_on_meta(AutoConfig.from_pretrained(tiny_models / "lm"))
     with fake_cuda():
         put_on_cuda(model)
-        yield SimpleNamespace(model=model, chat_head="ab", encode=lambda texts: [[1] * len(text) for text in texts])
+        yield SimpleNamespace(model=model)
 
 
 def test_heads_are_read_on_cuda(lm: Any) -> None:
     entries = [on_card(1, 2, ENTRIES, WIDTH)] * 2
-    assert all(keys.is_cuda for keys in head_keys(lm, [[1, 2, 3], [4]], HEADS[:1]))
-    assert head_queries(lm, "abcdef", HEADS, 200).is_cuda
-    assert compare_attention(lm, "abc", KeyValues(entries, entries, ENTRIES), [1, 2, 3], HEADS).is_cuda
+    assert all(keys.is_cuda for keys in head_keys(lm.model, [1, 2], [[1, 2, 3], [4]], HEADS[:1]))
+    assert head_queries(lm.model, [1, 2], [1] * 6, HEADS, 200).is_cuda
+    assert compare_attention(lm.model, [1] * 3, [2], KeyValues(entries, entries, ENTRIES), [1, 2, 3], HEADS).is_cuda
 
 
 def test_texts_are_read_and_compressed_on_cuda(lm: Any) -> None:
