@@ -11,24 +11,23 @@ encoder is compiled once, the first time that it is used; from then on neither i
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import psutil
-from filelock import FileLock
 from numpy.typing import NDArray
 
 from memorag_core.concurrency.cancellation import raise_if_cancelled
 from memorag_core.models import hub
+from memorag_core.models.compiled.folders import FOLDER, compile_once
 from memorag_core.models.weights import digest_of
 from memorag_core.retrieval.encoder_layout import Kind, PlainLayout
 from memorag_core.retrieval.vectors import Vectors
 from memorag_core.text.slices import batches
 
-FOLDER, TOKENIZER = "compiled", "tokenizer.json"
+TOKENIZER = "tokenizer.json"
 COMPILED = {"model_type": "bert", "hidden_act": "gelu"}
 """What can be compiled: BERT, of which most small embedders are made."""
 COUNTED_AT_ONCE = 100_000
@@ -43,19 +42,11 @@ def compile_encoder(source: str | Path, layout: PlainLayout, kept: Path) -> Path
     if layout.config.get("position_embedding_type", "absolute") != "absolute":
         return None
     revision = digest_of(Path(source)) if Path(source).is_dir() else hub.commit(str(source))
-    if not revision:
-        return None
-    folder = kept / FOLDER / revision
-    if not folder.is_dir():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_suffix(".lock")):
-            if not folder.is_dir():
-                _compile(source, folder)
-    return folder
+    return compile_once(kept / FOLDER / revision, lambda made: _compile(source, made)) if revision else None
 
 
-def _compile(source: str | Path, folder: Path) -> None:
-    """Write weights and tokenizer of a BERT for CTranslate2, all or nothing."""
+def _compile(source: str | Path, made: Path) -> None:
+    """Write weights and tokenizer of a BERT for CTranslate2."""
     import torch
     from ctranslate2.converters.transformers import BertLoader
     from transformers import AutoModel, AutoTokenizer
@@ -65,15 +56,12 @@ def _compile(source: str | Path, folder: Path) -> None:
     model = AutoModel.from_pretrained(source, trust_remote_code=False)
     model.config.position_embedding_type = "absolute"  # which transformers no longer writes
     tokenizer = AutoTokenizer.from_pretrained(source)
-    with torch.no_grad(), tempfile.TemporaryDirectory(dir=folder.parent, prefix=".draft-") as draft:
-        made = Path(draft, "made")
-        made.mkdir()
+    with torch.no_grad():
         compiled = BertLoader()(model, tokenizer)
         compiled.validate()
         compiled.optimize()
         compiled.save(str(made))
         tokenizer.backend_tokenizer.save(str(made / TOKENIZER))
-        made.replace(folder)
 
 
 class CompiledEncoder:

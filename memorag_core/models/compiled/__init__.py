@@ -1,0 +1,1 @@
+"""Models compiled for a CPU: what most calls need of them, without torch and transformers, which import slowly."""
