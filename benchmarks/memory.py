@@ -150,7 +150,7 @@ def kept(model: BeaconModel, state: BeaconState) -> MemoryState:
     memory = BeaconMemory(cast(Any, SimpleNamespace(model=model.model)), model)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        memory.save(Memory(state.key_values, {"read": state.read}), folder)
+        memory.save(Memory.of(state.key_values, {"read": state.read}), folder)
         size = sum(path.stat().st_size for path in folder.iterdir())
         return MemoryState(size, statistics.median(seconds(lambda: memory.load(folder)) for _ in range(3)))
 

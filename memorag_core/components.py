@@ -6,18 +6,15 @@ what has changed, opens the retriever alone: torch and a language model take lon
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import json
 from contextlib import suppress
 from functools import cached_property
-from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memorag_core.config import BEACON_MEMORY
-from memorag_core.errors import InputError
 from memorag_core.models.api.endpoints import is_remote
 from memorag_core.text.standing import CHUNKING
 
@@ -34,21 +31,6 @@ if TYPE_CHECKING:
     from memorag_core.text.prompts import Templates
 
 RECIPES = "recipes"
-
-
-def import_libraries() -> None:
-    """Import what language models need; needs no slot.
-
-    It makes a million objects and little garbage: collecting it meanwhile takes a sixth of the time.
-    """
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        import_module("memorag_core.memory")
-        import_module("transformers.models.auto.modeling_auto")
-    finally:
-        if collects:
-            gc.enable()
 
 
 class Components:
@@ -80,12 +62,9 @@ class Components:
     @cached_property
     def memory(self) -> MemoryModel[Any]:
         """What remembers."""
-        import_libraries()
-        from memorag_core.memory import MEMORIES
+        from memorag_core.memory import open_memory
 
-        if self._profile.memory not in MEMORIES:
-            raise InputError(f"There is no memory '{self._profile.memory}'. Choose one of: {', '.join(MEMORIES)}.")
-        memory = MEMORIES[self._profile.memory].open(self._profile, self._weights)
+        memory = open_memory(self._profile, self._weights)
         memory.templates = self.templates
         memory.storage = self._profile.storage
         return memory
@@ -133,7 +112,7 @@ class Components:
     @property
     def opened(self) -> int:
         """A number that grows with each model that is opened."""
-        return len(vars(self))
+        return len(vars(self)) + self._weights.opened
 
     def open_all(self) -> None:
         """Open what is not open yet."""

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
-from memorag_core.components import Components, import_libraries
+from memorag_core.components import Components
 from memorag_core.concurrency.device_memory import release_memory
 from memorag_core.concurrency.device_queue import FairQueue
 from memorag_core.concurrency.lru import LRUCache
 from memorag_core.config import ORIGINALS, Profile, Settings
 from memorag_core.context.corpus import Context
 from memorag_core.models.profiles import choose_profile, suggest_generator
-from memorag_core.models.weights import Weights
+from memorag_core.models.weights import Weights, import_libraries
 from memorag_core.text.templates import read_templates
 from memorag_core.types import Recalled, Recollection
 
@@ -71,7 +71,13 @@ class Runtime:
         return self._components
 
     def import_libraries(self) -> None:
-        """Import what the first question needs, which takes longer than loading the models; needs no slot."""
+        """Import what the first question needs, which takes longer than loading the models; needs no slot.
+
+        Where models are compiled for it, it needs no library that loads slowly, and would be kept waiting by them.
+        """
+        profile = self.profile
+        if profile.recall == "attended" and profile.extracts and self.weights.is_compiled(profile.memory_model):
+            return
         import_libraries()
         if self.lasting:
             gc.freeze()  # else loading the models has collections go through what was imported

@@ -137,7 +137,7 @@ async def serve_and_unload(
 
     async def prepare() -> None:
         await anyio.sleep(SETTLED)
-        with suppress(ImportError, OSError):  # of which the question will tell
+        with suppress(Exception):  # whatever is wrong, the question will tell
             await anyio.to_thread.run_sync(shared.import_libraries, abandon_on_cancel=True)
 
     async def watch(idle: float) -> None:

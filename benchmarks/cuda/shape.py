@@ -114,7 +114,7 @@ def _load(report: Report, model: BeaconModel, state: BeaconState, rates: Rates) 
     memory = BeaconMemory(cast(Any, SimpleNamespace(model=model.model)), model)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        memory.save(Memory(state.key_values, {"read": state.read}), folder)
+        memory.save(Memory.of(state.key_values, {"read": state.read}), folder)
 
         def load() -> None:
             loaded = memory.load(folder).state

@@ -107,8 +107,7 @@ def find_heads(lm: LanguageModel, trials: Iterable[HeadTrial], keep: int) -> Fou
 def _scores(lm: LanguageModel, heads: Sequence[Head], trial: HeadTrial) -> NDArray[np.float32]:
     """Of each head for each passage: the root of the attention a token; float32 (heads, passages)."""
     index = AttentionIndexer(lm, heads).index(trial.passages, SILENT)
-    masses = index.attend(trial.question).masses
-    return np.sqrt(np.exp(masses).sum(1) / np.maximum(index.lengths, 1))
+    return index.attend(trial.question).by_head()
 
 
 def _share(trial: HeadTrial, scores: NDArray[np.float32]) -> float:

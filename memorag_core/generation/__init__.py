@@ -10,7 +10,7 @@ from memorag_core.models.weights import Weights
 
 def open_generator(name: str, weights: Weights) -> Generator:
     """Open a model to write with: `KIND:MODEL` of an API, or a local one."""
-    return ApiGenerator(ChatModel(name)) if is_remote(name) else LocalGenerator(weights.language_model(name))
+    return ApiGenerator(ChatModel(name)) if is_remote(name) else LocalGenerator(weights.question_reader(name))
 
 
 __all__ = ["ApiGenerator", "Generator", "LocalGenerator", "open_generator"]

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from memorag_core.generation.base import Generator
-from memorag_core.models.lm.language_model import LanguageModel
+from memorag_core.models.question_reader import QuestionReader
 from memorag_core.types import OnText, ignore_text
 
 
 class LocalGenerator(Generator):
-    """Greedy decoding with a loaded language model."""
+    """Greedy decoding with a language model, which is loaded when it first writes."""
 
-    def __init__(self, lm: LanguageModel) -> None:
-        self.lm = lm
-        self.model_id = lm.model_id
+    def __init__(self, reader: QuestionReader) -> None:
+        self.reader = reader
+        self.model_id = reader.model_id
 
     def generate(self, prompt: str, max_new_tokens: int, on_text: OnText = ignore_text) -> str:
-        return self.lm.write(prompt, max_new_tokens, on_text, repetition_penalty=1.1)
+        return self.reader.whole.write(prompt, max_new_tokens, on_text, repetition_penalty=1.1)
 
     def count(self, texts: Sequence[str]) -> list[int]:
-        return self.lm.count(texts)
+        return self.reader.count(texts)

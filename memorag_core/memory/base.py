@@ -9,23 +9,27 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 from memorag_core.concurrency.lru import LRUCache
 from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.config import Profile, Storage
-from memorag_core.models.lm import kv_storage
-from memorag_core.models.lm.key_values import KeyValues
-from memorag_core.models.lm.language_model import LanguageModel
-from memorag_core.models.lm.prefix import Prefix
-from memorag_core.models.lm.verbatim import VerbatimText
+from memorag_core.models.mapped import map_tensors
 from memorag_core.models.weights import Weights
 from memorag_core.text.central import told_sentences
 from memorag_core.text.prompts import BUILT_IN, Prompts, Templates, prompts_for, render_focus
 from memorag_core.types import PARAGRAPH_BREAK, Attended, Document
+
+if TYPE_CHECKING:
+    from memorag_core.models.lm.key_values import KeyValues
+    from memorag_core.models.lm.language_model import LanguageModel
+    from memorag_core.models.lm.prefix import Prefix
+    from memorag_core.models.lm.verbatim import VerbatimText
+    from memorag_core.models.question_reader import QuestionReader
 
 TENSORS = "memory.safetensors"
 NOTES = "memory.json"
@@ -51,10 +55,20 @@ M = TypeVar("M", bound=MemoryState)
 
 @dataclass(frozen=True)
 class Memory:
-    """What a memory model keeps of a context: a key-value state, and notes that JSON can hold."""
+    """What a memory model keeps of a context: a key-value state, read when it is first needed, and notes."""
 
-    state: KeyValues
+    read_state: Callable[[], KeyValues]
     notes: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, state: KeyValues, notes: dict[str, Any]) -> Self:
+        """The memory of a state that is there."""
+        return cls(lambda: state, notes)
+
+    @cached_property
+    def state(self) -> KeyValues:
+        """What prompts continue."""
+        return self.read_state()
 
     @property
     def tokens(self) -> int:
@@ -171,9 +185,14 @@ class MemoryModel(ABC, Generic[M]):
 class KeyValueMemory(MemoryModel[Memory]):
     """A memory model that is a language model here, and whose memories are key-value states of it."""
 
-    def __init__(self, lm: LanguageModel) -> None:
-        self.lm = lm
-        self._verbatim = LRUCache[tuple[str, ...], VerbatimText](VERBATIM_TEXTS)
+    def __init__(self, reader: QuestionReader) -> None:
+        self.reader = reader
+        self._verbatim: LRUCache[tuple[str, ...], VerbatimText] = LRUCache(VERBATIM_TEXTS)
+
+    @property
+    def lm(self) -> LanguageModel:
+        """The language model, loaded now if need be."""
+        return self.reader.whole
 
     def identity(self) -> dict[str, str]:
         stored_as = {"storage": self.storage} if self.storage != "half" else {}
@@ -202,6 +221,8 @@ class KeyValueMemory(MemoryModel[Memory]):
 
     def prefix(self, memory: Memory) -> Prefix:
         """What instructions continue."""
+        from memorag_core.models.lm.prefix import Prefix
+
         return Prefix(self.lm.model, memory.state)
 
     def _ids(self, documents: Sequence[Document]) -> list[int]:
@@ -212,12 +233,20 @@ class KeyValueMemory(MemoryModel[Memory]):
 
     def save(self, memory: Memory, folder: Path) -> None:
         """Write `memory.safetensors` and `memory.json` into `folder`."""
+        from memorag_core.models.lm import kv_storage
+
         kv_storage.save(memory.state, folder / TENSORS, self.storage)
         record = {"next_position": memory.state.next_position, "notes": memory.notes}
         (folder / NOTES).write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
 
     def load(self, folder: Path) -> Memory:
-        """What `save` wrote, for the model's device and dtype; keys and values are read when first needed."""
+        """What `save` wrote, for the model's device and dtype; the model is loaded when the state is first needed."""
         record = json.loads((folder / NOTES).read_text(encoding="utf-8"))
-        state = kv_storage.load(folder / TENSORS, record["next_position"], self.lm.model)
-        return Memory(state, record["notes"])
+        tensors = map_tensors(folder / TENSORS)
+
+        def read() -> KeyValues:
+            from memorag_core.models.lm import kv_storage
+
+            return kv_storage.load(tensors, record["next_position"], self.lm.model)
+
+        return Memory(read, record["notes"])

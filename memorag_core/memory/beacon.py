@@ -75,7 +75,7 @@ class BeaconMemory(KeyValueMemory):
 
 
 def _memory(state: BeaconState) -> Memory:
-    return Memory(state.key_values, {"read": state.read})
+    return Memory.of(state.key_values, {"read": state.read})
 
 
 def _state(memory: Memory) -> BeaconState:

@@ -94,7 +94,7 @@ class LatentMemory(KeyValueMemory):
         further = kept.resume(begun, begun, after.state if after else None)
         reader = LatentReader(self.lm.model, self.encoder)
         state = reader.read(text, progress.step, further or after, kept.keep)
-        return Memory(state, {"read": text.read, "ratio": text.ratio, "starts": text.starts})
+        return Memory.of(state, {"read": text.read, "ratio": text.ratio, "starts": text.starts})
 
     def lay_out(self, documents: Sequence[Document]) -> LatentText:
         """The entries of documents, each between marks of its own, so that one appended changes none before it."""

@@ -136,4 +136,4 @@ class LongMemory(KeyValueMemory):
         begun = how.finished(after.read if after else 0)
         further = kept.resume(begun, how.entries(begun), after.state if after else None)
         state = read(self.lm.model, ids, progress.step, how, further or after, kept.keep)
-        return Memory(state, {"read": len(ids), "ratio": how.ratio})
+        return Memory.of(state, {"read": len(ids), "ratio": how.ratio})

@@ -37,13 +37,13 @@ def answers() -> bool:
 
 def in_cache(name: str) -> bool:
     """Whether the hub's cache holds configuration and weights of a model."""
-    folder = _find_cached(name)
+    folder = find_cached(name)
     return folder is not None and any(path.suffix in {".safetensors", ".bin"} for path in folder.rglob("*"))
 
 
 def commit(name: str) -> str:
     """The commit of a model that was loaded from the hub; nothing for what is none of its ids."""
-    folder = _find_cached(name)
+    folder = find_cached(name)
     return folder.name if folder else ""
 
 
@@ -119,7 +119,7 @@ def _answers(moment: int) -> bool:
     return True
 
 
-def _find_cached(name: str) -> Path | None:
+def find_cached(name: str) -> Path | None:
     """The folder of a model's newest commit in the hub's cache."""
     if not is_id(name):
         return None

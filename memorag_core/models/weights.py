@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,8 +19,24 @@ from memorag_core.models.latent.checkpoint import language_model_in
 
 if TYPE_CHECKING:
     from memorag_core.models.lm.language_model import LanguageModel
+    from memorag_core.models.question_reader import QuestionReader
 
 SAMPLE = 1 << 16
+
+
+def import_libraries() -> None:
+    """Import what language models need.
+
+    It makes a million objects and little garbage: collecting it meanwhile takes a sixth of the time.
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        import_module("memorag_core.models.lm.language_model")
+        import_module("transformers.models.auto.modeling_auto")
+    finally:
+        if collects:
+            gc.enable()
 
 
 def choose_device(settings: Settings) -> str:
@@ -64,6 +82,7 @@ class Weights:
         self.settings = settings
         self.say = say
         self._loaded: dict[str, LanguageModel] = {}
+        self._readers: dict[str, QuestionReader] = {}
 
     @cached_property
     def device(self) -> str:
@@ -103,6 +122,7 @@ class Weights:
         if name not in self._loaded:
             source = self.source(name)
             self.say(f"loading {name}")
+            import_libraries()
             from memorag_core.models.lm.language_model import LanguageModel
 
             found = language_model_in(source)
@@ -113,6 +133,41 @@ class Weights:
             self._loaded[name] = lm
         return self._loaded[name]
 
+    def question_reader(self, name: str) -> QuestionReader:
+        """What reads questions for the language model of that name: compiled, where it can be; else itself, loaded."""
+        if name not in self._readers:
+            self._readers[name] = self._open_compiled(name) or self.language_model(name)
+        return self._readers[name]
+
+    def is_compiled(self, name: str) -> bool:
+        """Whether questions for a language model can be read without loading it."""
+        from memorag_core.models.compiled.reader import place_of
+
+        folder = self._compiles_from(name) if model_is_here(name, self.settings.models_dir) else None
+        return folder is not None and place_of(folder, self.settings.models_dir, self.revision_here(name)).is_dir()
+
+    def _open_compiled(self, name: str) -> QuestionReader | None:
+        from memorag_core.models.compiled.reader import open_compiled, place_of
+
+        folder = self._compiles_from(name)
+        if folder is None:
+            return None
+        revision = self.revision_here(name)
+        place = place_of(folder, self.settings.models_dir, revision)
+        return open_compiled(folder, place, name, revision, partial(self.language_model, name))
+
+    def _compiles_from(self, name: str) -> Path | None:
+        """The folder of a language model that is here; None where it is not run on a CPU in full precision."""
+        if self.device != "cpu" or self.settings.weights != "full":
+            return None
+        source = self.source(name)
+        return Path(language_model_in(source)) if Path(source).is_dir() else hub.find_cached(str(source))
+
+    @property
+    def opened(self) -> int:
+        """How many language models are loaded."""
+        return len(self._loaded)
+
     def give_up_buffers(self) -> None:
         """Drop buffers that models keep for the next request. For the holder of the device's slot."""
         for lm in self._loaded.values():
@@ -121,3 +176,4 @@ class Weights:
     def drop(self) -> None:
         """Forget what is loaded; whoever still uses a model keeps it until then."""
         self._loaded.clear()
+        self._readers.clear()

@@ -76,7 +76,7 @@ def open_attention(profile: Profile, weights: Weights) -> AttentionIndexer | Non
         return None
     from memorag_core.retrieval.attention import AttentionIndexer
 
-    return AttentionIndexer(weights.language_model(profile.memory_model), profile.heads)
+    return AttentionIndexer(weights.question_reader(profile.memory_model), profile.heads)
 
 
 def open_reranker(profile: Profile, weights: Weights) -> CrossEncoder | None:

@@ -25,7 +25,7 @@ from memorag_core.concurrency.journal import Form
 from memorag_core.concurrency.progress import ProgressScope
 from memorag_core.config import Head
 from memorag_core.models.lm.head_layout import check_heads, group_of, head_width
-from memorag_core.models.lm.language_model import LanguageModel
+from memorag_core.models.question_reader import QuestionReader
 from memorag_core.retrieval.base import Allowed, Hit, Indexer, Stored, encode_missing
 from memorag_core.text.chunking import Span
 
@@ -39,23 +39,23 @@ FAR = 200
 class AttentionIndexer(Indexer["AttentionIndex"]):
     """An indexer of texts by the attention that a query's tokens pay to theirs, in the retrieval heads."""
 
-    def __init__(self, lm: LanguageModel, heads: Sequence[Head]) -> None:
-        """Take a model and its (layer, head) pairs, as `memorag heads` finds them."""
-        check_heads(lm.model.config, heads, lm.model_id)
-        self.lm = lm
+    def __init__(self, reader: QuestionReader, heads: Sequence[Head]) -> None:
+        """Take what reads questions for a model, and its (layer, head) pairs, as `memorag heads` finds them."""
+        check_heads(reader.config, heads, reader.model_id)
+        self.reader = reader
         self.heads = tuple(heads)
-        self.model_id = lm.model_id
-        self.revision = lm.revision
+        self.model_id = reader.model_id
+        self.revision = reader.revision
 
     @cached_property
     def groups(self) -> list[Head]:
         """The (layer, key-value head) pairs that the heads read."""
-        return sorted({group_of(self.lm.model.config, head) for head in self.heads})
+        return sorted({group_of(self.reader.config, head) for head in self.heads})
 
     @cached_property
     def readers(self) -> list[list[int]]:
         """Of each of the groups, the numbers of the heads that read it."""
-        config, heads = self.lm.model.config, self.heads
+        config, heads = self.reader.config, self.heads
         return [[at for at, head in enumerate(heads) if group_of(config, head) == group] for group in self.groups]
 
     def index(self, texts: Sequence[str], progress: ProgressScope) -> AttentionIndex:
@@ -87,7 +87,7 @@ class AttentionIndexer(Indexer["AttentionIndex"]):
 
     def _read_keys(self, texts: Sequence[str], progress: ProgressScope) -> list[Keys]:
         """The keys of each text, those of like length read together; none of a text that the model cannot read."""
-        ids = self.lm.encode(texts) if texts else []
+        ids = self.reader.whole.encode(texts) if texts else []
         read = partial(self._read_batch, ids=dict(zip(texts, ids, strict=True)))
         readable = [number for number, text in enumerate(texts) if len(ids[number]) <= len(text)]
         rows = dict.fromkeys(range(len(texts)), self._no_keys())
@@ -100,11 +100,11 @@ class AttentionIndexer(Indexer["AttentionIndex"]):
         return list(rows.values())
 
     def _no_keys(self) -> Keys:
-        groups, width = len(self.groups), head_width(self.lm.model.config)
+        groups, width = len(self.groups), head_width(self.reader.config)
         return Keys(np.zeros((0, groups, width), np.int8), np.zeros((0, groups), np.float16))
 
     def _read_batch(self, texts: Sequence[str], ids: Mapping[str, list[int]]) -> list[Keys]:
-        return [quantize(keys) for keys in self.lm.read_keys([ids[text] for text in texts], self.groups)]
+        return [quantize(keys) for keys in self.reader.whole.read_keys([ids[text] for text in texts], self.groups)]
 
     def _make_index(self, rows: Sequence[Keys]) -> AttentionIndex:
         both = ((row.keys, row.scales) for row in (self._no_keys(), *rows))
@@ -149,10 +149,10 @@ class AttentionIndex(Stored):
 
     def attend(self, query: str, allowed: Allowed = None) -> QueryAttention:
         """Read a query once, and see what its tokens attend to in all texts, or in those allowed."""
-        return QueryAttention(self, self.retriever.lm.read_queries(query, self.retriever.heads, FAR), allowed)
+        return QueryAttention(self, self.retriever.reader.read_queries(query, self.retriever.heads, FAR), allowed)
 
     def save(self, folder: Path) -> None:
-        tensors = {"keys": self.keys.keys, "scales": self.keys.scales, "lengths": self.lengths}
+        tensors: dict[str, NDArray[Any]] = {"keys": self.keys.keys, "scales": self.keys.scales, "lengths": self.lengths}
         save_file(tensors, folder / KEYS)
 
     def split(self) -> list[Keys]:
@@ -172,23 +172,25 @@ class QueryAttention:
 
     def best(self, k: int) -> list[Hit]:
         """The texts with the most attention a token; of each head its square root, so that none outvotes the others."""
-        scores = self.by_length()
+        scores = self.by_head().sum(0)
         best = np.argsort(-scores, kind="stable")[:k].tolist()
         return [Hit(text, float(scores[text])) for text in best if scores[text] > 0]
 
-    def by_length(self) -> NDArray[np.float32]:
-        """The score of each text by which `best` ranks them: float32 (texts)."""
-        return np.sqrt(np.exp(self.masses).sum(1) / np.maximum(self.index.lengths, 1)).sum(0)
+    def by_head(self) -> NDArray[np.float32]:
+        """The score of each text in each head, the square root of its attention a token: float32 (heads, texts)."""
+        shares = np.exp(self.masses).sum(1) / np.maximum(self.index.lengths, 1).astype(np.float32)
+        return np.asarray(np.sqrt(shares))
 
     def tokens(self, text: int) -> NDArray[np.float32]:
         """The attention on each token of a text: float32 (tokens)."""
         logits = self._logits(self.index.starts[text], self.index.starts[text + 1])
-        return np.sqrt(np.exp(_log_softmax(logits) + self.masses[..., text, None]).sum(1)).sum(0)
+        shares = np.exp(_log_softmax(logits) + self.masses[..., text, None]).sum(1)
+        return np.asarray(np.sqrt(shares).sum(0))
 
     def weigh(self, number: int, text: str, spans: Sequence[Span]) -> list[float]:
         """How much of the attention on a text, `text`, falls on each of its spans; length alone is no merit."""
         weights = self.tokens(number).tolist()
-        places = self.index.retriever.lm.offsets(text)
+        places = self.index.retriever.reader.offsets(text)
         inside = [[w for (at, _), w in zip(places, weights, strict=True) if start <= at < end] for start, end in spans]
         return [sum(own) / max(1, len(own)) ** 0.5 for own in inside]
 
@@ -215,7 +217,7 @@ class QueryAttention:
         most = logits.max(-1, keepdims=True)
         np.exp(np.subtract(logits, most, out=logits), out=logits)
         with np.errstate(divide="ignore"):  # of what is too little for a float, nothing
-            return np.log(np.add.reduceat(logits, starts - starts[0], axis=-1)) + most
+            return np.asarray(np.log(np.add.reduceat(logits, starts - starts[0], axis=-1)) + most)
 
     def _logits(self, start: int, end: int) -> NDArray[np.float32]:
         """Of the tokens from `start` to `end`: (heads, query tokens, tokens)."""
@@ -232,7 +234,7 @@ def _log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     if not logits.size:
         return logits
     lower = logits - logits.max(-1, keepdims=True)
-    return lower - np.log(np.exp(lower).sum(-1, keepdims=True))
+    return np.asarray(lower - np.log(np.exp(lower).sum(-1, keepdims=True)))
 
 
 def _batches(ids: Sequence[Sequence[int]], numbers: Sequence[int]) -> list[list[int]]:

@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, overload
 
+import numpy as np
 import torch
-from safetensors import safe_open
+from numpy.typing import NDArray
 from safetensors.torch import save_file
 
 from memorag_core.config import Storage
 from memorag_core.models.lm.key_values import KeyValues, RaggedKeyValues, key_values
+from memorag_core.models.mapped import Tensors
 
 HALF = {torch.float32: torch.float16}
 TOKENS, CHANNELS = -2, -1
@@ -39,15 +41,14 @@ def save(state: KeyValues, path: Path, storage: Storage) -> None:
     save_file(stored, path)
 
 
-def load(path: Path, next_position: int, like: Any) -> KeyValues:
-    """What `save` wrote, whichever way, for the device and dtype of the model `like`. The file stays mapped."""
-    file: Any = safe_open(path, framework="pt", device=str(like.device))
-    names = set(file.keys())
-    counts = file.get_tensor(COUNTS).cpu() if COUNTS in names else None
-    layers = {name.split(".")[1] for name in names if name.startswith("keys.")}
+def load(stored: Tensors, next_position: int, like: Any) -> KeyValues:
+    """What `save` wrote, whichever way, as `map_tensors` maps it, for the device and dtype of the model `like`."""
+    counts = _to_torch(stored[COUNTS]) if COUNTS in stored else None
+    layers = {name.split(".")[1] for name in stored if name.startswith("keys.")}
 
     def read(key: str, along: int) -> torch.Tensor:
-        found = {suffix: file.get_tensor(key + suffix) for suffix in ("", SCALE, LOW) if key + suffix in names}
+        kept = {suffix: stored[key + suffix] for suffix in ("", SCALE, LOW) if key + suffix in stored}
+        found = {suffix: _to_torch(array).to(like.device) for suffix, array in kept.items()}
         return _decode(found, along, like.dtype)
 
     def reader(name: str, layer: int) -> Callable[[], torch.Tensor]:
@@ -83,6 +84,11 @@ class LazyTensors(Sequence[torch.Tensor]):
         if number not in self._read:
             self._read[number] = self._readers[number]()
         return self._read[number]
+
+
+def _to_torch(array: NDArray[Any]) -> torch.Tensor:
+    tensor = torch.from_numpy(array)
+    return tensor.view(torch.bfloat16) if array.dtype == np.uint16 else tensor
 
 
 def _parts(state: KeyValues, tensor: torch.Tensor, layer: int) -> Iterator[tuple[str, torch.Tensor]]:

@@ -66,6 +66,16 @@ class LanguageModel:
         return cls(model, tokenizer, model_id or str(source), hub.commit(str(source)))
 
     @property
+    def config(self) -> Any:
+        """The model's configuration."""
+        return self.model.config
+
+    @property
+    def whole(self) -> LanguageModel:
+        """This one, as a `QuestionReader` from which all else can be had."""
+        return self
+
+    @property
     def window(self) -> int:
         """The longest sequence of which some layer sees all, in tokens."""
         config = self.model.config

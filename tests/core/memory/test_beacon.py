@@ -24,7 +24,7 @@ from memorag_core.concurrency.device_queue import FairQueue
 from memorag_core.concurrency.progress import SILENT, ProgressScope
 from memorag_core.config import PROFILES, Settings
 from memorag_core.errors import Cancelled, InputError, ModelUnavailable
-from memorag_core.memory import MEMORIES, BeaconMemory
+from memorag_core.memory import BeaconMemory, open_memory
 from memorag_core.memory.base import Memory
 from memorag_core.models.beacon.model import BeaconModel, BeaconState, read_weights
 from memorag_core.models.beacon.prefix import BeaconPrefix
@@ -283,7 +283,7 @@ def test_memorizing_tells_of_every_window_and_stops_where_it_is_told_to(memory_m
 def test_a_profile_opens_the_memory_by_its_kind_with_its_ratio(checkpoint: Path, tmp_path: Path) -> None:
     profile = replace(PROFILES["beacon"], memory_model=str(checkpoint), beacon_ratio=8)
     weights = Weights(Settings.of(device="cpu", models_dir=tmp_path), lambda _: None)
-    model = MEMORIES[profile.memory].open(profile, weights)
+    model = open_memory(profile, weights)
     assert model.settings() == {"ratio": 8, "window": 32, "sink": 2}
     memory = model.memorize(documents(STORY), SILENT)
     assert isinstance(model, BeaconMemory)

@@ -20,7 +20,7 @@ from benchmarks.scorers import SCORERS
 from memorag_core.concurrency.progress import SILENT, ProgressScope
 from memorag_core.config import PROFILES, Settings
 from memorag_core.errors import Cancelled, InputError, MissingExtra
-from memorag_core.memory import MEMORIES, LongMemory, Memory, long
+from memorag_core.memory import LongMemory, Memory, long, open_memory
 from memorag_core.models.lm import minference, prefill
 from memorag_core.models.lm.key_values import KeyValues
 from memorag_core.models.lm.kv_budgets import SINK
@@ -264,7 +264,7 @@ def test_int8_halves_the_disk_again_and_keeps_every_number_within_half_a_step(
 def test_a_profile_opens_the_memory_by_its_kind_with_its_ratio(tiny_models: Path, tmp_path: Path) -> None:
     profile = replace(PROFILES["long"], memory_model=str(tiny_models / "lm"), compression=8)
     weights = Weights(Settings.of(device="cpu", models_dir=tmp_path), lambda _: None)
-    settings = MEMORIES[profile.memory].open(profile, weights).settings()
+    settings = open_memory(profile, weights).settings()
     assert settings == {"compression": 8, "method": "kvzip", "segment": 2048, "prefill": "dense"}
 
 

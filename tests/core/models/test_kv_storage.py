@@ -12,6 +12,7 @@ import torch
 from memorag_core.config import Storage
 from memorag_core.models.lm.key_values import KeyValues, RaggedKeyValues
 from memorag_core.models.lm.kv_storage import GROUP, load, save
+from memorag_core.models.mapped import map_tensors
 
 LIKE: Any = SimpleNamespace(device=torch.device("cpu"), dtype=torch.float32)
 COUNTS = torch.tensor([[[150, 0, 30], [60, 60, 60]], [[1, 3, 2], [2, 2, 2]]])
@@ -54,7 +55,7 @@ def bound(was: torch.Tensor, along: int, storage: Storage) -> torch.Tensor:
 @pytest.mark.parametrize("state", [even(), ragged(), even(3, 12)], ids=["even", "ragged", "small"])
 def test_every_form_gives_back_shapes_and_numbers(tmp_path: Path, state: KeyValues, storage: Storage) -> None:
     save(state, tmp_path / "memory", storage)
-    loaded = load(tmp_path / "memory", state.next_position, LIKE)
+    loaded = load(map_tensors(tmp_path / "memory"), state.next_position, LIKE)
     assert type(loaded) is type(state)
     assert loaded.tokens == state.tokens
     for name, along in (("keys", -2), ("values", -1)):
@@ -77,6 +78,6 @@ def test_a_head_keeps_its_own_scales_beside_others(tmp_path: Path) -> None:
     loud, _, quiet = state.by_head(state.keys[0], 0)
     loud *= 100
     save(state, tmp_path / "memory", "int4")
-    *_, kept = state.by_head(load(tmp_path / "memory", 62, LIKE).keys[0], 0)
+    *_, kept = state.by_head(load(map_tensors(tmp_path / "memory"), 62, LIKE).keys[0], 0)
     save(KeyValues((quiet,), (quiet,), 62), tmp_path / "alone", "int4")
-    assert torch.equal(kept, load(tmp_path / "alone", 62, LIKE).keys[0])
+    assert torch.equal(kept, load(map_tensors(tmp_path / "alone"), 62, LIKE).keys[0])
