@@ -110,6 +110,7 @@ def test_a_lite_memory_is_updated_to_that_of_the_whole(lite: LiteMemory, old: st
 @pytest.mark.parametrize("folder", FIXTURES, ids=lambda folder: folder.name)
 def test_a_published_checkpoint_is_updated_to_the_memory_of_the_whole(folder: Path) -> None:
     letters = SimpleNamespace(chat_head="\0", encode=lambda texts: [[ord(letter) for letter in t] for t in texts])
+    letters.whole = letters
     model = BeaconMemory(cast(LanguageModel, letters), BeaconModel.load(folder))
     for old, new in (("a", "ac"), ("abe", "ab"), ("abc", "adc")):
         assert_updates_to_the_whole(model, old, new)
