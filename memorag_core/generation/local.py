@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from memorag_core.generation.base import Generator
 from memorag_core.models.question_reader import QuestionReader
 from memorag_core.types import OnText, ignore_text
+
+if TYPE_CHECKING:
+    from memorag_core.models.lm.language_model import LanguageModel
 
 
 class LocalGenerator(Generator):
@@ -16,8 +20,13 @@ class LocalGenerator(Generator):
         self.reader = reader
         self.model_id = reader.model_id
 
+    @property
+    def lm(self) -> LanguageModel:
+        """The language model, loaded now if need be."""
+        return self.reader.whole
+
     def generate(self, prompt: str, max_new_tokens: int, on_text: OnText = ignore_text) -> str:
-        return self.reader.whole.write(prompt, max_new_tokens, on_text, repetition_penalty=1.1)
+        return self.lm.write(prompt, max_new_tokens, on_text, repetition_penalty=1.1)
 
     def count(self, texts: Sequence[str]) -> list[int]:
         return self.reader.count(texts)
