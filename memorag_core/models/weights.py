@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import hashlib
 import os
@@ -26,7 +27,8 @@ SAMPLE = 1 << 16
 
 
 def import_libraries() -> None:
-    """Import what language models need."""
+    """Import what language models need. When the process ends, no collection goes through what was imported."""
+    atexit.register(gc.freeze)
     with _without_collections():
         import_module("memorag_core.models.lm.language_model")
         import_module("transformers.models.auto.modeling_auto")
