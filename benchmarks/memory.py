@@ -147,7 +147,7 @@ class MemoryState:
 
 def kept(model: BeaconModel, state: BeaconState) -> MemoryState:
     """Save and load a memory, through the public interface."""
-    memory = BeaconMemory(cast(Any, SimpleNamespace(model=model.model)), model)
+    memory = BeaconMemory(cast(Any, SimpleNamespace(whole=SimpleNamespace(model=model.model))), model)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         memory.save(Memory.of(state.key_values, {"read": state.read}), folder)

@@ -111,7 +111,7 @@ def _decode(report: Report, model: BeaconModel, shape: str, prefix: BeaconPrefix
 
 def _load(report: Report, model: BeaconModel, state: BeaconState, rates: Rates) -> None:
     """A memory from a file into the device's memory, every byte of it."""
-    memory = BeaconMemory(cast(Any, SimpleNamespace(model=model.model)), model)
+    memory = BeaconMemory(cast(Any, SimpleNamespace(whole=SimpleNamespace(model=model.model))), model)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         memory.save(Memory.of(state.key_values, {"read": state.read}), folder)

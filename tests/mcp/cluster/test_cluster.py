@@ -28,6 +28,8 @@ from stores import new_bucket
 
 pytestmark = [pytest.mark.slow, pytest.mark.anyio]
 QUESTION = "When were the gates hung?"
+PATIENCE = {"RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60"}
+"""Beside other tests, proxies need longer than Ray's five seconds to start, after which it begins anew."""
 SERVE = """
 import json, sys
 from pathlib import Path
@@ -62,7 +64,7 @@ def cluster(tiny_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     settings = tiny_settings(tiny_models, tmp_path_factory.mktemp("cluster")).model_copy(update={"shared": shared})
     port = free_port()
     command = [sys.executable, "-c", SERVE, settings.model_dump_json(exclude_unset=True), str(port)]
-    environment = os.environ | variables | PROXIES | {"RAY_USAGE_STATS_ENABLED": "0"}
+    environment = os.environ | variables | PROXIES | PATIENCE | {"RAY_USAGE_STATS_ENABLED": "0"}
     pipe = subprocess.PIPE
     with pytest.MonkeyPatch.context() as patch:
         for name, value in variables.items():
