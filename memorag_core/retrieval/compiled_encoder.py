@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from memorag_core.concurrency.cancellation import raise_if_cancelled
 from memorag_core.models import hub
-from memorag_core.models.compiled.folders import FOLDER, compile_once
+from memorag_core.models.compiled.folders import FOLDER, compile_once, open_kept
 from memorag_core.models.weights import digest_of
 from memorag_core.retrieval.encoder_layout import Kind, PlainLayout
 from memorag_core.retrieval.vectors import Vectors
@@ -35,14 +36,17 @@ READ_AT_ONCE = 8
 """Texts; the states of more leave the caches of a core, which takes a tenth longer."""
 
 
-def compile_encoder(source: str | Path, layout: PlainLayout, kept: Path) -> Path | None:
-    """The folder in `kept` of a compiled encoder, compiled now if need be; None where it cannot be."""
+def open_compiled(source: str | Path, layout: PlainLayout, kept: Path) -> CompiledEncoder | None:
+    """The encoder as it is compiled in a folder of `kept`, compiled now if need be; None where it cannot be."""
     if not find_spec("ctranslate2") or not COMPILED.items() <= layout.config.items():
         return None
     if layout.config.get("position_embedding_type", "absolute") != "absolute":
         return None
     revision = digest_of(Path(source)) if Path(source).is_dir() else hub.commit(str(source))
-    return compile_once(kept / FOLDER / revision, lambda made: _compile(source, made)) if revision else None
+    if not revision:
+        return None
+    place, open_folder = kept / FOLDER / revision, partial(CompiledEncoder, layout=layout)
+    return open_kept(place, open_folder) or open_folder(compile_once(place, partial(_compile, source)))
 
 
 def _compile(source: str | Path, made: Path) -> None:
@@ -68,7 +72,7 @@ class CompiledEncoder:
     """A transformer whose last states are pooled and normalized, on the CPU."""
 
     def __init__(self, folder: Path, layout: PlainLayout) -> None:
-        """Load what `compile_encoder` made of an encoder of that layout."""
+        """Load what `open_compiled` made of an encoder of that layout."""
         from ctranslate2 import Encoder
         from tokenizers import Tokenizer
 

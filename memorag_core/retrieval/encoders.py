@@ -19,10 +19,10 @@ def open_encoder(source: str | Path, device: str, kept: Path | None = None) -> E
     """
     layout = PlainLayout.read(source)
     if layout and kept and device == "cpu":
-        from memorag_core.retrieval.compiled_encoder import CompiledEncoder, compile_encoder
+        from memorag_core.retrieval.compiled_encoder import open_compiled
 
-        if folder := compile_encoder(source, layout, kept):
-            return CompiledEncoder(folder, layout)
+        if compiled := open_compiled(source, layout, kept):
+            return compiled
     from memorag_core.retrieval.torch_encoders import LibraryEncoder, PlainEncoder
 
     return PlainEncoder(source, layout, device) if layout else LibraryEncoder(source, device)

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from filelock import FileLock
 
 FOLDER = "compiled"
+T = TypeVar("T")
+
+
+def open_kept(folder: Path, open_folder: Callable[[Path], T]) -> T | None:
+    """What `open_folder` makes of a model that was compiled before; None where there is none, or none any more.
+
+    One that cannot be opened is damaged, and is removed, to be compiled again.
+    """
+    if not folder.is_dir():
+        return None
+    try:
+        return open_folder(folder)
+    except Exception:  # each library raises its own
+        shutil.rmtree(folder, ignore_errors=True)
+        return None
 
 
 def compile_once(folder: Path, write: Callable[[Path], None]) -> Path:

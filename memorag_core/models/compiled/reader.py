@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memorag_core.config import Head
-from memorag_core.models.compiled.folders import FOLDER, compile_once
+from memorag_core.models.compiled.folders import FOLDER, compile_once, open_kept
 from memorag_core.models.compiled.llama import EMBEDDINGS, HALVES, LAYER, LlamaLayers, name_of
 from memorag_core.models.mapped import Tensors, map_tensors
 
@@ -49,12 +49,14 @@ def open_compiled(
     """The reader of a model's folder, compiled now if need be; None where it cannot be, and the model is open then."""
     try:
         tensors = _map_all(folder)
-        if not place.is_dir():
-            notes = _describe(lm := open_model(), tensors)
-            if notes is None:
-                return None
-            compile_once(place, lambda made: _write(made, lm, notes))
-        return CompiledReader(place, tensors, model_id, revision, open_model)
+
+        def open_folder(place: Path) -> CompiledReader:
+            return CompiledReader(place, tensors, model_id, revision, open_model)
+
+        if kept := open_kept(place, open_folder):
+            return kept
+        notes = _describe(lm := open_model(), tensors)
+        return open_folder(compile_once(place, lambda made: _write(made, lm, notes))) if notes else None
     except (OSError, ValueError, KeyError):  # a folder that cannot be written, or weights of another form
         return None
 

@@ -141,3 +141,15 @@ def test_every_half_is_widened_exactly(kind: Any) -> None:
     finite = halves[halves.isfinite()]
     given = finite.view(torch.uint16).numpy().view(kind)
     assert np.array_equal(widen(given).view(np.uint32), finite.float().numpy().view(np.uint32))
+
+
+@pytest.mark.parametrize("damaged", ["reader.json", "tokenizer.json"])
+def test_a_reader_that_is_damaged_is_compiled_again(folder: Path, damaged: str) -> None:
+    before = open_reader(folder)[0].read_queries("mill", HEADS, FAR)
+    [found] = (folder.parent / "models").rglob(damaged)
+    found.write_text('{"', encoding="utf-8")
+    for _ in range(2):
+        reader, weights = open_reader(folder)
+        assert isinstance(reader, CompiledReader)
+        np.testing.assert_array_equal(reader.read_queries("mill", HEADS, FAR), before)
+    assert not weights.opened

@@ -238,3 +238,14 @@ def test_indexes_on_a_gpu_share_what_they_work_with(monkeypatch: pytest.MonkeyPa
     assert sizes == [WORKING_BYTES]
     assert [number for _, number in placed] == [0, 1]
     assert placed[0][0] is placed[1][0]
+
+
+@pytest.mark.parametrize("damaged", ["model.bin", "tokenizer.json", "config.json"])
+def test_a_compiled_encoder_that_is_damaged_is_compiled_again(tiny_models: Path, tmp_path: Path, damaged: str) -> None:
+    folder = tiny_models / "embedder"
+    before = open_encoder(folder, "cpu", tmp_path).encode(["mill"], "", "query")
+    [found] = tmp_path.rglob(damaged)
+    found.write_bytes(found.read_bytes()[:7])
+    again = open_encoder(folder, "cpu", tmp_path)
+    assert isinstance(again, CompiledEncoder)
+    np.testing.assert_array_equal(again.encode(["mill"], "", "query"), before)
