@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from memorag_core.ingest import plain
-from memorag_core.ingest.extract import Extract, extract_pages
+from memorag_core.ingest.extract import Counted, Extract, extract_pages
 
 _TIMES = re.compile(r"^[^\S\n]*+[\d:.,]++[^\S\n]++-->[^\S\n]++[\d:.,]++.*+$", re.MULTILINE)
 _VOICE = re.compile(r"<v(?:\.[^ <>]*+)?\s++([^<>]++)>")
@@ -21,11 +21,11 @@ def read(data: bytes, what: str, limit: int) -> Extract:
     """Read WebVTT or SubRip."""
     extract = plain.read(data, what, limit)
     out: list[str] = []
-    speaker, notes = "", 0
+    speaker, counted = "", Counted()
     for block in re.split(r"\n[ \t]*\n", extract.text.replace("\r\n", "\n").removeprefix("\ufeff")):
         times = _TIMES.search(block)
         if _NOTE.match(block):
-            notes += 1
+            counted.add("notes to editors", 1)
             continue
         if _NO_CUE.match(block.strip()):
             continue
@@ -38,5 +38,4 @@ def read(data: bytes, what: str, limit: int) -> Extract:
             speaker = voice.group(1)
             out.append(f"\n{speaker}: {words}")
     text, _ = extract_pages(["\n".join(filter(None, out))], what, limit)
-    left_out = f"Left out: notes to editors ({notes:,})." if notes else ""
-    return Extract(text, notice=" ".join(filter(None, [extract.notice, left_out])))
+    return Extract(text, notice=" ".join(filter(None, [extract.notice, counted.notice()])))

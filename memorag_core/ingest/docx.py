@@ -6,8 +6,8 @@ They have no pages: where a page ends is decided by whoever lays them out.
 from __future__ import annotations
 
 from memorag_core.ingest.archive import open_archive
-from memorag_core.ingest.docx_parts import Counted, prepare_docx
-from memorag_core.ingest.extract import Extract, extract_pages
+from memorag_core.ingest.docx_parts import prepare_docx
+from memorag_core.ingest.extract import Counted, Extract, extract_pages
 from memorag_core.ingest.html import reflow
 
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import io
 import re
-from dataclasses import dataclass, field
 from typing import Any
 from zipfile import ZIP_STORED, ZipFile
 
 from memorag_core.ingest.docx_equations import write_equations
 from memorag_core.ingest.docx_numbers import write_numbers
+from memorag_core.ingest.extract import Counted
 
 W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 MC = "{http://schemas.openxmlformats.org/markup-compatibility/2006}"
@@ -21,22 +21,6 @@ MAX_SKIPPED = 63
 """Columns of a Word table."""
 
 _MARGIN = re.compile(r"word/(header|footer)\d*\.xml\Z")
-
-
-@dataclass
-class Counted:
-    """What was left out of a file, by its name in the notice."""
-
-    parts: dict[str, int] = field(default_factory=dict)
-
-    def add(self, name: str, number: int) -> None:
-        """Count some more of a kind."""
-        if number:
-            self.parts[name] = self.parts.get(name, 0) + number
-
-    def notice(self) -> str:
-        """Say what was left out, and how many."""
-        return f"Left out: {', '.join(f'{name} ({n:,})' for name, n in self.parts.items())}." if self.parts else ""
 
 
 def prepare_docx(archive: ZipFile, counted: Counted) -> io.BytesIO:

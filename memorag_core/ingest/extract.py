@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from memorag_core.errors import InputError
@@ -37,6 +37,22 @@ class Extract:
     notice: str = ""
     date: str = ""
     words: str = ""
+
+
+@dataclass
+class Counted:
+    """What was left out of a file, by its name in the notice."""
+
+    parts: dict[str, int] = field(default_factory=dict)
+
+    def add(self, name: str, number: int) -> None:
+        """Count some more of a kind."""
+        if number:
+            self.parts[name] = self.parts.get(name, 0) + number
+
+    def notice(self) -> str:
+        """Say what was left out, and how many."""
+        return f"Left out: {', '.join(f'{name} ({n:,})' for name, n in self.parts.items())}." if self.parts else ""
 
 
 STEPS: ContextVar[OnStep] = ContextVar("steps", default=ignore_steps)

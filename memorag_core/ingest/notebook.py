@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from memorag_core.errors import InputError, quote_name
-from memorag_core.ingest.extract import Extract, extract_pages
+from memorag_core.ingest.extract import Counted, Extract, extract_pages
 from memorag_core.ingest.html import reflow
 
 READ = ("text/plain", "text/markdown", "text/latex", "text/html")
@@ -33,9 +33,10 @@ def read(data: bytes, what: str, limit: int) -> Extract:
     pictures += sum(len(cell.get("attachments") or ()) for cell in cells)
     live = sum(bool(data) and not any(kind in READ or kind.startswith("image/") for kind in data) for data in shown)
     text, _ = extract_pages(["\n\n".join(part for cell in cells for part in _parts(cell, what))], what, limit)
-    left = {"pictures of cells": pictures, "what cells put out for browsers alone": live}
-    told = ", ".join(f"{name} ({count:,})" for name, count in left.items() if count)
-    return Extract(text, notice=f"Left out: {told}." if told else "")
+    counted = Counted()
+    counted.add("pictures of cells", pictures)
+    counted.add("what cells put out for browsers alone", live)
+    return Extract(text, notice=counted.notice())
 
 
 def _parts(cell: Any, what: str) -> Iterator[str]:

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from memorag_core.ingest.archive import open_archive
-from memorag_core.ingest.docx_parts import Counted
-from memorag_core.ingest.extract import Extract, extract_pages
+from memorag_core.ingest.extract import Counted, Extract, extract_pages
 from memorag_core.ingest.marks import subscript, superscript
 from memorag_core.ingest.odt_numbers import NUMBERED, STYLE, TEXT
 from memorag_core.ingest.odt_parts import DRAW, OFFICE, TABLE, prepare_document

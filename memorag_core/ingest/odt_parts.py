@@ -11,7 +11,7 @@ from typing import Any
 from zipfile import ZipFile
 
 from memorag_core.errors import InputError
-from memorag_core.ingest.docx_parts import Counted
+from memorag_core.ingest.extract import Counted
 from memorag_core.ingest.odt_numbers import STYLE, TEXT, write_numbers
 
 OASIS = "urn:oasis:names:tc:opendocument:xmlns"

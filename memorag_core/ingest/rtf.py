@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 
 from memorag_core.errors import InputError
-from memorag_core.ingest.extract import Extract, extract_pages
+from memorag_core.ingest.extract import Counted, Extract, extract_pages
 from memorag_core.ingest.marks import subscript, superscript
 from memorag_core.ingest.rtf_lines import NESTED_CELL, Gathering
 from memorag_core.ingest.rtf_tokens import (
@@ -53,8 +53,7 @@ def read(data: bytes, what: str, limit: int) -> Extract:
         if not reader.take(token):
             break
     text, _ = extract_pages([reader.text()], what, limit)
-    told = ", ".join(f"{name} ({count:,})" for name, count in reader.left_out.items())
-    return Extract(text, title=reader.title, notice=f"Left out: {told}." if told else "")
+    return Extract(text, title=reader.title, notice=reader.counted.notice())
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +75,7 @@ class _Reader:
 
     def __init__(self) -> None:
         self.title = ""
-        self.left_out: dict[str, int] = {}
+        self.counted = Counted()
         self._body = Gathering()
         self._margins: dict[str, str] = {}
         self._state = _State(self._body)
@@ -139,7 +138,7 @@ class _Reader:
         elif state.unread:
             return
         elif word in UNREAD or (starred and word not in READ_STARRED):
-            self._count("pictures", word == "pict")
+            self.counted.add("pictures", word == "pict")
             self._state = replace(state, unread=True)
         elif word in APART:
             self._state = replace(state, place=Gathering(word), hidden="", raised=0, in_table=False, heading=0)
@@ -189,7 +188,7 @@ class _Reader:
         elif word == "uc":
             self._state = replace(state, skips=max(0, number or 0))
         elif word == "object":
-            self._count("embedded objects")
+            self.counted.add("embedded objects", 1)
         else:
             self._encode_by(word, number or 0)
 
@@ -247,10 +246,6 @@ class _Reader:
         elif (match := _HEADING.match(words)) or state.heading:
             self._headings[self._style] = int(match[1]) if match else state.heading
 
-    def _count(self, name: str, number: int = 1) -> None:
-        if number:
-            self.left_out[name] = self.left_out.get(name, 0) + number
-
     def _flush(self) -> None:
         self._flush_bytes()
         self._join_halves()
@@ -276,7 +271,7 @@ class _Reader:
             return
         if state.hidden:
             if state.hidden != self._was_hidden and words.strip():
-                self._count(state.hidden)
+                self.counted.add(state.hidden, 1)
                 self._was_hidden = state.hidden
             return
         self._was_hidden = ""

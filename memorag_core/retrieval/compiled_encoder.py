@@ -22,13 +22,12 @@ from numpy.typing import NDArray
 
 from memorag_core.concurrency.cancellation import raise_if_cancelled
 from memorag_core.models import hub
-from memorag_core.models.compiled.folders import FOLDER, compile_once, open_kept
+from memorag_core.models.compiled.folders import FOLDER, TOKENIZER, compile_once, open_kept, open_tokenizer
 from memorag_core.models.weights import digest_of
 from memorag_core.retrieval.encoder_layout import Kind, PlainLayout
 from memorag_core.retrieval.vectors import Vectors
 from memorag_core.text.slices import batches
 
-TOKENIZER = "tokenizer.json"
 COMPILED = {"model_type": "bert", "hidden_act": "gelu"}
 """What can be compiled: BERT, of which most small embedders are made."""
 COUNTED_AT_ONCE = 100_000
@@ -74,16 +73,12 @@ class CompiledEncoder:
     def __init__(self, folder: Path, layout: PlainLayout) -> None:
         """Load what `open_compiled` made of an encoder of that layout."""
         from ctranslate2 import Encoder
-        from tokenizers import Tokenizer
 
         self.prompts = layout.prompts
         self.max_tokens = layout.tokens
         self._pooling = layout.pooling
         self._encoder = Encoder(str(folder), device="cpu", compute_type="int8", intra_threads=_count_threads())
-        self._whole, self._cut = (Tokenizer.from_file(str(folder / TOKENIZER)) for _ in range(2))
-        for tokenizer in (self._whole, self._cut):
-            tokenizer.no_padding()
-        self._whole.no_truncation()
+        self._whole, self._cut = open_tokenizer(folder), open_tokenizer(folder)
         self._cut.enable_truncation(self.max_tokens)
         self.special_tokens = self._whole.num_special_tokens_to_add(is_pair=False)
 

@@ -6,11 +6,14 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from filelock import FileLock
 
-FOLDER = "compiled"
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+FOLDER, TOKENIZER = "compiled", "tokenizer.json"
 T = TypeVar("T")
 
 
@@ -43,3 +46,13 @@ def compile_once(folder: Path, write: Callable[[Path], None]) -> Path:
                     write(made)
                     made.replace(folder)
     return folder
+
+
+def open_tokenizer(folder: Path) -> Tokenizer:
+    """The tokenizer in a folder, which neither fills up nor cuts."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer

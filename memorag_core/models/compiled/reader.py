@@ -18,14 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memorag_core.config import Head
-from memorag_core.models.compiled.folders import FOLDER, compile_once, open_kept
+from memorag_core.models.compiled.folders import FOLDER, TOKENIZER, compile_once, open_kept, open_tokenizer
 from memorag_core.models.compiled.llama import EMBEDDINGS, HALVES, LAYER, LlamaLayers, name_of
 from memorag_core.models.mapped import Tensors, map_tensors
 
 if TYPE_CHECKING:
     from memorag_core.models.lm.language_model import LanguageModel
 
-NOTES, TOKENIZER = "reader.json", "tokenizer.json"
+NOTES = "reader.json"
 OF_TEXT = (TOKENIZER, "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
 COMPILED = {"model_type": "llama", "hidden_act": "silu", "attention_bias": False, "mlp_bias": False}
 """What can be compiled: Llamas, whose layers are what `models.compiled.llama` computes."""
@@ -68,17 +68,13 @@ class CompiledReader:
         self, folder: Path, tensors: Tensors, model_id: str, revision: str, open_model: Callable[[], LanguageModel]
     ) -> None:
         """Load what `open_compiled` wrote of a model with those weights."""
-        from tokenizers import Tokenizer
-
         notes = json.loads((folder / NOTES).read_text(encoding="utf-8"))
         self.model_id, self.revision = model_id, revision
         self.config: Any = SimpleNamespace(**notes["config"])
         self.window: int = notes["window"]
         self._layers = LlamaLayers(tensors, self.config, notes["frequencies"], notes["beginning"])
         self._open_model = open_model
-        self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
-        self._tokenizer.no_padding()
-        self._tokenizer.no_truncation()
+        self._tokenizer = open_tokenizer(folder)
 
     @property
     def whole(self) -> LanguageModel:
