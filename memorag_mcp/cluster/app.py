@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field
 from ray import serve
 
 from memorag_core.config import Settings
 from memorag_core.errors import InputError
 from memorag_core.runtime import Runtime
 from memorag_mcp.cluster.engine import ClusterEngine, Replicas
+from memorag_mcp.cluster.options import ClusterOptions, replicas_for
 from memorag_mcp.cluster.worker import Worker
 from memorag_mcp.http.address import ListenAddress
 from memorag_mcp.http.app import application
@@ -28,29 +28,9 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
 
 NAME = "memorag"
-CPUS_OF_A_FRONT = 0.1
 TARGET_OF_A_REPLICA = 2
 QUEUED = 256
 """Questions that may wait at a front; more are told that the replicas are busy."""
-
-
-class ClusterOptions(BaseModel):
-    """What a cluster consists of. `gpus` and `cpus` are what each replica with models takes of its machine."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    settings: dict[str, Any] = Field(default_factory=dict, description="the engine's, with `shared`")
-    fronts: int = Field(default=2, ge=1)
-    replicas: int = Field(default=1, ge=1, description="the fewest replicas that answer")
-    most_replicas: int = Field(default=4, ge=1)
-    writers: int = Field(default=1, ge=1, description="the fewest replicas that memorize")
-    most_writers: int = Field(default=2, ge=1)
-    gpus: float = Field(default=0.0, ge=0)
-    cpus: float = Field(default=0.5, ge=0)
-    ongoing: int = Field(default=8, ge=1, description="requests that one replica has at once, in its queue or at work")
-    host: str = "127.0.0.1"
-    port: int = 8365
-    allowed_hosts: list[str] = Field(default_factory=list, description="Host headers to accept, as in clients' URLs")
 
 
 class Front:
@@ -90,7 +70,7 @@ def build(args: dict[str, Any]) -> Application:
     front = serve.deployment(
         name="fronts",
         num_replicas=options.fronts,
-        ray_actor_options={"num_cpus": CPUS_OF_A_FRONT},
+        ray_actor_options={"num_cpus": 0},
         max_ongoing_requests=QUEUED,
     )(serve.ingress()(Front))
     questions = _workers(options, "questions", options.replicas, options.most_replicas)
@@ -118,7 +98,7 @@ def _workers(options: ClusterOptions, name: str, fewest: int, most: int) -> Appl
 
 
 def deploy(address: str, settings: Settings, listen: ListenAddress) -> ClusterOptions:
-    """Run the application on a Ray cluster, one GPU for each replica where it has some; return what was chosen.
+    """Run the application on a Ray cluster, with as many replicas as it has room for; return what was chosen.
 
     What runs there already is replaced step by step.
 
@@ -134,12 +114,9 @@ def deploy(address: str, settings: Settings, listen: ListenAddress) -> ClusterOp
         raise InputError(
             f"No Ray cluster can be used at {address} ({error}). Start one with: ray start --head"
         ) from error
-    gpus = int(ray.cluster_resources().get("GPU", 0))
     options = ClusterOptions(
         settings=settings.model_dump(mode="json", exclude_unset=True),
-        gpus=min(gpus, 1),
-        most_replicas=max(gpus - 1, 1) if gpus else 4,
-        most_writers=1 if gpus else 2,
+        **replicas_for(ray.cluster_resources()),
         host=listen.host,
         port=listen.port,
         allowed_hosts=list(listen.allowed_hosts),

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,13 +73,22 @@ def cluster(tiny_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
         with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment) as process:
             assert process.stdout is not None
             assert any(line == "ready\n" for line in process.stdout), "it ended before it served"
-            yield Cluster(f"http://{LOOPBACK}:{port}/mcp", settings, psutil.Process(process.pid))
+            ray = psutil.Process(process.pid)
+            try:
+                yield Cluster(f"http://{LOOPBACK}:{port}/mcp", settings, ray)
+            finally:
+                left = [one for one in ray.children(recursive=True) if one.name() == "haproxy"]
+                process.communicate()
+                for one in left:
+                    with suppress(psutil.NoSuchProcess):
+                        one.kill()
 
 
 async def call(cluster: Cluster, tool: str, era: Any = "auto", **arguments: Any) -> dict[str, Any]:
     """What a tool returns to a client of its own."""
-    async with Client(cluster.url, mode=era) as client:
-        return await ok(client, tool, **arguments)
+    with anyio.fail_after(2 * SECONDS):
+        async with Client(cluster.url, mode=era) as client:
+            return await ok(client, tool, **arguments)
 
 
 @pytest.mark.parametrize("era", ["auto", "legacy"])
@@ -126,8 +136,9 @@ async def ask(cluster: Cluster) -> str:
     return "again" if "Try again" in said else said
 
 
+@pytest.mark.parametrize("after", [0, 0.05, 0.1])
 @pytest.mark.parametrize("lost", ["questions", "fronts"])
-async def test_what_is_lost_costs_no_context_and_no_wrong_answer(cluster: Cluster, lost: str) -> None:
+async def test_what_is_lost_costs_no_context_and_no_wrong_answer(cluster: Cluster, lost: str, after: float) -> None:
     await call(cluster, "memorize_context", text=STORY, name="mill")
     right = (await call(cluster, "answer", context_id="mill", question=QUESTION))["text"]
     before = cluster.replicas(lost)
@@ -140,6 +151,7 @@ async def test_what_is_lost_costs_no_context_and_no_wrong_answer(cluster: Cluste
         async with anyio.create_task_group() as tasks:
             for _ in range(6):
                 tasks.start_soon(ask_and_tell)
+            await anyio.sleep(after)
             for process in before:
                 process.send_signal(signal.SIGKILL)
     assert set(told) <= {right, "again"}
