@@ -70,6 +70,17 @@ def evidence_recall(evidence: Sequence[Span], shown: Sequence[Span]) -> float:
     return sum(covered) / len(covered)
 
 
+def citation_hit(evidence: Sequence[Span], citations: Sequence[Span]) -> float:
+    """1 where a citation and a gold span share more than half of the shorter one, else 0."""
+    return float(
+        any(
+            2 * overlap(span, [quote]) > min(span[1] - span[0], quote[1] - quote[0])
+            for span in evidence
+            for quote in citations
+        )
+    )
+
+
 def ndcg(evidence: Sequence[Span], ranked: Sequence[Span], chunks: Sequence[Span], depth: int = DEPTH) -> float:
     """Normalized discounted cumulative gain (Järvelin and Kekäläinen, 2002) of the first `depth` passages.
 

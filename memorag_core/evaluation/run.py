@@ -15,7 +15,16 @@ from memorag_core.errors import InputError
 from memorag_core.evaluation.case import Bench, Case
 from memorag_core.evaluation.checks import check_answer
 from memorag_core.evaluation.datasets import EvalSet, Question
-from memorag_core.evaluation.metrics import DEPTH, evidence_recall, exact_match, ndcg, rouge_l, token_f1, within
+from memorag_core.evaluation.metrics import (
+    DEPTH,
+    citation_hit,
+    evidence_recall,
+    exact_match,
+    ndcg,
+    rouge_l,
+    token_f1,
+    within,
+)
 from memorag_core.evaluation.records import Ledger, Record
 from memorag_core.evaluation.systems import SYSTEMS, Evidence, System
 from memorag_core.types import OnProgress, Progress, ignore_progress
@@ -152,10 +161,14 @@ def _outcome(system: System, question: Question, plan: EvalPlan, key: tuple[str,
     case = system.case
     scores = _score_evidence(system, question, evidence, plan) if system.finds and question.evidence else {}
     citations = reply.answer.citations if reply else ()
+    if reply:
+        scores |= _score_answer(reply.answer.text, question.answers)
+    if reply and system.cites and question.evidence:
+        scores["cited"] = citation_hit(question.evidence, [(citation.start, citation.end) for citation in citations])
     return Record(
         *key,
         gold=len(question.evidence),
-        scores=scores | (_score_answer(reply.answer.text, question.answers) if reply else {}),
+        scores=scores,
         seconds=round(seconds, 4),
         tokens=reply.tokens if reply else _tokens(case, evidence, max(plan.budgets)),
         checks=check_answer(case, question.text, evidence.clues, citations),

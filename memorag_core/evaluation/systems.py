@@ -42,7 +42,8 @@ class Reply:
 class System(ABC):
     """One way to answer questions of a context.
 
-    `recalls` says whether it recalls clues, `remembers` whether it asks the memory for more than clues.
+    `recalls` says whether it recalls clues, `remembers` whether it asks the memory for more than clues, `cites` whether
+    its answers have citations.
     """
 
     name: ClassVar[str]
@@ -50,6 +51,7 @@ class System(ABC):
     answers: ClassVar[bool] = False
     recalls: ClassVar[bool] = False
     remembers: ClassVar[bool] = False
+    cites: ClassVar[bool] = False
 
     def __init__(self, case: Case) -> None:
         self.case = case
@@ -146,7 +148,7 @@ class Memorag(QuestionOnly):
     """All that the engine does by default: clues, evidence, answer."""
 
     name = "memorag"
-    answers = recalls = True
+    answers = recalls = cites = True
 
     def evidence(self, question: str, tokens: int) -> Evidence:
         return self._retrieve(question, self.case.bench.engine.recall(self.case.context_id, question), tokens)

@@ -9,6 +9,7 @@ import pytest
 
 from memorag_core.evaluation.metrics import (
     answer_tokens,
+    citation_hit,
     evidence_recall,
     exact_match,
     ndcg,
@@ -125,3 +126,20 @@ def test_ndcg_of_a_merged_passage_is_at_most_one() -> None:
 def test_ndcg_looks_no_deeper_than_asked() -> None:
     chunks = [(10 * i, 10 * i + 10) for i in range(12)]
     assert ndcg([(110, 120)], chunks, chunks, depth=10) == 0
+
+
+@pytest.mark.parametrize(
+    ("citations", "expected"),
+    [
+        ([(2, 8)], 1.0),  # inside of the gold span
+        ([(40, 60)], 1.0),  # the gold span is inside of it
+        ([(5, 15)], 0.0),  # half of either is not more than half
+        ([(4, 14)], 1.0),
+        ([(20, 30), (4, 9)], 1.0),  # one of them is enough
+        ([], 0.0),
+    ],
+)
+def test_a_citation_hits_where_it_and_a_gold_span_share_most_of_the_shorter(
+    citations: list[tuple[int, int]], expected: float
+) -> None:
+    assert citation_hit([(0, 10), (45, 50)], citations) == expected

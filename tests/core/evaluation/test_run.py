@@ -69,7 +69,8 @@ def test_every_system_has_a_record_of_every_question(records: dict[tuple[str, st
 def test_a_record_has_the_scores_that_apply(records: dict[tuple[str, str], Record], name: str) -> None:
     found = {"recall@16", "recall@64", "ndcg@10"} if SYSTEMS[name].finds else set()
     answered = {"f1", "exact", "rouge_l"} if SYSTEMS[name].answers else set()
-    assert set(records[name, "gates"].scores) == found | answered
+    cited = {"cited"} if SYSTEMS[name].cites else set()
+    assert set(records[name, "gates"].scores) == found | answered | cited
     assert set(records[name, "who"].scores) == answered, "a question without gold evidence has no recall"
     assert (records[name, "gates"].answer is not None) == SYSTEMS[name].answers
     assert records[name, "gates"].seconds > 0
