@@ -137,7 +137,9 @@ class Query:
     ) -> tuple[Passage, ...]:
         """Retrieve passages for the question and its clues, best first, within the budget."""
         broad = self.corpus.surroundings.has_talk and self.components.question_kinds.is_broad(question)
-        recalled = Recollection(tuple(self._place_inside(clues)), self._attention(question, clues), broad)
+        # To broad questions attention cost evidence at every weight (docs/log.md).
+        attended = () if broad else self._attention(question, clues)
+        recalled = Recollection(tuple(self._place_inside(clues)), attended, broad)
         found = search(self.corpus, question, recalled, max(k or 0, self.settings.hits), self.allowed)
         if self.components.reranker:
             found = rerank(found, question, self.corpus.chunks, self.components.reranker)

@@ -29,11 +29,8 @@ ASKED, PLACED, NAMED, UNPLACED = 1.0, 0.05, 1.0, 0.35
 
 With more, clues with a place push out what the question finds better (measured in docs/log.md).
 """
-ATTENDED, ATTENDED_BROAD = 0.05, 0.3
-"""The weight of attention beside what a question finds, both as standard scores; more costs a set evidence.
-
-For a broad question it is the mean of a long stretch that counts, so what attention gets wrong is evened out.
-"""
+ATTENDED = 0.05
+"""The weight of attention beside what a question finds, both as standard scores; more costs a set evidence."""
 APART, SUBJECT, ENOUGH = 0.5, 4.0, 1.2
 """Of several contexts: the share of ranks within each; what a likely one counts beside standard scores; the passages
 with a word that half settle what it says of a context."""
@@ -126,8 +123,7 @@ def _add_attention(hits: Sequence[Hit], recalled: Recollection) -> Sequence[Hit]
         return hits
     from memorag_core.retrieval.standard_scores import add_scores  # it needs numpy
 
-    weight = ATTENDED_BROAD if recalled.broad else ATTENDED
-    return add_scores(hits, dict(recalled.attended), weight)
+    return add_scores(hits, dict(recalled.attended), ATTENDED)
 
 
 def _rank_places(context: Corpus, clues: Sequence[Clue]) -> Ranking:

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from unittest.mock import Mock
+
 import pytest
 
 from memorag_core import MemoRAG, Settings, from_text
+from memorag_core.query.query import Query
 from memorag_core.query.search import search
 from memorag_core.retrieval.bm25 import Bm25Retriever
 from memorag_core.retrieval.question_kinds import BROAD, DETAILED, QuestionKinds
 from memorag_core.types import Recollection
 
 KINDS = QuestionKinds(Bm25Retriever())
+
+
+def _meeting() -> str:
+    """Sixty turns, a word of the ferry in passing and then a long stretch about it."""
+    turns = ["so we talk of other things today, of oats and hay. " * 8] * 60
+    turns[10] = "The ferry, the ferry! " * 9
+    turns[40:46] = ["The ferry is old. It needs an engine before the winter comes. " * 6] * 9
+    return "\n".join(f"{'AB'[number % 2]}: {turn}" for number, turn in enumerate(turns))
+
+
+MEETING = _meeting()
 
 
 @pytest.mark.parametrize(
@@ -40,15 +54,23 @@ def test_no_example_is_of_both_kinds_and_each_is_of_its_own() -> None:
 def test_a_broad_question_about_a_meeting_is_searched_for_by_stretches(
     settings: Settings, question: str, broad: bool
 ) -> None:
-    turns = ["so we talk of other things today, of oats and hay. " * 8] * 60
-    turns[10] = "The ferry, the ferry! " * 9
-    turns[40:46] = ["The ferry is old. It needs an engine before the winter comes. " * 6] * 9
-    text = "\n".join(f"{'AB'[number % 2]}: {turn}" for number, turn in enumerate(turns))
     engine = MemoRAG(settings.model_copy(update={"retriever": "bm25", "memory": "none"}))
-    meeting = engine.context(engine.memorize([from_text(text, "meeting")]).id)
+    meeting = engine.context(engine.memorize([from_text(MEETING, "meeting")]).id)
     ways = [
         [item.chunk for item in search(meeting, question, Recollection(broad=way), 6)] for way in (broad, not broad)
     ]
     found = [passage.chunk for passage in engine.retrieve(meeting.id, question, k=6, tokens=2000)]
     assert found == [meeting.chunks[number] for number in ways[0]][: len(found)]
     assert found != [meeting.chunks[number] for number in ways[1]][: len(found)]
+
+
+@pytest.mark.parametrize(("question", "asked"), [("What was said about the ferry?", 0), ("Who was ferry?", 1)])
+def test_attention_stays_out_of_broad_questions(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, question: str, asked: int
+) -> None:
+    engine = MemoRAG(settings.model_copy(update={"retriever": "bm25", "memory": "none"}))
+    meeting = engine.memorize([from_text(MEETING, "meeting")])
+    attend = Mock(return_value=())
+    monkeypatch.setattr(Query, "_attention", attend)
+    engine.retrieve(meeting.id, question)
+    assert attend.call_count == asked
