@@ -31,11 +31,15 @@ GAP = "\n\n"
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A context, and where its text begins in that of all of them."""
+    """A context, and where it stands in the text of all of them."""
 
     context_id: str
     start: int
-    text: str
+    end: int
+
+    def holds(self, span: Span) -> bool:
+        """Whether all of a span stands in it."""
+        return self.start <= span[0] and span[1] <= self.end
 
 
 class Library:
@@ -43,30 +47,29 @@ class Library:
 
     def __init__(self, one: EvalSet, bench: Bench) -> None:
         self.bench = bench
-        whole = len(one.contexts) == 1
         self.text = GAP.join(one.contexts.values())
-        starts, at = {}, 0
+        self.starts: dict[str, int] = {}
+        spans, at = [], 0
         for name, text in one.contexts.items():
-            starts[name] = at
+            self.starts[name] = at
+            spans.append((at, at + len(text)))
             at += len(text) + len(GAP)
-        self.starts = starts
-        spans = _parts(self.text) if whole else [(starts[name], len(text)) for name, text in one.contexts.items()]
-        self.parts = [self._memorize(one.name, start, length) for start, length in spans]
+        self.parts = [self._memorize(one.name, span) for span in (spans if len(spans) > 1 else _parts(self.text))]
 
-    def _memorize(self, name: str, start: int, length: int) -> Part:
-        text = self.text[start : start + length]
-        context = self.bench.engine.memorize([from_text(text, "text")], name=f"{name} {start}")
-        return Part(context.id, start, text)
+    def _memorize(self, name: str, span: Span) -> Part:
+        start, end = span
+        context = self.bench.engine.memorize([from_text(self.text[start:end], "text")], name=f"{name} {start}")
+        return Part(context.id, start, end)
 
     def evidence_of(self, question: Question) -> list[Span]:
         """The gold spans, in the text of all."""
         start = self.starts[question.context]
         return [(start + first, start + last) for first, last in question.evidence]
 
-    def own(self, question: Question) -> Part:
-        """The context that holds most of a question's evidence."""
+    def own(self, question: Question) -> Part | None:
+        """The context that holds all of a question's evidence; None where there is no evidence, or it is in several."""
         spans = self.evidence_of(question)
-        return max(self.parts, key=lambda part: sum(_is_in(span, part) for span in spans))
+        return next((part for part in self.parts if spans and all(map(part.holds, spans))), None)
 
     def search(self, question: str, parts: Sequence[Part], clues: bool) -> list[Span]:
         """Passages of these contexts, in the text of all."""
@@ -81,32 +84,23 @@ class Library:
         return found
 
 
-def _parts(text: str) -> list[tuple[int, int]]:
-    """Where each part of a text begins, and how long it is: cut at the paragraphs nearest to equal shares."""
+def _parts(text: str) -> list[Span]:
+    """Where each part of a text stands: cut at the paragraphs nearest to equal shares."""
     borders = [found.end() for found in re.finditer(r"\n\n+", text)]
     cuts = [min(borders, key=lambda border: abs(border - len(text) * k // PARTS)) for k in range(1, PARTS)]
-    edges = [0, *cuts, len(text)]
-    return [(start, end - start) for start, end in pairwise(edges)]
-
-
-def _is_in(span: Span, part: Part) -> bool:
-    return part.start <= span[0] and span[1] <= part.start + len(part.text)
+    return list(pairwise([0, *cuts, len(text)]))
 
 
 def measure(one: EvalSet, bench: Bench, clues: bool) -> Iterator[str]:
     """Yield the lines of a set."""
     library = Library(one, bench)
-    asked = [
-        question
-        for question in one.questions
-        if question.evidence and all(_is_in(span, library.own(question)) for span in library.evidence_of(question))
-    ]
+    asked = [(question, own) for question in one.questions if (own := library.own(question))]
     alone: list[list[float]] = []
     together: list[list[float]] = []
     took = []
-    for question in asked:
+    for question, own in asked:
         spans = library.evidence_of(question)
-        for parts, scores in (([library.own(question)], alone), (library.parts, together)):
+        for parts, scores in (([own], alone), (library.parts, together)):
             started = time.perf_counter()
             found = library.search(question.text, parts, clues)
             if parts is library.parts:

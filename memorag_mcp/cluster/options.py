@@ -37,6 +37,7 @@ def replicas_for(resources: dict[str, float]) -> dict[str, Any]:
     if gpus:
         places = max(gpus, 2)
         return {"gpus": min(gpus / 2, 1.0), "most_replicas": places - 1, "most_writers": 1}
-    cpus = min(0.5, resources.get("CPU", 1.0) / 2)
-    places = int(resources.get("CPU", 1.0) / cpus)
-    return {"cpus": cpus, "most_replicas": min(places - 1, 4), "most_writers": min(places - 1, 2)}
+    cpus = resources.get("CPU", 1.0)
+    share = min(0.5, cpus / 2)
+    places = int(cpus / share)
+    return {"cpus": share, "most_replicas": min(places - 1, 4), "most_writers": min(places - 1, 2)}
