@@ -145,9 +145,14 @@ class MemoryState:
     load_seconds: float
 
 
+def memory_model(model: BeaconModel) -> BeaconMemory:
+    """The memory model of beacons alone, without a tokenizer: to save and load, not to ask."""
+    return BeaconMemory(cast(Any, SimpleNamespace(whole=SimpleNamespace(model=model.model))), model)
+
+
 def kept(model: BeaconModel, state: BeaconState) -> MemoryState:
     """Save and load a memory, through the public interface."""
-    memory = BeaconMemory(cast(Any, SimpleNamespace(whole=SimpleNamespace(model=model.model))), model)
+    memory = memory_model(model)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         memory.save(Memory.of(state.key_values, {"read": state.read}), folder)

@@ -6,17 +6,14 @@ import statistics
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
 
 import torch
 
 from benchmarks.cuda.kernels import Rates
 from benchmarks.cuda.report import Report
-from benchmarks.memory import STEPS, steady
+from benchmarks.memory import STEPS, memory_model, steady
 from benchmarks.shapes import SHAPES, build, seconds, tokens, wait
 from memorag_core.memory import Memory
-from memorag_core.memory.beacon import BeaconMemory
 from memorag_core.models.beacon.model import BeaconModel, BeaconState
 from memorag_core.models.beacon.prefix import BeaconPrefix
 from memorag_core.models.beacon.reading import read
@@ -111,7 +108,7 @@ def _decode(report: Report, model: BeaconModel, shape: str, prefix: BeaconPrefix
 
 def _load(report: Report, model: BeaconModel, state: BeaconState, rates: Rates) -> None:
     """A memory from a file into the device's memory, every byte of it."""
-    memory = BeaconMemory(cast(Any, SimpleNamespace(whole=SimpleNamespace(model=model.model))), model)
+    memory = memory_model(model)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         memory.save(Memory.of(state.key_values, {"read": state.read}), folder)
