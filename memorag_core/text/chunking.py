@@ -153,14 +153,18 @@ def _halves(text: str, span: Span) -> list[Span]:
     start, end = span
     assert end - start > 1, "one character holds more tokens than the limit"
     middle = (start + end) // 2
-    low, high = max(start, middle - LONGEST_WORD), min(end, middle + LONGEST_WORD)
-    borders = _ends(_LINE_END, text, low, high) or _ends(_WORD, text, low, high)
-    cut = min(borders, key=lambda border: abs(border - middle)) if borders else middle
+    cut = _nearest(_LINE_END, text, span, middle) or _nearest(_WORD, text, span, middle) or middle
     return [part for half in ((start, cut), (cut, end)) for part in _strip(text, *half)]
 
 
-def _ends(pattern: re.Pattern[str], text: str, low: int, high: int) -> list[int]:
-    return [match.end() for match in pattern.finditer(text, low, high) if match.end() < high]
+def _nearest(pattern: re.Pattern[str], text: str, span: Span, middle: int) -> int | None:
+    """Where a match ends within a span, nearest to its middle; looked for close to it first, as a text may be long."""
+    for radius in (LONGEST_WORD // 100, LONGEST_WORD // 10, LONGEST_WORD):
+        low, high = max(span[0], middle - radius), min(span[1], middle + radius)
+        ends = [match.end() for match in pattern.finditer(text, low, high) if match.end() < high]
+        if ends:
+            return min(ends, key=lambda end: abs(end - middle))
+    return None
 
 
 def _pack(text: str, pieces: Iterable[tuple[Span, int]], limit: int) -> Iterator[Span]:
