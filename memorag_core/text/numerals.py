@@ -78,6 +78,11 @@ def chinese_number(characters: str) -> Fraction:
     return Fraction(total + section + digit)
 
 
+def small_number(digits: str) -> Fraction:
+    """What figures or Chinese numerals are worth."""
+    return Fraction(digits) if digits.isdecimal() else chinese_number(digits)
+
+
 def roman_number(letters: str) -> Fraction:
     """What a Roman numeral is worth."""
     worths = [_ROMAN[letter] for letter in letters]

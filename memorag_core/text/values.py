@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import regex
 
+from memorag_core.text.dates import DATES, month_of
 from memorag_core.text.normal import normalize
 from memorag_core.text.numerals import (
     CHINESE,
@@ -19,6 +20,7 @@ from memorag_core.text.numerals import (
     chinese_number,
     english_number,
     roman_number,
+    small_number,
 )
 
 Figure = Fraction | str
@@ -34,25 +36,7 @@ class Value(NamedTuple):
     written: Figure
 
 
-_MONTHS = (
-    "jan(?:uary)? feb(?:ruary)? mar(?:ch)? apr(?:il)? may june? july? aug(?:ust)? sept?(?:ember)? oct(?:ober)? "
-    "nov(?:ember)? dec(?:ember)?"
-)
-_MONTH = "(?:" + "|".join(f"(?P<m{number}>{name})" for number, name in enumerate(_MONTHS.split(), start=1)) + r")\b\.?"
-_DAY = r"(?P<d>\d{1,2})(?:st|nd|rd|th)?"
-_YEAR = r"(?P<y>\d{4})"
 _HAN = "[零〇一二三四五六七八九十]"
-_DATES = [
-    regex.compile(pattern)
-    for pattern in (
-        r"\b(?P<y>\d{4})[-/.](?P<m>\d{1,2})[-/.](?P<d>\d{1,2})\b",
-        rf"(?:(?P<y>\d{{4}}|{_HAN}{{4}})\s*年\s*)(?P<m>\d{{1,2}}|{_HAN}{{1,3}})\s*月(?:\s*(?P<d>\d{{1,2}}|{_HAN}{{1,3}})\s*[日号])?",
-        rf"(?P<m>\d{{1,2}}|{_HAN}{{1,3}})\s*月\s*(?P<d>\d{{1,2}}|{_HAN}{{1,3}})\s*[日号]",
-        rf"\b{_DAY}(?:\s+of)?\s+{_MONTH}(?:,?\s+{_YEAR}\b)?",
-        rf"\b{_MONTH}\s+{_DAY}\b(?:,?\s+{_YEAR}\b)?",
-        rf"\b{_MONTH},?\s+{_YEAR}\b",
-    )
-]
 _HOUR = rf"(?P<h>\d{{1,2}}|{_HAN}{{1,3}})"
 _TIMES = [
     regex.compile(pattern)
@@ -149,7 +133,7 @@ def read_values(text: str) -> ValueReading:
     found = _Found()
     rest = normalize("NFKC", text.replace("²", "2").replace("³", "3"))
     rest = found.take(_ROMAN, rest, lambda match: found.count(roman_number(match["roman"]), "", 1)).lower()
-    for patterns, read in ((_DATES, found.date), (_TIMES, found.time)):
+    for patterns, read in ((DATES, found.date), (_TIMES, found.time)):
         for pattern in patterns:
             rest = found.take(pattern, rest, read)
     rest = found.take(_NUMBER, rest, found.number)
@@ -193,14 +177,12 @@ class _Found:
     def date(self, match: regex.Match[str]) -> None:
         """Read a date: its year is a number of its own, so that a part of it may be said alone."""
         parts = match.groupdict()
-        month = next((Fraction(number) for number in range(1, 13) if parts.get(f"m{number}")), None) or _small(
-            parts["m"]
-        )
+        month = Fraction(month_of(parts))
         if year := parts.get("y"):
-            self._add("", _small(year))
+            self._add("", small_number(year))
         if day := parts.get("d"):
-            self._add("date", f"{month}-{_small(day)}")
-            self._imply("", _small(day))
+            self._add("date", f"{month}-{small_number(day)}")
+            self._imply("", small_number(day))
             self._imply("month", month)
         else:
             self._add("month", month)
@@ -208,8 +190,8 @@ class _Found:
     def time(self, match: regex.Match[str]) -> None:
         """Read a time of day, by 24 hours; `2:30` may be said of 14:30."""
         parts = match.groupdict()
-        half, hour = parts["half"] or "", _small(parts.get("h") or "12")
-        minute = _QUARTERS.get(parts.get("q") or "", 0) or _small(parts.get("i") or "0")
+        half, hour = parts["half"] or "", small_number(parts.get("h") or "12")
+        minute = _QUARTERS.get(parts.get("q") or "", 0) or small_number(parts.get("i") or "0")
         late = half in _AFTERNOON
         if hour == 12 and half and not late:
             hour = Fraction(0)
@@ -252,10 +234,6 @@ class _Found:
         self.implied.append(Value(kind, amount, amount))
 
 
-def _small(digits: str) -> Fraction:
-    return Fraction(digits) if digits.isdecimal() else chinese_number(digits)
-
-
 def _share(parts: dict[str, str | None]) -> Fraction | None:
     """A part of a whole: `half`, `two thirds`, `三分之一`, `百分之十二`, `一成`, `1/3`."""
     if parts["halved"]:
@@ -263,11 +241,11 @@ def _share(parts: dict[str, str | None]) -> Fraction | None:
     if parts["hundredth"]:
         return _decimal(parts["hundredth"]) / 100
     if parts["tenths"]:
-        return _small(parts["tenths"]) / 10
+        return small_number(parts["tenths"]) / 10
     above = parts["above"] or parts["top"]
     if above:
-        below = _small(parts["below"] or parts["bottom"] or "1")
-        return _small(above) / below if below else None
+        below = small_number(parts["below"] or parts["bottom"] or "1")
+        return small_number(above) / below if below else None
     if part := parts["part"]:
         count = parts["count"] or "a"
         return (Fraction(1) if count in ("a", "an") else english_number(count)) / _DENOMINATORS[part]

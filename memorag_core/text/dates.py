@@ -1,0 +1,69 @@
+"""Dates as texts write them, in English, Chinese and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+
+import regex
+
+from memorag_core.text.numerals import small_number
+
+_MONTHS = (
+    "jan(?:uary)? feb(?:ruary)? mar(?:ch)? apr(?:il)? may june? july? aug(?:ust)? sept?(?:ember)? oct(?:ober)? "
+    "nov(?:ember)? dec(?:ember)?"
+)
+_MONTH = "(?:" + "|".join(f"(?P<m{number}>{name})" for number, name in enumerate(_MONTHS.split(), start=1)) + r")\b\.?"
+_DAY = r"(?P<d>\d{1,2})(?:st|nd|rd|th)?"
+_YEAR = r"(?P<y>\d{4})"
+_HAN = "[零〇一二三四五六七八九十]"
+_A_YEAR = regex.compile(r"(?<!\d)(?:1\d|20)\d\d(?!\d)")
+DATES = [
+    regex.compile(pattern)
+    for pattern in (
+        r"\b(?P<y>\d{4})[-/.](?P<m>\d{1,2})[-/.](?P<d>\d{1,2})\b",
+        rf"(?:(?P<y>\d{{4}}|{_HAN}{{4}})\s*年\s*)(?P<m>\d{{1,2}}|{_HAN}{{1,3}})\s*月(?:\s*(?P<d>\d{{1,2}}|{_HAN}{{1,3}})\s*[日号])?",
+        rf"(?P<m>\d{{1,2}}|{_HAN}{{1,3}})\s*月\s*(?P<d>\d{{1,2}}|{_HAN}{{1,3}})\s*[日号]",
+        rf"\b{_DAY}(?:\s+of)?\s+{_MONTH}(?:,?\s+{_YEAR}\b)?",
+        rf"\b{_MONTH}\s+{_DAY}\b(?:,?\s+{_YEAR}\b)?",
+        rf"\b{_MONTH},?\s+{_YEAR}\b",
+    )
+]
+"""Of text in small letters: groups `y`, `m` or one of `m1` to `m12`, and `d`."""
+
+
+def month_of(parts: Mapping[str, str | None]) -> int:
+    """The month that the groups of one of `DATES` name."""
+    return next((number for number in range(1, 13) if parts.get(f"m{number}")), 0) or int(
+        small_number(parts["m"] or "0")
+    )
+
+
+def last_day(text: str) -> date | None:
+    """The day that is named last in a text, with its year; None where none is."""
+    small = text.lower()
+    found = [(match.end(), day) for pattern in DATES for match in pattern.finditer(small) if (day := _day(match))]
+    return max(found, default=(0, None))[1]
+
+
+def leading_day(line: str) -> date | None:
+    """The day that a line begins with, as the stamps of a chat do."""
+    bare = line.lower().lstrip(" \t[(<*_-")
+    return next((day for pattern in DATES if (match := pattern.match(bare)) and (day := _day(match))), None)
+
+
+def names_time(text: str) -> bool:
+    """Whether a text names a day, a month of a year, or a year."""
+    small = text.lower()
+    return _A_YEAR.search(small) is not None or any(pattern.search(small) for pattern in DATES)
+
+
+def _day(match: regex.Match[str]) -> date | None:
+    parts = match.groupdict()
+    year, day = parts.get("y"), parts.get("d")
+    if not year or not day:
+        return None
+    try:
+        return date(int(small_number(year)), month_of(parts), int(small_number(day)))
+    except ValueError:
+        return None  # the 31st of February is no day
