@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from memorag_core.query.budget import fit_budget
 from memorag_core.text.pages import page_of
-from memorag_core.types import Passage
+from memorag_core.text.relative_dates import note_dates, read_relative_dates
+from memorag_core.types import Chunk, Passage
 
 if TYPE_CHECKING:
     from memorag_core.context.corpus import Corpus
@@ -24,6 +26,12 @@ def gather(found: Sequence[Found], corpus: Corpus, tokens: int, count: Count) ->
     same = list(groups.values())
     fitting = fit_budget([corpus.chunks[first.chunk].shown for first, *_ in same], tokens, count)
     return tuple(_passage(same[number], corpus) for number in fitting)
+
+
+def show(chunk: Chunk) -> str:
+    """What the generator is shown of a chunk: words such as `yesterday` with the times that they mean."""
+    dated = read_relative_dates(chunk.text, chunk.context_lines)
+    return replace(chunk, text=note_dates(chunk.text, dated)).shown
 
 
 def _passage(same: Sequence[Found], corpus: Corpus) -> Passage:

@@ -11,6 +11,8 @@ from math import log
 from memorag_core.query.answerable import asked_words
 from memorag_core.query.statements import refers_back
 from memorag_core.text.central import is_told, weigh_sentences
+from memorag_core.text.dates import last_day, names_time
+from memorag_core.text.relative_dates import note_dates, read_relative_dates
 from memorag_core.text.source_text import SourceText
 from memorag_core.text.terms import HAN, content_stems, stems, terms
 from memorag_core.text.values import lacks, read_values
@@ -33,6 +35,10 @@ _FIGURE = re.compile(
     r"(?i)\b(?:when|how (?:many|much|long|old|tall|high|far|deep|heavy)|(?:what|which) (?:year|date|time))\b"
     r"|多少|几|何时|什么时候|哪一?年|多[长高大重深宽远]"
 )
+_WHEN = re.compile(
+    r"(?i)\b(?:when|wann|cuándo)\b|\b(?:what|which) (?:date|day|month|year)\b|何时|何時|什么时候|甚麼時候|哪一?[年天]"
+    r"|いつ"
+)
 _WHO = re.compile(r"(?i)\b(?:who|whom|whose|where|which)\b|谁|哪")
 _LINE_BREAK = re.compile(r"(?<!\s)[^\S\n]*+\n\s*+")
 _NAME = re.compile(r"(?<=\w\W)[A-Z]\w+")
@@ -41,7 +47,7 @@ _BRACKETS = re.compile(r"\([^()]*\)")
 
 @dataclass(frozen=True, slots=True)
 class Excerpt:
-    """A sentence of the evidence, and whether the question's words stand with it."""
+    """A sentence of the evidence, with times in square brackets, and whether the question's words stand with it."""
 
     place: Place
     text: str
@@ -56,7 +62,7 @@ def extract_answer(
     question: str, passages: Sequence[Passage], clues: Sequence[Clue], texts: SourceText
 ) -> list[Excerpt]:
     """Choose the sentence that answers most likely, and one that goes on where it leaves off, if there is one."""
-    found = _sentences(passages, texts)
+    found = _date_sentences(question, passages, _sentences(passages, texts))
     if not found:
         return []
     weighing = _Weighing(question, passages, found)
@@ -169,6 +175,21 @@ def _sentences(passages: Sequence[Passage], texts: SourceText) -> list[Sentence]
     found = [(number, place, texts.at(place)) for place, number in places.items()]
     told = [item for item in found if is_told(item[2])]
     return told or found
+
+
+def _date_sentences(question: str, passages: Sequence[Passage], found: Sequence[Sentence]) -> list[Sentence]:
+    """Sentences with the times that their words mean; asked when, one that names none with the line that dates it."""
+    chunks = [passage.chunk for passage in passages]
+    dated = [list(read_relative_dates(chunk.text, chunk.context_lines)) for chunk in chunks]
+    lines = [next(filter(last_day, (chunk.date, *reversed(chunk.headings))), "") for chunk in chunks]
+    asked_when = _WHEN.search(question) is not None
+
+    def date(number: int, place: Place, text: str) -> str:
+        noted = note_dates(text, dated[number], place.start - chunks[number].start)
+        unknown = asked_when and lines[number] and noted == text and not names_time(text)
+        return f"{text} [{lines[number]}]" if unknown else noted
+
+    return [(number, place, date(number, place, text)) for number, place, text in found]
 
 
 def _is_of_kind(question: str, text: str) -> bool:

@@ -17,6 +17,7 @@ from memorag_core.query.comparison import tell_same
 from memorag_core.query.contrast import contradict, denies, is_exchanged, is_resequenced
 from memorag_core.query.statements import Statement, admits
 from memorag_core.text.chunking import Span, sentences
+from memorag_core.text.relative_dates import DatedWords, note_dates, read_relative_dates
 from memorag_core.text.terms import content_stems, stems
 from memorag_core.text.values import Value, lacks, read_values
 from memorag_core.text.wrapped import whole_sentences
@@ -47,13 +48,15 @@ _COUNTED = re.compile(
 class ShownPassage:
     """A passage as it is judged: the document's text of it, under a line of context that is no evidence itself.
 
-    `below` are the contexts of the sections in it, each with where it begins, where there are several.
+    `below` are the contexts of the sections in it, each with where it begins, where there are several; `dated` are
+    words such as `yesterday`, with the times that they mean.
     """
 
     text: str
     context: str = ""
     cut: tuple[Span, ...] | None = None
     below: tuple[tuple[int, str], ...] = ()
+    dated: tuple[DatedWords, ...] = ()
 
     @classmethod
     def of(cls, chunk: Chunk, document: str) -> ShownPassage:
@@ -61,7 +64,8 @@ class ShownPassage:
         spans = whole_sentences(document, chunk.start, chunk.end)
         cut = tuple((max(start, chunk.start) - chunk.start, min(end, chunk.end) - chunk.start) for start, end in spans)
         below = tuple((start - chunk.start, chunk.lines_over(start)) for start, _ in chunk.below)
-        return cls(chunk.text, chunk.context_lines, cut, below)
+        dated = tuple(read_relative_dates(chunk.text, chunk.context_lines))
+        return cls(chunk.text, chunk.context_lines, cut, below, dated)
 
     @cached_property
     def spans(self) -> tuple[Span, ...]:
@@ -77,6 +81,10 @@ class ShownPassage:
             for spans in parts
             for at in range(max(1, len(spans) - NEAR + 1))
         ]
+
+    def said(self, span: Span) -> str:
+        """What stands there, with the times that its words mean."""
+        return note_dates(self.text[slice(*span)], self.dated, span[0])
 
     def context_at(self, place: int) -> str:
         """The context of what stands there."""
@@ -102,7 +110,7 @@ class SentenceRow:
     @cached_property
     def sentences(self) -> list[Statement]:
         """Each of them."""
-        return [Statement(self.evidence.text[start:end]) for start, end in self.spans]
+        return [Statement(self.evidence.said(span)) for span in self.spans]
 
     @cached_property
     def values(self) -> frozenset[Value]:

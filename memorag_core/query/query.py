@@ -16,7 +16,7 @@ from memorag_core.errors import InputError, MemoryNotReady
 from memorag_core.query.answerable import UNLIKELY, rate, rate_passages
 from memorag_core.query.citations import cite, link_claims, quote_place
 from memorag_core.query.clues import clean_recall, merge_clues
-from memorag_core.query.evidence import gather
+from memorag_core.query.evidence import gather, show
 from memorag_core.query.extract import Excerpt, extract_answer, extract_summary, join_sentences
 from memorag_core.query.grounding import ShownPassage
 from memorag_core.query.recall import open_clues, recall_by_attention
@@ -170,7 +170,7 @@ class Query:
             found = extract_answer(question, evidence, clues, self.corpus.texts)
             return self._extract(found, "memorag", question, (clues, evidence))
         prompts = prompts_for(question, self.components.templates)
-        prompt = render_answer(prompts, question, [passage.chunk.shown for passage in evidence])
+        prompt = render_answer(prompts, question, [show(passage.chunk) for passage in evidence])
         return self._write(prompt, "memorag", self.profile.answer, question, (clues, evidence))
 
     def _guess_answers(self, question: str) -> Iterator[Clue]:

@@ -1,0 +1,148 @@
+"""Which day words such as `yesterday` mean, where it is known on which day they were said.
+
+Only words that mean one day, week, month or year: `next Friday` and `a few days ago` do not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from datetime import date, timedelta
+from typing import Literal, NamedTuple
+
+from memorag_core.text.dates import last_day, leading_day
+from memorag_core.text.numerals import CARDINALS, CHINESE, small_number
+
+Unit = Literal["day", "week", "weekend", "month", "year"]
+
+_WEEK = "[个個]?(?:[周週]|星期)(?![一二三四五六日天末])"
+_WORDS: dict[tuple[Unit, int], tuple[str, str]] = {
+    ("day", -2): ("the day before yesterday", "前天|一昨日|vorgestern|anteayer"),
+    ("day", -1): ("yesterday|last night", "昨天|昨晚|昨日|gestern|ayer|anoche"),
+    ("day", 0): ("today|tonight|this (?:morning|afternoon|evening)", "今天|今晚|今早|今日|heute|hoy"),
+    ("day", 1): ("tomorrow", "明天|明日"),
+    ("day", 2): ("the day after tomorrow", "后天|後天|明後日|übermorgen|pasado mañana"),
+    ("weekend", -1): ("last weekend", "上[个個]?[周週]末|先週末|letztes Wochenende"),
+    ("week", -1): ("last week", f"上{_WEEK}|先週|letzte Woche|la semana pasada"),
+    ("week", 1): ("next week", f"下{_WEEK}|来週|nächste Woche|la próxima semana"),
+    ("month", -1): ("last month", "上个?月|上個月|先月|letzten Monat|el mes pasado"),
+    ("month", 0): ("this month", "这个?月|這個月|今月|diesen Monat|este mes"),
+    ("month", 1): ("next month", "下个?月|下個月|来月|nächsten Monat|el próximo mes"),
+    ("year", -1): ("last year", "去年|昨年|letztes Jahr|el año pasado"),
+    ("year", 0): ("this year", "今年|dieses Jahr|este año"),
+    ("year", 1): ("next year", "明年|来年|nächstes Jahr|el próximo año"),
+}
+"""English, and other languages: which unit of time is meant, counted from the one in which the words are said."""
+_UNITS: dict[str, Unit] = {
+    **dict.fromkeys(["day", "天", "日", "tag", "día"], "day"),
+    **dict.fromkeys(["week", "周", "星期", "週間", "woche", "semana"], "week"),
+    "weekend": "weekend",
+    **dict.fromkeys(["month", "个月", "個月", "か月", "ヶ月", "monat", "mes"], "month"),
+    **dict.fromkeys(["year", "年", "jahr", "año"], "year"),
+}
+_NUMBERS = CARDINALS | {"a": 1, "an": 1, "einem": 1, "einer": 1, "zwei": 2, "drei": 3, "vier": 4, "fünf": 5}
+_NUMBERS |= {"un": 1, "una": 1, "dos": 2, "tres": 3, "cuatro": 4, "cinco": 5}
+_COUNT = rf"(?<!\d)\d{{1,3}}|{CHINESE}|\b(?:{'|'.join(sorted(_NUMBERS, key=len, reverse=True))})"
+_AGO = (
+    rf"(?P<count0>{_COUNT}) (?P<unit0>day|weekend|week|month|year)s? ago\b",
+    rf"(?P<count1>{_COUNT}) ?(?P<unit1>天|日|周|星期|週間|个月|個月|か月|ヶ月|年)[之以]?前(?![后後半])",
+    rf"\bvor (?P<count2>{_COUNT}) (?P<unit2>Tag|Woche|Monat|Jahr)(?:en|n|e)?\b",
+    rf"\bhace (?P<count3>{_COUNT}) (?P<unit3>día|semana|mes|año)(?:es|s)?\b",
+)
+_WEEKDAYS = ["mon(?:day)?", "tue(?:sday)?", "wed(?:nesday)?", "thu(?:rsday)?", "fri(?:day)?", "sat(?:urday)?"]
+_WEEKDAYS += ["sun(?:day)?"]
+_LETTER = "[A-Za-zÀ-ž]"
+
+
+def _any(kind: str, words: Iterable[str]) -> str:
+    """One of some patterns, in a group of its kind and number."""
+    return "(?:" + "|".join(f"(?P<{kind}{number:02}>{pattern})" for number, pattern in enumerate(words)) + ")"
+
+
+_ENGLISH = _any("english", (english for english, _ in _WORDS.values()))
+_OTHER = _any("other", (others for _, others in _WORDS.values()))
+_SAID = re.compile(
+    rf"\b(?:{_ENGLISH}|last {_any('weekday', _WEEKDAYS)})\b(?!['’]s\b| of\b)|{_any('ago', _AGO)}"
+    rf"|(?<!{_LETTER}){_OTHER}(?!{_LETTER})",
+    re.IGNORECASE,
+)
+_IN_A_TALE = re.compile(r"\b(?:the|her|his|its|our|your|their|of) \Z", re.IGNORECASE)
+"""What stands before words that are counted from another day: `the next day`, `her last year of school`."""
+_LONGEST_BEFORE = 7
+_SATURDAY = 5
+
+
+class DatedWords(NamedTuple):
+    """Words at `text[start:end]`, and the time they mean: `7 May 2023`, `1 to 7 May 2023`, `May 2023`, `2023`."""
+
+    start: int
+    end: int
+    time: str
+
+
+def note_dates(text: str, dated: Iterable[DatedWords], start: int = 0) -> str:
+    """A text with each time in square brackets behind the words that mean it; theirs are places in a longer text.
+
+    Args:
+        start: where the text begins in the longer one.
+    """
+    parts, at = list[str](), 0
+    for words in dated:
+        if start <= words.start and words.end <= start + len(text):
+            parts += [text[at : words.end - start], f" [{words.time}]"]
+            at = words.end - start
+    return "".join([*parts, text[at:]])
+
+
+def read_relative_dates(text: str, lines_over: str) -> Iterator[DatedWords]:
+    """Words of a text that mean another time than they say, in order.
+
+    They were said on the last day that is named in the lines which the text stands under, or at the beginning of their
+    own line or one before, as in chats, or in a heading there. Where no such day is named, nothing is found.
+    """
+    said, at = last_day(lines_over), 0
+    for line in text.splitlines(keepends=True):
+        said = (last_day(line) if line.startswith("#") else leading_day(line)) or said
+        if said:
+            yield from (found._replace(start=at + found.start, end=at + found.end) for found in _read(line, said))
+        at += len(line)
+
+
+def _read(line: str, said: date) -> Iterator[DatedWords]:
+    for match in _SAID.finditer(line):
+        if not _IN_A_TALE.search(line, max(0, match.start() - _LONGEST_BEFORE), match.start()):
+            unit, count, english = _measure(match, said)
+            if time := _write(said, unit, count, english):
+                yield DatedWords(*match.span(), time)
+
+
+def _measure(match: re.Match[str], said: date) -> tuple[Unit, int, bool]:
+    """The unit of time that words mean, how many from the one in which they were said, and whether in English."""
+    kind, number = str(match.lastgroup)[:-2], int(str(match.lastgroup)[-2:])
+    if kind == "weekday":
+        return "day", -((said.weekday() - number) % 7 or 7), True
+    if kind == "ago":
+        count, unit = match[f"count{number}"].lower(), match[f"unit{number}"].lower()
+        return _UNITS[unit], -(_NUMBERS.get(count) or int(small_number(count))), number == 0
+    return *list(_WORDS)[number], kind == "english"
+
+
+def _write(said: date, unit: Unit, count: int, english: bool) -> str:
+    """The unit of time that is so many from that of a day, in English or in figures; before the calendar, nothing."""
+    try:
+        if unit == "year":
+            return f"{date(said.year + count, 1, 1).year}"
+        if unit == "month":
+            months = 12 * said.year + said.month - 1 + count
+            first = date(months // 12, months % 12 + 1, 1)
+            return first.strftime("%B %Y") if english else first.strftime("%Y-%m")
+        first = said - timedelta(said.weekday()) + timedelta(7 * count)
+        if unit == "day":
+            days = [said + timedelta(count)]
+        elif unit == "weekend":
+            days = [first + timedelta(_SATURDAY), first + timedelta(_SATURDAY + 1)]
+        else:
+            days = [first, first + timedelta(6)]
+    except (ValueError, OverflowError):
+        return ""
+    return " to ".join(f"{day.day} {day:%B %Y}" if english else day.isoformat() for day in days)

@@ -1,0 +1,59 @@
+"""What was said `yesterday` is answered with the day, where the talk is dated; and such an answer is borne out."""
+
+from __future__ import annotations
+
+import pytest
+
+from memorag_core.query.evidence import show
+from memorag_core.query.extract import extract_answer, join_sentences
+from memorag_core.query.grounding import ShownPassage, judge_answer
+from memorag_core.text.source_text import SourceText
+from memorag_core.types import Chunk, Document, Passage
+
+TITLE = "Session 1, 1:56 pm on 8 May, 2023"
+TALK = (
+    "Mel: Hello! What is new?\n"
+    "Caroline: I went to a support group yesterday and it was powerful.\n"
+    "Mel: I signed up for a pottery class.\n"
+    "Caroline: I ran a marathon in June 2021.\n"
+)
+CHUNK = Chunk("chat", 0, len(TALK), TALK, TITLE)
+TEXTS = SourceText([Document("chat", "Chat", TALK)], [CHUNK])
+SHOWN = [ShownPassage.of(CHUNK, TALK)]
+
+
+@pytest.mark.parametrize(
+    ("question", "says"),
+    [
+        ("When did Caroline go to a support group?", "support group yesterday [7 May 2023] and it was powerful."),
+        ("When did Mel sign up for a pottery class?", f"pottery class. [{TITLE}]"),
+        ("When did Caroline run a marathon?", "a marathon in June 2021."),
+        ("What did Mel sign up for?", "for a pottery class."),
+    ],
+)
+def test_an_extract_says_the_day(question: str, says: str) -> None:
+    found = extract_answer(question, [Passage(CHUNK, 1.0, ())], (), TEXTS)
+    assert join_sentences(found).endswith(says)
+    [extract] = found
+    assert extract.claim(0).support == "borne out"
+    assert "[" not in TEXTS.at(extract.place)
+
+
+def test_a_generator_is_shown_the_day() -> None:
+    assert "support group yesterday [7 May 2023] and" in show(CHUNK)
+    assert show(CHUNK).startswith(TITLE)
+
+
+@pytest.mark.parametrize(
+    ("answer", "support"),
+    [
+        ("Caroline went to a support group on 7 May 2023.", "borne out"),
+        ("Caroline went to a support group yesterday.", "borne out"),
+        ("Caroline went to a support group on 6 May 2023.", "not found"),
+        ("Caroline went to a support group on 7 May 2022.", "not found"),
+        ("Caroline went to a support group on 8 May 2023.", "words found"),
+    ],
+)
+def test_an_answer_with_the_day_is_borne_out_and_with_another_it_is_not(answer: str, support: str) -> None:
+    [judged] = judge_answer(answer, "When did Caroline go to a support group?", SHOWN)
+    assert judged.support == support

@@ -1,0 +1,74 @@
+"""Words that mean another day than they say, where it is known when they were said."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+
+from memorag_core.text.dates import last_day
+from memorag_core.text.relative_dates import note_dates, read_relative_dates
+
+MONDAY = "Session 1, 1:56 pm on 8 May, 2023"
+
+
+def note(text: str, lines_over: str = MONDAY) -> str:
+    return note_dates(text, read_relative_dates(text, lines_over))
+
+
+@pytest.mark.parametrize(
+    ("text", "times"),
+    [
+        ("I went there yesterday and it was powerful.", ["7 May 2023"]),
+        ("It was the day before yesterday, not last night.", ["6 May 2023", "7 May 2023"]),
+        ("Today I rest, the day after tomorrow I go.", ["8 May 2023", "10 May 2023"]),
+        ("Last week we won; next month we play again.", ["1 May 2023 to 7 May 2023", "June 2023"]),
+        ("Camping two weekends ago and last weekend", ["29 April 2023 to 30 April 2023", "6 May 2023 to 7 May 2023"]),
+        ("I painted it last year, ten years ago I could not.", ["2022", "2013"]),
+        ("Last Sunday, last Mon and 3 days ago.", ["7 May 2023", "1 May 2023", "5 May 2023"]),
+        ("我昨天去了，三天前也去了，上个月没有去，去年去过。", ["2023-05-07", "2023-05-05", "2023-04", "2022"]),
+        ("Gestern, letzte Woche, vor drei Tagen.", ["2023-05-07", "2023-05-01 to 2023-05-07", "2023-05-05"]),
+        ("Ayer no; hace dos semanas y el año pasado.", ["2023-05-07", "2023-04-24 to 2023-04-30", "2022"]),
+        ("昨日行きました。先月も、3年前も。", ["2023-05-07", "2023-04", "2020"]),
+    ],
+)  # fmt: skip
+def test_words_are_dated_by_the_day_they_were_said(text: str, times: list[str]) -> None:
+    assert [found.time for found in read_relative_dates(text, MONDAY)] == times
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "On the next day, in her last year of school, the last week of June.",
+        "Yesterday's news of a few days ago.",
+        "We meet next Friday.",
+        "It was built in 1990年前后.",
+        "上周五开会",
+        "999 years ago 999 years",
+    ],
+)
+def test_what_means_no_one_time_or_is_counted_from_another_is_left(text: str) -> None:
+    assert note(text) == text.replace("999 years ago", "999 years ago [1024]")
+
+
+def test_what_no_calendar_has_is_left() -> None:
+    assert note("5 years ago", "1 January 0003") == "5 years ago"
+    assert last_day("31 February 2023") is None
+
+
+def test_the_day_is_that_of_the_last_heading_or_stamp_or_line() -> None:
+    text = "[2024-02-29, 13:00] Anna: today\nBob: yesterday\n## Talk of 3 March 2024\nCy: tomorrow"
+    assert note(text, "") == (
+        "[2024-02-29, 13:00] Anna: today [29 February 2024]\nBob: yesterday [28 February 2024]\n"
+        "## Talk of 3 March 2024\nCy: tomorrow [4 March 2024]"
+    )
+    assert note("Bob: yesterday", "A chat") == "Bob: yesterday"
+    assert note("I was born on 3 May 1999.\nBob: yesterday", "A chat").endswith("yesterday")
+    assert last_day("8 May 2023 and 2023-05-09, not May 2024") == date(2023, 5, 9)
+
+
+def test_a_part_of_a_text_is_noted_by_places_in_the_whole() -> None:
+    text = "Ann: yesterday. Bob: last week. Cy: tomorrow."
+    dated = list(read_relative_dates(text, MONDAY))
+    start = text.index("Bob")
+    assert note_dates(text[start : text.index(" Cy")], dated, start) == "Bob: last week [1 May 2023 to 7 May 2023]."
