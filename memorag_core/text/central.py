@@ -22,6 +22,8 @@ _LEANS = re.compile(
     r"(?i)^\W*(?:and|but|so|or|yet|therefore|he|she|it|they|this|that|these|those|then|there|his|her|their|its)\b"
     r"|^\W*(?:[他她它这那]|但|而|所以|因此|于是|然后)"
 )
+_BOLD_LINE = re.compile(r"(\*\*|__)(?:(?!\1).)*[^.!?。！？](?:\1)[:：]?")
+"""A line in bold that ends as no sentence does stands for a heading."""
 _PERSON = re.compile(r"\bI\b|\b(?i:me|my|we|us|our|your?)\b|[你您我]")
 
 
@@ -72,4 +74,5 @@ def told_sentences(texts: Sequence[str]) -> list[str]:
 
 def is_told(sentence: str) -> bool:
     """Whether it tells something: it has words enough and is no heading."""
-    return len(terms(sentence)) >= SHORTEST and not sentence.startswith("#")
+    heading = sentence.startswith("#") or _BOLD_LINE.fullmatch(sentence)
+    return len(terms(sentence)) >= SHORTEST and not heading

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from memorag_core.text.central import pick_sentences, weigh_sentences
+import pytest
+
+from memorag_core.text.central import is_told, pick_sentences, weigh_sentences
 
 TEXT = (
     "# The mill\n\nThe mill at Ardmouth grinds barley every winter. A heron was seen on a post once.\n"
@@ -40,3 +42,19 @@ def test_a_focus_lifts_the_sentence_that_speaks_of_it() -> None:
     texts = ["The mill grinds barley every winter.", "A heron stood on a post.", "The mill is closed every summer."]
     assert max(range(3), key=weigh_sentences(texts).__getitem__) != 1
     assert max(range(3), key=weigh_sentences(texts, "heron and post").__getitem__) == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("# The four gate pins", False),
+        ("**Subject: four gate pins, Pell Mill**", False),
+        ("**Terms of the four contracts:**", False),
+        ("__The four gate pins__", False),
+        ("**Never open the valve when it is hot.**", True),
+        ("**Note** that both gate pins are worn", True),
+        ("**Both** gate pins are **worn**", True),
+    ],
+)
+def test_a_line_in_bold_that_is_no_sentence_tells_nothing(line: str, told: bool) -> None:
+    assert is_told(line) == told
