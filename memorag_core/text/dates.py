@@ -30,6 +30,16 @@ DATES = [
     )
 ]
 """Of text in small letters: groups `y`, `m` or one of `m1` to `m12`, and `d`."""
+_STAMPS = [
+    regex.compile(r"(?<![\d.])(?P<d>\d{1,2})\.(?P<m>\d{1,2})\.(?P<y>\d{4}|\d{2})(?![\d.])"),
+    regex.compile(r"(?<![\d/])(?P<m>\d{1,2})/(?P<d>\d{1,2})/(?P<y>\d{4}|\d{2}),? \d{1,2}:\d\d(?::\d\d)?\s?[ap]\.?m\b"),
+]
+"""Of chats: `8.5.23` puts the day first, and `5/8/23, 1:56 pm` the month; other strokes may mean either."""
+_DAYS = [*DATES, *_STAMPS]
+_BEFORE = regex.compile(
+    r"[\s\[(<*_-]*(?:(?:date|sent|datum|gesendet|fecha|enviado|日期|发送时间|送信日時)[:：]\s*|on\s+(?=\p{L}{2,10},))?(?:\p{L}{2,10}\.?,\s*)?"
+)
+CENTURY, SHORT = 2000, 2
 
 
 def month_of(parts: Mapping[str, str | None]) -> int:
@@ -42,14 +52,15 @@ def month_of(parts: Mapping[str, str | None]) -> int:
 def last_day(text: str) -> date | None:
     """The day that is named last in a text, with its year; None where none is."""
     small = text.lower()
-    found = [(match.end(), day) for pattern in DATES for match in pattern.finditer(small) if (day := _day(match))]
+    found = [(match.end(), day) for pattern in _DAYS for match in pattern.finditer(small) if (day := _day(match))]
     return max(found, default=(0, None))[1]
 
 
 def leading_day(line: str) -> date | None:
-    """The day that a line begins with, as the stamps of a chat do."""
-    bare = line.lower().lstrip(" \t[(<*_-")
-    return next((day for pattern in DATES if (match := pattern.match(bare)) and (day := _day(match))), None)
+    """The day that a line begins with, as stamps of a chat and headers of a mail do."""
+    small = line.lower()
+    start = _BEFORE.match(small).end()
+    return next((day for pattern in _DAYS if (match := pattern.match(small, start)) and (day := _day(match))), None)
 
 
 def names_time(text: str) -> bool:
@@ -64,6 +75,8 @@ def _day(match: regex.Match[str]) -> date | None:
     if not year or not day:
         return None
     try:
-        return date(int(small_number(year)), month_of(parts), int(small_number(day)))
+        return date(
+            int(small_number(year)) + (CENTURY if len(year) == SHORT else 0), month_of(parts), int(small_number(day))
+        )
     except ValueError:
         return None  # the 31st of February is no day

@@ -1,6 +1,7 @@
 """Which day words such as `yesterday` mean, where it is known on which day they were said.
 
-Only words that mean one day, week, month or year: `next Friday` and `a few days ago` do not.
+Only words that mean one day, week, month or year: `next Friday` and `a few days ago` do not, and `today` may be the
+day on which a text is read.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from datetime import date, timedelta
 from typing import Literal, NamedTuple
 
 from memorag_core.text.dates import last_day, leading_day
-from memorag_core.text.numerals import CARDINALS, CHINESE, small_number
+from memorag_core.text.numerals import CHINESE, ENGLISH, english_number, small_number
 
 Unit = Literal["day", "week", "weekend", "month", "year"]
 
@@ -19,7 +20,6 @@ _WEEK = "[个個]?(?:[周週]|星期)(?![一二三四五六日天末])"
 _WORDS: dict[tuple[Unit, int], tuple[str, str]] = {
     ("day", -2): ("the day before yesterday", "前天|一昨日|vorgestern|anteayer"),
     ("day", -1): ("yesterday|last night", "昨天|昨晚|昨日|gestern|ayer|anoche"),
-    ("day", 0): ("today|tonight|this (?:morning|afternoon|evening)", "今天|今晚|今早|今日|heute|hoy"),
     ("day", 1): ("tomorrow", "明天|明日"),
     ("day", 2): ("the day after tomorrow", "后天|後天|明後日|übermorgen|pasado mañana"),
     ("weekend", -1): ("last weekend", "上[个個]?[周週]末|先週末|letztes Wochenende"),
@@ -40,9 +40,9 @@ _UNITS: dict[str, Unit] = {
     **dict.fromkeys(["month", "个月", "個月", "か月", "ヶ月", "monat", "mes"], "month"),
     **dict.fromkeys(["year", "年", "jahr", "año"], "year"),
 }
-_NUMBERS = CARDINALS | {"a": 1, "an": 1, "einem": 1, "einer": 1, "zwei": 2, "drei": 3, "vier": 4, "fünf": 5}
+_NUMBERS = {"a": 1, "an": 1, "einem": 1, "einer": 1, "zwei": 2, "drei": 3, "vier": 4, "fünf": 5}
 _NUMBERS |= {"un": 1, "una": 1, "dos": 2, "tres": 3, "cuatro": 4, "cinco": 5}
-_COUNT = rf"(?<!\d)\d{{1,3}}|{CHINESE}|\b(?:{'|'.join(sorted(_NUMBERS, key=len, reverse=True))})"
+_COUNT = rf"(?<![\d.,])\d{{1,3}}|{CHINESE}|{ENGLISH}|\b(?:{'|'.join(sorted(_NUMBERS, key=len, reverse=True))})"
 _AGO = (
     rf"(?P<count0>{_COUNT}) (?P<unit0>day|weekend|week|month|year)s? ago\b",
     rf"(?P<count1>{_COUNT}) ?(?P<unit1>天|日|周|星期|週間|个月|個月|か月|ヶ月|年)[之以]?前(?![后後半])",
@@ -69,6 +69,8 @@ _SAID = re.compile(
 _IN_A_TALE = re.compile(r"\b(?:the|her|his|its|our|your|their|of) \Z", re.IGNORECASE)
 """What stands before words that are counted from another day: `the next day`, `her last year of school`."""
 _LONGEST_BEFORE = 7
+MOST = 99
+"""Who says `200 years ago` does not mean that year."""
 _SATURDAY = 5
 
 
@@ -112,7 +114,8 @@ def _read(line: str, said: date) -> Iterator[DatedWords]:
     for match in _SAID.finditer(line):
         if not _IN_A_TALE.search(line, max(0, match.start() - _LONGEST_BEFORE), match.start()):
             unit, count, english = _measure(match, said)
-            if time := _write(said, unit, count, english):
+            time = _write(said, unit, count, english) if abs(count) <= MOST else ""
+            if time:
                 yield DatedWords(*match.span(), time)
 
 
@@ -122,9 +125,14 @@ def _measure(match: re.Match[str], said: date) -> tuple[Unit, int, bool]:
     if kind == "weekday":
         return "day", -((said.weekday() - number) % 7 or 7), True
     if kind == "ago":
-        count, unit = match[f"count{number}"].lower(), match[f"unit{number}"].lower()
-        return _UNITS[unit], -(_NUMBERS.get(count) or int(small_number(count))), number == 0
+        return _UNITS[match[f"unit{number}"].lower()], -_count(match[f"count{number}"].lower()), number == 0
     return *list(_WORDS)[number], kind == "english"
+
+
+def _count(words: str) -> int:
+    if words in _NUMBERS:
+        return _NUMBERS[words]
+    return int(english_number(words) if words.isascii() and not words.isdecimal() else small_number(words))
 
 
 def _write(said: date, unit: Unit, count: int, english: bool) -> str:
