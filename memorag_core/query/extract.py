@@ -11,13 +11,13 @@ from math import log
 from memorag_core.query.answerable import asked_words
 from memorag_core.query.statements import refers_back
 from memorag_core.text.central import is_told, weigh_sentences
-from memorag_core.text.dates import last_day, names_time
-from memorag_core.text.relative_dates import note_dates, read_relative_dates
+from memorag_core.text.dates import names_time
+from memorag_core.text.relative_dates import DatedWords, dating_line, note_dates, read_relative_dates
 from memorag_core.text.source_text import SourceText
 from memorag_core.text.terms import HAN, content_stems, stems, terms
 from memorag_core.text.values import lacks, read_values
 from memorag_core.text.wrapped import whole_sentences
-from memorag_core.types import Claim, Clue, Passage, Place
+from memorag_core.types import Chunk, Claim, Clue, Passage, Place
 
 Sentence = tuple[int, Place, str]
 """A sentence of the evidence: the passage's number, its place, its text."""
@@ -181,15 +181,17 @@ def _date_sentences(question: str, passages: Sequence[Passage], found: Sequence[
     """Sentences with the times that their words mean; asked when, one that names none with the line that dates it."""
     chunks = [passage.chunk for passage in passages]
     dated = [list(read_relative_dates(chunk.text, chunk.context_lines)) for chunk in chunks]
-    lines = [next(filter(last_day, (chunk.date, *reversed(chunk.headings))), "") for chunk in chunks]
     asked_when = _WHEN.search(question) is not None
 
-    def date(number: int, place: Place, text: str) -> str:
-        noted = note_dates(text, dated[number], place.start - chunks[number].start)
-        unknown = asked_when and lines[number] and noted == text and not names_time(text)
-        return f"{text} [{lines[number]}]" if unknown else noted
+    def date(chunk: Chunk, times: Sequence[DatedWords], place: Place, text: str) -> str:
+        at = place.start - chunk.start
+        noted = note_dates(text, times, at)
+        if noted != text or not asked_when or names_time(text):
+            return noted
+        line = dating_line(chunk.text, (chunk.document_title, *chunk.headings, chunk.date), at)
+        return f"{text} [{line}]" if line else text
 
-    return [(number, place, date(number, place, text)) for number, place, text in found]
+    return [(number, place, date(chunks[number], dated[number], place, text)) for number, place, text in found]
 
 
 def _is_of_kind(question: str, text: str) -> bool:

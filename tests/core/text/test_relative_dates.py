@@ -7,7 +7,7 @@ from datetime import date
 import pytest
 
 from memorag_core.text.dates import last_day
-from memorag_core.text.relative_dates import note_dates, read_relative_dates
+from memorag_core.text.relative_dates import dating_line, note_dates, read_relative_dates
 
 MONDAY = "Session 1, 1:56 pm on 8 May, 2023"
 
@@ -98,3 +98,14 @@ def test_a_part_of_a_text_is_noted_by_places_in_the_whole() -> None:
     dated = list(read_relative_dates(text, MONDAY))
     start = text.index("Bob")
     assert note_dates(text[start : text.index(" Cy")], dated, start) == "Bob: last week [1 May 2023 to 7 May 2023]."
+
+
+def test_the_line_that_dates_a_place_is_the_last_before_it() -> None:
+    text = (
+        "Ann: hello\n## Talk of 3 March 2024\nBob: hello\n[2024-04-05, 13:00] Cy: " + "so " * 30 + "it was. And then?"
+    )
+    over = ("Chat", "8 May 2023")
+    assert dating_line(text, over, 3) == "8 May 2023"
+    assert dating_line(text, over, text.index("Bob")) == "Talk of 3 March 2024"
+    assert dating_line(text, over, text.index("And")) == "2024-04-05"
+    assert dating_line(text, ("Chat",), 3) == ""
