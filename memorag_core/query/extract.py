@@ -70,7 +70,7 @@ def extract_answer(
     first = max(range(len(found)), key=lambda at: (weighing.score(at, seen), -at))
     chosen = [first, *weighing.find_second(first)]
     on_topic = any(_is_on_topic(question, found, at, passages) for at in chosen)
-    return [Excerpt(found[at][1], found[at][2], on_topic) for at in chosen]
+    return [Excerpt(found[at][1], _name_speaker(found[at], passages), on_topic) for at in chosen]
 
 
 class _Weighing:
@@ -192,6 +192,13 @@ def _date_sentences(question: str, passages: Sequence[Passage], found: Sequence[
         return f"{text} [{line}]" if line else text
 
     return [(number, place, date(chunks[number], dated[number], place, text)) for number, place, text in found]
+
+
+def _name_speaker(sentence: Sentence, passages: Sequence[Passage]) -> str:
+    """A sentence, with who said it in square brackets before it where its turn began before."""
+    number, place, text = sentence
+    name = passages[number].chunk.speaker_at(place.start)
+    return f"[{name}] {text}" if name else text
 
 
 def _is_of_kind(question: str, text: str) -> bool:

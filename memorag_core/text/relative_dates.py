@@ -50,7 +50,14 @@ _AGO = (
     rf"\bvor (?P<count2>{_COUNT}) (?P<unit2>Tag|Woche|Monat|Jahr)(?:en|n|e)?\b",
     rf"\bhace (?P<count3>{_COUNT}) (?P<unit3>día|semana|mes|año)(?:es|s)?\b",
 )
-_WEEKDAYS = ["mon(?:day)?", "tue(?:sday)?", "wed(?:nesday)?", "thu(?:rsday)?", "fri(?:day)?", "sat(?:urday)?"]
+_WEEKDAYS = [
+    "mon(?:day)?",
+    "tue(?:s(?:day)?)?",
+    "wed(?:s|nesday)?",
+    "thu(?:r(?:s(?:day)?)?)?",
+    "fri(?:day)?",
+    "sat(?:urday)?",
+]
 _WEEKDAYS += ["sun(?:day)?"]
 _LETTER = "[A-Za-zÀ-ž]"
 

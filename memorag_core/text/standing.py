@@ -55,6 +55,7 @@ class Standing:
             header=header_at(self.tables, start),
             date=self.talk.date_at(start, since, first.end if not first.title else 0) if is_new else "",
             speaker=self.talk.speaker_at(start, since),
+            turns=self.talk.turns_in(start, end),
             under_path=is_new or self.chunking == BEFORE_TURNS,
             under_speaker=is_new and self.talk.speakers >= MEETING,
         )

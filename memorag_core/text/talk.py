@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -71,6 +71,11 @@ class Talk:
         turn, date = _last(self.turns, start), _last(self.dates, start)
         since = max(since, date.start if date else 0)
         return turn.label if turn and since <= turn.start < start else ""
+
+    def turns_in(self, start: int, end: int) -> tuple[tuple[int, str], ...]:
+        """Where each turn begins that begins in `text[start:end]`, and whose it is."""
+        first, last = (bisect_left(self.turns, place, key=lambda mark: mark.start) for place in (start, end))
+        return tuple((turn.start, turn.name) for turn in self.turns[first:last])
 
     def date_at(self, start: int, since: int, headed: int) -> str:
         """The line that dates what stands at `start`: the last from `since` on, else one at the head of the text.

@@ -76,7 +76,8 @@ class Chunk:
 
     `above` are the headings over that one, outermost first; `below`, where it holds several sections under these, says
     where each begins and what its headings are. As they stand before it: `header` is the header row of the table it
-    continues, `date` the line that dates the talk it is of, and `speaker` whose words it begins with.
+    continues, `date` the line that dates the talk it is of, and `speaker` whose words it begins with. `turns` are
+    those that begin in it: where in the document, and whose words they are.
     `under_path` is false in contexts of an earlier time, whose chunks were indexed under their own title alone.
     `under_speaker` says that it is indexed under the speaker too.
     """
@@ -92,6 +93,7 @@ class Chunk:
     header: str = ""
     date: str = ""
     speaker: str = ""
+    turns: tuple[tuple[int, str], ...] = ()
     under_path: bool = True
     under_speaker: bool = False
 
@@ -148,6 +150,15 @@ class Chunk:
             return self.context_lines
         path = self.below[bisect(self.below, place, key=lambda part: part[0]) - 1][1]
         return BETWEEN_HEADINGS.join(dict.fromkeys(filter(None, (self.document_title, *path))))
+
+    def speaker_at(self, place: int) -> str:
+        """Whose words stand at `place` in it; nobody's where a turn begins there, which says so, or it is no talk."""
+        at = bisect(self.turns, place, key=lambda turn: turn[0]) - 1
+        if at < 0:
+            return self.speaker
+        start, name = self.turns[at]
+        goes_on = start < place and all(not start < section <= place for section, _ in self.below)
+        return name if goes_on else ""
 
     def beside(self, other: Chunk) -> bool:
         """Whether both stand in one section."""

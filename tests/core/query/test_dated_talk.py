@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from memorag_core.query.evidence import show
 from memorag_core.query.extract import extract_answer, join_sentences
 from memorag_core.query.grounding import ShownPassage, judge_answer
 from memorag_core.text.source_text import SourceText
+from memorag_core.text.talk import Talk
 from memorag_core.types import Chunk, Document, Passage
 
 TITLE = "Session 1, 1:56 pm on 8 May, 2023"
@@ -37,6 +40,25 @@ def test_an_extract_says_the_day(question: str, says: str) -> None:
     [extract] = found
     assert extract.claim(0).support == "borne out"
     assert "[" not in TEXTS.at(extract.place)
+
+
+def test_an_extract_says_whose_words_it_is_where_its_turn_began_before() -> None:
+    text = f"{TALK}Mel: That is great. My brother runs too, every Sunday of the year.\n"
+    chunk = replace(CHUNK, end=len(text), text=text, turns=Talk.of(text * 3).turns_in(0, len(text)))
+    texts = SourceText([Document("chat", "Chat", text)], [chunk])
+    evidence = [Passage(chunk, 1.0, ())]
+    [extract] = extract_answer("Who runs every Sunday of the year?", evidence, (), texts)
+    assert extract.text == "[Mel] My brother runs too, every Sunday of the year."
+    assert texts.at(extract.place) == extract.text.removeprefix("[Mel] ")
+    [extract] = extract_answer("Who ran a marathon?", evidence, (), texts)
+    assert extract.text.startswith("Caroline: I ran a marathon")
+
+
+def test_a_turn_ends_with_its_section() -> None:
+    text = "Ann: hello. All is well.\n# Then\nNobody speaks here."
+    chunk = Chunk("chat", 0, len(text), text, below=((0, ()), (text.index("#"), ("Then",))), turns=((0, "Ann"),))
+    assert [chunk.speaker_at(text.index(word)) for word in ("Ann", "All", "Nobody")] == ["", "Ann", ""]
+    assert replace(chunk, start=5, text=text[5:], turns=(), speaker="Ann").speaker_at(text.index("All")) == "Ann"
 
 
 def test_a_generator_is_shown_the_day() -> None:
