@@ -19,7 +19,7 @@ from memorag_core.config import MAX_LABEL
 from memorag_core.errors import InputError, quote_name
 from memorag_core.ingest.extract import Extract, TooLarge, check_text, too_large
 from memorag_core.ingest.folders import FolderWalk
-from memorag_core.ingest.formats import format_of
+from memorag_core.ingest.formats import format_of, suffix_told_by
 from memorag_core.ingest.known import NOTHING_KNOWN, Known, stamp_of
 from memorag_core.ingest.paths import FoundFile, list_files
 from memorag_core.ingest.plain import read as read_plain
@@ -145,7 +145,8 @@ def _read_file(found: FoundFile, walk: FolderWalk, limit: int, known: Known, apa
     extract = _extract(data, file.suffix, name, limit, apart)
     document = _name_document(extract, printable(file.stem), name)
     document = document if document.date else replace(document, date=_last_change(real))
-    original = Original(str(real), origin.sha256, words=extract.words) if format_of(file.suffix).has_looks else None
+    has_looks = format_of(suffix_told_by(data, file.suffix)).has_looks
+    original = Original(str(real), origin.sha256, words=extract.words) if has_looks else None
     return replace(document, original=original, origin=origin)
 
 
@@ -220,8 +221,14 @@ def _load(real: Path, suffix: str, what: str, limit: int) -> bytes:
 
 
 def _extract(data: bytes, suffix: str, what: str, limit: int, apart: SandboxedReader) -> Extract:
-    kind, what = format_of(suffix), quote_name(what)
-    return kind.read(data, what, limit) if kind.is_plain else apart.read(data, suffix, what, limit)
+    """What a file holds; where it is of another format than its name says, that is told."""
+    told, what = suffix_told_by(data, suffix), quote_name(what)
+    kind = format_of(told)
+    extract = kind.read(data, what, limit) if kind.is_plain else apart.read(data, told, what, limit)
+    if kind is format_of(suffix):
+        return extract
+    named = f"It was read as {told[1:].upper()}, which it is, though its name does not end so."
+    return replace(extract, notice=f"{named} {extract.notice}".rstrip())
 
 
 def _name_document(extract: Extract, name: str, source: str) -> Document:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from memorag_core.errors import InputError
@@ -109,6 +110,40 @@ FORMATS[".eml"] = Format(mail.reader_of(ATTACHED), ("message/rfc822",))
 FORMATS[".msg"] = Format(mail.reader_of(ATTACHED, outlook=True), ("application/vnd.ms-outlook",))
 """Mail and archives hold documents, mail also archives, and each of them mail; what is deeper is told."""
 KINDS = f"{', '.join(sorted(FORMATS.keys() - set(SOURCES)))}, and what is written as plain text, as .rst, .tex or .py"
+
+
+MIMETYPE = b"mimetype"
+BEGINNINGS = {b"%PDF-": ".pdf", rtf.BEGIN: ".rtf"}
+PARTS = {
+    b"word/document.xml": ".docx",
+    b"ppt/presentation.xml": ".pptx",
+    b"xl/workbook.": ".xlsx",
+    b"META-INF/container.xml": ".epub",
+}
+"""What only archives of one format hold."""
+SAVED_AS_PAGES = {".doc", ".xls", ".dot", ".wps"}
+"""What programs call a page, so that an office program opens it."""
+PAGE_BEGINNINGS = (b"<html", b"<!doctype html")
+
+
+def suffix_told_by(data: bytes, suffix: str) -> str:
+    """The suffix that a file should have: its own, unless its bytes are surely of another format that is read."""
+    suffix, begin = suffix.lower(), data[:1024].lstrip(b"\xef\xbb\xbf \t\r\n")
+    told = next((kind for mark, kind in BEGINNINGS.items() if begin.startswith(mark)), "")
+    if begin.startswith(b"PK\3\4") and suffix != ".zip":
+        told = _suffix_of_archive(data, begin)
+    elif suffix in SAVED_AS_PAGES and begin[:20].lower().startswith(PAGE_BEGINNINGS):
+        told = ".html"
+    return told if told and format_of(told) is not format_of(suffix) else suffix
+
+
+def _suffix_of_archive(data: bytes, begin: bytes) -> str:
+    """Of an office document or book, by the type that its first part says, or a part that only its kind has."""
+    if begin[30:].startswith(MIMETYPE):
+        media_type = re.match(rb"[\w/.+-]*", begin[30 + len(MIMETYPE) :])
+        named = media_type.group().decode() if media_type else ""
+        return next((suffix for suffix, kind in FORMATS.items() if named in kind.media_types), "")
+    return next((suffix for part, suffix in PARTS.items() if part in data), "")
 
 
 def format_of(suffix: str) -> Format:

@@ -1,0 +1,72 @@
+"""A file whose name says another format than it has is read as what it is, and that is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from documents import chapter, write_docx, write_epub, write_pdf, write_pptx
+from openpyxl import Workbook
+
+from memorag_core.errors import InputError
+from memorag_core.ingest import from_path
+from memorag_core.ingest.formats import suffix_told_by
+
+LIMIT = 100_000
+RTF = rb"{\rtf1\ansi The keeper of the mill\par}"
+PAGE = b"\n<!DOCTYPE html><html><body><p>The keeper of the mill</p></body></html>"
+
+
+def _workbook(path: Path) -> Path:
+    book = Workbook()
+    book.worksheets[0].append(["Keeper", "Mill"])
+    book.save(path)
+    return path
+
+
+def _write(data: bytes) -> Callable[[Path], Path]:
+    def write(path: Path) -> Path:
+        path.write_bytes(data)
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("write", "ends", "named", "told"),
+    [
+        (_write(RTF), ".rtf", "letter.doc", "RTF"),
+        (_write(RTF), ".rtf", "letter.docx", "RTF"),
+        (_write(PAGE), ".html", "table.xls", "HTML"),
+        (_write(PAGE), ".html", "report.doc", "HTML"),
+        (lambda path: write_pdf(path, ["The keeper of the mill"]), ".pdf", "scan.txt", "PDF"),
+        (write_docx, ".docx", "letter.docm", "DOCX"),
+        (lambda path: write_pptx(path, ["The keeper\nof the mill"]), ".pptx", "talk.ppsx", "PPTX"),
+        (_workbook, ".xlsx", "table.xltx", "XLSX"),
+        (lambda path: write_epub(path, [chapter("The keeper of the mill")]), ".epub", "book.pdf", "EPUB"),
+    ],
+)
+def test_a_file_is_read_by_what_it_is(
+    tmp_path: Path, write: Callable[[Path], Path], ends: str, named: str, told: str
+) -> None:
+    path = write(tmp_path / f"right{ends}")
+    [right] = from_path(path, LIMIT)
+    [found] = from_path(path.rename(tmp_path / named), LIMIT)
+    assert found.text == right.text
+    assert (
+        found.notice == f"It was read as {told}, which it is, though its name does not end so. {right.notice}".rstrip()
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [(".txt", PAGE), (".md", b"# {\\rtf"), (".zip", b"PK\3\4word/document.xml"), (".rtf", RTF), (".bin", b"PK\3\4")],
+)  # fmt: skip
+def test_a_name_is_believed_where_bytes_do_not_speak_against_it(name: str, data: bytes) -> None:
+    assert suffix_told_by(data, name) == name
+
+
+def test_a_binary_file_of_no_format_is_refused_as_before(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="binary"):
+        from_path(_write(b"PK\3\4\0\0 a program")(tmp_path / "app.jar"), LIMIT)
