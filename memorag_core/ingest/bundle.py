@@ -9,10 +9,15 @@ from zipfile import ZipFile, ZipInfo
 
 from memorag_core.errors import InputError, quote_name
 from memorag_core.ingest.archive import open_archive
+from memorag_core.ingest.encodings import guess_encoding
 from memorag_core.ingest.extract import Extract, Reader, TooLarge, extract_pages
 
 SHOWN = 10
 SAYS_UTF_8 = 0x800
+DECLARED = "cp437"
+"""The encoding of names that say none, by the format; `zipfile` reads them so."""
+SYSTEMS = {"cp866", "gb18030", "big5", "big5hkscs", "cp932", "cp949"}
+"""What systems whose letters it lacks write instead."""
 
 
 def reader_of(readers: Mapping[str, Reader]) -> Reader:
@@ -22,7 +27,8 @@ def reader_of(readers: Mapping[str, Reader]) -> Reader:
         """Read the documents of an archive in order of names; what is not read is told, and ends nothing."""
         told: list[str] = []
         with open_archive(data, what) as archive:
-            members = ((_name_of(entry), partial(archive.read, entry)) for entry in _entries(archive))
+            encoding = _encoding_of_names(archive, told)
+            members = ((_name_of(entry, encoding), partial(archive.read, entry)) for entry in _entries(archive))
             texts = list(read_members(members, readers, limit, told))
         if not texts:
             raise InputError(f"{what} holds no document that can be read. {tell(told)}")
@@ -67,11 +73,20 @@ def _entries(archive: ZipFile) -> Iterator[ZipInfo]:
             yield entry
 
 
-def _name_of(entry: ZipInfo) -> str:
-    """The name of an entry; many programs write UTF-8 without saying so."""
-    if entry.flag_bits & SAYS_UTF_8:
-        return entry.filename
+def _encoding_of_names(archive: ZipFile, told: list[str]) -> str:
+    """The encoding of names that do not say theirs: many programs write UTF-8, others what their system reads."""
+    names = [entry.orig_filename.encode(DECLARED) for entry in archive.infolist() if not entry.flag_bits & SAYS_UTF_8]
+    joined = b"\n".join(name for name in names if not name.isascii())
     try:
-        return entry.filename.encode("cp437").decode("utf-8")
-    except UnicodeError:
-        return entry.filename
+        joined.decode("utf-8")
+    except UnicodeDecodeError:
+        guess = guess_encoding(joined)
+        if guess not in SYSTEMS:
+            return DECLARED
+        told.append(f"Names of its files were read as {guess}, a guess.")
+        return guess
+    return "utf-8"
+
+
+def _name_of(entry: ZipInfo, encoding: str) -> str:
+    return entry.filename if entry.flag_bits & SAYS_UTF_8 else entry.filename.encode(DECLARED).decode(encoding)

@@ -215,3 +215,27 @@ def test_an_archive_that_unpacks_to_far_more_than_it_is_is_refused(kind: str) ->
 @pytest.mark.parametrize("name", ["a.tex", "a.org", "a.adoc", "a.rst", "a.py"])
 def test_what_is_written_as_plain_text_is_read_as_it_is(name: str) -> None:
     assert read(name, b"x = 10**6  # a b").text == "x = 10**6  # a b"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "names", "notice"),
+    [
+        ("gbk", ["报告.txt", "会议记录.txt"], "Names of its files were read as gb18030, a guess."),
+        ("big5", ["報告書.txt", "會議記錄.txt"], "Names of its files were read as big5, a guess."),
+        ("cp932", ["報告書です.txt", "議事録メモ.txt"], "Names of its files were read as cp932, a guess."),
+        ("cp866", ["отчет за год.txt", "письмо.txt"], "Names of its files were read as cp866, a guess."),
+        ("cp437", ["Café.txt", "Übersicht.txt"], ""),
+        ("utf-8", ["Ä.txt", "übersicht.txt"], ""),
+    ],
+)
+def test_names_in_an_archive_are_read_as_the_system_that_made_it_wrote_them(
+    encoding: str, names: list[str], notice: str
+) -> None:
+    written = [name.encode(encoding) for name in names]
+    stand_ins = [bytes([97 + number]) * len(name) for number, name in enumerate(written)]
+    data = zip_of(**{f"{stand_in[:-4].decode()}_txt": b"Text." for stand_in in stand_ins})
+    for stand_in, name in zip(stand_ins, written, strict=True):
+        data = data.replace(stand_in[:-4] + b".txt", name)
+    found = read("all.zip", data)
+    assert {line[2:] for line in found.text.splitlines() if line.startswith("# ")} == set(names)
+    assert found.notice == notice
