@@ -13,6 +13,7 @@ from zipfile import ZIP_STORED, ZipFile
 from memorag_core.ingest.docx_equations import write_equations
 from memorag_core.ingest.docx_numbers import write_numbers
 from memorag_core.ingest.extract import Counted
+from memorag_core.ingest.xml_parts import parse_xml
 
 W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 MC = "{http://schemas.openxmlformats.org/markup-compatibility/2006}"
@@ -27,20 +28,20 @@ def prepare_docx(archive: ZipFile, counted: Counted) -> io.BytesIO:
     """Write the file anew with all that it says in its paragraphs."""
     files = {name: archive.read(name) for name in archive.namelist()}
     if MAIN in files:
-        root = _parse(files[MAIN])
+        root = parse_xml(files[MAIN], huge=True)
         _leave_out(root, counted)
         write_equations(root)
         _fill_rows(root)
         _lift_boxes(root)
         numbering, styles = (
-            _parse(files[n]) if n in files else None for n in ("word/numbering.xml", "word/styles.xml")
+            parse_xml(files[n], huge=True) if n in files else None for n in ("word/numbering.xml", "word/styles.xml")
         )
         write_numbers(root, numbering, styles)
         _add_margins(root, files)
         files[MAIN] = _serialize(root)
     for name in ("word/footnotes.xml", "word/endnotes.xml"):
         if name in files:
-            notes = _parse(files[name])
+            notes = parse_xml(files[name], huge=True)
             _leave_out(notes, counted)
             write_equations(notes)
             files[name] = _serialize(notes)
@@ -100,13 +101,13 @@ def _add_margins(root: Any, files: dict[str, bytes]) -> None:
         return
     seen: dict[str, str] = {}
     for name in sorted(filter(_MARGIN.match, files)):
-        for words in _lines(_parse(files[name])):
+        for words in _lines(parse_xml(files[name], huge=True)):
             seen.setdefault(words, "header" if "header" in name else "footer")
     for words in reversed([words for words, place in seen.items() if place == "header"]):
         body.insert(0, _paragraph(body, words))
     ends = [words for words, place in seen.items() if place == "footer"]
     if "word/comments.xml" in files:
-        comments = _parse(files["word/comments.xml"]).iter(f"{W}comment")
+        comments = parse_xml(files["word/comments.xml"], huge=True).iter(f"{W}comment")
         ends += [f"[Comment by {node.get(f'{W}author') or 'unknown'}: {' '.join(_lines(node))}]" for node in comments]
     last = body.find(f"{W}sectPr")
     for words in ends:
@@ -127,13 +128,6 @@ def _paragraph(body: Any, words: str) -> Any:
     run.append(text)
     paragraph.append(run)
     return paragraph
-
-
-def _parse(data: bytes) -> Any:
-    from lxml import etree
-
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=True)
-    return etree.fromstring(data, parser)
 
 
 def _serialize(root: Any) -> bytes:

@@ -13,6 +13,7 @@ from zipfile import ZipFile
 from memorag_core.errors import InputError
 from memorag_core.ingest.extract import Counted
 from memorag_core.ingest.odt_numbers import STYLE, TEXT, write_numbers
+from memorag_core.ingest.xml_parts import parse_xml
 
 OASIS = "urn:oasis:names:tc:opendocument:xmlns"
 OFFICE = f"{{{OASIS}:office:1.0}}"
@@ -38,8 +39,8 @@ def prepare_document(archive: ZipFile, what: str, counted: Counted) -> Any:
         raise InputError(f"{what} holds no OpenDocument text. Open it and save it anew.")
     if MANIFEST in names and b":encryption-data" in archive.read(MANIFEST):
         raise InputError(f"{what} is encrypted. Save it without a password.")
-    root = _parse(archive.read(CONTENT))
-    styles = _parse(archive.read(STYLES)) if STYLES in names else root
+    root = parse_xml(archive.read(CONTENT))
+    styles = parse_xml(archive.read(STYLES)) if STYLES in names else root
     counted.add("tracked deletions", sum(1 for _ in root.iter(f"{TEXT}deletion")))
     _leave_out(root, styles, counted)
     write_numbers(root, styles)
@@ -49,15 +50,6 @@ def prepare_document(archive: ZipFile, what: str, counted: Counted) -> Any:
     _lift_boxes(root)
     _add_margins(root, styles)
     return root
-
-
-def _parse(data: bytes) -> Any:
-    from lxml import etree
-
-    parser = etree.XMLParser(  # which refuses what is nested deeper than 256, so recursion here ends
-        resolve_entities=False, no_network=True, load_dtd=False
-    )
-    return etree.fromstring(data, parser)
 
 
 def _leave_out(root: Any, styles: Any, counted: Counted) -> None:
@@ -98,7 +90,7 @@ def _open_shape(shape: Any, archive: ZipFile, names: set[str], counted: Counted)
             _add(shape, f"{TEXT}p", f"[Image: {' '.join(' '.join(described).split())}]")
         return
     file = posixpath.join(posixpath.normpath(held.get(HREF) or ""), CONTENT)
-    inner = _parse(archive.read(file)) if file in names else held if len(held) else None
+    inner = parse_xml(archive.read(file)) if file in names else held if len(held) else None
     formula = None if inner is None else next(inner.iter(f"{MATH}math"), None)
     if formula is not None:
         note = next(formula.iter(f"{MATH}annotation"), formula)

@@ -9,6 +9,7 @@ from typing import Any
 from memorag_core.ingest.archive import open_archive
 from memorag_core.ingest.extract import Extract, extract_pages
 from memorag_core.ingest.marks import subscript, superscript
+from memorag_core.ingest.xml_parts import parse_xml
 
 A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 CHART = "{http://schemas.openxmlformats.org/drawingml/2006/chart}"
@@ -137,7 +138,7 @@ def _diagram(shape: Any) -> str:
     ids = next(shape._element.iter(f"{DIAGRAM}relIds"), None)
     if ids is None:
         return ""
-    root = _parse(shape.part.related_part(ids.get(f"{RELATIONSHIPS}dm")))
+    root = parse_xml(shape.part.related_part(ids.get(f"{RELATIONSHIPS}dm")).blob)
     paragraphs = (paragraph for node in root.iter(f"{DIAGRAM}pt") for paragraph in node.iter(f"{A}p"))
     lines = ("".join(text.text or "" for text in paragraph.iter(f"{A}t")).strip() for paragraph in paragraphs)
     return "\n".join(filter(None, lines))
@@ -160,14 +161,14 @@ def _kind(shape: Any) -> int | None:
 
 def _authors(show: Any) -> dict[str, str]:
     """The names of those who commented, by their numbers."""
-    roots = (_parse(part) for kind, part in _related(show.part) if kind in {"commentAuthors", "authors"})
+    roots = (parse_xml(part.blob) for kind, part in _related(show.part) if kind in {"commentAuthors", "authors"})
     return {node.get("id", ""): node.get("name") for root in roots for node in root if node.get("name")}
 
 
 def _comments(slide: Any, authors: dict[str, str]) -> Iterator[str]:
     """What was noted on a slide, in the order of its file: comments, and the answers to them."""
     for kind, part in _related(slide.part):
-        for node in _parse(part).iter("{*}cm", "{*}reply") if kind == "comments" else ():
+        for node in parse_xml(part.blob).iter("{*}cm", "{*}reply") if kind == "comments" else ():
             body = node.find("{*}text") if node.find("{*}txBody") is None else node.find("{*}txBody")
             words = "" if body is None else " ".join(" ".join(body.itertext()).split())
             if words:
@@ -177,9 +178,3 @@ def _comments(slide: Any, authors: dict[str, str]) -> Iterator[str]:
 def _related(part: Any) -> list[tuple[str, Any]]:
     """The files that a part names inside of its own, with what they are to it."""
     return [(rel.reltype.rpartition("/")[2], rel.target_part) for rel in part.rels.values() if not rel.is_external]
-
-
-def _parse(part: Any) -> Any:
-    from lxml import etree
-
-    return etree.fromstring(part.blob, etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False))

@@ -1,4 +1,4 @@
-"""Workbooks, by calamine: each sheet is a page, each row a line, its cells apart as in every table."""
+"""Workbooks, by calamine: each sheet is a page, each row a line, its cells apart; below it what stands beside them."""
 
 from __future__ import annotations
 
@@ -12,46 +12,55 @@ from zipfile import ZipFile
 
 from memorag_core.ingest.archive import OLE, open_archive
 from memorag_core.ingest.extract import Extract, extract_pages
+from memorag_core.ingest.sheet_parts import read_beside_cells
 
 BESIDE = {
-    "comments": re.compile(r"\Axl/(?:comments|comments/comment)\d*\.xml\Z"),
+    "sheets with comments in binary": re.compile(r"\Axl/comments\d*\.bin\Z"),
     "charts": re.compile(r"\Axl/charts/chart\w*\.xml\Z"),
     "pictures": re.compile(r"\Axl/media/"),
 }
-_COMMENT = re.compile(rb"<(?:\w+:)?comment\s")
 
 
 def read(data: bytes, what: str, limit: int) -> Extract:
     """Read the values of XLSX, XLSB, XLS and ODS; hidden sheets are left out, and told."""
+    from lxml.etree import XMLSyntaxError
     from python_calamine import CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum
 
-    beside: dict[str, int] = {}
+    beside, lines = dict[str, int](), dict[str, list[str]]()
+    damaged: list[str] = []
     if not data.startswith(OLE):
         with open_archive(data, what) as archive:
             beside = _count_beside(archive)
+            try:
+                lines = read_beside_cells(archive)
+            except XMLSyntaxError as error:
+                damaged.append(str(error))
     book = CalamineWorkbook.from_filelike(io.BytesIO(data))
     sheets = [sheet for sheet in book.sheets_metadata if sheet.typ == SheetTypeEnum.WorkSheet]
     shown = [sheet.name for sheet in sheets if sheet.visible == SheetVisibleEnum.Visible]
-    text, pages = extract_pages((_sheet(book, name, len(shown) > 1) for name in shown), what, limit)
+    text, pages = extract_pages(
+        (_sheet(book, name, lines.get(name, []), len(shown) > 1) for name in shown), what, limit
+    )
     told = [("hidden sheets", [sheet.name for sheet in sheets if sheet.name not in shown])]
     told += [("sheets that are a chart", [sheet.name for sheet in book.sheets_metadata if sheet not in sheets])]
     told += [(kind, [f"{number:,}"]) for kind, number in beside.items() if number]
+    told += [("comments and text boxes, which are damaged", damaged)]
     notice = " ".join(f"Left out: {kind} ({', '.join(names)})." for kind, names in told if names)
     return Extract(text, title=PurePath(what).stem, pages=pages, notice=notice)
 
 
 def _count_beside(archive: ZipFile) -> dict[str, int]:
     """Count what of a workbook is not in its cells."""
-    files = {kind: [name for name in archive.namelist() if pattern.search(name)] for kind, pattern in BESIDE.items()}
-    notes = sum(len(_COMMENT.findall(archive.read(name))) for name in files["comments"])
-    return {kind: len(names) for kind, names in files.items()} | {"comments": notes}
+    names = archive.namelist()
+    return {kind: sum(pattern.search(name) is not None for name in names) for kind, pattern in BESIDE.items()}
 
 
-def _sheet(book: Any, name: str, named: bool) -> str:
-    """Write a sheet under its name, where it has others beside it."""
+def _sheet(book: Any, name: str, beside: list[str], named: bool) -> str:
+    """Write a sheet, and what it says beside its cells, under its name where it has others beside it."""
     rows = list(_rows(book.get_sheet_by_name(name)))
     width = max(map(len, rows), default=0)
     lines = [" | ".join([*row, *[""] * (width - len(row))]).rstrip() for row in rows]
+    lines += ["", *beside] if beside else []
     return "\n".join([f"# {name}\n", *lines] if named and lines else lines)
 
 

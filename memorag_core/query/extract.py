@@ -12,7 +12,7 @@ from memorag_core.query.answerable import asked_words
 from memorag_core.query.statements import refers_back
 from memorag_core.text.central import is_told, weigh_sentences
 from memorag_core.text.dates import names_time
-from memorag_core.text.relative_dates import DatedWords, dating_line, note_dates, read_relative_dates
+from memorag_core.text.relative_dates import DatedWords, find_date_line, note_dates, read_relative_dates
 from memorag_core.text.source_text import SourceText
 from memorag_core.text.terms import HAN, content_stems, stems, terms
 from memorag_core.text.values import lacks, read_values
@@ -188,7 +188,7 @@ def _date_sentences(question: str, passages: Sequence[Passage], found: Sequence[
         noted = note_dates(text, times, at)
         if noted != text or not asked_when or names_time(text):
             return noted
-        line = dating_line(chunk.text, (chunk.document_title, *chunk.headings, chunk.date), at)
+        line = find_date_line(chunk.text, (chunk.document_title, *chunk.headings, chunk.date), at)
         return f"{text} [{line}]" if line else text
 
     return [(number, place, date(chunks[number], dated[number], place, text)) for number, place, text in found]

@@ -112,25 +112,25 @@ def read_relative_dates(text: str, lines_over: str) -> Iterator[DatedWords]:
     """
     said, at = last_day(lines_over), 0
     for line in text.splitlines(keepends=True):
-        said = _dated_by(line) or said
+        said = _day_of(line) or said
         if said:
             yield from (found._replace(start=at + found.start, end=at + found.end) for found in _read(line, said))
         at += len(line)
 
 
-def dating_line(text: str, over: Iterable[str], at: int) -> str:
+def find_date_line(text: str, over: Iterable[str], at: int) -> str:
     """The line that says when what stands at a place of a text was said: before it there, or over the text; or none.
 
     Of a long line, the day alone.
     """
     lines = [line for line in over if last_day(line)]
-    lines += [line.strip("#*_ \t") for line in text[: max(at, 0)].splitlines() if _dated_by(line)]
+    lines += [line.strip("#*_ \t") for line in text[: max(at, 0)].splitlines() if _day_of(line)]
     if not lines:
         return ""
     return lines[-1] if len(lines[-1]) <= LONGEST_DATE else str(last_day(lines[-1]))
 
 
-def _dated_by(line: str) -> date | None:
+def _day_of(line: str) -> date | None:
     return last_day(line) if line.startswith("#") else leading_day(line)
 
 

@@ -145,18 +145,70 @@ def test_the_dash_of_a_list_in_a_cell_is_no_minus(items: list[str], text: str) -
     assert read("a.odt", open_document(body)).text == text
 
 
-def test_what_is_not_in_the_cells_of_a_workbook_is_told() -> None:
+def test_what_stands_beside_the_cells_of_a_workbook_is_below_its_sheet() -> None:
     book = Workbook()
     sheet = book.worksheets[0]
     sheet.append(["Vessel", 3])
-    for place in ("A1", "B1"):
-        sheet[place].comment = Comment("Check it.", "Ann")
+    for place, words in (("A1", "Check\nit."), ("B1", "Three of four.")):
+        sheet[place].comment = Comment(words, "Ann")
     chart = BarChart()
+    chart.title = "Vessels a year"
     chart.add_data(Reference(sheet, min_col=2, min_row=1, max_row=1))
     sheet.add_chart(chart, "D1")
+    book.create_sheet("More").append(["x"])
     data = io.BytesIO()
     book.save(data)
-    assert read("a.xlsx", data.getvalue()).notice == "Left out: comments (2). Left out: charts (1)."
+    found = read("a.xlsx", _with_box(data.getvalue(), "Sold in 2031"))
+    lines = found.text.splitlines()
+    above = lines[: lines.index("# More")]
+    assert "Vessel | 3" in above
+    for line in ("[Comment by Ann on A1: Check it.]", "[Comment by Ann on B1: Three of four.]"):
+        assert line in above
+    assert ("[Chart: Vessels a year]" in above, "Sold in 2031" in above) == (True, True)
+    assert found.notice == "Left out: charts (1)."
+
+
+def _with_box(workbook: bytes, words: str) -> bytes:
+    """A workbook with a text box in its drawing, which openpyxl cannot write."""
+    name, out = "xl/drawings/drawing1.xml", io.BytesIO()
+    box = (
+        '<oneCellAnchor><sp xmlns="http://schemas.openxmlformats.org/drawingml/2006/spreadsheetDrawing"><txBody><a:p '
+        f'xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main"><a:r><a:t>{words}</a:t></a:r></a:p></txBody></sp>'
+        "</oneCellAnchor></wsDr>"
+    )
+    with zipfile.ZipFile(io.BytesIO(workbook)) as archive, zipfile.ZipFile(out, "w") as copy:
+        for member in archive.namelist():
+            part = archive.read(member)
+            copy.writestr(member, part.replace(b"</wsDr>", box.encode()) if member == name else part)
+    return out.getvalue()
+
+
+def test_threads_of_comments_are_read_instead_of_what_older_programs_are_told() -> None:
+    data = io.BytesIO()
+    book = Workbook()
+    book.worksheets[0].append(["Vessel"])
+    book.worksheets[0]["A1"].comment = Comment("[Threaded comment] Your version of Excel", "tc")
+    book.save(data)
+    thread = '<ThreadedComments xmlns="http://schemas.microsoft.com/office/spreadsheetml/2018/threadedcomments">'
+    thread += '<threadedComment ref="A1"><text>Which one?</text></threadedComment></ThreadedComments>'
+    out, rels = io.BytesIO(), "xl/worksheets/_rels/sheet1.xml.rels"
+    with zipfile.ZipFile(data) as archive, zipfile.ZipFile(out, "w") as copy:
+        for member in archive.namelist():
+            part = archive.read(member)
+            relation = (
+                b'<Relationship Id="t1" Type="x/threadedComment" Target="/xl/threadedComments/t.xml"/></Relationships>'
+            )
+            copy.writestr(member, part.replace(b"</Relationships>", relation) if member == rels else part)
+        copy.writestr("xl/threadedComments/t.xml", thread)
+    assert read("a.xlsx", out.getvalue()).text.splitlines() == ["Vessel", "", "[Comment on A1: Which one?]"]
+
+
+def test_comments_of_an_open_workbook_are_read() -> None:
+    cell = "<office:annotation><text:p>Check it.</text:p></office:annotation><text:p>Vessel</text:p>"
+    row = f'<table:table-row><table:table-cell office:value-type="string">{cell}</table:table-cell></table:table-row>'
+    body = f'<office:spreadsheet><table:table table:name="Fleet">{row}</table:table></office:spreadsheet>'
+    found = read("a.ods", open_document(body, kind="spreadsheet"))
+    assert found.text.splitlines() == ["Vessel", "", "[Comment: Check it.]"]
 
 
 def test_each_slide_of_an_open_presentation_is_a_page() -> None:
@@ -239,3 +291,17 @@ def test_names_in_an_archive_are_read_as_the_system_that_made_it_wrote_them(
     found = read("all.zip", data)
     assert {line[2:] for line in found.text.splitlines() if line.startswith("# ")} == set(names)
     assert found.notice == notice
+
+
+def test_cells_are_read_where_what_stands_beside_them_is_damaged() -> None:
+    data, out = io.BytesIO(), io.BytesIO()
+    book = Workbook()
+    book.worksheets[0].append(["Vessel"])
+    book.worksheets[0]["A1"].comment = Comment("Check it.", "Ann")
+    book.save(data)
+    with zipfile.ZipFile(data) as archive, zipfile.ZipFile(out, "w") as copy:
+        for member in archive.namelist():
+            copy.writestr(member, b"<junk" if "comment" in member and member.endswith(".xml") else archive.read(member))
+    found = read("a.xlsx", out.getvalue())
+    assert found.text == "Vessel"
+    assert found.notice.startswith("Left out: comments and text boxes, which are damaged (")

@@ -7,7 +7,7 @@ from datetime import date
 import pytest
 
 from memorag_core.text.dates import last_day
-from memorag_core.text.relative_dates import dating_line, note_dates, read_relative_dates
+from memorag_core.text.relative_dates import find_date_line, note_dates, read_relative_dates
 
 MONDAY = "Session 1, 1:56 pm on 8 May, 2023"
 
@@ -33,7 +33,7 @@ def note(text: str, lines_over: str = MONDAY) -> str:
         ("昨日行きました。先月も、3年前も。", ["2023-05-07", "2023-04", "2020"]),
     ],
 )  # fmt: skip
-def test_words_are_dated_by_the_day_they_were_said(text: str, times: list[str]) -> None:
+def test_words_are_day_of_the_day_they_were_said(text: str, times: list[str]) -> None:
     assert [found.time for found in read_relative_dates(text, MONDAY)] == times
 
 
@@ -105,7 +105,7 @@ def test_the_line_that_dates_a_place_is_the_last_before_it() -> None:
         "Ann: hello\n## Talk of 3 March 2024\nBob: hello\n[2024-04-05, 13:00] Cy: " + "so " * 30 + "it was. And then?"
     )
     over = ("Chat", "8 May 2023")
-    assert dating_line(text, over, 3) == "8 May 2023"
-    assert dating_line(text, over, text.index("Bob")) == "Talk of 3 March 2024"
-    assert dating_line(text, over, text.index("And")) == "2024-04-05"
-    assert dating_line(text, ("Chat",), 3) == ""
+    assert find_date_line(text, over, 3) == "8 May 2023"
+    assert find_date_line(text, over, text.index("Bob")) == "Talk of 3 March 2024"
+    assert find_date_line(text, over, text.index("And")) == "2024-04-05"
+    assert find_date_line(text, ("Chat",), 3) == ""

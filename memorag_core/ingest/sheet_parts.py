@@ -1,0 +1,106 @@
+"""What a workbook says beside its cells, by sheet: comments with their places, text boxes, titles of charts."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator
+from typing import Any
+from zipfile import ZipFile
+
+from memorag_core.ingest.xml_parts import parse_xml
+
+MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
+THREADS = "{http://schemas.microsoft.com/office/spreadsheetml/2018/threadedcomments}"
+DRAWING = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
+ON_SHEET = "{http://schemas.openxmlformats.org/drawingml/2006/spreadsheetDrawing}"
+CHART = "{http://schemas.openxmlformats.org/drawingml/2006/chart}"
+RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
+OFFICE = "{urn:oasis:names:tc:opendocument:xmlns:office:1.0}"
+TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
+TEXT = "{urn:oasis:names:tc:opendocument:xmlns:text:1.0}"
+BOOK, OPEN_BOOK = "xl/workbook.xml", "content.xml"
+
+
+def read_beside_cells(archive: ZipFile) -> dict[str, list[str]]:
+    """Lines for each sheet by its name, of XLSX and ODS; of other kinds nothing."""
+    names = set(archive.namelist())
+    if OPEN_BOOK in names:
+        return dict(_open_sheets(parse_xml(archive.read(OPEN_BOOK))))
+    if BOOK not in names:
+        return {}
+    parts = _relations(archive, BOOK)
+    sheets = [
+        (sheet.get("name") or "", parts.get(sheet.get(RELATION) or ""))
+        for sheet in _find(archive, BOOK, f"{MAIN}sheet")
+    ]
+    return {name: list(_beside(archive, part[1])) for name, part in sheets if part and part[1] in names}
+
+
+def _beside(archive: ZipFile, sheet: str) -> Iterator[str]:
+    related = list(_relations(archive, sheet).values())
+    threads = [part for kind, part in related if kind == "threadedComment"]
+    for kind, part in related:
+        if kind == "comments" and not threads:  # older programs find the threads there too
+            yield from _read_comments(archive, part)
+        elif kind == "drawing":
+            yield from _read_drawing(archive, part)
+    for part in threads:
+        for comment in _find(archive, part, f"{THREADS}threadedComment"):
+            yield _comment(comment.get("ref"), "", "".join(comment.itertext()))
+
+
+def _read_comments(archive: ZipFile, part: str) -> Iterator[str]:
+    authors = [node.text or "" for node in _find(archive, part, f"{MAIN}author")]
+    for node in _find(archive, part, f"{MAIN}comment"):
+        number = node.get("authorId") or ""
+        author = authors[int(number)] if number.isdecimal() and int(number) < len(authors) else ""
+        yield _comment(node.get("ref"), author, "".join(text.text or "" for text in node.iter(f"{MAIN}t")))
+
+
+def _comment(place: str | None, author: str, words: str) -> str:
+    by, on = (f" {word} {name}" if name else "" for word, name in (("by", author), ("on", place)))
+    return f"[Comment{by}{on}: {' '.join(words.split())}]"
+
+
+def _read_drawing(archive: ZipFile, part: str) -> Iterator[str]:
+    """The paragraphs of text boxes, and the titles of charts, whose values stand in cells."""
+    charts = {name: target for name, (kind, target) in _relations(archive, part).items() if kind == "chart"}
+    for node in _find(archive, part, f"{ON_SHEET}sp", f"{CHART}chart"):
+        if node.tag == f"{ON_SHEET}sp":
+            yield from _paragraphs(node)
+        elif (target := charts.get(node.get(RELATION) or "")) in archive.namelist():
+            titles = parse_xml(archive.read(str(target))).iterfind(f"{CHART}chart/{CHART}title")
+            yield from (f"[Chart: {words}]" for title in titles for words in _paragraphs(title))
+
+
+def _paragraphs(node: Any) -> Iterator[str]:
+    for paragraph in node.iter(f"{DRAWING}p"):
+        words = " ".join("".join(run.text or "" for run in paragraph.iter(f"{DRAWING}t")).split())
+        if words:
+            yield words
+
+
+def _open_sheets(root: Any) -> Iterator[tuple[str, list[str]]]:
+    for sheet in root.iter(f"{TABLE}table"):
+        notes = (note.iter(f"{TEXT}p") for note in sheet.iter(f"{OFFICE}annotation"))
+        lines = [_comment("", "", " ".join("".join(words.itertext()) for words in note)) for note in notes]
+        yield sheet.get(f"{TABLE}name") or "", lines
+
+
+def _relations(archive: ZipFile, part: str) -> dict[str, tuple[str, str]]:
+    """What a part refers to, by id: the last word of its kind, and its name in the archive."""
+    folder, name = posixpath.split(part)
+    path = f"{folder}/_rels/{name}.rels"
+    if path not in archive.namelist():
+        return {}
+    found = {}
+    for node in parse_xml(archive.read(path)):
+        target = node.get("Target") or ""
+        inside = posixpath.normpath(posixpath.join(folder, target)) if not target.startswith("/") else target[1:]
+        found[node.get("Id") or ""] = (node.get("Type") or "").rpartition("/")[2], inside
+    return found
+
+
+def _find(archive: ZipFile, part: str, *tags: str) -> Iterator[Any]:
+    if part in archive.namelist():
+        yield from parse_xml(archive.read(part)).iter(*tags)
