@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from memorag_core.retrieval.base import Hit
 from memorag_core.retrieval.standard_scores import standardize
-from memorag_core.text.talk import is_talk
 from memorag_core.types import Chunk
 
 Scores = NDArray[np.float64]
@@ -38,7 +37,7 @@ class NeighbourSmoother:
     def __init__(self, chunks: Sequence[Chunk], texts: Mapping[str, str], reaches: Sequence[int] = REACHES) -> None:
         """Take the chunks of some documents in order, the documents' texts by their ids, and the scales."""
         self._reaches = reaches
-        talks = {name for name, text in texts.items() if is_talk(text)}
+        talks = {chunk.document_id for chunk in chunks if chunk.turns}
         breaks = {
             name: [] if name in talks else [match.start() for match in _BREAK.finditer(text)]
             for name, text in texts.items()

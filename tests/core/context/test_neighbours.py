@@ -6,6 +6,7 @@ import numpy as np
 
 from memorag_core.context.neighbours import REACHES, NeighbourSmoother
 from memorag_core.retrieval.base import Hit
+from memorag_core.text.talk import Talk
 from memorag_core.types import Chunk
 
 SIZE = 10
@@ -15,10 +16,12 @@ TALK = "".join(f"{'AB'[n % 2]}: so {n:>3}\n" for n in range(40))
 def surroundings(*titles: str, text: str = "", document: str = "d") -> NeighbourSmoother:
     """Of chunks of ten characters each, one after the other, under these titles."""
     text = text or "x" * SIZE * len(titles)
-    spans = [(at * SIZE, (at + 1) * SIZE, title) for at, title in enumerate(titles)]
-    return NeighbourSmoother(
-        [Chunk(document, start, end, text[start:end], title) for start, end, title in spans], {document: text}
-    )
+    spans, talk = [(at * SIZE, (at + 1) * SIZE, title) for at, title in enumerate(titles)], Talk.of(text)
+    chunks = [
+        Chunk(document, start, end, text[start:end], title, turns=talk.turns_in(start, end))
+        for start, end, title in spans
+    ]
+    return NeighbourSmoother(chunks, {document: text})
 
 
 def hits(*scores: float) -> list[Hit]:
