@@ -28,10 +28,10 @@ def gather(found: Sequence[Found], corpus: Corpus, tokens: int, count: Count) ->
     return tuple(_passage(same[number], corpus) for number in fitting)
 
 
-def show(chunk: Chunk) -> str:
-    """What the generator is shown of a chunk: words such as `yesterday` with the times that they mean."""
+def date_words(chunk: Chunk) -> Chunk:
+    """A chunk as the generator is shown it: words such as `yesterday` with the times that they mean."""
     dated = read_relative_dates(chunk.text, chunk.context_lines)
-    return replace(chunk, text=note_dates(chunk.text, dated)).shown
+    return replace(chunk, text=note_dates(chunk.text, dated))
 
 
 def _passage(same: Sequence[Found], corpus: Corpus) -> Passage:

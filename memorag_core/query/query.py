@@ -16,7 +16,7 @@ from memorag_core.errors import InputError, MemoryNotReady
 from memorag_core.query.answerable import UNLIKELY, rate, rate_passages
 from memorag_core.query.citations import cite, link_claims, quote_place
 from memorag_core.query.clues import clean_recall, merge_clues
-from memorag_core.query.evidence import gather, show
+from memorag_core.query.evidence import date_words, gather
 from memorag_core.query.extract import Excerpt, extract_answer, extract_summary, join_sentences
 from memorag_core.query.grounding import ShownPassage
 from memorag_core.query.recall import open_clues, recall_by_attention
@@ -170,7 +170,7 @@ class Query:
             found = extract_answer(question, evidence, clues, self.corpus.texts)
             return self._extract(found, "memorag", question, (clues, evidence))
         prompts = prompts_for(question, self.components.templates)
-        prompt = render_answer(prompts, question, [show(passage.chunk) for passage in evidence])
+        prompt = render_answer(prompts, question, [date_words(passage.chunk).shown for passage in evidence])
         return self._write(prompt, "memorag", self.profile.answer, question, (clues, evidence))
 
     def _guess_answers(self, question: str) -> Iterator[Clue]:
@@ -210,7 +210,7 @@ class Query:
         if self.profile.extracts:
             kept = extract_summary(focus or "", evidence, words, self.corpus.texts)
             return self._extract(kept, "summarize", "", (clues, evidence))
-        parts = [chunk.text for chunk in self._order_chunks(evidence)]
+        parts = [date_words(chunk).text for chunk in self._order_chunks(evidence)]
         texts = map_reduce(parts, wanted, generator.count, generator.generate)
         prompt = wanted.render(texts)
         return self._write(prompt, "summarize", words * TOKENS_A_WORD, focus or "", (clues, evidence))

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from memorag_core.query.evidence import show
+from memorag_core.query.evidence import date_words
 from memorag_core.query.extract import extract_answer, join_sentences
 from memorag_core.query.grounding import ShownPassage, judge_answer
 from memorag_core.text.source_text import SourceText
@@ -62,8 +62,9 @@ def test_a_turn_ends_with_its_section() -> None:
 
 
 def test_a_generator_is_shown_the_day() -> None:
-    assert "support group yesterday [7 May 2023] and" in show(CHUNK)
-    assert show(CHUNK).startswith(TITLE)
+    shown = date_words(CHUNK).shown
+    assert "support group yesterday [7 May 2023] and" in shown
+    assert shown.startswith(TITLE)
 
 
 @pytest.mark.parametrize(
