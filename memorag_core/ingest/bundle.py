@@ -89,4 +89,7 @@ def _encoding_of_names(archive: ZipFile, told: list[str]) -> str:
 
 
 def _name_of(entry: ZipInfo, encoding: str) -> str:
-    return entry.filename if entry.flag_bits & SAYS_UTF_8 else entry.filename.encode(DECLARED).decode(encoding)
+    """The name of an entry; later versions of Python take it from where the archive says it a second time."""
+    if entry.flag_bits & SAYS_UTF_8 or entry.filename != entry.orig_filename:
+        return entry.filename
+    return entry.filename.encode(DECLARED).decode(encoding)
