@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import date
 
 import pytest
@@ -31,6 +32,7 @@ def note(text: str, lines_over: str = MONDAY) -> str:
         ("Gestern, letzte Woche, vor drei Tagen.", ["2023-05-07", "2023-05-01 to 2023-05-07", "2023-05-05"]),
         ("Ayer no; hace dos semanas y el año pasado.", ["2023-05-07", "2023-04-24 to 2023-04-30", "2022"]),
         ("昨日行きました。先月も、3年前も。", ["2023-05-07", "2023-04", "2020"]),
+        ("二十一天前，十年前。3日前に会った。last Sat", ["2023-04-17", "2013", "2023-05-05", "6 May 2023"]),
     ],
 )  # fmt: skip
 def test_words_are_day_of_the_day_they_were_said(text: str, times: list[str]) -> None:
@@ -47,10 +49,24 @@ def test_words_are_day_of_the_day_they_were_said(text: str, times: list[str]) ->
         "上周五开会",
         "9,000 years ago, 1.5 years ago, 200 years ago, some hundred years ago, millions of years ago",
         "Today it is a museum.",
+        "We last sat there; they were last wed in spring; half a year ago, many a year ago.",
+        "Two or three days ago, 2-3 days ago, 2 to 3 weeks ago, two-three days ago, a year and two months ago.",
+        "More than three years ago, almost five years ago, at least a week ago.",
+        "三四年前，两三天前，三、四天前，几十年前，数十年前，好几十天前，十几年前",
+        "请在5月10日前提交，10日前完成。5月10日前に。",
+        "目前天气很好，以前天天见面，然后天黑了，如今年轻人，过去年轻时，后来年纪大了，晚上月亮，树下周围，上周期",
+        "die letzte Woche im Juni",
     ],
 )
 def test_what_means_no_one_time_or_is_counted_from_another_is_left(text: str) -> None:
     assert note(text) == text
+
+
+@pytest.mark.parametrize("piece", ["one ", "twenty-", "一", "十", "9", "last ", "hundred and ", "上", "["])
+def test_a_long_line_of_one_kind_takes_no_square_of_its_length(piece: str) -> None:
+    start = time.process_time()
+    list(read_relative_dates(piece * 20_000, MONDAY))
+    assert time.process_time() - start < 2  # of the square, minutes
 
 
 def test_what_no_calendar_has_is_left() -> None:
