@@ -80,3 +80,14 @@ def test_a_generator_is_shown_the_day() -> None:
 def test_an_answer_with_the_day_is_borne_out_and_with_another_it_is_not(answer: str, support: str) -> None:
     [judged] = judge_answer(answer, "When did Caroline go to a support group?", SHOWN)
     assert judged.support == support
+
+
+@pytest.mark.parametrize(
+    "answer", ["Caroline met 7 friends.", "Caroline met seven friends.", "Caroline met 7 kg of friends."]
+)
+@pytest.mark.parametrize("said", ["yesterday", "last week", "on [7 May 2023]"])
+def test_the_day_of_a_note_is_no_number_of_other_things(answer: str, said: str) -> None:
+    text = f"Caroline met friends {said}."
+    shown = [ShownPassage.of(Chunk("chat", 0, len(text), text, "Session, 9 May 2023"), text)]
+    [judged] = judge_answer(answer, "How many friends did Caroline meet?", shown)
+    assert judged.support == "not found"
