@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 from memorag_core.text.dates import last_day, leading_day
 from memorag_core.text.numerals import CARDINALS, english_number, small_number
 from memorag_core.text.talk import LONGEST_DATE
+from memorag_core.types import BETWEEN_HEADINGS
 
 Unit = Literal["day", "week", "weekend", "month", "year"]
 
@@ -106,6 +107,11 @@ _ROUGHLY = re.compile(
 """What stands before a part of a time, or of one that is not said to the unit: `more than two years ago`."""
 _LONGEST_BEFORE = 14
 _SATURDAY = 5
+_LINE, _QUOTE = 0.5, 0.75
+"""How deep below its heading a line that dates others is, and one that dates what a mail quotes."""
+_NONE = date.min
+"""Of lines that name no day; those that name one which cannot be told have none."""
+_QUOTES = (">", "On ", "Am ", "El ")
 
 
 class DatedWords(NamedTuple):
@@ -134,11 +140,11 @@ def read_relative_dates(text: str, lines_over: str) -> Iterator[DatedWords]:
     """Words of a text that mean another time than they say, in order.
 
     They were said on the last day that is named in the lines which the text stands under, or at the beginning of their
-    own line or one before, as in chats, or in a heading there. Where no such day is named, nothing is found.
+    own line or one before, as in chats, or in a heading there; see `_date_lines`. Where no such day is named, nothing
+    is found.
     """
-    said, at = last_day(lines_over), 0
-    for line in text.splitlines(keepends=True):
-        said = _day_of(line) or said
+    at, over = 0, _date_over(lines_over.replace(BETWEEN_HEADINGS, "\n").splitlines())
+    for line, (_, said, _) in _date_lines(text, over):
         if said:
             yield from (found._replace(start=at + found.start, end=at + found.end) for found in _read(line, said))
         at += len(line)
@@ -149,15 +155,55 @@ def find_date_line(text: str, over: Iterable[str], at: int) -> str:
 
     Of a long line, the day alone.
     """
-    lines = [line for line in over if last_day(line)]
-    lines += [line.strip("#*_ \t") for line in text[: max(at, 0)].splitlines() if _day_of(line)]
-    if not lines:
-        return ""
-    return lines[-1] if len(lines[-1]) <= LONGEST_DATE else str(last_day(lines[-1]))
+    above = _date_over(over)
+    last = [above, *(dating for _, dating in _date_lines(text[: max(at, 0)], above))][-1]
+    return "" if not last.said else last.label if len(last.label) <= LONGEST_DATE else str(last.said)
 
 
-def _day_of(line: str) -> date | None:
-    return last_day(line) if line.startswith("#") else leading_day(line)
+class _Dating(NamedTuple):
+    """A day from which on lines are dated: how deep below headings it is named, and the line that does."""
+
+    depth: float
+    said: date | None
+    label: str
+
+
+def _date_over(lines: Iterable[str]) -> _Dating:
+    """What dates a text that stands under some lines: the last of them that names a day."""
+    found = _Dating(-1, None, "")
+    for line in lines:
+        if (day := _day_of(line)) != _NONE:
+            found = _Dating(-1, day, line)
+    return found
+
+
+def _day_of(heading: str) -> date | None:
+    """The day that a heading names, `_NONE` where it names none; None where it begins with one that cannot be told."""
+    return leading_day(heading.lstrip("# "), last_day(heading) or _NONE)
+
+
+def _date_lines(text: str, over: _Dating) -> Iterator[tuple[str, _Dating]]:
+    """Each line, and what dates it.
+
+    A heading ends what one of its depth or a deeper one has begun. What a mail quotes ends with the marks of the quote.
+    """
+    day: date | None
+    dating, heading, quoted = [over], 0, False
+    for line in text.splitlines(keepends=True):
+        begin = line.lstrip()
+        if line.startswith("#"):
+            heading = len(line) - len(line.lstrip("#"))
+            dating = [one for one in dating if one.depth < heading]
+            depth, day = float(heading), _day_of(line)
+        else:
+            depth, day = heading + (_QUOTE if begin.startswith(_QUOTES) else _LINE), leading_day(line, _NONE)
+        if quoted and begin and not begin.startswith(">"):
+            dating = [one for one in dating if one.depth % 1 != _QUOTE]
+        quoted = begin.startswith(">") or (quoted and not begin)
+        if day != _NONE:
+            dating = [one for one in dating if one.depth < depth]
+            dating.append(_Dating(depth, day, line.strip("#*_ \t\r\n")))
+        yield line, dating[-1]
 
 
 def _read(line: str, said: date) -> Iterator[DatedWords]:

@@ -179,7 +179,7 @@ class _Found:
     def date(self, match: regex.Match[str]) -> None:
         """Read a date: its year is a number of its own, so that a part of it may be said alone.
 
-        Its day too, unless it stands in square brackets, as stamps and notes do: `[7 May 2023]` bears out no `7 guests`.
+        Its day too, unless it stands in square brackets, as in notes: `[7 May 2023]` bears out no `7 guests`.
         """
         parts = match.groupdict()
         month = Fraction(month_of(parts))

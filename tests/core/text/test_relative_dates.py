@@ -85,6 +85,13 @@ def test_what_no_calendar_has_is_left() -> None:
         "**8 May 2023**",
         "## Talk of 8 May 2023 at two",
         "2023年5月8日",
+        "2023-05-08T13:56:00Z Anna:",
+        "8.5.23, 13:56 - Anna:",
+        "Anna, [08.05.23 13:56]",
+        "Am 08.05.23 um 13:56 schrieb Anna:",
+        "Am Mo., 8. Mai 2023 um 13:56 Uhr schrieb Anna:",
+        "## Protokoll vom 8. Mai 2023",
+        "Fecha: lunes, 8 de mayo de 2023",
     ],
 )
 def test_a_line_that_begins_with_a_day_or_a_heading_that_names_one_dates_what_follows(line: str) -> None:
@@ -92,10 +99,57 @@ def test_a_line_that_begins_with_a_day_or_a_heading_that_names_one_dates_what_fo
 
 
 @pytest.mark.parametrize(
-    "line", ["Anna: on 8 May 2023 we met.", "I was born on 8 May 2023.", "5/8/2023", "1.8.5.2023", "8 May", "May 2023"]
+    "line",
+    [
+        "Anna: on 8 May 2023 we met.",
+        "I was born on 8 May 2023.",
+        "5/8/2023",
+        "1.8.5.2023",
+        "8 May",
+        "May 2023",
+        "8 May 1945 was a Tuesday.",
+        "On Tuesday, 8 May 1945, the war ended.",
+        "## 3.4.12 Deliveries",
+        "1.4.22 Deliveries",
+    ],
 )
 def test_no_other_line_does(line: str) -> None:
     assert note(f"{line}\nyesterday", "A chat") == f"{line}\nyesterday"
+
+
+@pytest.mark.parametrize("line", ["08/05/2023, 13:56 - Anna:", "Monday, May 8th", "5月8日", "8 May"])
+def test_after_a_day_that_cannot_be_told_none_is_known(line: str) -> None:
+    assert note(f"{line}\nyesterday") == f"{line}\nyesterday"
+    assert find_date_line(f"{line}\nIt was so.", (MONDAY,), len(line) + 1) == ""
+    assert note("yesterday", f"{MONDAY} > {line}") == "yesterday"
+    assert find_date_line("It was so.", (MONDAY, line), 0) == ""
+    assert note(f"# {line}\nyesterday") == f"# {line}\nyesterday"
+
+
+@pytest.mark.parametrize(
+    ("text", "noted"),
+    [
+        ("# 3 May 2020\nyesterday\n# Appendix\nyesterday", ["2 May 2020", "7 May 2023"]),
+        ("# Minutes\n3 May 2020\n## Agenda\nyesterday\n# Appendix\nyesterday", ["2 May 2020", "7 May 2023"]),
+        ("# 3 May 2020\n## 4 May 2020\nyesterday\n## Other\nyesterday", ["3 May 2020", "2 May 2020"]),
+    ],
+)
+def test_a_day_ends_with_its_section(text: str, noted: list[str]) -> None:
+    assert [found.time for found in read_relative_dates(text, MONDAY)] == noted
+
+
+def test_the_day_of_what_a_mail_quotes_ends_with_the_quote() -> None:
+    text = (
+        "yesterday\nOn Wed, 3 May 2023 at 13:56, Bob\nwrote:\n> yesterday\n"
+        "> On Mon, 1 May 2023, Cy wrote:\n>> yesterday\n\nyesterday"
+    )
+    days = [found.time for found in read_relative_dates(text, MONDAY)]
+    assert days == ["7 May 2023", "2 May 2023", "30 April 2023", "7 May 2023"]
+
+
+def test_the_line_that_dates_a_place_is_the_nearest_of_one_day() -> None:
+    text = "[2024-04-05, 13:00] Cy: hello\n[2024-04-05, 15:00] Bob: hello. And then?"
+    assert find_date_line(text, (), text.index("And")) == "[2024-04-05, 15:00] Bob: hello."
 
 
 def test_the_day_is_that_of_the_last_heading_or_stamp_or_line() -> None:
