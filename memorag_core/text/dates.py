@@ -52,9 +52,12 @@ _STAMPS = [
 `3.4.12` is the number of a section.
 """
 _DAYS = [*DATES, *_STAMPS]
+_WEEKDAY = "(?:mon|tues|wednes|thurs|fri|satur|sun)day|(?:mon|diens|donners|frei|sams|sonn)tag|mittwoch"
 _BEFORE = regex.compile(
-    r"(?:[^\[\]\n.]{1,40},\s\[)?[\s\[(<>*_-]*(?:(?:date|sent|datum|gesendet|fecha|enviado|日期|发送时间|送信日時)[:：]\s*"
-    r"|(?:on|am|el)\s+(?=\p{L}{2,10}\.?,|[^\n]{1,99}(?:schrieb|escribió)\b))?(?:\p{L}{2,10}\.?,\s*)?"
+    r"(?:[^\[\]\n.]{1,40},\s\[)?[\s\u200e\u200f\u202a\[(<>*_-]*"
+    r"(?:(?:date|sent|datum|gesendet|fecha|enviado|日期|发送时间|送信日時)[:：]\s*"
+    r"|(?:on|am|el)\s+(?=\p{L}{2,10}\.?,|[^\n]{1,99}(?:schrieb|escribió)\b))?"
+    rf"(?:(?:\p{{L}}{{2,10}}\.?,|{_WEEKDAY})\s*(?:den\s+)?)?"
 )
 _UNSURE = regex.compile(r"\d{1,2}[/-]\d{1,2}[/-]\d{2,4}\b")
 """A day of which may be the month."""

@@ -91,6 +91,9 @@ def test_what_no_calendar_has_is_left() -> None:
         "Am 08.05.23 um 13:56 schrieb Anna:",
         "Am Mo., 8. Mai 2023 um 13:56 Uhr schrieb Anna:",
         "## Protokoll vom 8. Mai 2023",
+        "\u200e[08.05.23, 13:56:01] Anna:",
+        "Monday 8 May 2023",
+        "Berlin, den 8. Mai 2023",
         "Fecha: lunes, 8 de mayo de 2023",
     ],
 )
