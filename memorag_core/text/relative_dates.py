@@ -107,6 +107,7 @@ _ROUGHLY = re.compile(
 """What stands before a part of a time, or of one that is not said to the unit: `more than two years ago`."""
 _LONGEST_BEFORE = 14
 _SATURDAY = 5
+_SAID_BEHIND = re.compile(r"\d.*[:：]\s*[^\s\d]")
 _LINE, _QUOTE = 0.5, 0.75
 """How deep below its heading a line that dates others is, and one that dates what a mail quotes."""
 _NONE = date.min
@@ -153,11 +154,12 @@ def read_relative_dates(text: str, lines_over: str) -> Iterator[DatedWords]:
 def find_date_line(text: str, over: Iterable[str], at: int) -> str:
     """The line that says when what stands at a place of a text was said: before it there, or over the text; or none.
 
-    Of a long line, the day alone.
+    Of a long line, or one with what was said, the day alone.
     """
     above = _date_over(over)
     last = [above, *(dating for _, dating in _date_lines(text[: max(at, 0)], above))][-1]
-    return "" if not last.said else last.label if len(last.label) <= LONGEST_DATE else str(last.said)
+    is_date = len(last.label) <= LONGEST_DATE and not _SAID_BEHIND.search(last.label)
+    return "" if not last.said else last.label if is_date else str(last.said)
 
 
 class _Dating(NamedTuple):

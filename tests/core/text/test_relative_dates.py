@@ -150,9 +150,18 @@ def test_the_day_of_what_a_mail_quotes_ends_with_the_quote() -> None:
     assert days == ["7 May 2023", "2 May 2023", "30 April 2023", "7 May 2023"]
 
 
-def test_the_line_that_dates_a_place_is_the_nearest_of_one_day() -> None:
-    text = "[2024-04-05, 13:00] Cy: hello\n[2024-04-05, 15:00] Bob: hello. And then?"
-    assert find_date_line(text, (), text.index("And")) == "[2024-04-05, 15:00] Bob: hello."
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("Date: Fri, 5 Apr 2024 15:00", "Date: Fri, 5 Apr 2024 15:00"),
+        ("[2024-04-05, 15:00] Bob:", "[2024-04-05, 15:00] Bob:"),
+        ("[2024-04-05, 15:00] Bob: hello.", "2024-04-05"),
+        ("2024-04-05：你好。", "2024-04-05"),
+    ],
+)
+def test_the_line_that_dates_a_place_is_the_nearest_of_one_day_without_what_was_said(line: str, told: str) -> None:
+    text = f"[2024-04-05, 13:00] Cy: hello\n{line} And then?"
+    assert find_date_line(text, (), text.index(" And")) == told
 
 
 def test_the_day_is_that_of_the_last_heading_or_stamp_or_line() -> None:
