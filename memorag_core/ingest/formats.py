@@ -130,7 +130,7 @@ PARTS = {
 """What only archives of one format hold."""
 SAVED_AS_PAGES = {".doc", ".xls", ".dot", ".wps"}
 """What programs call a page, so that an office program opens it."""
-PAGE_BEGINNINGS = (b"<html", b"<!doctype html")
+PAGE_BEGINNINGS = (b"<html", b"<!doctype html", b"<head", b"<meta", b"<style", b"<body", b"<table")
 LONGEST_END = 22 + 0xFFFF
 """Bytes of what ends an archive, its comment with it."""
 _ENTRY = re.compile(rb"PK\x01\x02.{42}(?P<name>" + b"|".join(map(re.escape, PARTS)) + b")", re.DOTALL)

@@ -22,7 +22,7 @@ _LEANS = re.compile(
     r"(?i)^\W*(?:and|but|so|or|yet|therefore|he|she|it|they|this|that|these|those|then|there|his|her|their|its)\b"
     r"|^\W*(?:[他她它这那]|但|而|所以|因此|于是|然后)"
 )
-_BOLD_LINE = re.compile(r"(\*\*|__)(?:(?!\1).)*[^.!?。！？](?:\1)[:：]?")
+_BOLD_LINE = re.compile(r"(\*\*|__)(?:(?!\1).)+(?<![.!?。！？…])(?<![.!?。！？…][\"'”’»」)])\1[:：]?")
 """A line in bold that ends as no sentence does stands for a heading."""
 PERSON = re.compile(r"\bI\b|\b(?i:me|my|we|us|our|your?)\b|[你您我]")
 

@@ -360,6 +360,7 @@ def test_what_is_written_as_plain_text_is_read_as_it_is(name: str) -> None:
         ("cp932", ["報告書です.txt", "議事録メモ.txt"], "Names of its files were read as cp932, a guess."),
         ("cp866", ["отчет за год.txt", "письмо.txt"], "Names of its files were read as cp866, a guess."),
         ("cp437", ["Café.txt", "Übersicht.txt"], ""),
+        ("cp850", ["São Paulo.txt", "Overføring på blå.txt"], ""),
         ("utf-8", ["Ä.txt", "übersicht.txt"], ""),
     ],
 )

@@ -42,6 +42,7 @@ def _write(data: bytes) -> Callable[[Path], Path]:
         (_write(RTF), ".rtf", "letter.docx", "RTF"),
         (_write(PAGE), ".html", "table.xls", "HTML"),
         (_write(PAGE), ".html", "report.doc", "HTML"),
+        (_write(b"<table border=1><tr><td>The keeper</td></tr></table>"), ".html", "table.xls", "HTML"),
         (lambda path: write_pdf(path, ["The keeper of the mill"]), ".pdf", "scan.txt", "PDF"),
         (write_docx, ".docx", "letter.docm", "DOCX"),
         (lambda path: write_pptx(path, ["The keeper\nof the mill"]), ".pptx", "talk.ppsx", "PPTX"),
