@@ -110,6 +110,7 @@ _SATURDAY = 5
 _SAID_BEHIND = re.compile(r"\d.*[:：]\s*[^\s\d]")
 _LINE, _QUOTE = 0.5, 0.75
 """How deep below its heading a line that dates others is, and one that dates what a mail quotes."""
+_HEADING = re.compile(r"#{1,6}\s")
 _NONE = date.min
 """Of lines that name no day; those that name one which cannot be told have none."""
 _QUOTES = (">", "On ", "Am ", "El ")
@@ -193,8 +194,8 @@ def _date_lines(text: str, over: _Dating) -> Iterator[tuple[str, _Dating]]:
     dating, heading, quoted = [over], 0, False
     for line in text.splitlines(keepends=True):
         begin = line.lstrip()
-        if line.startswith("#"):
-            heading = len(line) - len(line.lstrip("#"))
+        if marks := _HEADING.match(line):
+            heading = marks.end() - 1
             dating = [one for one in dating if one.depth < heading]
             depth, day = float(heading), _day_of(line)
         else:

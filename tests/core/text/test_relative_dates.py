@@ -134,6 +134,7 @@ def test_after_a_day_that_cannot_be_told_none_is_known(line: str) -> None:
     [
         ("# 3 May 2020\nyesterday\n# Appendix\nyesterday", ["2 May 2020", "7 May 2023"]),
         ("# Minutes\n3 May 2020\n## Agenda\nyesterday\n# Appendix\nyesterday", ["2 May 2020", "7 May 2023"]),
+        ("# Chat\n3 May 2020\n#fun yesterday", ["2 May 2020"]),
         ("# 3 May 2020\n## 4 May 2020\nyesterday\n## Other\nyesterday", ["3 May 2020", "2 May 2020"]),
     ],
 )
