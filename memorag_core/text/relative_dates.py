@@ -23,21 +23,24 @@ _YEAR_ENDS = "(?![轻輕龄齡纪紀代幼少])"
 _MONTH_ENDS = "(?![亮光球台])"
 """What makes other words of the end of those before: `如今|年轻人`, `晚上|月亮`."""
 _WORDS: dict[tuple[Unit, int], tuple[str, str]] = {
-    ("day", -2): ("the day before yesterday", "(?<![目以之眼提])前天(?![气氣])|一昨日|vorgestern|anteayer"),
+    ("day", -2): (
+        "the day before yesterday",
+        "(?<![目以之眼提大])前天(?![气氣])|一昨日|vorgestern|anteayer|antes de ayer",
+    ),
     ("day", -1): ("yesterday|last night", "昨天|昨晚|昨日|gestern|ayer|anoche"),
     ("day", 1): ("tomorrow", "明天|明日"),
-    ("day", 2): ("the day after tomorrow", "(?<![以之然先最今])[后後]天(?![气氣])|明後日|übermorgen|pasado mañana"),
-    ("weekend", -1): ("last weekend", "上[个個]?[周週]末|先週末|letztes Wochenende"),
-    ("week", -1): ("last week", f"上{_WEEK}|先週|letzte Woche|la semana pasada"),
-    ("week", 1): ("next week", f"下{_WEEK}|来週(?!末)|nächste Woche|la próxima semana"),
-    ("month", -1): ("last month", f"(?<!晚)上[个個]?月{_MONTH_ENDS}|先月|letzten Monat|el mes pasado"),
+    ("day", 2): ("the day after tomorrow", "(?<![以之然先最今大])[后後]天(?![气氣])|明後日|übermorgen|pasado mañana"),
+    ("weekend", -1): ("last weekend", "(?<!上)上[个個]?[周週]末|先週末|letztes Wochenende"),
+    ("week", -1): ("last week", f"(?<!上)上{_WEEK}|先週|letzte Woche|la semana pasada"),
+    ("week", 1): ("next week", f"(?<!下)下{_WEEK}|(?<!再)来週(?!末)|nächste Woche|la próxima semana"),
+    ("month", -1): ("last month", f"(?<![晚上])上[个個]?月{_MONTH_ENDS}|先月|letzten Monat|el mes pasado"),
     ("month", 0): ("this month", "这个?月|這個月|今月|diesen Monat|este mes"),
-    ("month", 1): ("next month", f"下[个個]?月{_MONTH_ENDS}|来月|nächsten Monat|el próximo mes"),
-    ("year", -1): ("last year", f"(?<![过過失])去年{_YEAR_ENDS}|昨年|letztes Jahr|el año pasado"),
+    ("month", 1): ("next month", f"(?<!下)下[个個]?月{_MONTH_ENDS}|(?<!再)来月|nächsten Monat|el próximo mes"),
+    ("year", -1): ("last year", f"(?<![过過失])去年{_YEAR_ENDS}|(?<!一)昨年|letztes Jahr|el año pasado"),
     ("year", 0): ("this year", f"今年{_YEAR_ENDS}|dieses Jahr|este año"),
     ("year", 1): (
         "next year",
-        f"明年{_YEAR_ENDS}|(?<![后後原本从從近将將])来年{_YEAR_ENDS}|nächstes Jahr|el próximo año",
+        f"明年{_YEAR_ENDS}|(?<![后後原本从從近将將再])来年{_YEAR_ENDS}|nächstes Jahr|el próximo año",
     ),
 }
 """English, and other languages: which unit of time is meant, counted from the one in which the words are said."""
@@ -93,7 +96,7 @@ def _any(kind: str, words: Iterable[str]) -> str:
 _ENGLISH = _any("english", (english for english, _ in _WORDS.values()))
 _OTHER = _any("other", (others for _, others in _WORDS.values()))
 _SAID = re.compile(
-    rf"\b(?:{_ENGLISH}|last {_any('weekday', _WEEKDAYS)})\b(?!['’]s\b| of\b)|{_any('ago', _AGO)}"
+    rf"\b(?:{_ENGLISH}|last {_any('weekday', _WEEKDAYS)})\b(?!['’]s\b| of\b| but one\b)|{_any('ago', _AGO)}"
     rf"|(?<!{_LETTER}){_OTHER}(?!{_LETTER})",
     re.IGNORECASE,
 )
@@ -101,7 +104,7 @@ _IN_A_TALE = re.compile(r"\b(?:the|her|his|its|our|your|their|of|die|der|den|dem
 """What stands before words that are counted from another day: `the next day`, `her last year of school`."""
 _ROUGHLY = re.compile(
     rf"(?:\b(?:half|many|or|to|than|over|under|almost|nearly|least|{_TENS}|{_TO_NINETEEN}|{_TO_NINE})"
-    r"|(?:year|month|week|day|hundred|thousand)s?(?: and)?) \Z",
+    r"|\b(?:year|month|week|day|hundred|thousand)s?(?: and)?) \Z",
     re.IGNORECASE,
 )
 """What stands before a part of a time, or of one that is not said to the unit: `more than two years ago`."""

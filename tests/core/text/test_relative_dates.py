@@ -28,6 +28,8 @@ def note(text: str, lines_over: str = MONDAY) -> str:
         ("I painted it last year, ten years ago I could not.", ["2022", "2013"]),
         ("Twenty-five years ago, a couple of days ago, two hundred and five days ago", ["1998"]),
         ("Last Sunday, last Mon and 3 days ago.", ["7 May 2023", "1 May 2023", "5 May 2023"]),
+        ("Ayer, antes de ayer", ["2023-05-07", "2023-05-06"]),
+        ("On my birthday two years ago.", ["2021"]),
         ("我昨天去了，三天前也去了，上个月没有去，去年去过。", ["2023-05-07", "2023-05-05", "2023-04", "2022"]),
         ("Gestern, letzte Woche, vor drei Tagen.", ["2023-05-07", "2023-05-01 to 2023-05-07", "2023-05-05"]),
         ("Ayer no; hace dos semanas y el año pasado.", ["2023-05-07", "2023-04-24 to 2023-04-30", "2022"]),
@@ -55,6 +57,8 @@ def test_words_are_day_of_the_day_they_were_said(text: str, times: list[str]) ->
         "三四年前，两三天前，三、四天前，几十年前，数十年前，好几十天前，十几年前",
         "请在5月10日前提交，10日前完成。5月10日前に。",
         "目前天气很好，以前天天见面，然后天黑了，如今年轻人，过去年轻时，后来年纪大了，晚上月亮，树下周围，上周期",
+        "大前天、大后天、上上周、下下周、上上个月、再来週、再来年、一昨年",
+        "Last year but one",
         "die letzte Woche im Juni",
     ],
 )
