@@ -16,6 +16,8 @@ SHOWN = 10
 SAYS_UTF_8 = 0x800
 DECLARED = "cp437"
 """The encoding of names that say none, by the format; `zipfile` reads them so."""
+WESTERN = (DECLARED, "cp850")
+"""What systems of Western Europe write, which have most letters in one place: `ã` and `ø` only the second has."""
 SYSTEMS = {"cp866", "gb18030", "big5", "big5hkscs", "cp932", "cp949"}
 """What systems whose letters it lacks write instead."""
 
@@ -82,11 +84,19 @@ def _encoding_of_names(archive: ZipFile, told: list[str]) -> str:
     except UnicodeDecodeError:
         guess = guess_encoding(joined)
         if guess not in SYSTEMS:
-            return DECLARED
+            return next((western for western in WESTERN if _is_letters(joined.decode(western))), DECLARED)
         told.append(f"Names of its files were read as {guess}, a guess.")
         return guess
     return "utf-8"
 
 
+def _is_letters(names: str) -> bool:
+    """Whether all of some names that is no ASCII is letters."""
+    return all(char.isascii() or char.isalpha() for char in names)
+
+
 def _name_of(entry: ZipInfo, encoding: str) -> str:
-    return entry.filename if entry.flag_bits & SAYS_UTF_8 else entry.filename.encode(DECLARED).decode(encoding)
+    """The name of an entry; later versions of Python take it from where the archive says it a second time."""
+    if entry.flag_bits & SAYS_UTF_8 or entry.filename != entry.orig_filename:
+        return entry.filename
+    return entry.filename.encode(DECLARED).decode(encoding)

@@ -1,4 +1,7 @@
-"""What a workbook says beside its cells, by sheet: comments with their places, text boxes, titles of charts."""
+"""What a workbook says beside its cells, by sheet: comments with their places, text boxes, titles of charts.
+
+Names are taken of any namespace: strict workbooks have others than most.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,8 @@ from zipfile import ZipFile
 
 from memorag_core.ingest.xml_parts import parse_xml
 
-MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
-THREADS = "{http://schemas.microsoft.com/office/spreadsheetml/2018/threadedcomments}"
-DRAWING = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
-ON_SHEET = "{http://schemas.openxmlformats.org/drawingml/2006/spreadsheetDrawing}"
-CHART = "{http://schemas.openxmlformats.org/drawingml/2006/chart}"
-RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
+RELATIONS = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
+STRICT_RELATIONS = "{http://purl.oclc.org/ooxml/officeDocument/relationships}id"
 OFFICE = "{urn:oasis:names:tc:opendocument:xmlns:office:1.0}"
 TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
 TEXT = "{urn:oasis:names:tc:opendocument:xmlns:text:1.0}"
@@ -29,10 +28,7 @@ def read_beside_cells(archive: ZipFile) -> dict[str, list[str]]:
     if BOOK not in names:
         return {}
     parts = _relations(archive, BOOK)
-    sheets = [
-        (sheet.get("name") or "", parts.get(sheet.get(RELATION) or ""))
-        for sheet in _find(archive, BOOK, f"{MAIN}sheet")
-    ]
+    sheets = [(sheet.get("name") or "", parts.get(_relation(sheet))) for sheet in _find(archive, BOOK, "{*}sheet")]
     return {name: list(_beside(archive, part[1])) for name, part in sheets if part and part[1] in names}
 
 
@@ -45,16 +41,16 @@ def _beside(archive: ZipFile, sheet: str) -> Iterator[str]:
         elif kind == "drawing":
             yield from _read_drawing(archive, part)
     for part in threads:
-        for comment in _find(archive, part, f"{THREADS}threadedComment"):
+        for comment in _find(archive, part, "{*}threadedComment"):
             yield _comment(comment.get("ref"), "", "".join(comment.itertext()))
 
 
 def _read_comments(archive: ZipFile, part: str) -> Iterator[str]:
-    authors = [node.text or "" for node in _find(archive, part, f"{MAIN}author")]
-    for node in _find(archive, part, f"{MAIN}comment"):
+    authors = [node.text or "" for node in _find(archive, part, "{*}author")]
+    for node in _find(archive, part, "{*}comment"):
         number = node.get("authorId") or ""
         author = authors[int(number)] if number.isdecimal() and int(number) < len(authors) else ""
-        yield _comment(node.get("ref"), author, "".join(text.text or "" for text in node.iter(f"{MAIN}t")))
+        yield _comment(node.get("ref"), author, "".join(text.text or "" for text in node.iter("{*}t")))
 
 
 def _comment(place: str | None, author: str, words: str) -> str:
@@ -65,26 +61,34 @@ def _comment(place: str | None, author: str, words: str) -> str:
 def _read_drawing(archive: ZipFile, part: str) -> Iterator[str]:
     """The paragraphs of text boxes, and the titles of charts, whose values stand in cells."""
     charts = {name: target for name, (kind, target) in _relations(archive, part).items() if kind == "chart"}
-    for node in _find(archive, part, f"{ON_SHEET}sp", f"{CHART}chart"):
-        if node.tag == f"{ON_SHEET}sp":
+    for node in _find(archive, part, "{*}sp", "{*}chart"):
+        if next(node.iterancestors("{*}Fallback"), None) is not None:
+            continue  # what older programs show instead
+        if node.tag.endswith("}sp"):
             yield from _paragraphs(node)
-        elif (target := charts.get(node.get(RELATION) or "")) in archive.namelist():
-            titles = parse_xml(archive.read(str(target))).iterfind(f"{CHART}chart/{CHART}title")
+        elif (target := charts.get(_relation(node))) in archive.namelist():
+            titles = parse_xml(archive.read(str(target))).iterfind("{*}chart/{*}title")
             yield from (f"[Chart: {words}]" for title in titles for words in _paragraphs(title))
 
 
 def _paragraphs(node: Any) -> Iterator[str]:
-    for paragraph in node.iter(f"{DRAWING}p"):
-        words = " ".join("".join(run.text or "" for run in paragraph.iter(f"{DRAWING}t")).split())
+    for paragraph in node.iter("{*}p"):
+        words = " ".join("".join(run.text or "" for run in paragraph.iter("{*}t")).split())
         if words:
             yield words
+
+
+def _relation(node: Any) -> str:
+    return node.get(RELATIONS) or node.get(STRICT_RELATIONS) or ""
 
 
 def _open_sheets(root: Any) -> Iterator[tuple[str, list[str]]]:
     for sheet in root.iter(f"{TABLE}table"):
         notes = (note.iter(f"{TEXT}p") for note in sheet.iter(f"{OFFICE}annotation"))
         lines = [_comment("", "", " ".join("".join(words.itertext()) for words in note)) for note in notes]
-        yield sheet.get(f"{TABLE}name") or "", lines
+        shapes = (shape.iter(f"{TEXT}p") for shape in sheet.iterfind(f"{TABLE}shapes"))
+        boxes = (" ".join("".join(words.itertext()).split()) for shape in shapes for words in shape)
+        yield sheet.get(f"{TABLE}name") or "", [*filter(None, boxes), *lines]
 
 
 def _relations(archive: ZipFile, part: str) -> dict[str, tuple[str, str]]:

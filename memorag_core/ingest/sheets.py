@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 import re
+import zlib
 from collections.abc import Iterator
 from datetime import date, datetime, time
 from pathlib import PurePath
 from typing import Any
-from zipfile import ZipFile
+from zipfile import BadZipFile, ZipFile
 
 from memorag_core.ingest.archive import OLE, open_archive
 from memorag_core.ingest.extract import Extract, extract_pages
@@ -33,7 +34,7 @@ def read(data: bytes, what: str, limit: int) -> Extract:
             beside = _count_beside(archive)
             try:
                 lines = read_beside_cells(archive)
-            except XMLSyntaxError as error:
+            except (XMLSyntaxError, BadZipFile, zlib.error) as error:
                 damaged.append(str(error))
     book = CalamineWorkbook.from_filelike(io.BytesIO(data))
     sheets = [sheet for sheet in book.sheets_metadata if sheet.typ == SheetTypeEnum.WorkSheet]

@@ -10,9 +10,9 @@ from math import log
 
 from memorag_core.query.answerable import asked_words
 from memorag_core.query.statements import refers_back
-from memorag_core.text.central import is_told, weigh_sentences
+from memorag_core.text.central import PERSON, is_told, weigh_sentences
 from memorag_core.text.dates import names_time
-from memorag_core.text.relative_dates import DatedWords, find_date_line, note_dates, read_relative_dates
+from memorag_core.text.relative_dates import find_date_line, note_dates, read_relative_dates
 from memorag_core.text.source_text import SourceText
 from memorag_core.text.terms import HAN, content_stems, stems, terms
 from memorag_core.text.values import lacks, read_values
@@ -62,14 +62,16 @@ def extract_answer(
     question: str, passages: Sequence[Passage], clues: Sequence[Clue], texts: SourceText
 ) -> list[Excerpt]:
     """Choose the sentence that answers most likely, and one that goes on where it leaves off, if there is one."""
-    found = _date_sentences(question, passages, _sentences(passages, texts))
+    noted = _date_sentences(passages, _sentences(passages, texts))
+    found = _add_date_lines(passages, noted) if _WHEN.search(question) else noted
     if not found:
         return []
     weighing = _Weighing(question, passages, found)
     seen = [clue.place for clue in clues if clue.place]
     first = max(range(len(found)), key=lambda at: (weighing.score(at, seen), -at))
     chosen = [first, *weighing.find_second(first)]
-    on_topic = any(_is_on_topic(question, found, at, passages) for at in chosen)
+    judged = [one if _is_said(one, passages) else other for one, other in zip(found, noted, strict=True)]
+    on_topic = any(_is_on_topic(question, judged, at, passages) for at in chosen)
     return [Excerpt(found[at][1], _name_speaker(found[at], passages), on_topic) for at in chosen]
 
 
@@ -177,21 +179,32 @@ def _sentences(passages: Sequence[Passage], texts: SourceText) -> list[Sentence]
     return told or found
 
 
-def _date_sentences(question: str, passages: Sequence[Passage], found: Sequence[Sentence]) -> list[Sentence]:
-    """Sentences with the times that their words mean; asked when, one that names none with the line that dates it."""
+def _date_sentences(passages: Sequence[Passage], found: Sequence[Sentence]) -> list[Sentence]:
+    """Sentences with the times that their words mean."""
     chunks = [passage.chunk for passage in passages]
     dated = [list(read_relative_dates(chunk.text, chunk.context_lines)) for chunk in chunks]
-    asked_when = _WHEN.search(question) is not None
+    return [
+        (number, place, note_dates(text, dated[number], place.start - chunks[number].start))
+        for number, place, text in found
+    ]
 
-    def date(chunk: Chunk, times: Sequence[DatedWords], place: Place, text: str) -> str:
-        at = place.start - chunk.start
-        noted = note_dates(text, times, at)
-        if noted != text or not asked_when or names_time(text):
-            return noted
-        line = find_date_line(chunk.text, (chunk.document_title, *chunk.headings, chunk.date), at)
+
+def _add_date_lines(passages: Sequence[Passage], found: Sequence[Sentence]) -> list[Sentence]:
+    """Sentences that name a time, and others with the line that dates them."""
+
+    def add(chunk: Chunk, place: Place, text: str) -> str:
+        over = (chunk.document_title, *chunk.headings, chunk.date)
+        line = "" if names_time(text) else find_date_line(chunk.text, over, place.start - chunk.start)
         return f"{text} [{line}]" if line else text
 
-    return [(number, place, date(chunks[number], dated[number], place, text)) for number, place, text in found]
+    return [(number, place, add(passages[number].chunk, place, text)) for number, place, text in found]
+
+
+def _is_said(sentence: Sentence, passages: Sequence[Passage]) -> bool:
+    """Whether a sentence is of talk or of who writes: what it tells of others did not happen on the day of its text."""
+    number, _, text = sentence
+    chunk = passages[number].chunk
+    return bool(chunk.turns or chunk.speaker or PERSON.search(text))
 
 
 def _name_speaker(sentence: Sentence, passages: Sequence[Passage]) -> str:

@@ -22,9 +22,9 @@ _LEANS = re.compile(
     r"(?i)^\W*(?:and|but|so|or|yet|therefore|he|she|it|they|this|that|these|those|then|there|his|her|their|its)\b"
     r"|^\W*(?:[他她它这那]|但|而|所以|因此|于是|然后)"
 )
-_BOLD_LINE = re.compile(r"(\*\*|__)(?:(?!\1).)*[^.!?。！？](?:\1)[:：]?")
+_BOLD_LINE = re.compile(r"(\*\*|__)(?:(?!\1).)+(?<![.!?。！？…])(?<![.!?。！？…][\"'”’»」)])\1[:：]?")
 """A line in bold that ends as no sentence does stands for a heading."""
-_PERSON = re.compile(r"\bI\b|\b(?i:me|my|we|us|our|your?)\b|[你您我]")
+PERSON = re.compile(r"\bI\b|\b(?i:me|my|we|us|our|your?)\b|[你您我]")
 
 
 def weigh_sentences(texts: Sequence[str], focus: str = "") -> list[float]:
@@ -46,7 +46,7 @@ def weigh_sentences(texts: Sequence[str], focus: str = "") -> list[float]:
 def _count_faults(text: str) -> float:
     """How much less a sentence says by itself: cut off, a question, speech, leaning on another, or long."""
     cut_off = text[:1].islower() + text.endswith(QUESTION_MARKS)
-    leaning = SPOKEN * bool(_SPEECH.search(text)) + LEANING * sum(bool(p.search(text)) for p in (_LEANS, _PERSON))
+    leaning = SPOKEN * bool(_SPEECH.search(text)) + LEANING * sum(bool(p.search(text)) for p in (_LEANS, PERSON))
     return cut_off + leaning + max(0, len(text.split()) - LONG) / SLOPE
 
 

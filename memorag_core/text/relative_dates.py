@@ -12,26 +12,36 @@ from datetime import date, timedelta
 from typing import Literal, NamedTuple
 
 from memorag_core.text.dates import last_day, leading_day
-from memorag_core.text.numerals import CHINESE, ENGLISH, english_number, small_number
+from memorag_core.text.numerals import CARDINALS, english_number, small_number
 from memorag_core.text.talk import LONGEST_DATE
+from memorag_core.types import BETWEEN_HEADINGS
 
 Unit = Literal["day", "week", "weekend", "month", "year"]
 
-_WEEK = "[个個]?(?:[周週]|星期)(?![一二三四五六日天末])"
+_WEEK = "[个個]?(?:[周週]|星期)(?![一二三四五六日天末围圍期边邊])"
+_YEAR_ENDS = "(?![轻輕龄齡纪紀代幼少])"
+_MONTH_ENDS = "(?![亮光球台])"
+"""What makes other words of the end of those before: `如今|年轻人`, `晚上|月亮`."""
 _WORDS: dict[tuple[Unit, int], tuple[str, str]] = {
-    ("day", -2): ("the day before yesterday", "前天|一昨日|vorgestern|anteayer"),
+    ("day", -2): (
+        "the day before yesterday",
+        "(?<![目以之眼提大])前天(?![气氣])|一昨日|vorgestern|anteayer|antes de ayer",
+    ),
     ("day", -1): ("yesterday|last night", "昨天|昨晚|昨日|gestern|ayer|anoche"),
     ("day", 1): ("tomorrow", "明天|明日"),
-    ("day", 2): ("the day after tomorrow", "后天|後天|明後日|übermorgen|pasado mañana"),
-    ("weekend", -1): ("last weekend", "上[个個]?[周週]末|先週末|letztes Wochenende"),
-    ("week", -1): ("last week", f"上{_WEEK}|先週|letzte Woche|la semana pasada"),
-    ("week", 1): ("next week", f"下{_WEEK}|来週|nächste Woche|la próxima semana"),
-    ("month", -1): ("last month", "上个?月|上個月|先月|letzten Monat|el mes pasado"),
+    ("day", 2): ("the day after tomorrow", "(?<![以之然先最今大])[后後]天(?![气氣])|明後日|übermorgen|pasado mañana"),
+    ("weekend", -1): ("last weekend", "(?<!上)上[个個]?[周週]末|先週末|letztes Wochenende"),
+    ("week", -1): ("last week", f"(?<!上)上{_WEEK}|先週|letzte Woche|la semana pasada"),
+    ("week", 1): ("next week", f"(?<!下)下{_WEEK}|(?<!再)来週(?!末)|nächste Woche|la próxima semana"),
+    ("month", -1): ("last month", f"(?<![晚上])上[个個]?月{_MONTH_ENDS}|先月|letzten Monat|el mes pasado"),
     ("month", 0): ("this month", "这个?月|這個月|今月|diesen Monat|este mes"),
-    ("month", 1): ("next month", "下个?月|下個月|来月|nächsten Monat|el próximo mes"),
-    ("year", -1): ("last year", "去年|昨年|letztes Jahr|el año pasado"),
-    ("year", 0): ("this year", "今年|dieses Jahr|este año"),
-    ("year", 1): ("next year", "明年|来年|nächstes Jahr|el próximo año"),
+    ("month", 1): ("next month", f"(?<!下)下[个個]?月{_MONTH_ENDS}|(?<!再)来月|nächsten Monat|el próximo mes"),
+    ("year", -1): ("last year", f"(?<![过過失])去年{_YEAR_ENDS}|(?<!一)昨年|letztes Jahr|el año pasado"),
+    ("year", 0): ("this year", f"今年{_YEAR_ENDS}|dieses Jahr|este año"),
+    ("year", 1): (
+        "next year",
+        f"明年{_YEAR_ENDS}|(?<![后後原本从從近将將再])来年{_YEAR_ENDS}|nächstes Jahr|el próximo año",
+    ),
 }
 """English, and other languages: which unit of time is meant, counted from the one in which the words are said."""
 _UNITS: dict[str, Unit] = {
@@ -41,24 +51,40 @@ _UNITS: dict[str, Unit] = {
     **dict.fromkeys(["month", "个月", "個月", "か月", "ヶ月", "monat", "mes"], "month"),
     **dict.fromkeys(["year", "年", "jahr", "año"], "year"),
 }
-_NUMBERS = {"a": 1, "an": 1, "einem": 1, "einer": 1, "zwei": 2, "drei": 3, "vier": 4, "fünf": 5}
+_NUMBERS = {"einem": 1, "einer": 1, "zwei": 2, "drei": 3, "vier": 4, "fünf": 5}
 _NUMBERS |= {"un": 1, "una": 1, "dos": 2, "tres": 3, "cuatro": 4, "cinco": 5}
-_COUNT = rf"(?<![\d.,])\d{{1,3}}|{CHINESE}|{ENGLISH}|\b(?:{'|'.join(sorted(_NUMBERS, key=len, reverse=True))})"
+_TO_NINE, _TO_NINETEEN, _TENS = (
+    "|".join(word for word, number in CARDINALS.items() if low <= number < high)
+    for low, high in ((1, 10), (10, 20), (20, 100))
+)
+_FIGURES = r"(?<![\d.,/~～–—-])\d{1,2}"
+_ENGLISH_COUNT = rf"{_FIGURES}|\b(?<!-)(?:(?:{_TENS})(?:[ -](?:{_TO_NINE}))?|{_TO_NINETEEN}|{_TO_NINE}|an?)"
+_HAN = "[一二三四五六七八九]"
+_CHINESE_COUNT = (
+    rf"(?<![月第到至])(?<![一二三四五六七八九\d]、){_FIGURES}"
+    rf"|(?<![零〇一二三四五六七八九十百千万萬亿億两兩几幾数數多月第到至])(?<![一二三四五六七八九\d]、)(?:{_HAN}?十{_HAN}?|{_HAN}|[两兩])"
+)
+_OTHER_COUNT = rf"{_FIGURES}|{'|'.join(_NUMBERS)}"
+"""Up to 99: who says `200 years ago` does not mean that year; nor does who says `两三年前`, two or three."""
 _AGO = (
-    rf"(?P<count0>{_COUNT}) (?P<unit0>day|weekend|week|month|year)s? ago\b",
-    rf"(?P<count1>{_COUNT}) ?(?P<unit1>天|日|周|星期|週間|个月|個月|か月|ヶ月|年)[之以]?前(?![后後半])",
-    rf"\bvor (?P<count2>{_COUNT}) (?P<unit2>Tag|Woche|Monat|Jahr)(?:en|n|e)?\b",
-    rf"\bhace (?P<count3>{_COUNT}) (?P<unit3>día|semana|mes|año)(?:es|s)?\b",
+    rf"(?P<count0>{_ENGLISH_COUNT}) (?P<unit0>day|weekend|week|month|year)s? ago\b",
+    rf"(?P<count1>{_CHINESE_COUNT}) ?(?P<unit1>天|日(?=前[ぁ-ん])|周|星期|週間|个月|個月|か月|ヶ月|年)"
+    r"[之以]?前(?![后後半])",
+    rf"\bvor (?P<count2>{_OTHER_COUNT}) (?P<unit2>Tag|Woche|Monat|Jahr)(?:en|n|e)?\b",
+    rf"\bhace (?P<count3>{_OTHER_COUNT}) (?P<unit3>día|semana|mes|año)(?:es|s)?\b",
 )
 _WEEKDAYS = [
-    "mon(?:day)?",
-    "tue(?:s(?:day)?)?",
-    "wed(?:s|nesday)?",
-    "thu(?:r(?:s(?:day)?)?)?",
-    "fri(?:day)?",
-    "sat(?:urday)?",
+    f"{day}|(?-i:{short})"
+    for day, short in {
+        "monday": "Mon",
+        "tuesday": "Tues?",
+        "wednesday": "Weds?",
+        "thursday": "Thu(?:rs?)?",
+        "friday": "Fri",
+        "saturday": "Sat",
+        "sunday": "Sun",
+    }.items()
 ]
-_WEEKDAYS += ["sun(?:day)?"]
 _LETTER = "[A-Za-zÀ-ž]"
 
 
@@ -70,16 +96,27 @@ def _any(kind: str, words: Iterable[str]) -> str:
 _ENGLISH = _any("english", (english for english, _ in _WORDS.values()))
 _OTHER = _any("other", (others for _, others in _WORDS.values()))
 _SAID = re.compile(
-    rf"\b(?:{_ENGLISH}|last {_any('weekday', _WEEKDAYS)})\b(?!['’]s\b| of\b)|{_any('ago', _AGO)}"
+    rf"\b(?:{_ENGLISH}|last {_any('weekday', _WEEKDAYS)})\b(?!['’]s\b| of\b| but one\b)|{_any('ago', _AGO)}"
     rf"|(?<!{_LETTER}){_OTHER}(?!{_LETTER})",
     re.IGNORECASE,
 )
-_IN_A_TALE = re.compile(r"\b(?:the|her|his|its|our|your|their|of) \Z", re.IGNORECASE)
+_IN_A_TALE = re.compile(r"\b(?:the|her|his|its|our|your|their|of|die|der|den|dem|das) \Z", re.IGNORECASE)
 """What stands before words that are counted from another day: `the next day`, `her last year of school`."""
-_LONGEST_BEFORE = 7
-MOST = 99
-"""Who says `200 years ago` does not mean that year."""
+_ROUGHLY = re.compile(
+    rf"(?:\b(?:half|many|or|to|than|over|under|almost|nearly|least|{_TENS}|{_TO_NINETEEN}|{_TO_NINE})"
+    r"|\b(?:year|month|week|day|hundred|thousand)s?(?: and)?) \Z",
+    re.IGNORECASE,
+)
+"""What stands before a part of a time, or of one that is not said to the unit: `more than two years ago`."""
+_LONGEST_BEFORE = 14
 _SATURDAY = 5
+_SAID_BEHIND = re.compile(r"\d.*[:：]\s*[^\s\d]")
+_LINE, _QUOTE = 0.5, 0.75
+"""How deep below its heading a line that dates others is, and one that dates what a mail quotes."""
+_HEADING = re.compile(r"#{1,6}\s")
+_NONE = date.min
+"""Of lines that name no day; those that name one which cannot be told have none."""
+_QUOTES = (">", "On ", "Am ", "El ")
 
 
 class DatedWords(NamedTuple):
@@ -108,11 +145,11 @@ def read_relative_dates(text: str, lines_over: str) -> Iterator[DatedWords]:
     """Words of a text that mean another time than they say, in order.
 
     They were said on the last day that is named in the lines which the text stands under, or at the beginning of their
-    own line or one before, as in chats, or in a heading there. Where no such day is named, nothing is found.
+    own line or one before, as in chats, or in a heading there; see `_date_lines`. Where no such day is named, nothing
+    is found.
     """
-    said, at = last_day(lines_over), 0
-    for line in text.splitlines(keepends=True):
-        said = _day_of(line) or said
+    at, over = 0, _date_over(lines_over.replace(BETWEEN_HEADINGS, "\n").splitlines())
+    for line, (_, said, _) in _date_lines(text, over):
         if said:
             yield from (found._replace(start=at + found.start, end=at + found.end) for found in _read(line, said))
         at += len(line)
@@ -121,26 +158,66 @@ def read_relative_dates(text: str, lines_over: str) -> Iterator[DatedWords]:
 def find_date_line(text: str, over: Iterable[str], at: int) -> str:
     """The line that says when what stands at a place of a text was said: before it there, or over the text; or none.
 
-    Of a long line, the day alone.
+    Of a long line, or one with what was said, the day alone.
     """
-    lines = [line for line in over if last_day(line)]
-    lines += [line.strip("#*_ \t") for line in text[: max(at, 0)].splitlines() if _day_of(line)]
-    if not lines:
-        return ""
-    return lines[-1] if len(lines[-1]) <= LONGEST_DATE else str(last_day(lines[-1]))
+    above = _date_over(over)
+    last = [above, *(dating for _, dating in _date_lines(text[: max(at, 0)], above))][-1]
+    is_date = len(last.label) <= LONGEST_DATE and not _SAID_BEHIND.search(last.label)
+    return "" if not last.said else last.label if is_date else str(last.said)
 
 
-def _day_of(line: str) -> date | None:
-    return last_day(line) if line.startswith("#") else leading_day(line)
+class _Dating(NamedTuple):
+    """A day from which on lines are dated: how deep below headings it is named, and the line that does."""
+
+    depth: float
+    said: date | None
+    label: str
+
+
+def _date_over(lines: Iterable[str]) -> _Dating:
+    """What dates a text that stands under some lines: the last of them that names a day."""
+    found = _Dating(-1, None, "")
+    for line in lines:
+        if (day := _day_of(line)) != _NONE:
+            found = _Dating(-1, day, line)
+    return found
+
+
+def _day_of(heading: str) -> date | None:
+    """The day that a heading names, `_NONE` where it names none; None where it begins with one that cannot be told."""
+    return leading_day(heading.lstrip("# "), last_day(heading) or _NONE)
+
+
+def _date_lines(text: str, over: _Dating) -> Iterator[tuple[str, _Dating]]:
+    """Each line, and what dates it.
+
+    A heading ends what one of its depth or a deeper one has begun. What a mail quotes ends with the marks of the quote.
+    """
+    day: date | None
+    dating, heading, quoted = [over], 0, False
+    for line in text.splitlines(keepends=True):
+        begin = line.lstrip()
+        if marks := _HEADING.match(line):
+            heading = marks.end() - 1
+            dating = [one for one in dating if one.depth < heading]
+            depth, day = float(heading), _day_of(line)
+        else:
+            depth, day = heading + (_QUOTE if begin.startswith(_QUOTES) else _LINE), leading_day(line, _NONE)
+        if quoted and begin and not begin.startswith(">"):
+            dating = [one for one in dating if one.depth % 1 != _QUOTE]
+        quoted = begin.startswith(">") or (quoted and not begin)
+        if day != _NONE:
+            dating = [one for one in dating if one.depth < depth]
+            dating.append(_Dating(depth, day, line.strip("#*_ \t\r\n")))
+        yield line, dating[-1]
 
 
 def _read(line: str, said: date) -> Iterator[DatedWords]:
     for match in _SAID.finditer(line):
-        if not _IN_A_TALE.search(line, max(0, match.start() - _LONGEST_BEFORE), match.start()):
-            unit, count, english = _measure(match, said)
-            time = _write(said, unit, count, english) if abs(count) <= MOST else ""
-            if time:
-                yield DatedWords(*match.span(), time)
+        before = line[max(0, match.start() - _LONGEST_BEFORE) : match.start()]
+        rough = str(match.lastgroup).startswith("ago") and _ROUGHLY.search(before)
+        if not (rough or _IN_A_TALE.search(before)) and (time := _write(said, *_measure(match, said))):
+            yield DatedWords(*match.span(), time)
 
 
 def _measure(match: re.Match[str], said: date) -> tuple[Unit, int, bool]:
@@ -154,8 +231,8 @@ def _measure(match: re.Match[str], said: date) -> tuple[Unit, int, bool]:
 
 
 def _count(words: str) -> int:
-    if words in _NUMBERS:
-        return _NUMBERS[words]
+    if words in _NUMBERS or words in {"a", "an"}:
+        return _NUMBERS.get(words, 1)
     return int(english_number(words) if words.isascii() and not words.isdecimal() else small_number(words))
 
 

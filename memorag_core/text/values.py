@@ -26,6 +26,8 @@ from memorag_core.text.numerals import (
 Figure = Fraction | str
 LONGEST_NUMBER = 300
 """Characters of what is read as a number; longer ones are only compared as they are written."""
+LONGEST_RANGE = 24
+"""Characters of square brackets before the second day in them: `[26 September 2023 to 2 October 2023]`."""
 
 
 class Value(NamedTuple):
@@ -175,14 +177,18 @@ class _Found:
     """Where a unit behind the match ends."""
 
     def date(self, match: regex.Match[str]) -> None:
-        """Read a date: its year is a number of its own, so that a part of it may be said alone."""
+        """Read a date: its year is a number of its own, so that a part of it may be said alone.
+
+        Its day too, unless it stands in square brackets, as in notes: `[7 May 2023]` bears out no `7 guests`.
+        """
         parts = match.groupdict()
         month = Fraction(month_of(parts))
         if year := parts.get("y"):
             self._add("", small_number(year))
         if day := parts.get("d"):
             self._add("date", f"{month}-{small_number(day)}")
-            self._imply("", small_number(day))
+            if "[" not in match.string[max(0, match.start() - LONGEST_RANGE) : match.start()].rpartition("]")[2]:
+                self._imply("day of a month", small_number(day))
             self._imply("month", month)
         else:
             self._add("month", month)

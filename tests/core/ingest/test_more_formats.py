@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Callable
 from datetime import date
 
 import pytest
@@ -203,6 +204,88 @@ def test_threads_of_comments_are_read_instead_of_what_older_programs_are_told() 
     assert read("a.xlsx", out.getvalue()).text.splitlines() == ["Vessel", "", "[Comment on A1: Which one?]"]
 
 
+def _with_parts(workbook: bytes, change: Callable[[bytes], bytes]) -> bytes:
+    """A workbook with its parts in XML changed."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(workbook)) as archive, zipfile.ZipFile(out, "w") as copy:
+        for member in archive.namelist():
+            copy.writestr(member, change(archive.read(member)))
+    return out.getvalue()
+
+
+def _commented() -> bytes:
+    data, book = io.BytesIO(), Workbook()
+    book.worksheets[0].append(["Vessel"])
+    book.worksheets[0]["A1"].comment = Comment("Check it.", "Ann")
+    book.save(data)
+    return data.getvalue()
+
+
+def test_comments_of_a_strict_workbook_are_read() -> None:
+    usual = b"http://schemas.openxmlformats.org/", b"officeDocument/2006/relationships", b"spreadsheetml/2006/main"
+    strict = b"http://purl.oclc.org/ooxml/", b"officeDocument/relationships", b"spreadsheetml/main"
+
+    def change(part: bytes) -> bytes:
+        for words, other in zip(usual[1:], strict[1:], strict=True):
+            part = part.replace(usual[0] + words, strict[0] + other)
+        return part
+
+    found = read("a.xlsx", _with_parts(_commented(), change))
+    assert found.text.splitlines() == ["Vessel", "", "[Comment by Ann on A1: Check it.]"]
+
+
+def test_what_older_programs_show_instead_of_a_shape_is_not_read() -> None:
+    book, data = Workbook(), io.BytesIO()
+    sheet = book.worksheets[0]
+    sheet.append(["Vessel", 3])
+    chart = BarChart()
+    chart.add_data(Reference(sheet, min_col=2, min_row=1, max_row=1))
+    sheet.add_chart(chart, "D1")
+    book.save(data)
+    old = b'<m:Fallback xmlns:m="http://schemas.openxmlformats.org/markup-compatibility/2006"><oneCellAnchor>'
+    shape = _with_box(data.getvalue(), "This shape is a slicer")
+    hidden = _with_parts(shape, lambda part: part.replace(b"<oneCellAnchor><sp", old + b"<sp"))
+    hidden = _with_parts(
+        hidden, lambda part: part.replace(b"</sp></oneCellAnchor>", b"</sp></oneCellAnchor></m:Fallback>")
+    )
+    assert "slicer" in read("a.xlsx", shape).text
+    assert "slicer" not in read("a.xlsx", hidden).text
+
+
+def test_cells_are_read_where_the_archive_is_damaged_beside_them() -> None:
+    data = _commented()
+    at = data.index(b"xl/comments/comment1.xml") + len("xl/comments/comment1.xml") + 10
+    found = read("a.xlsx", data[:at] + bytes([data[at] ^ 255]) + data[at + 1 :])
+    assert found.text == "Vessel"
+    assert found.notice.startswith("Left out: comments and text boxes, which are damaged (")
+
+
+def test_text_boxes_of_an_open_workbook_are_read() -> None:
+    draw = "urn:oasis:names:tc:opendocument:xmlns:drawing:1.0"
+    box = f'<d:frame xmlns:d="{draw}"><d:text-box><text:p>Sold in 2031</text:p></d:text-box></d:frame>'
+    cell = '<table:table-cell office:value-type="string"><text:p>Vessel</text:p></table:table-cell>'
+    rows = f"<table:shapes>{box}</table:shapes><table:table-row>{cell}</table:table-row>"
+    body = f'<office:spreadsheet><table:table table:name="Fleet">{rows}</table:table></office:spreadsheet>'
+    assert read("a.ods", open_document(body, kind="spreadsheet")).text.splitlines() == ["Vessel", "", "Sold in 2031"]
+
+
+def test_names_that_python_takes_from_where_an_archive_says_them_again_are_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plain, again = "报告.txt".encode("gbk"), "报告.txt"
+    data = zip_of(**{f"{'a' * (len(plain) - 4)}_txt": b"Text."}).replace(b"aaaa.txt", plain)
+    entries = zipfile.ZipFile.infolist
+
+    def infolist(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+        found = entries(archive)
+        for entry in found:
+            entry.filename = again  # as Python 3.12 does
+        return found
+
+    monkeypatch.setattr(zipfile.ZipFile, "infolist", infolist)
+    assert read("all.zip", data).text.splitlines()[0] == f"# {again}"
+
+
 def test_comments_of_an_open_workbook_are_read() -> None:
     cell = "<office:annotation><text:p>Check it.</text:p></office:annotation><text:p>Vessel</text:p>"
     row = f'<table:table-row><table:table-cell office:value-type="string">{cell}</table:table-cell></table:table-row>'
@@ -277,6 +360,7 @@ def test_what_is_written_as_plain_text_is_read_as_it_is(name: str) -> None:
         ("cp932", ["報告書です.txt", "議事録メモ.txt"], "Names of its files were read as cp932, a guess."),
         ("cp866", ["отчет за год.txt", "письмо.txt"], "Names of its files were read as cp866, a guess."),
         ("cp437", ["Café.txt", "Übersicht.txt"], ""),
+        ("cp850", ["São Paulo.txt", "Overføring på blå.txt"], ""),
         ("utf-8", ["Ä.txt", "übersicht.txt"], ""),
     ],
 )

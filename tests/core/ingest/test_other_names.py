@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,6 +42,7 @@ def _write(data: bytes) -> Callable[[Path], Path]:
         (_write(RTF), ".rtf", "letter.docx", "RTF"),
         (_write(PAGE), ".html", "table.xls", "HTML"),
         (_write(PAGE), ".html", "report.doc", "HTML"),
+        (_write(b"<table border=1><tr><td>The keeper</td></tr></table>"), ".html", "table.xls", "HTML"),
         (lambda path: write_pdf(path, ["The keeper of the mill"]), ".pdf", "scan.txt", "PDF"),
         (write_docx, ".docx", "letter.docm", "DOCX"),
         (lambda path: write_pptx(path, ["The keeper\nof the mill"]), ".pptx", "talk.ppsx", "PPTX"),
@@ -65,6 +68,39 @@ def test_a_file_is_read_by_what_it_is(
 )  # fmt: skip
 def test_a_name_is_believed_where_bytes_do_not_speak_against_it(name: str, data: bytes) -> None:
     assert suffix_told_by(data, name) == name
+
+
+def _archive(**parts: bytes) -> bytes:
+    """A ZIP that is not compressed, so that archives in it stand there to the letter."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, data in parts.items():
+            archive.writestr(name, data)
+    return out.getvalue()
+
+
+DOCX = _archive(**{"word/document.xml": b"<a/>"})
+OPEN = b"application/vnd.oasis.opendocument."
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "told"),
+    [
+        (".txt", _archive(mimetype=OPEN + b"text", **{"content.xml": b"<a/>"}), ".odt"),
+        (".ott", _archive(mimetype=OPEN + b"text-template"), ".odt"),
+        (".zap", _archive(mimetype=OPEN + b"spreadsheet"), ".ods"),
+        (".docx", _archive(mimetype=b"text/plain"), ".docx"),
+        (".xlsx", _archive(**{"xl/embeddings/a.docx": DOCX, "xl/workbook.xml": b""}), ".xlsx"),
+        (".pptx", _archive(**{"ppt/embeddings/a.docx": DOCX, "ppt/presentation.xml": b""}), ".pptx"),
+        (".jar", _archive(**{"a/word/document.xml": b"", "a.docx": DOCX}), ".jar"),
+        (".docm", DOCX + b"behind it", ".docx"),
+        (".tex", b"%PDF-compatible", ".tex"),
+    ],
+)
+def test_an_archive_is_told_by_its_own_parts_and_not_by_those_of_archives_in_it(
+    name: str, data: bytes, told: str
+) -> None:
+    assert suffix_told_by(data, name) == told
 
 
 def test_a_binary_file_of_no_format_is_refused_as_before(tmp_path: Path) -> None:

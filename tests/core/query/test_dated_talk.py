@@ -80,3 +80,29 @@ def test_a_generator_is_shown_the_day() -> None:
 def test_an_answer_with_the_day_is_borne_out_and_with_another_it_is_not(answer: str, support: str) -> None:
     [judged] = judge_answer(answer, "When did Caroline go to a support group?", SHOWN)
     assert judged.support == support
+
+
+@pytest.mark.parametrize(
+    "answer", ["Caroline met 7 friends.", "Caroline met seven friends.", "Caroline met 7 kg of friends."]
+)
+@pytest.mark.parametrize("said", ["yesterday", "last week", "on [7 May 2023]"])
+def test_the_day_of_a_note_is_no_number_of_other_things(answer: str, said: str) -> None:
+    text = f"Caroline met friends {said}."
+    shown = [ShownPassage.of(Chunk("chat", 0, len(text), text, "Session, 9 May 2023"), text)]
+    [judged] = judge_answer(answer, "How many friends did Caroline meet?", shown)
+    assert judged.support == "not found"
+
+
+@pytest.mark.parametrize(
+    ("text", "support"),
+    [
+        ("The mill was built by monks of the abbey.", "words found"),
+        ("We built the mill with monks of the abbey.", "borne out"),
+        ("The mill was built last year by monks of the abbey.", "borne out"),
+    ],
+)
+def test_the_day_of_a_text_is_not_that_of_what_it_tells_of_others(text: str, support: str) -> None:
+    chunk = Chunk("guide", 0, len(text), text, "Guide, 8 May 2023")
+    texts = SourceText([Document("guide", "Guide", text)], [chunk])
+    [extract] = extract_answer("When was the mill built?", [Passage(chunk, 1.0, ())], (), texts)
+    assert extract.claim(0).support == support
