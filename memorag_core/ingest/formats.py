@@ -113,7 +113,7 @@ FORMATS[".msg"] = Format(mail.reader_of(ATTACHED, outlook=True), ("application/v
 KINDS = f"{', '.join(sorted(FORMATS.keys() - set(SOURCES)))}, and what is written as plain text, as .rst, .tex or .py"
 
 
-BEGINNINGS = {rb"%PDF-\d": ".pdf", re.escape(rtf.BEGIN): ".rtf"}
+BEGINNINGS = {re.compile(rb"%PDF-\d"): ".pdf", re.compile(re.escape(rtf.BEGIN)): ".rtf"}
 OPEN_TYPES = {
     b"application/vnd.oasis.opendocument.text": ".odt",
     b"application/vnd.oasis.opendocument.presentation": ".odp",
@@ -139,7 +139,7 @@ _ENTRY = re.compile(rb"PK\x01\x02.{42}(?P<name>" + b"|".join(map(re.escape, PART
 def suffix_told_by(data: bytes, suffix: str) -> str:
     """The suffix that a file should have: its own, unless its bytes are surely of another format that is read."""
     suffix, begin = suffix.lower(), data[:1024].lstrip(b"\xef\xbb\xbf \t\r\n")
-    told = next((kind for mark, kind in BEGINNINGS.items() if re.match(mark, begin)), "")
+    told = next((kind for mark, kind in BEGINNINGS.items() if mark.match(begin)), "")
     if data.startswith(b"PK\3\4") and suffix != ".zip":
         told = _type_of_archive(data) or _suffix_by_parts(data)
     elif suffix in SAVED_AS_PAGES and begin[:20].lower().startswith(PAGE_BEGINNINGS):

@@ -110,7 +110,7 @@ _ROUGHLY = re.compile(
 """What stands before a part of a time, or of one that is not said to the unit: `more than two years ago`."""
 _LONGEST_BEFORE = 14
 _SATURDAY = 5
-_SAID_BEHIND = re.compile(r"\d.*[:：]\s*[^\s\d]")
+_SAID_BEHIND = re.compile(r"\A\D*+\d.*[:：]\s*[^\s\d]")
 _LINE, _QUOTE = 0.5, 0.75
 """How deep below its heading a line that dates others is, and one that dates what a mail quotes."""
 _HEADING = re.compile(r"#{1,6}\s")
