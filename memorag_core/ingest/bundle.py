@@ -11,6 +11,7 @@ from memorag_core.errors import InputError, quote_name
 from memorag_core.ingest.archive import open_archive
 from memorag_core.ingest.encodings import guess_encoding
 from memorag_core.ingest.extract import Extract, Reader, TooLarge, extract_pages
+from memorag_core.ingest.signatures import suffix_told_by, tell_format
 
 SHOWN = 10
 SAYS_UTF_8 = 0x800
@@ -46,18 +47,27 @@ def read_members(
     """Read documents by their names and what loads their bytes; `told` gets what was not read, and notices."""
     for name, load in members:
         path = PurePosixPath(name)
-        if (read := readers.get(path.suffix.lower())) is None:
-            told.append(f"Not read: {quote_name(path)} (no format that is read).")
-            continue
         try:
-            extract = read(load(), quote_name(path), limit)
+            extract = _read_member(path, load(), readers, limit)
         except TooLarge:
             raise
         except Exception as error:  # whatever the library of a format makes of a damaged file
             told.append(f"Not read: {str(error) or quote_name(path)}")
             continue
+        if extract is None:
+            told.append(f"Not read: {quote_name(path)} (no format that is read).")
+            continue
         told += [f"{quote_name(path)}: {extract.notice}"] if extract.notice else []
         yield f"# {path}\n\n{extract.text}"
+
+
+def _read_member(path: PurePosixPath, data: bytes, readers: Mapping[str, Reader], limit: int) -> Extract | None:
+    """Read a document by what it is; None where nothing reads that."""
+    named, suffix = readers.get(path.suffix.lower()), suffix_told_by(data, path.suffix)
+    if (read := readers.get(suffix)) is None:
+        return None
+    extract = read(data, quote_name(path), limit)
+    return extract if read is named else tell_format(extract, suffix)
 
 
 def tell(told: Sequence[str]) -> str:

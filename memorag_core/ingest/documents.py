@@ -19,12 +19,13 @@ from memorag_core.config import MAX_LABEL
 from memorag_core.errors import InputError, quote_name
 from memorag_core.ingest.extract import Extract, TooLarge, check_text, too_large
 from memorag_core.ingest.folders import FolderWalk
-from memorag_core.ingest.formats import format_of, suffix_told_by
+from memorag_core.ingest.formats import format_of
 from memorag_core.ingest.known import NOTHING_KNOWN, Known, stamp_of
 from memorag_core.ingest.paths import FoundFile, list_files
 from memorag_core.ingest.plain import read as read_plain
 from memorag_core.ingest.plain_file import read_plain_file
 from memorag_core.ingest.sandbox import SandboxedReader
+from memorag_core.ingest.signatures import suffix_told_by, tell_format
 from memorag_core.text.ids import slug_or, unique
 from memorag_core.types import Document, OnProgress, Origin, Original, Progress, Source, ignore_progress
 
@@ -225,10 +226,7 @@ def _extract(data: bytes, suffix: str, what: str, limit: int, apart: SandboxedRe
     told, what = suffix_told_by(data, suffix), quote_name(what)
     kind = format_of(told)
     extract = kind.read(data, what, limit) if kind.is_plain else apart.read(data, told, what, limit)
-    if kind is format_of(suffix):
-        return extract
-    named = f"It was read as {told[1:].upper()}, which it is, though its name does not end so."
-    return replace(extract, notice=f"{named} {extract.notice}".rstrip())
+    return extract if kind is format_of(suffix) else tell_format(extract, told)
 
 
 def _name_document(extract: Extract, name: str, source: str) -> Document:

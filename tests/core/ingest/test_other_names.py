@@ -8,12 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from documents import chapter, write_docx, write_epub, write_pdf, write_pptx
+from documents import chapter, write_docx, write_epub, write_pdf, write_pptx, write_zip
 from openpyxl import Workbook
 
 from memorag_core.errors import InputError
 from memorag_core.ingest import from_path
-from memorag_core.ingest.formats import suffix_told_by
+from memorag_core.ingest.signatures import suffix_told_by
 
 LIMIT = 100_000
 RTF = rb"{\rtf1\ansi The keeper of the mill\par}"
@@ -106,3 +106,12 @@ def test_an_archive_is_told_by_its_own_parts_and_not_by_those_of_archives_in_it(
 def test_a_binary_file_of_no_format_is_refused_as_before(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="binary"):
         from_path(_write(b"PK\3\4\0\0 a program")(tmp_path / "app.jar"), LIMIT)
+
+
+def test_members_of_an_archive_are_read_by_what_they_are(tmp_path: Path) -> None:
+    [found] = from_path(write_zip(tmp_path / "all.zip", {"a/letter.doc": RTF, "app.exe": b"MZ"}), LIMIT)
+    assert found.text == "# a/letter.doc\n\nThe keeper of the mill"
+    assert found.notice == (
+        "a/letter.doc: It was read as RTF, which it is, though its name does not end so. "
+        "Not read: app.exe (no format that is read)."
+    )
