@@ -11,8 +11,9 @@ from math import log
 from memorag_core.query.answerable import asked_words
 from memorag_core.query.statements import refers_back
 from memorag_core.text.central import PERSON, is_told, weigh_sentences
+from memorag_core.text.date_lines import find_date_line
 from memorag_core.text.dates import names_time
-from memorag_core.text.relative_dates import find_date_line, note_dates, read_relative_dates
+from memorag_core.text.relative_dates import note_dates, read_relative_dates
 from memorag_core.text.source_text import SourceText
 from memorag_core.text.terms import HAN, content_stems, stems, terms
 from memorag_core.text.values import lacks, read_values

@@ -11,9 +11,8 @@ from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
 from typing import Literal, NamedTuple
 
-from memorag_core.text.dates import last_day, leading_day
+from memorag_core.text.date_lines import date_lines, find_date_over
 from memorag_core.text.numerals import CARDINALS, english_number, small_number
-from memorag_core.text.talk import LONGEST_DATE
 from memorag_core.types import BETWEEN_HEADINGS
 
 Unit = Literal["day", "week", "weekend", "month", "year"]
@@ -110,13 +109,6 @@ _ROUGHLY = re.compile(
 """What stands before a part of a time, or of one that is not said to the unit: `more than two years ago`."""
 _LONGEST_BEFORE = 14
 _SATURDAY = 5
-_SAID_BEHIND = re.compile(r"\A\D*+\d.*[:：]\s*[^\s\d]")
-_LINE, _QUOTE = 0.5, 0.75
-"""How deep below its heading a line that dates others is, and one that dates what a mail quotes."""
-_HEADING = re.compile(r"#{1,6}\s")
-_NONE = date.min
-"""Of lines that name no day; those that name one which cannot be told have none."""
-_QUOTES = (">", "On ", "Am ", "El ")
 
 
 class DatedWords(NamedTuple):
@@ -145,71 +137,14 @@ def read_relative_dates(text: str, lines_over: str) -> Iterator[DatedWords]:
     """Words of a text that mean another time than they say, in order.
 
     They were said on the last day that is named in the lines which the text stands under, or at the beginning of their
-    own line or one before, as in chats, or in a heading there; see `_date_lines`. Where no such day is named, nothing
+    own line or one before, as in chats, or in a heading there; see `date_lines`. Where no such day is named, nothing
     is found.
     """
-    at, over = 0, _date_over(lines_over.replace(BETWEEN_HEADINGS, "\n").splitlines())
-    for line, (_, said, _) in _date_lines(text, over):
+    at, over = 0, find_date_over(lines_over.replace(BETWEEN_HEADINGS, "\n").splitlines())
+    for line, (_, said, _) in date_lines(text, over):
         if said:
             yield from (found._replace(start=at + found.start, end=at + found.end) for found in _read(line, said))
         at += len(line)
-
-
-def find_date_line(text: str, over: Iterable[str], at: int) -> str:
-    """The line that says when what stands at a place of a text was said: before it there, or over the text; or none.
-
-    Of a long line, or one with what was said, the day alone.
-    """
-    above = _date_over(over)
-    last = [above, *(dating for _, dating in _date_lines(text[: max(at, 0)], above))][-1]
-    is_date = len(last.label) <= LONGEST_DATE and not _SAID_BEHIND.search(last.label)
-    return "" if not last.said else last.label if is_date else str(last.said)
-
-
-class _Dating(NamedTuple):
-    """A day from which on lines are dated: how deep below headings it is named, and the line that does."""
-
-    depth: float
-    said: date | None
-    label: str
-
-
-def _date_over(lines: Iterable[str]) -> _Dating:
-    """What dates a text that stands under some lines: the last of them that names a day."""
-    found = _Dating(-1, None, "")
-    for line in lines:
-        if (day := _day_of(line)) != _NONE:
-            found = _Dating(-1, day, line)
-    return found
-
-
-def _day_of(heading: str) -> date | None:
-    """The day that a heading names, `_NONE` where it names none; None where it begins with one that cannot be told."""
-    return leading_day(heading.lstrip("# "), last_day(heading) or _NONE)
-
-
-def _date_lines(text: str, over: _Dating) -> Iterator[tuple[str, _Dating]]:
-    """Each line, and what dates it.
-
-    A heading ends what one of its depth or a deeper one has begun. What a mail quotes ends with the marks of the quote.
-    """
-    day: date | None
-    dating, heading, quoted = [over], 0, False
-    for line in text.splitlines(keepends=True):
-        begin = line.lstrip()
-        if marks := _HEADING.match(line):
-            heading = marks.end() - 1
-            dating = [one for one in dating if one.depth < heading]
-            depth, day = float(heading), _day_of(line)
-        else:
-            depth, day = heading + (_QUOTE if begin.startswith(_QUOTES) else _LINE), leading_day(line, _NONE)
-        if quoted and begin and not begin.startswith(">"):
-            dating = [one for one in dating if one.depth % 1 != _QUOTE]
-        quoted = begin.startswith(">") or (quoted and not begin)
-        if day != _NONE:
-            dating = [one for one in dating if one.depth < depth]
-            dating.append(_Dating(depth, day, line.strip("#*_ \t\r\n")))
-        yield line, dating[-1]
 
 
 def _read(line: str, said: date) -> Iterator[DatedWords]:

@@ -7,8 +7,9 @@ from datetime import date
 
 import pytest
 
+from memorag_core.text.date_lines import find_date_line
 from memorag_core.text.dates import last_day
-from memorag_core.text.relative_dates import find_date_line, note_dates, read_relative_dates
+from memorag_core.text.relative_dates import note_dates, read_relative_dates
 
 MONDAY = "Session 1, 1:56 pm on 8 May, 2023"
 
