@@ -19,7 +19,7 @@ from memorag_core.config import MAX_LABEL
 from memorag_core.errors import InputError, quote_name
 from memorag_core.ingest.extract import Extract, TooLarge, check_text, too_large
 from memorag_core.ingest.folders import FolderWalk
-from memorag_core.ingest.formats import format_of
+from memorag_core.ingest.formats import Format, format_of
 from memorag_core.ingest.known import NOTHING_KNOWN, Known, stamp_of
 from memorag_core.ingest.paths import FoundFile, list_files
 from memorag_core.ingest.plain import read as read_plain
@@ -143,11 +143,10 @@ def _read_file(found: FoundFile, walk: FolderWalk, limit: int, known: Known, apa
     origin = replace(origin, sha256=hashlib.sha256(data).hexdigest())
     if (same := known.find_same(name, origin)) is not None:
         return same
-    extract = _extract(data, file.suffix, name, limit, apart)
+    extract, kind = _extract(data, file.suffix, name, limit, apart)
     document = _name_document(extract, printable(file.stem), name)
     document = document if document.date else replace(document, date=_last_change(real))
-    has_looks = format_of(suffix_told_by(data, file.suffix)).has_looks
-    original = Original(str(real), origin.sha256, words=extract.words) if has_looks else None
+    original = Original(str(real), origin.sha256, words=extract.words) if kind.has_looks else None
     return replace(document, original=original, origin=origin)
 
 
@@ -168,7 +167,7 @@ def from_url(url: str, limit: int, allowed: bool, web: Web | None = None) -> Doc
         file = Path(folder) / "download"
         page = (web or Web()).fetch(url, file, limit)
         data = _load(file.resolve(), page.suffix, page.url, limit)
-        extract = _extract(data, page.suffix, page.url, limit, apart)
+        extract, _ = _extract(data, page.suffix, page.url, limit, apart)
     return replace(_name_document(extract, page.name, page.url), origin=Origin(url))
 
 
@@ -221,12 +220,12 @@ def _load(real: Path, suffix: str, what: str, limit: int) -> bytes:
     return data
 
 
-def _extract(data: bytes, suffix: str, what: str, limit: int, apart: SandboxedReader) -> Extract:
-    """What a file holds; where it is of another format than its name says, that is told."""
+def _extract(data: bytes, suffix: str, what: str, limit: int, apart: SandboxedReader) -> tuple[Extract, Format]:
+    """What a file holds, and its format; where that is another than its name says, it is told."""
     told, what = suffix_told_by(data, suffix), quote_name(what)
     kind = format_of(told)
     extract = kind.read(data, what, limit) if kind.is_plain else apart.read(data, told, what, limit)
-    return extract if kind is format_of(suffix) else tell_format(extract, told)
+    return extract if kind is format_of(suffix) else tell_format(extract, told), kind
 
 
 def _name_document(extract: Extract, name: str, source: str) -> Document:

@@ -18,6 +18,7 @@ from memorag_core.engine import Places
 from memorag_core.errors import Cancelled, InputError
 from memorag_core.ingest import KEPT, NEWER, FolderWalk, Known, Reading, documents, known, read_path
 from memorag_core.ingest.extract import Extract
+from memorag_core.ingest.formats import Format
 from memorag_core.types import ContextInfo, Document, Source
 
 MILL = "The mill stands at the head of the pond. Its gates were hung in May 1963.\n"
@@ -50,7 +51,7 @@ def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         seen.append(real.name)
         return load(real, *rest)
 
-    def note_extract(data: bytes, suffix: str, what: str, *rest: Any) -> Extract:
+    def note_extract(data: bytes, suffix: str, what: str, *rest: Any) -> tuple[Extract, Format]:
         seen.append(f"*{Path(what).name}")
         return extract(data, suffix, what, *rest)
 
