@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import re
+from functools import partial
 from typing import Any
 from zipfile import ZIP_STORED, ZipFile
 
@@ -21,6 +22,7 @@ MAIN = "word/document.xml"
 MAX_SKIPPED = 63
 """Columns of a Word table."""
 
+_parse = partial(parse_xml, huge=True)
 _MARGIN = re.compile(r"word/(header|footer)\d*\.xml\Z")
 
 
@@ -28,20 +30,20 @@ def prepare_docx(archive: ZipFile, counted: Counted) -> io.BytesIO:
     """Write the file anew with all that it says in its paragraphs."""
     files = {name: archive.read(name) for name in archive.namelist()}
     if MAIN in files:
-        root = parse_xml(files[MAIN], huge=True)
+        root = _parse(files[MAIN])
         _leave_out(root, counted)
         write_equations(root)
         _fill_rows(root)
         _lift_boxes(root)
         numbering, styles = (
-            parse_xml(files[n], huge=True) if n in files else None for n in ("word/numbering.xml", "word/styles.xml")
+            _parse(files[n]) if n in files else None for n in ("word/numbering.xml", "word/styles.xml")
         )
         write_numbers(root, numbering, styles)
         _add_margins(root, files)
         files[MAIN] = _serialize(root)
     for name in ("word/footnotes.xml", "word/endnotes.xml"):
         if name in files:
-            notes = parse_xml(files[name], huge=True)
+            notes = _parse(files[name])
             _leave_out(notes, counted)
             write_equations(notes)
             files[name] = _serialize(notes)
@@ -101,13 +103,13 @@ def _add_margins(root: Any, files: dict[str, bytes]) -> None:
         return
     seen: dict[str, str] = {}
     for name in sorted(filter(_MARGIN.match, files)):
-        for words in _lines(parse_xml(files[name], huge=True)):
+        for words in _lines(_parse(files[name])):
             seen.setdefault(words, "header" if "header" in name else "footer")
     for words in reversed([words for words, place in seen.items() if place == "header"]):
         body.insert(0, _paragraph(body, words))
     ends = [words for words, place in seen.items() if place == "footer"]
     if "word/comments.xml" in files:
-        comments = parse_xml(files["word/comments.xml"], huge=True).iter(f"{W}comment")
+        comments = _parse(files["word/comments.xml"]).iter(f"{W}comment")
         ends += [f"[Comment by {node.get(f'{W}author') or 'unknown'}: {' '.join(_lines(node))}]" for node in comments]
     last = body.find(f"{W}sectPr")
     for words in ends:

@@ -13,6 +13,7 @@ from memorag_core.errors import InputError
 from memorag_core.ingest.archive import open_archive
 from memorag_core.ingest.extract import Extract, extract_pages
 from memorag_core.ingest.html import decode_page, reflow, tell_left_out
+from memorag_core.ingest.xml_parts import parse_xml
 
 CONTAINER = "META-INF/container.xml"
 ENCRYPTION = "META-INF/encryption.xml"
@@ -37,10 +38,12 @@ def read(data: bytes, what: str, limit: int) -> Extract:
 
 def _contents(archive: ZipFile, what: str) -> tuple[str, list[str]]:
     """The title, and the names of the chapters in reading order, as the package document has them."""
-    package = next((node.get("full-path") for node in _find_named(_parse(archive, CONTAINER), "rootfile")), None)
+    package = next(
+        (node.get("full-path") for node in _find_named(parse_xml(archive.read(CONTAINER)), "rootfile")), None
+    )
     if package is None:
         raise InputError(f"{what} names no contents, as a book does. Save it anew as EPUB.")
-    root = _parse(archive, package)
+    root = parse_xml(archive.read(package))
     files = {
         item.get("id"): item.get("href") for item in _find_named(root, "item") if "html" in item.get("media-type", "")
     }
@@ -62,15 +65,9 @@ def _check_encryption(archive: ZipFile) -> set[str]:
     """Names of the files that are encrypted; fonts often are, in books that can be read."""
     if ENCRYPTION not in archive.namelist():
         return set()
-    return {unquote(node.get("URI", "")) for node in _find_named(_parse(archive, ENCRYPTION), "CipherReference")}
-
-
-def _parse(archive: ZipFile, name: str) -> Any:
-    """An XML file of the book; no entity is expanded, and nothing outside is loaded."""
-    from lxml import etree
-
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
-    return etree.fromstring(archive.read(name), parser)
+    return {
+        unquote(node.get("URI", "")) for node in _find_named(parse_xml(archive.read(ENCRYPTION)), "CipherReference")
+    }
 
 
 def _find_named(root: Any, name: str) -> Iterator[Any]:

@@ -10,21 +10,20 @@ from collections.abc import Iterator
 from typing import Any
 from zipfile import ZipFile
 
+from memorag_core.ingest.odt_numbers import TEXT
+from memorag_core.ingest.odt_parts import CONTENT, OFFICE, TABLE
 from memorag_core.ingest.xml_parts import parse_xml
 
 RELATIONS = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
 STRICT_RELATIONS = "{http://purl.oclc.org/ooxml/officeDocument/relationships}id"
-OFFICE = "{urn:oasis:names:tc:opendocument:xmlns:office:1.0}"
-TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
-TEXT = "{urn:oasis:names:tc:opendocument:xmlns:text:1.0}"
-BOOK, OPEN_BOOK = "xl/workbook.xml", "content.xml"
+BOOK = "xl/workbook.xml"
 
 
 def read_beside_cells(archive: ZipFile) -> dict[str, list[str]]:
     """Lines for each sheet by its name, of XLSX and ODS; of other kinds nothing."""
     names = set(archive.namelist())
-    if OPEN_BOOK in names:
-        return dict(_open_sheets(parse_xml(archive.read(OPEN_BOOK))))
+    if CONTENT in names:
+        return dict(_open_sheets(parse_xml(archive.read(CONTENT))))
     if BOOK not in names:
         return {}
     parts = _relations(archive, BOOK)
@@ -46,8 +45,11 @@ def _beside(archive: ZipFile, sheet: str) -> Iterator[str]:
 
 
 def _read_comments(archive: ZipFile, part: str) -> Iterator[str]:
-    authors = [node.text or "" for node in _find(archive, part, "{*}author")]
-    for node in _find(archive, part, "{*}comment"):
+    if part not in archive.namelist():
+        return
+    root = parse_xml(archive.read(part))
+    authors = [node.text or "" for node in root.iter("{*}author")]
+    for node in root.iter("{*}comment"):
         number = node.get("authorId") or ""
         author = authors[int(number)] if number.isdecimal() and int(number) < len(authors) else ""
         yield _comment(node.get("ref"), author, "".join(text.text or "" for text in node.iter("{*}t")))

@@ -7,8 +7,9 @@ from dataclasses import replace
 from struct import unpack_from
 
 from memorag_core.ingest.extract import Extract
+from memorag_core.ingest.rtf import BEGIN
 
-BEGINNINGS = {re.compile(rb"%PDF-\d"): ".pdf", re.compile(rb"\{\\rtf"): ".rtf"}
+BEGINNINGS = {re.compile(rb"%PDF-\d"): ".pdf", re.compile(re.escape(BEGIN)): ".rtf"}
 OPEN_TYPES = {
     b"application/vnd.oasis.opendocument.text": ".odt",
     b"application/vnd.oasis.opendocument.presentation": ".odp",
