@@ -25,14 +25,14 @@ _OTHER_MONTH = (
 """In German and Spanish."""
 _DAY = r"(?P<d>\d{1,2})(?:st|nd|rd|th)?"
 _YEAR = r"(?P<y>\d{4})"
-_HAN = "[零〇一二三四五六七八九十]"
+HAN_NUMERAL = "[零〇一二三四五六七八九十]"
 _A_YEAR = regex.compile(r"(?<!\d)(?:1\d|20)\d\d(?!\d)")
 DATES = [
     regex.compile(pattern)
     for pattern in (
         r"\b(?P<y>\d{4})[-/.](?P<m>\d{1,2})[-/.](?P<d>\d{1,2})\b",
-        rf"(?:(?P<y>\d{{4}}|{_HAN}{{4}})\s*年\s*)(?P<m>\d{{1,2}}|{_HAN}{{1,3}})\s*月(?:\s*(?P<d>\d{{1,2}}|{_HAN}{{1,3}})\s*[日号])?",
-        rf"(?P<m>\d{{1,2}}|{_HAN}{{1,3}})\s*月\s*(?P<d>\d{{1,2}}|{_HAN}{{1,3}})\s*[日号]",
+        rf"(?:(?P<y>\d{{4}}|{HAN_NUMERAL}{{4}})\s*年\s*)(?P<m>\d{{1,2}}|{HAN_NUMERAL}{{1,3}})\s*月(?:\s*(?P<d>\d{{1,2}}|{HAN_NUMERAL}{{1,3}})\s*[日号])?",
+        rf"(?P<m>\d{{1,2}}|{HAN_NUMERAL}{{1,3}})\s*月\s*(?P<d>\d{{1,2}}|{HAN_NUMERAL}{{1,3}})\s*[日号]",
         rf"\b{_DAY}(?:\s+of)?\s+{_MONTH}(?:,?\s+{_YEAR}\b)?",
         rf"\b{_MONTH}\s+{_DAY}\b(?:,?\s+{_YEAR}\b)?",
         rf"\b{_MONTH},?\s+{_YEAR}\b",
@@ -80,7 +80,7 @@ def last_day(text: str) -> date | None:
     return max(found, default=(0, None))[1]
 
 
-def leading_day(line: str, known: date | None = None) -> date | None:
+def leading_day(line: str, known: date | None) -> date | None:
     """The day that a line begins with, as stamps of a chat and headers of a mail do; `known` where it begins with none.
 
     None where it begins with one that has no year, or may mean two days.

@@ -50,8 +50,9 @@ _UNITS: dict[str, Unit] = {
     **dict.fromkeys(["month", "个月", "個月", "か月", "ヶ月", "monat", "mes"], "month"),
     **dict.fromkeys(["year", "年", "jahr", "año"], "year"),
 }
-_NUMBERS = {"einem": 1, "einer": 1, "zwei": 2, "drei": 3, "vier": 4, "fünf": 5}
-_NUMBERS |= {"un": 1, "una": 1, "dos": 2, "tres": 3, "cuatro": 4, "cinco": 5}
+_OTHER_NUMBERS = {"einem": 1, "einer": 1, "zwei": 2, "drei": 3, "vier": 4, "fünf": 5}
+_OTHER_NUMBERS |= {"un": 1, "una": 1, "dos": 2, "tres": 3, "cuatro": 4, "cinco": 5}
+_NUMBERS = _OTHER_NUMBERS | {"a": 1, "an": 1}
 _TO_NINE, _TO_NINETEEN, _TENS = (
     "|".join(word for word, number in CARDINALS.items() if low <= number < high)
     for low, high in ((1, 10), (10, 20), (20, 100))
@@ -63,7 +64,7 @@ _CHINESE_COUNT = (
     rf"(?<![月第到至])(?<![一二三四五六七八九\d]、){_FIGURES}"
     rf"|(?<![零〇一二三四五六七八九十百千万萬亿億两兩几幾数數多月第到至])(?<![一二三四五六七八九\d]、)(?:{_HAN}?十{_HAN}?|{_HAN}|[两兩])"
 )
-_OTHER_COUNT = rf"{_FIGURES}|{'|'.join(_NUMBERS)}"
+_OTHER_COUNT = rf"{_FIGURES}|{'|'.join(_OTHER_NUMBERS)}"
 """Up to 99: who says `200 years ago` does not mean that year; nor does who says `两三年前`, two or three."""
 _AGO = (
     rf"(?P<count0>{_ENGLISH_COUNT}) (?P<unit0>day|weekend|week|month|year)s? ago\b",
@@ -166,8 +167,8 @@ def _measure(match: re.Match[str], said: date) -> tuple[Unit, int, bool]:
 
 
 def _count(words: str) -> int:
-    if words in _NUMBERS or words in {"a", "an"}:
-        return _NUMBERS.get(words, 1)
+    if words in _NUMBERS:
+        return _NUMBERS[words]
     return int(english_number(words) if words.isascii() and not words.isdecimal() else small_number(words))
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import regex
 
-from memorag_core.text.dates import DATES, month_of
+from memorag_core.text.dates import DATES, HAN_NUMERAL, month_of
 from memorag_core.text.normal import normalize
 from memorag_core.text.numerals import (
     CHINESE,
@@ -38,12 +38,11 @@ class Value(NamedTuple):
     written: Figure
 
 
-_HAN = "[零〇一二三四五六七八九十]"
-_HOUR = rf"(?P<h>\d{{1,2}}|{_HAN}{{1,3}})"
+_HOUR = rf"(?P<h>\d{{1,2}}|{HAN_NUMERAL}{{1,3}})"
 _TIMES = [
     regex.compile(pattern)
     for pattern in (
-        rf"(?P<half>凌晨|早上|早晨|清晨|上午|中午|下午|傍晚|晚上|夜里)?(?:(?<!\s)\s++)?{_HOUR}\s*[点點时時](?:(?P<q>半|一刻|三刻)|\s*(?P<i>\d{{1,2}}|{_HAN}{{1,3}})\s*分?|整|钟)?(?!\d)",
+        rf"(?P<half>凌晨|早上|早晨|清晨|上午|中午|下午|傍晚|晚上|夜里)?(?:(?<!\s)\s++)?{_HOUR}\s*[点點时時](?:(?P<q>半|一刻|三刻)|\s*(?P<i>\d{{1,2}}|{HAN_NUMERAL}{{1,3}})\s*分?|整|钟)?(?!\d)",
         r"(?P<half>上午|下午|晚上|早上)?(?<![\d.:])(?P<h>\d{1,2}):(?P<i>\d{2})(?!\d)(?:\s*(?P<half>[ap])\.?\s?m\b\.?)?",
         r"\b(?P<h>\d{1,2})(?:\.(?P<i>\d{2}))?\s*(?P<half>[ap])\.?\s?m\b\.?",
         r"\b(?P<half>noon|midnight|midday)\b",
